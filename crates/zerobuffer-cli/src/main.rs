@@ -1,0 +1,2 @@
+//! The `zerobuffer` command.
+fn main() {}
