@@ -45,6 +45,14 @@ pub(crate) fn venv_of(project: &Project, name: &str, python: &Path, packages: &[
     Ok(folder)
 }
 
+/// Puts a wheel that was just built into an environment, over one of the same version.
+pub(crate) fn wheel(project: &Project, venv: &Path, wheel: &Path) -> Result<()> {
+    let mut pip = project.command(venv.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    // The package has no dependencies: an index that is asked for one would be a fault.
+    run(pip.args(["--no-index", "--force-reinstall"]).arg(wheel))
+}
+
 /// A video file out of a Python package, checked to decode.
 fn clip(project: &Project, clip: &Clip) -> Result<PathBuf> {
     let python = base_python(project)?;

@@ -6,6 +6,7 @@ mod env;
 mod install;
 mod processes;
 mod project;
+mod python;
 mod test;
 mod tools;
 

@@ -5,6 +5,7 @@
 mod deny;
 mod leftovers;
 mod lint;
+mod python;
 mod rust;
 
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ const STEPS: &[Step] = &[
     Step::new("clippy", "no lint warns", lint::clippy),
     Step::new("rustdoc", "the API documentation builds, no link is dead", lint::rustdoc),
     Step::new("rust", "all Rust tests, doctests included", rust::run).makes_buffers(),
+    Step::new("python", "the Python package on every interpreter found", python::test).makes_buffers(),
 ];
 
 impl Step {

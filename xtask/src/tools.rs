@@ -35,3 +35,18 @@ pub(crate) const FFMPEG: Program = Program { name: "ffmpeg", package: "ffmpeg" }
 
 /// Debian's Python has no `venv` without it.
 pub(crate) const PYTHON_VENV: Program = Program { name: "python3", package: "python3-venv" };
+
+/// Builds the wheels.
+pub(crate) const MATURIN: Venv = Venv { name: "maturin", packages: &["maturin==1.16.0"] };
+
+/// What the Python tests import; the last release that each interpreter can have.
+pub(crate) const PYTHON_TESTS: &[&str] = &[
+    "pytest==8.4.2; python_version < '3.10'",
+    "pytest==9.2.0; python_version >= '3.10'",
+    "numpy==2.0.2; python_version < '3.10'",
+    "numpy==2.2.6; python_version == '3.10'",
+    "numpy==2.4.6; python_version >= '3.11'",
+];
+
+/// What reads the Python sources, on one interpreter.
+pub(crate) const PYTHON_LINT: &[&str] = &["mypy==2.4.1", "ruff==0.17.5"];

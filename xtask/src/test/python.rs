@@ -1,0 +1,56 @@
+//! The step that tests the Python package: on every interpreter found, as people install it, from a wheel.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::project::{Project, run, run_within};
+use crate::python::{Interpreter, interpreters, wheels};
+use crate::{install, tools};
+
+/// Several times what the tests take on two busy cores: only a hung test meets it.
+const LIMIT: Duration = Duration::from_mins(20);
+
+pub(super) fn test(project: &Project) -> Result<()> {
+    if !project.root.join("crates/zerobuffer-python").is_dir() {
+        println!("skipped: crates/zerobuffer-python is not here yet");
+        return Ok(());
+    }
+    let pairs = wheels(project, &interpreters(project)?)?;
+    for (interpreter, wheel) in &pairs {
+        println!("--- CPython {}", interpreter.version());
+        pytest(project, interpreter, wheel)?;
+    }
+    // The newest interpreter has the newest type checker.
+    if let Some((interpreter, wheel)) = pairs.last() {
+        println!("--- types and style");
+        check_sources(project, interpreter, wheel)?;
+    }
+    Ok(())
+}
+
+fn pytest(project: &Project, interpreter: &Interpreter, wheel: &Path) -> Result<()> {
+    let name = format!("python-{}", interpreter.version());
+    let venv = install::venv_of(project, &name, &interpreter.path, tools::PYTHON_TESTS)?;
+    install::wheel(project, &venv, wheel)?;
+    let environment = install::test_environment(project)?;
+    // Not `python -m pytest`: that would put the repository's root before the installed package.
+    let mut pytest = project.command(venv.join("bin/pytest"));
+    run_within(LIMIT, pytest.args(["-q", "-W", "error", "python/tests"]).envs(environment))
+}
+
+fn check_sources(project: &Project, interpreter: &Interpreter, wheel: &Path) -> Result<()> {
+    let packages = [tools::PYTHON_TESTS, tools::PYTHON_LINT].concat();
+    let venv = install::venv_of(project, "python-lint", &interpreter.path, &packages)?;
+    install::wheel(project, &venv, wheel)?;
+    let tool = |words: &str| {
+        let mut words = words.split_whitespace();
+        let program = words.next().unwrap_or_default();
+        run(project.command(venv.join("bin").join(program)).args(words))
+    };
+    tool("ruff check python")?;
+    tool("ruff format --check python")?;
+    tool("mypy --strict python/tests")?;
+    tool("stubtest zerobuffer zerobuffer_serve --allowlist python/stubtest-allowlist.txt")
+}
