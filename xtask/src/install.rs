@@ -2,11 +2,10 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::project::{self, Project, capture};
+use crate::project::{Project, capture, run_quietly as run};
 use crate::tools::{self, Clip, Program, Venv};
 
 /// The environment of the tests: the old Python package, a real video, ffmpeg; and no test may skip for want of a tool.
@@ -140,11 +139,6 @@ fn base_python(project: &Project) -> Result<PathBuf> {
     }
     apt_install(project, &tools::PYTHON_VENV)?;
     probe().map(PathBuf::from).context("no Python 3.9 or later with the modules venv and ensurepip in PATH")
-}
-
-/// What an installer says goes to standard error: the standard output of `cargo xtask env` is for a shell.
-fn run(command: &mut Command) -> Result<()> {
-    project::run(command.stdout(std::io::stderr()))
 }
 
 /// Where PATH has the program.

@@ -78,12 +78,18 @@ pub(crate) fn run_within(limit: Duration, command: &mut Command) -> Result<()> {
     }
 }
 
-/// What the command prints on its standard output, trimmed; nothing is shown unless it fails.
+/// Like [`run`], but shows what the command prints only if it fails: for installers.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
+    eprintln!("$ {}", line(command));
+    capture(command).map(drop)
+}
+
+/// What the command prints on its standard output, trimmed; nothing is shown.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start `{}`", line(command)))?;
     if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        bail!("`{}` failed: {}: {}", line(command), output.status, text.trim());
+        let text = [output.stdout, output.stderr].concat();
+        bail!("`{}` failed: {}: {}", line(command), output.status, String::from_utf8_lossy(&text).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -125,6 +131,14 @@ mod tests {
     fn a_failed_command_is_named_with_its_exit_code() {
         let error = run(Command::new("sh").args(["-c", "exit 7"])).unwrap_err();
         assert_eq!(error.to_string(), "`sh -c 'exit 7'` failed: exit status: 7");
+    }
+
+    #[test]
+    fn a_failed_installer_shows_what_it_printed() {
+        let error =
+            run_quietly(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 1"])).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("exit status: 1") && text.contains("out\nerr"), "{text}");
     }
 
     #[cfg(target_os = "linux")]
