@@ -121,7 +121,7 @@ fn apt_install(project: &Project, program: &Program) -> Result<()> {
     };
     apt(&["update"])
         .and_then(|()| apt(&["install", "-y", "--no-install-recommends", package]))
-        .with_context(|| format!("cannot install {package}; to see why, run as root: {remedy}"))
+        .with_context(|| format!("cannot install {package} by itself; as root: {remedy}"))
 }
 
 /// A Python 3.9 or later that can make virtual environments.
