@@ -10,8 +10,9 @@ use crate::tools::{self, Clip, Program, Venv};
 
 /// The environment of the tests: the old Python package, a real video, ffmpeg; and no test may skip for want of a tool.
 pub(crate) fn test_environment(project: &Project) -> Result<Vec<(&'static str, PathBuf)>> {
-    let old_python = venv(project, &tools::OLD_PYTHON)?.join("bin/python");
+    // First what may need another person: root.
     program(project, &tools::FFMPEG)?;
+    let old_python = venv(project, &tools::OLD_PYTHON)?.join("bin/python");
     let clip = clip(project, &tools::CLIP)?;
     Ok(vec![
         ("ZEROBUFFER_TEST_OLD_PYTHON", old_python),
