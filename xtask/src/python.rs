@@ -11,10 +11,8 @@ use crate::{install, tools};
 
 /// The minor versions of CPython 3 that the package supports.
 const SUPPORTED: std::ops::RangeInclusive<u32> = 9..=14;
-/// From this one on, one wheel with the stable ABI serves every interpreter that has a GIL.
+/// From this one on, one wheel with the stable ABI serves every interpreter that has a GIL (`features` in pyproject.toml).
 const ABI3_FROM: u32 = 11;
-/// The crate's feature for that wheel.
-const ABI3_FEATURE: &str = "abi3-py311";
 
 /// A CPython that starts and can make virtual environments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,11 +34,7 @@ impl Interpreter {
 
     /// Which wheel the interpreter takes.
     fn wheel(&self) -> String {
-        if self.uses_abi3() {
-            ABI3_FEATURE.to_owned()
-        } else {
-            format!("cp{}", self.version().replace('.', ""))
-        }
+        if self.uses_abi3() { "abi3".to_owned() } else { format!("cp{}", self.version().replace('.', "")) }
     }
 }
 
@@ -122,9 +116,6 @@ fn build(project: &Project, maturin: &Path, interpreter: &Interpreter) -> Result
     }
     let mut command = project.command(maturin);
     command.args(["build", "--release", "--interpreter"]).arg(&interpreter.path).arg("--out").arg(&folder);
-    if interpreter.uses_abi3() {
-        command.args(["--features", ABI3_FEATURE]);
-    }
     run(&mut command)?;
     let mut files: Vec<PathBuf> = fs::read_dir(&folder)?.flatten().map(|entry| entry.path()).collect();
     match (files.pop(), files.len()) {
