@@ -1,0 +1,177 @@
+//! What a caller chooses when creating a buffer or connecting to one.
+
+use std::time::Duration;
+
+/// How an endpoint waits for the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum WaitStrategy {
+    /// Sleep at once: lowest CPU use, about ten microseconds per wake-up.
+    Block,
+    /// Spin for some microseconds, yielding, only while recent waits were that short; otherwise sleep at once.
+    #[default]
+    Adaptive,
+    /// Never sleep: one core at 100 % while waiting.
+    Spin,
+}
+
+/// What a writer does when the ring has no room for a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum FullRingPolicy {
+    /// Wait for the reader, at most the write timeout, then fail with [`Error::Full`](crate::Error::Full).
+    #[default]
+    Block,
+    /// Fail at once with [`Error::Full`](crate::Error::Full).
+    Refuse,
+    /// Drop the new frame, count it, and go on.
+    DropNewest,
+}
+
+/// Whether a writer returns to the start of the ring before its end, to stay in memory that the cache holds (W11).
+///
+/// Only with a reader of this implementation, and only while it costs no waiting: the start must be free.
+/// A hot wrap takes the skipped end of the ring out of use until the reader reads the next frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum HotWrap {
+    /// Always use the whole ring.
+    Off,
+    /// Wrap once half of the ring is used, so that at least that half stays available for a reader that pauses.
+    #[default]
+    Auto,
+    /// Wrap after about two frames: the smallest working set, and a writer that waits for a reader two frames late.
+    Eager,
+}
+
+/// Sizes and behaviour of a buffer; given by the reader, which creates it.
+///
+/// ```
+/// use zerobuffer::{BufferConfig, WaitStrategy};
+/// let config = BufferConfig::new(1024, 8 * 1024 * 1024).mode(0o660).wait(WaitStrategy::Block);
+/// # let _ = config;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BufferConfig {
+    pub(crate) metadata_size: u64,
+    pub(crate) payload_size: u64,
+    pub(crate) mode: u32,
+    pub(crate) wait: WaitStrategy,
+    pub(crate) prefault: bool,
+    pub(crate) free_sequences: bool,
+}
+
+impl Default for BufferConfig {
+    /// 1024 bytes of metadata, 1 MiB of ring, mode 0600, adaptive waiting.
+    fn default() -> Self {
+        Self::new(1024, 1024 * 1024)
+    }
+}
+
+impl BufferConfig {
+    /// Sizes in bytes, each rounded up to a multiple of 64. The metadata block may be 0, the ring may not.
+    ///
+    /// A frame takes 16 bytes more than its payload; the largest possible frame is the ring less 16 bytes.
+    #[must_use]
+    pub fn new(metadata_size: u64, payload_size: u64) -> Self {
+        Self {
+            metadata_size,
+            payload_size,
+            mode: 0o600,
+            wait: WaitStrategy::default(),
+            prefault: true,
+            free_sequences: false,
+        }
+    }
+
+    /// Permission bits of the shared objects, whatever the umask: 0600 unless told otherwise, 0660 for a group,
+    /// 0666 for everybody. A peer needs read and write permission.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// How the reader waits for frames.
+    #[must_use]
+    pub fn wait(mut self, wait: WaitStrategy) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Whether the ring's pages are mapped when the buffer is created (the default) instead of at first touch.
+    #[must_use]
+    pub fn prefault(mut self, on: bool) -> Self {
+        self.prefault = on;
+        self
+    }
+}
+
+/// Behaviour of a writer.
+///
+/// ```
+/// use std::time::Duration;
+/// use zerobuffer::{FullRingPolicy, WriterConfig};
+/// let config = WriterConfig::default()
+///     .connect_timeout(Duration::from_secs(10))
+///     .full_ring(FullRingPolicy::DropNewest);
+/// # let _ = config;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriterConfig {
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) wait: WaitStrategy,
+    pub(crate) full_ring: FullRingPolicy,
+    pub(crate) hot_wrap: HotWrap,
+}
+
+impl Default for WriterConfig {
+    /// 5 s write timeout, no waiting for a reader, adaptive waiting, block on a full ring.
+    fn default() -> Self {
+        Self {
+            write_timeout: Some(Duration::from_secs(5)),
+            connect_timeout: Duration::ZERO,
+            wait: WaitStrategy::default(),
+            full_ring: FullRingPolicy::default(),
+            hot_wrap: HotWrap::default(),
+        }
+    }
+}
+
+impl WriterConfig {
+    /// How long one write waits for space; `None` waits for ever.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    /// How long [`Writer::connect_with`](crate::Writer::connect_with) waits for a reader to create the buffer.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How the writer waits for space.
+    #[must_use]
+    pub fn wait(mut self, wait: WaitStrategy) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// What happens when the ring is full.
+    #[must_use]
+    pub fn full_ring(mut self, policy: FullRingPolicy) -> Self {
+        self.full_ring = policy;
+        self
+    }
+
+    /// Whether to wrap early while the start of the ring is free.
+    #[must_use]
+    pub fn hot_wrap(mut self, hot_wrap: HotWrap) -> Self {
+        self.hot_wrap = hot_wrap;
+        self
+    }
+}

@@ -1,0 +1,174 @@
+//! Everything that can go wrong, with the numbers that explain it.
+
+use std::{io, time::Duration};
+
+/// The crate's result type.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What happened, on which buffer, with the numbers and, where there is one, the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name cannot be a buffer's name (W12).
+    #[error("'{}' cannot be a buffer name: {reason} (1 to 245 bytes, no '/', no NUL)", name.escape_debug())]
+    #[allow(missing_docs)]
+    InvalidName { name: String, reason: &'static str },
+
+    /// A configuration value is out of range.
+    #[error("{what} = {value} is not possible: {reason}")]
+    #[allow(missing_docs)]
+    InvalidConfig { what: &'static str, value: u64, reason: &'static str },
+
+    /// No buffer of that name exists: its reader has not created it, or has closed it.
+    #[error(
+        "buffer '{name}' does not exist (waited {waited:?}): start its reader first, or give a longer connect timeout"
+    )]
+    #[allow(missing_docs)]
+    NotFound { name: String, waited: Duration },
+
+    /// The buffer exists but cannot be used yet or any more.
+    #[error("buffer '{name}' cannot be attached to: {reason}")]
+    #[allow(missing_docs)]
+    NotReady { name: String, reason: &'static str },
+
+    /// A live reader owns the name.
+    #[error("buffer '{name}' already has a reader, process {pid}: close it or choose another name")]
+    #[allow(missing_docs)]
+    ReaderAlreadyConnected { name: String, pid: u64 },
+
+    /// A live writer is attached.
+    #[error("buffer '{name}' already has a writer, process {pid}: only one can be connected")]
+    #[allow(missing_docs)]
+    WriterAlreadyConnected { name: String, pid: u64 },
+
+    /// The previous writer crashed and the reader has not repaired the ring yet (W10); try again.
+    #[error(
+        "buffer '{name}': the reader has not noticed the crash of the previous writer within {waited:?}; it does when it next reads"
+    )]
+    #[allow(missing_docs)]
+    CrashNotNoticed { name: String, waited: Duration },
+
+    /// A frame must have at least one byte.
+    #[error("buffer '{name}': a frame of 0 bytes cannot be sent, on the wire it means a wrap marker")]
+    #[allow(missing_docs)]
+    EmptyFrame { name: String },
+
+    /// The frame can never fit this ring.
+    #[error("buffer '{name}': a frame of {size} bytes is larger than the ring allows, {max} bytes")]
+    #[allow(missing_docs)]
+    FrameTooLarge { name: String, size: u64, max: u64 },
+
+    /// The frame can never be placed from the present position, as the reader is of another implementation (W11).
+    #[error(
+        "buffer '{name}': a frame of {size} bytes cannot be placed in a ring of {capacity} bytes at its present position, since the reader does not support an early wrap; a ring of {needed_capacity} bytes would do"
+    )]
+    #[allow(missing_docs)]
+    Unplaceable { name: String, size: u64, capacity: u64, needed_capacity: u64 },
+
+    /// A loan cannot be committed with that many bytes.
+    #[error("buffer '{name}': {len} of {loaned} loaned bytes cannot be committed: {reason}")]
+    #[allow(missing_docs)]
+    InvalidCommit { name: String, len: u64, loaned: u64, reason: &'static str },
+
+    /// A commit without a loan.
+    #[error("buffer '{name}': there is no pending frame to commit")]
+    #[allow(missing_docs)]
+    NothingPending { name: String },
+
+    /// The ring has no room and the policy or the timeout says not to wait (any longer).
+    #[error(
+        "buffer '{name}' is full: {needed} bytes needed, {free} of {capacity} free, waited {waited:?}; the reader is slow or holds frames"
+    )]
+    #[allow(missing_docs)]
+    Full { name: String, needed: u64, free: u64, capacity: u64, waited: Duration },
+
+    /// The writer closed or died, and all its frames have been read.
+    #[error("buffer '{name}': its writer (process {pid}) is gone and all its frames are read")]
+    #[allow(missing_docs)]
+    WriterGone { name: String, pid: u64 },
+
+    /// The reader closed or died, or its buffer was replaced.
+    #[error("buffer '{name}': its reader (process {pid}) is gone: {reason}")]
+    #[allow(missing_docs)]
+    ReaderGone { name: String, pid: u64, reason: &'static str },
+
+    /// Another writer has overwritten our registration.
+    #[error("buffer '{name}': process {found} has taken the place of this writer (process {own})")]
+    #[allow(missing_docs)]
+    Replaced { name: String, own: u64, found: u64 },
+
+    /// The endpoint was closed or interrupted.
+    #[error("buffer '{name}': this endpoint is closed")]
+    #[allow(missing_docs)]
+    Closed { name: String },
+
+    /// The endpoint belongs to the parent of this forked process.
+    #[error("buffer '{name}': this endpoint belongs to the parent process; open an own one after fork")]
+    #[allow(missing_docs)]
+    Forked { name: String },
+
+    /// A value in shared memory is impossible (W13). The endpoint stays unusable.
+    #[error("buffer '{name}' is corrupt: {field} = {value}, expected {expected}")]
+    #[allow(missing_docs)]
+    Corrupt { name: String, field: &'static str, value: u64, expected: String },
+
+    /// A frame does not carry the next sequence number. The endpoint stays unusable.
+    #[error("buffer '{name}': frame sequence {got}, expected {expected}")]
+    #[allow(missing_docs)]
+    Sequence { name: String, expected: u64, got: u64 },
+
+    /// The buffer speaks another major version of the protocol.
+    #[error("buffer '{name}' has protocol version {major}.{minor}.{patch}; this is an implementation of 1.x")]
+    #[allow(missing_docs)]
+    Version { name: String, major: u8, minor: u8, patch: u8 },
+
+    /// The metadata does not fit its block.
+    #[error("buffer '{name}': {size} bytes of metadata do not fit, its metadata block holds {max}")]
+    #[allow(missing_docs)]
+    MetadataTooLarge { name: String, size: u64, max: u64 },
+
+    /// Metadata can be written once.
+    #[error("buffer '{name}': its metadata has already been written")]
+    #[allow(missing_docs)]
+    MetadataAlreadyWritten { name: String },
+
+    /// The operating system refuses access.
+    #[error("no permission to {operation} {object}: it belongs to another user; let its owner widen `mode`")]
+    #[allow(missing_docs)]
+    PermissionDenied { object: String, operation: &'static str },
+
+    /// Shared memory is full.
+    #[error(
+        "buffer '{name}' needs {needed} bytes of shared memory, {available} are available; make /dev/shm larger (in a container: --shm-size) or the ring smaller"
+    )]
+    #[allow(missing_docs)]
+    NoSpace { name: String, needed: u64, available: u64 },
+
+    /// Any other failure of a system call.
+    #[error("cannot {operation} {object}: {source}")]
+    #[allow(missing_docs)]
+    Os { operation: &'static str, object: String, source: io::Error },
+}
+
+impl Error {
+    /// The other endpoint closed or died.
+    #[must_use]
+    pub fn is_peer_gone(&self) -> bool {
+        matches!(self, Self::WriterGone { .. } | Self::ReaderGone { .. })
+    }
+
+    /// The operation ran out of room or time and may work later.
+    #[must_use]
+    pub fn is_timeout_like(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    /// A failed system call; missing permission has its own variant.
+    pub(crate) fn os(operation: &'static str, object: impl Into<String>, source: io::Error) -> Self {
+        let object = object.into();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied { object, operation },
+            _ => Self::Os { operation, object, source },
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a reader hands out: frames and metadata, views of shared memory that hold a share of its mapping.
+
+use crate::{reader::ReaderShared, ring::Span, sync::Arc};
+use std::fmt;
+
+/// One received frame: a view of shared memory, not a copy.
+///
+/// Any number of frames may be held, moved to other threads and dropped in any order. Dropping a frame returns its ring
+/// space, in ring order: space behind a frame that is still held stays taken until that one is dropped too (W3). A frame
+/// stays readable after its reader was closed.
+///
+/// ```
+/// # use zerobuffer::{BufferConfig, Reader, Writer};
+/// # let name = format!("doc-frame-{}", std::process::id());
+/// let mut reader = Reader::create(&name, BufferConfig::default())?;
+/// let mut writer = Writer::connect(&name)?;
+/// writer.write(b"one")?;
+/// writer.write(b"two")?;
+/// let (one, two) = (reader.read()?, reader.read()?);
+/// drop(one);
+/// assert_eq!((two.sequence(), two.data()), (2, &b"two"[..]));
+/// # Ok::<(), zerobuffer::Error>(())
+/// ```
+pub struct Frame {
+    shared: Arc<ReaderShared>,
+    span: Span,
+}
+
+impl Frame {
+    pub(crate) fn new(shared: Arc<ReaderShared>, span: Span) -> Self {
+        Self { shared, span }
+    }
+
+    /// The payload, in shared memory.
+    #[inline]
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        self.shared.region.frame(&self.span)
+    }
+
+    /// The payload, to be edited in place. The writer never looks at it again.
+    #[inline]
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        self.shared.region.frame_mut(&mut self.span)
+    }
+
+    /// The number that the writer gave the frame: 1, 2, 3, … over all writers of the buffer.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.span.sequence
+    }
+
+    /// Keeps the memory of [`Self::data`] mapped after the frame was dropped, for bindings that cannot end a view. What
+    /// the memory then shows is whatever the writer puts there.
+    #[must_use]
+    pub fn keep_alive(&self) -> Keepalive {
+        Keepalive::new(Arc::clone(&self.shared))
+    }
+
+    /// Payload bytes, at least 1.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.span.size as usize
+    }
+
+    /// Always `false`: the protocol has no empty frames.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Drop for Frame {
+    #[inline]
+    fn drop(&mut self) {
+        self.shared.release(self.span.start, self.span.end);
+    }
+}
+
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        self.data()
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("sequence", &self.sequence())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps a mapping, and nothing else of its endpoint, alive.
+#[derive(Clone)]
+pub struct Keepalive {
+    _owner: Arc<dyn Send + Sync>,
+}
+
+impl Keepalive {
+    pub(crate) fn new(owner: Arc<impl Send + Sync + 'static>) -> Self {
+        Self { _owner: owner }
+    }
+}
+
+impl fmt::Debug for Keepalive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keepalive").finish_non_exhaustive()
+    }
+}
+
+/// The newest frame, and how many older ones were passed over to get to it.
+#[derive(Debug)]
+pub struct Latest {
+    /// The newest frame that was there.
+    pub frame: Frame,
+    /// Older frames that were dropped unread.
+    pub skipped: u64,
+}
+
+/// The metadata of a buffer: a view of shared memory, written once by the writer.
+#[derive(Clone)]
+pub struct Metadata {
+    shared: Arc<ReaderShared>,
+    len: u64,
+}
+
+impl Metadata {
+    pub(crate) fn new(shared: Arc<ReaderShared>, len: u64) -> Self {
+        Self { shared, len }
+    }
+
+    /// The bytes that the writer gave; may be empty.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.shared.region.metadata(self.len).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Metadata {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata").field("len", &self.len).finish_non_exhaustive()
+    }
+}

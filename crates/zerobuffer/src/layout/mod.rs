@@ -1,0 +1,15 @@
+//! Offsets and bytes of a segment: control block (OIEB), frame header, sizes. Pure arithmetic, no OS (W1).
+#![forbid(unsafe_code)]
+
+mod control;
+mod geometry;
+mod header;
+pub(crate) mod name;
+
+pub(crate) use control::{CONTROL_SIZE, ControlSnapshot, Word};
+pub(crate) use geometry::{BLOCK, Geometry};
+pub use header::FRAME_HEADER_SIZE;
+pub(crate) use header::FrameHeader;
+
+/// The protocol version that this crate writes and reads: major, minor, patch (W1).
+pub const PROTOCOL_VERSION: (u8, u8, u8) = (1, 0, 0);

@@ -1,0 +1,465 @@
+//! The reading endpoint: creates a buffer, owns it, takes frames out of it.
+
+mod handle;
+mod shared;
+mod watch;
+
+pub use handle::ReaderHandle;
+pub(crate) use shared::{ReaderShared, utilization};
+
+use crate::{
+    config::BufferConfig,
+    error::{Error, Result},
+    frame::{Frame, Latest, Metadata},
+    layout::{ControlSnapshot, Geometry, Word, name as names},
+    ring::{Consumer, Credit, Fault, Region},
+    stats::{Counters, ReaderStats},
+    sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock},
+    sys::{self, NameGuard, fork::Birth, process},
+    waiter::{WAIT_SLICE, Waiter},
+};
+use std::time::{Duration, Instant};
+use watch::WriterWatch;
+
+/// Capability level announced to writers of this implementation (W8): 1 slivers, bare and hot wrap; 2 also free
+/// sequences.
+const LEVEL: u8 = 1;
+const LEVEL_FREE_SEQUENCES: u8 = 2;
+/// Without a writer there is nobody to wake a waiting reader.
+const WRITER_POLL: Duration = Duration::from_millis(5);
+
+/// The reading endpoint of a buffer: creates it, owns its name, removes it when closed or dropped.
+///
+/// Reading takes `&mut self`, so that a buffer has one consumer by construction; frames, the [`ReaderHandle`] and the
+/// state methods may be used from any thread at the same time.
+///
+/// ```
+/// use std::time::Duration;
+/// use zerobuffer::{BufferConfig, Reader, Writer};
+///
+/// let name = format!("doc-reader-{}", std::process::id());
+/// let mut reader = Reader::create(&name, BufferConfig::new(0, 64 * 1024))?;
+/// assert!(reader.read_timeout(Duration::ZERO)?.is_none(), "no writer yet");
+///
+/// let mut writer = Writer::connect(&name)?;
+/// writer.write(b"hello")?;
+/// let frame = reader.read()?;
+/// assert_eq!(frame.data(), b"hello");
+/// drop(frame); // returns its space
+///
+/// writer.close()?;
+/// assert!(matches!(reader.read(), Err(zerobuffer::Error::WriterGone { .. })));
+/// # Ok::<(), zerobuffer::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Reader {
+    shared: Arc<ReaderShared>,
+    names: Option<NameGuard>,
+    consumer: Consumer,
+    waiter: Waiter,
+    watch: WriterWatch,
+    /// What was found corrupt; then nothing is read any more.
+    fault: Option<Fault>,
+    /// Frames since the tokens of the data semaphore were last swallowed.
+    unswallowed: u32,
+}
+
+impl Reader {
+    /// Creates the buffer `name` and waits for nothing.
+    ///
+    /// A dead reader's name is taken over; a live reader's is refused. The memory is reserved now: a full `/dev/shm` is
+    /// an error here and never a crash later (W12).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidName`], [`Error::InvalidConfig`], [`Error::ReaderAlreadyConnected`], [`Error::NoSpace`],
+    /// [`Error::PermissionDenied`], [`Error::NotReady`], [`Error::Os`].
+    pub fn create(name: &str, config: BufferConfig) -> Result<Self> {
+        names::check(name)?;
+        let geometry = Geometry::for_config(config.metadata_size, config.payload_size)?;
+        if config.mode & !0o777 != 0 || config.mode & 0o600 != 0o600 {
+            let reason = "permission bits are 0600 to 0777, and the owner needs to read and write";
+            return Err(Error::InvalidConfig { what: "mode", value: config.mode.into(), reason });
+        }
+        let own_pid = process::own_pid();
+        let created = sys::create(&sys::Request {
+            name,
+            control: &ControlSnapshot::fresh(geometry, own_pid).to_bytes(),
+            size: geometry.segment(),
+            mode: config.mode,
+            level: if config.free_sequences { LEVEL_FREE_SEQUENCES } else { LEVEL },
+            prefault: config.prefault,
+        })?;
+        let region = Region::new(created.mapping, geometry).ok_or_else(|| Error::NotReady {
+            name: name.to_owned(),
+            reason: "the mapping is smaller than asked for",
+        })?;
+        let (payload, metadata) = (geometry.payload, geometry.metadata);
+        log::info!(target: "zerobuffer::reader", "created buffer '{name}': {payload} bytes of ring, {metadata} of metadata");
+        Ok(Self {
+            shared: Arc::new(ReaderShared {
+                name: name.to_owned(),
+                region,
+                credit: Credit::default(),
+                data: created.data,
+                space: created.space,
+                birth: Birth::now(),
+                interrupted: AtomicBool::new(false),
+                closed: AtomicBool::new(false),
+                presence: Mutex::new(created.presence),
+                present_writer: AtomicU64::new(0),
+                counters: Counters::default(),
+                own_pid,
+            }),
+            names: Some(created.names),
+            consumer: Consumer::new(config.free_sequences),
+            waiter: Waiter::new(config.wait),
+            watch: WriterWatch::new(),
+            fault: None,
+            unswallowed: 0,
+        })
+    }
+
+    /// The next frame if one is there; never waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_timeout`].
+    pub fn try_read(&mut self) -> Result<Option<Frame>> {
+        self.check()?;
+        if let Some(frame) = self.poll(false)? {
+            return Ok(Some(frame));
+        }
+        let announced = self.look_around(Instant::now())?;
+        self.poll(announced)
+    }
+
+    /// The next frame; waits for it for ever, also for the first writer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_timeout`].
+    pub fn read(&mut self) -> Result<Frame> {
+        loop {
+            if let Some(frame) = self.read_until(None)? {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// The next frame, or `None` when `timeout` has passed without one, also while no writer has come yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WriterGone`] once a writer has been seen, is gone, and all its frames are read; again at each call until
+    /// the next writer attaches. [`Error::Corrupt`] and [`Error::Sequence`] stay. [`Error::Closed`] after
+    /// [`ReaderHandle::interrupt`], [`Error::Forked`] in a forked child.
+    pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Frame>> {
+        self.check()?;
+        if let Some(frame) = self.poll(false)? {
+            return Ok(Some(frame));
+        }
+        // A deadline beyond the clock's range is no deadline.
+        self.read_until(Instant::now().checked_add(timeout))
+    }
+
+    /// Drops all frames but the newest that is there; never waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_timeout`].
+    pub fn try_latest(&mut self) -> Result<Option<Latest>> {
+        let first = self.try_read()?;
+        first.map(|frame| self.skip_from(frame)).transpose()
+    }
+
+    /// Waits for a frame, then drops all but the newest that is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_timeout`].
+    pub fn latest(&mut self) -> Result<Latest> {
+        let frame = self.read()?;
+        self.skip_from(frame)
+    }
+
+    /// Waits at most `timeout` for a frame, then drops all but the newest that is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_timeout`].
+    pub fn latest_timeout(&mut self, timeout: Duration) -> Result<Option<Latest>> {
+        let first = self.read_timeout(timeout)?;
+        first.map(|frame| self.skip_from(frame)).transpose()
+    }
+
+    fn skip_from(&mut self, mut frame: Frame) -> Result<Latest> {
+        let mut skipped = 0;
+        while let Some(next) = self.poll(false)? {
+            frame = next;
+            skipped += 1;
+        }
+        self.shared.counters.lost.add(skipped);
+        Ok(Latest { frame, skipped })
+    }
+
+    /// Waits until a writer is attached. `false`: none came within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`].
+    pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            self.check()?;
+            let now = Instant::now();
+            match self.look_around(now) {
+                Ok(_) if self.watch.is_attached() => return Ok(true),
+                Ok(_) | Err(Error::WriterGone { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            if self.consumer.has_available() {
+                return Ok(true);
+            }
+            let left = deadline.map_or(WRITER_POLL, |d| d.saturating_duration_since(now).min(WRITER_POLL));
+            if left.is_zero() {
+                return Ok(false);
+            }
+            // A writer of this implementation posts when it attaches; a token taken here is made up for by looking.
+            self.shared.data.wait(left);
+        }
+    }
+
+    /// The metadata: `None` while the writer has written none; possibly empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if length and control block contradict each other.
+    pub fn metadata(&self) -> Result<Option<Metadata>> {
+        ReaderShared::metadata(&self.shared)
+    }
+
+    /// Whether a live writer is attached.
+    #[must_use]
+    pub fn is_writer_connected(&self) -> bool {
+        self.shared.is_writer_connected()
+    }
+
+    /// Counters since the creation.
+    #[must_use]
+    pub fn stats(&self) -> ReaderStats {
+        self.shared.counters.reader()
+    }
+
+    /// The share of the ring that holds unread or unreleased bytes, 0.0 to 1.0.
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        self.shared.utilization()
+    }
+
+    /// The buffer's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Bytes of the ring.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.shared.region.capacity()
+    }
+
+    /// Bytes of the metadata block; 8 of them are the length.
+    #[must_use]
+    pub fn metadata_capacity(&self) -> u64 {
+        self.shared.region.metadata_capacity()
+    }
+
+    /// A handle for other threads: state, counters, and ending a blocked call.
+    #[must_use]
+    pub fn handle(&self) -> ReaderHandle {
+        ReaderHandle::new(Arc::clone(&self.shared))
+    }
+
+    /// Tells the writer, removes the buffer's names and gives up the reader's role. Frames stay readable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] or [`Error::PermissionDenied`] if a name could not be removed.
+    pub fn close(mut self) -> Result<()> {
+        self.shut_down()
+    }
+
+    fn shut_down(&mut self) -> Result<()> {
+        let Some(mut names) = self.names.take() else { return Ok(()) };
+        let shared = &self.shared;
+        if shared.birth.is_forked() {
+            return Ok(());
+        }
+        shared.closed.store(true, Ordering::Release);
+        // W6: the pid, the wake-up, the names, and the locks last.
+        shared.region.exchange(Word::ReaderPid, shared.own_pid, 0);
+        shared.space.post();
+        let removed = names.remove();
+        drop(names);
+        lock(&shared.presence).take();
+        let stats = shared.counters.reader();
+        log::info!(target: "zerobuffer::reader", "closed buffer '{}': {} frames, {} bytes read", shared.name, stats.frames, stats.bytes);
+        removed
+    }
+
+    fn check(&self) -> Result<()> {
+        self.shared.check_open()?;
+        match &self.fault {
+            None => Ok(()),
+            Some(fault) => Err(self.shared.fault(fault.clone())),
+        }
+    }
+
+    /// Makes a fault sticky.
+    fn fail(&mut self, fault: Fault) -> Error {
+        log::error!(target: "zerobuffer::reader", "{}", self.shared.fault(fault.clone()));
+        self.fault = Some(fault.clone());
+        self.shared.fault(fault)
+    }
+
+    /// Waits, in slices, until a frame is there or the deadline has passed.
+    fn read_until(&mut self, deadline: Option<Instant>) -> Result<Option<Frame>> {
+        let started = Instant::now();
+        let result = self.wait_for_frame(started, deadline);
+        self.shared.counters.waited(started.elapsed());
+        result
+    }
+
+    fn wait_for_frame(&mut self, mut now: Instant, deadline: Option<Instant>) -> Result<Option<Frame>> {
+        let mut announced = false;
+        loop {
+            self.check()?;
+            announced |= self.look_around(now)?;
+            if let Some(frame) = self.poll(announced)? {
+                return Ok(Some(frame));
+            }
+            announced = false;
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(None);
+            }
+            let slice = now + WAIT_SLICE;
+            let until = deadline.map_or(slice, |deadline| deadline.min(slice));
+            if !self.spin(until) && self.waiter.sleeps() {
+                if self.watch.publishes_in_order() {
+                    self.swallow_tokens();
+                    // Edge E3: a frame whose token was just swallowed is seen now.
+                    self.check()?;
+                    if let Some(frame) = self.poll(false)? {
+                        return Ok(Some(frame));
+                    }
+                }
+                let left = until.saturating_duration_since(Instant::now());
+                announced = self.shared.data.wait(left) && self.watch.token_announces();
+            }
+            now = Instant::now();
+        }
+    }
+
+    fn spin(&mut self, until: Instant) -> bool {
+        let shared = &self.shared;
+        let before = shared.region.load(Word::WritePos, Ordering::Relaxed);
+        // Tokens count too: for an old writer they are the announcement, and a full lap leaves the position as it was.
+        let moved =
+            || shared.region.load(Word::WritePos, Ordering::Relaxed) != before || shared.data.value() != 0;
+        self.waiter.spin(until, moved)
+    }
+
+    fn swallow_tokens(&mut self) {
+        self.shared.data.take_all();
+        self.unswallowed = 0;
+    }
+
+    /// Takes tokens until one announces a frame.
+    fn take_token(&mut self) -> bool {
+        while self.shared.data.take() {
+            if self.watch.token_announces() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes the next frame if one may be taken: `announced` says that its token has been taken, or is not needed.
+    #[inline]
+    fn poll(&mut self, announced: bool) -> Result<Option<Frame>> {
+        if !self.consumer.has_available() {
+            self.look()?;
+            if !self.consumer.has_available() {
+                return Ok(None);
+            }
+        }
+        if !announced && !self.watch.publishes_in_order() && !self.take_token() {
+            return Ok(None);
+        }
+        let (shared, watch) = (&self.shared, &mut self.watch);
+        let taken = self.consumer.next(&shared.region, &shared.credit, |sequence| watch.accepts(sequence));
+        let taken = taken.map_err(|fault| self.fail(fault))?;
+        if taken.credited {
+            self.shared.wake_writer();
+        }
+        let Some(span) = taken.span else { return Ok(None) };
+        self.watch.took_frame();
+        let counters = &self.shared.counters;
+        counters.frames.add(1);
+        counters.bytes.add(span.size);
+        Ok(Some(Frame::new(Arc::clone(&self.shared), span)))
+    }
+
+    /// Looks at shared memory for new frames and for a change of writer.
+    fn look(&mut self) -> Result<()> {
+        let shared = &self.shared;
+        // The pid first: frames of a writer that is gone are all published.
+        self.watch.look(shared);
+        self.consumer.set_charged_first(self.watch.is_ours());
+        self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
+        if self.consumer.has_available() {
+            // A reader that never has to wait leaves the tokens alone, but not until they overflow.
+            self.unswallowed += 1;
+            if self.unswallowed > 1 << 12 && self.watch.publishes_in_order() {
+                self.swallow_tokens();
+            }
+        } else {
+            self.watch.drained();
+        }
+        Ok(())
+    }
+
+    /// Without a frame to take: is the writer gone, has it crashed, or has it left a frame without a token? `true`: the
+    /// next frame may be taken without one.
+    fn look_around(&mut self, now: Instant) -> Result<bool> {
+        self.watch.look(&self.shared);
+        let finding =
+            self.watch.judge(&self.shared, &self.consumer, now).map_err(|fault| self.fail(fault))?;
+        match finding {
+            watch::Finding::Nothing => Ok(false),
+            watch::Finding::Stranded => {
+                self.look()?;
+                let stranded = self.consumer.has_available() && !self.watch.publishes_in_order();
+                if stranded {
+                    self.watch.owe_token();
+                }
+                Ok(stranded)
+            }
+            watch::Finding::Gone { pid } => {
+                self.look()?;
+                if self.consumer.has_available() {
+                    return Ok(true);
+                }
+                Err(Error::WriterGone { name: self.shared.name.clone(), pid })
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Whoever wants to know closes by `close`.
+        let _ = self.shut_down();
+    }
+}

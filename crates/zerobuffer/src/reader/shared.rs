@@ -1,0 +1,135 @@
+//! What a reader shares with its frames and handles.
+
+use crate::{
+    error::{Error, Result},
+    frame::Metadata,
+    layout::Word,
+    ring::{Credit, Fault, Region, TOMBSTONE},
+    stats::Counters,
+    sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, fence_after_rmw, lock},
+    sys::{Presence, Role, Semaphore, fork::Birth, process},
+};
+
+/// The value of the space semaphore from which on a further token would tell the writer nothing new (W5).
+const ENOUGH_TOKENS: u32 = 2;
+
+#[derive(Debug)]
+pub(crate) struct ReaderShared {
+    pub(crate) name: String,
+    pub(crate) region: Region,
+    pub(crate) credit: Credit,
+    /// "A frame is there", posted by the writer.
+    pub(crate) data: Semaphore,
+    /// "Space was returned", posted here.
+    pub(crate) space: Semaphore,
+    pub(crate) birth: Birth,
+    pub(crate) interrupted: AtomicBool,
+    pub(crate) closed: AtomicBool,
+    /// Until the close: frames and handles must not keep a closed reader "present".
+    pub(crate) presence: Mutex<Option<Presence>>,
+    /// The pid of the last writer that was seen to hold its presence byte.
+    pub(crate) present_writer: AtomicU64,
+    pub(crate) counters: Counters,
+    pub(crate) own_pid: u64,
+}
+
+impl ReaderShared {
+    /// Returns a frame's ring space and wakes the writer if it may be waiting for it.
+    #[inline]
+    pub(crate) fn release(&self, start: u64, end: u64) {
+        if self.birth.is_forked() {
+            return;
+        }
+        if self.credit.release(&self.region, start, end) {
+            self.wake_writer();
+        }
+    }
+
+    /// After a credit. Edge E4: the credit and the look at the semaphore are in one total order with the writer's taking
+    /// of tokens and its look at `free`, so that one of both sees the other.
+    #[inline]
+    pub(crate) fn wake_writer(&self) {
+        fence_after_rmw();
+        if self.space.value() < ENOUGH_TOKENS {
+            self.space.post();
+        }
+    }
+
+    /// The sticky reasons for which nothing works any more.
+    #[inline]
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.birth.is_forked() {
+            return Err(Error::Forked { name: self.name.clone() });
+        }
+        if self.interrupted.load(Ordering::Acquire) {
+            return Err(Error::Closed { name: self.name.clone() });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) -> Error {
+        fault.on(&self.name)
+    }
+
+    /// Ends the blocked call and all later ones.
+    pub(crate) fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::SeqCst);
+        if !self.birth.is_forked() && !self.closed.load(Ordering::Acquire) {
+            self.data.post();
+        }
+    }
+
+    pub(crate) fn metadata(this: &Arc<Self>) -> Result<Option<Metadata>> {
+        let region = &this.region;
+        // Edge E6, acquire end: prefix and content are complete.
+        let written = region.load(Word::MetadataWritten, Ordering::Acquire);
+        if written == 0 {
+            return Ok(None);
+        }
+        let capacity = region.metadata_capacity();
+        if written < 8 || written > capacity {
+            let expected = format!("0, or 8 to {capacity}");
+            return Err(this.fault(Fault::field("metadata_written_bytes", written, expected)));
+        }
+        let prefix = region.metadata_prefix();
+        if prefix != written - 8 {
+            let expected = format!("{} (metadata_written_bytes less 8)", written - 8);
+            return Err(this.fault(Fault::field("metadata length prefix", prefix, expected)));
+        }
+        Ok(Some(Metadata::new(Arc::clone(this), prefix)))
+    }
+
+    /// Whether a writer is registered and alive, as far as can be told without waiting (W8).
+    pub(crate) fn is_writer_connected(&self) -> bool {
+        let pid = self.region.load(Word::WriterPid, Ordering::Acquire);
+        if pid == 0 || pid == TOMBSTONE || self.closed.load(Ordering::Acquire) || self.birth.is_forked() {
+            return false;
+        }
+        if self.sees_writer_present(pid) {
+            return true;
+        }
+        self.present_writer.load(Ordering::Relaxed) != pid && process::is_alive(pid)
+    }
+
+    /// Whether somebody holds the writer's presence byte; then `pid` is known to be of this implementation.
+    pub(crate) fn sees_writer_present(&self, pid: u64) -> bool {
+        let presence = lock(&self.presence);
+        let held = presence.as_ref().is_some_and(|presence| presence.is_held(Role::Writer).unwrap_or(false));
+        if held {
+            self.present_writer.store(pid, Ordering::Relaxed);
+        }
+        held
+    }
+
+    /// The share of the ring that is in use, 0.0 to 1.0.
+    pub(crate) fn utilization(&self) -> f64 {
+        utilization(&self.region)
+    }
+}
+
+/// The share of a ring that is in use, 0.0 to 1.0.
+#[allow(clippy::cast_precision_loss, reason = "a share is rounded anyway")]
+pub(crate) fn utilization(region: &Region) -> f64 {
+    let free = region.load(Word::PayloadFree, Ordering::Relaxed).min(region.capacity());
+    1.0 - free as f64 / region.capacity() as f64
+}

@@ -1,0 +1,222 @@
+//! What a reader knows of its writer: which kind it is, whether it lives, what to do after its death (W5, W8–W10).
+
+use super::ReaderShared;
+use crate::{
+    layout::Word,
+    ring::{Consumer, Fault, TOMBSTONE},
+    sync::{Ordering, lock},
+    sys::{Role, process},
+    waiter::WAIT_SLICE,
+};
+use std::time::Instant;
+
+/// One reader's view of whoever writes.
+#[derive(Debug)]
+pub(crate) struct WriterWatch {
+    /// `writer_pid` as last seen.
+    pid: u64,
+    /// The last real writer; 0 if none was ever seen.
+    last: u64,
+    /// The last real writer is of this implementation.
+    ours: bool,
+    /// A successor has attached, and none of the frames taken since is known to be its first.
+    fresh: bool,
+    /// Nothing was unread at some time after the last frame was taken.
+    drained: bool,
+    /// Frames of an old writer that were taken without their tokens, which are still to come.
+    owed_tokens: u32,
+    /// When the writer was last judged.
+    judged: Instant,
+    /// Since when the write position stands still, and where.
+    still: Option<(Instant, u64)>,
+}
+
+/// The outcome of [`WriterWatch::judge`].
+#[derive(Debug)]
+pub(crate) enum Finding {
+    Nothing,
+    /// Published frames may be read without their tokens.
+    Stranded,
+    /// No writer any more; the ring is repaired.
+    Gone {
+        pid: u64,
+    },
+}
+
+impl WriterWatch {
+    pub(crate) fn new() -> Self {
+        Self {
+            pid: 0,
+            last: 0,
+            ours: false,
+            fresh: false,
+            drained: true,
+            owed_tokens: 0,
+            judged: Instant::now(),
+            still: None,
+        }
+    }
+
+    pub(crate) fn is_attached(&self) -> bool {
+        self.pid != 0 && self.pid != TOMBSTONE
+    }
+
+    /// Whether a published position alone announces frames: the writer releases it, or is gone. An old writer's plain
+    /// stores may be seen out of order, so that its tokens count (W5).
+    #[inline]
+    pub(crate) fn publishes_in_order(&self) -> bool {
+        self.ours || !self.is_attached()
+    }
+
+    pub(crate) fn took_frame(&mut self) {
+        // A frame that was still unread when the successor came may be its predecessor's.
+        self.fresh &= !self.drained;
+        self.drained = false;
+    }
+
+    /// The next frame is taken without its token.
+    pub(crate) fn owe_token(&mut self) {
+        self.owed_tokens += 1;
+    }
+
+    /// A token was taken. `true`: it announces a frame; `false`: that of a frame taken before.
+    pub(crate) fn token_announces(&mut self) -> bool {
+        let owed = self.owed_tokens > 0 && !self.publishes_in_order();
+        self.owed_tokens = self.owed_tokens.saturating_sub(1);
+        !owed
+    }
+
+    pub(crate) fn is_ours(&self) -> bool {
+        self.ours
+    }
+
+    pub(crate) fn drained(&mut self) {
+        self.drained = true;
+    }
+
+    /// Whether a frame that does not carry the next number may start a new count (W9).
+    pub(crate) fn accepts(&mut self, sequence: u64) -> bool {
+        let accepted = if self.ours { self.fresh } else { sequence == 1 && (self.fresh || self.drained) };
+        self.fresh &= !accepted;
+        accepted
+    }
+
+    /// Notices a change of writer.
+    #[inline]
+    pub(crate) fn look(&mut self, shared: &ReaderShared) {
+        let pid = shared.region.load(Word::WriterPid, Ordering::Acquire);
+        if pid != self.pid {
+            self.changed(shared, pid);
+        }
+    }
+
+    #[cold]
+    fn changed(&mut self, shared: &ReaderShared, pid: u64) {
+        self.pid = pid;
+        self.still = None;
+        if !self.is_attached() {
+            log::info!(target: "zerobuffer::reader", "buffer '{}': writer {} has left", shared.name, self.last);
+            return;
+        }
+        self.ours = shared.sees_writer_present(pid);
+        // The first writer of a buffer starts at 1; only a successor may start anywhere.
+        self.fresh = self.last != 0;
+        self.last = pid;
+        self.owed_tokens = 0;
+        self.judged = Instant::now();
+        let kind = if self.ours { "" } else { " of another implementation" };
+        log::info!(target: "zerobuffer::reader", "buffer '{}': writer {pid}{kind} is attached", shared.name);
+    }
+
+    /// Judges the writer when there is no frame to take; at most one slice passes between two judgements.
+    pub(crate) fn judge(
+        &mut self,
+        shared: &ReaderShared,
+        consumer: &Consumer,
+        now: Instant,
+    ) -> Result<Finding, Fault> {
+        match self.pid {
+            0 => {
+                if !consumer.is_settled(&shared.region, &shared.credit) {
+                    self.repair(shared, consumer)?;
+                }
+            }
+            TOMBSTONE => self.repair(shared, consumer)?,
+            _ => return self.judge_attached(shared, consumer, now),
+        }
+        self.look(shared);
+        if self.is_attached() || !self.has_been_seen(shared) {
+            return Ok(Finding::Nothing);
+        }
+        Ok(Finding::Gone { pid: self.last })
+    }
+
+    /// A writer that came and went between two looks has left its traces.
+    fn has_been_seen(&self, shared: &ReaderShared) -> bool {
+        let wrote = |word| shared.region.load(word, Ordering::Relaxed) != 0;
+        self.last != 0 || wrote(Word::WrittenCount) || wrote(Word::MetadataWritten)
+    }
+
+    fn judge_attached(
+        &mut self,
+        shared: &ReaderShared,
+        consumer: &Consumer,
+        now: Instant,
+    ) -> Result<Finding, Fault> {
+        let position = shared.region.load(Word::WritePos, Ordering::Acquire);
+        let since = match self.still {
+            Some((since, at)) if at == position => since,
+            _ => {
+                self.still = Some((now, position));
+                now
+            }
+        };
+        let stood_still = now.saturating_duration_since(since) >= WAIT_SLICE;
+        if now.saturating_duration_since(self.judged) >= WAIT_SLICE {
+            self.judged = now;
+            if self.is_dead(shared, stood_still) {
+                log::warn!(target: "zerobuffer::reader", "buffer '{}': writer {} has died", shared.name, self.pid);
+                self.repair(shared, consumer)?;
+                self.look(shared);
+                if !self.is_attached() {
+                    return Ok(Finding::Gone { pid: self.last });
+                }
+            }
+        }
+        Ok(if stood_still { Finding::Stranded } else { Finding::Nothing })
+    }
+
+    /// W8: a writer of ours by its presence lock, an old one by its pid alone.
+    fn is_dead(&mut self, shared: &ReaderShared, stood_still: bool) -> bool {
+        if shared.sees_writer_present(self.pid) {
+            self.ours = true;
+            return false;
+        }
+        let exists = self.pid != shared.own_pid && process::is_alive(self.pid);
+        !exists || (self.ours && stood_still)
+    }
+
+    /// Restores the ring while holding the writer's presence byte, so that no writer attaches meanwhile (W10). Does
+    /// nothing if a writer holds it.
+    fn repair(&self, shared: &ReaderShared, consumer: &Consumer) -> Result<(), Fault> {
+        let presence = lock(&shared.presence);
+        let locked = match presence.as_ref() {
+            Some(presence) => presence.try_lock(Role::Writer).unwrap_or(false),
+            None => true,
+        };
+        if !locked {
+            return Ok(());
+        }
+        let dead = self.pid;
+        let repaired = consumer.repair(&shared.region, &shared.credit, |pid| pid == dead || pid == TOMBSTONE);
+        if let Some(presence) = presence.as_ref() {
+            // Releasing a lock that is held does not fail.
+            let _ = presence.unlock(Role::Writer);
+        }
+        if repaired? {
+            // No writer is attached, so that nobody sleeps on the space semaphore.
+            shared.space.forget_sleepers();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! The reader's half of the ring: find the next frame, know what is unread, repair after a crashed writer (W4, W10).
+
+use super::{Credit, Fault, Region, credit::CreditGuard, recovery};
+use crate::{
+    layout::{FRAME_HEADER_SIZE, Word},
+    sync::Ordering,
+};
+
+/// The reader's private copies; the control block only receives them (W13).
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    /// Read position, below P.
+    at: u64,
+    /// Published bytes from `at` on that have not been looked at, as of the last [`Self::refresh`].
+    available: u64,
+    expected: u64,
+    read_count: u64,
+    /// All bytes ever handed out or skipped, the scale of [`Credit`].
+    handed_out: u64,
+    /// Sequence numbers are the writer's free choice (duplex answers, W8 level 2).
+    free_sequences: bool,
+    /// The last writer charges before it publishes, as ours do: `free` alone tells a full ring from an empty one.
+    charged_first: bool,
+}
+
+/// One frame, taken but not released. It exists once: whoever has it has the frame's bytes.
+#[derive(Debug)]
+pub(crate) struct Span {
+    /// Offset of its header.
+    pub(crate) at: u64,
+    /// Payload bytes.
+    pub(crate) size: u64,
+    pub(crate) sequence: u64,
+    /// Its interval for [`Credit::release`].
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// The outcome of [`Consumer::next`].
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) span: Option<Span>,
+    /// A skipped tail was given back on the way: the writer may have to be woken.
+    pub(crate) credited: bool,
+}
+
+/// How often the repair is repeated when the words change under it; only a hostile peer does that.
+const REPAIR_ATTEMPTS: u32 = 1000;
+
+impl Consumer {
+    pub(crate) fn new(free_sequences: bool) -> Self {
+        Self {
+            at: 0,
+            available: 0,
+            expected: 1,
+            read_count: 0,
+            handed_out: 0,
+            free_sequences,
+            charged_first: false,
+        }
+    }
+
+    /// Who writes from now on: one of this implementation charges before it publishes.
+    pub(crate) fn set_charged_first(&mut self, charged_first: bool) {
+        self.charged_first = charged_first;
+    }
+
+    /// Whether frames are known to be there, without a look at shared memory.
+    #[inline]
+    pub(crate) fn has_available(&self) -> bool {
+        self.available != 0
+    }
+
+    /// Looks how much has been published. Called when everything known has been taken.
+    pub(crate) fn refresh(&mut self, region: &Region, credit: &Credit) -> Result<(), Fault> {
+        // Edge E1, acquire end: everything before the position is complete.
+        let write_pos = region.load(Word::WritePos, Ordering::Acquire);
+        let distance = self.distance(region, write_pos)?;
+        self.available = if distance == 0 { self.tie(region, &credit.lock()) } else { distance };
+        Ok(())
+    }
+
+    /// Bytes from the read position to `write_pos`, modulo the ring.
+    fn distance(&self, region: &Region, write_pos: u64) -> Result<u64, Fault> {
+        let capacity = region.capacity();
+        if write_pos > capacity {
+            return Err(Fault::field("payload_write_pos", write_pos, format!("at most {capacity}")));
+        }
+        let distance = write_pos + capacity - self.at;
+        Ok(if distance >= capacity { distance - capacity } else { distance })
+    }
+
+    /// Both positions are the same: nothing is unread, or the whole ring (W4).
+    fn tie(&self, region: &Region, credits: &CreditGuard<'_>) -> u64 {
+        let capacity = region.capacity();
+        if credits.held(self.handed_out) > 0 {
+            return 0;
+        }
+        // Edge E5, acquire end.
+        match region.load(Word::PayloadFree, Ordering::SeqCst) {
+            0 => capacity,
+            free if free == capacity || self.charged_first => 0,
+            // An old writer publishes its position before it charges: only the frames themselves tell. With a writer of
+            // ours this must not be asked: an unpublished loan behind a marker could look like a full lap.
+            _ if recovery::is_full_ring(region, self.at, self.expected) => capacity,
+            _ => 0,
+        }
+    }
+
+    /// Takes the next frame. `accept` decides on a sequence number that is not the expected one.
+    pub(crate) fn next(
+        &mut self,
+        region: &Region,
+        credit: &Credit,
+        accept: impl FnOnce(u64) -> bool,
+    ) -> Result<Taken, Fault> {
+        let mut taken = Taken::default();
+        while self.available != 0 {
+            let tail = region.capacity() - self.at;
+            let Some(header) = region.header(self.at).filter(|header| !header.is_wrap()) else {
+                self.wrap(region, tail)?;
+                taken.credited |= credit.release(region, self.handed_out - tail, self.handed_out);
+                continue;
+            };
+            let most = tail.min(self.available);
+            let total = header.total().filter(|&total| total <= most).ok_or_else(|| {
+                let expected =
+                    format!("1 to {} at offset {}", most.saturating_sub(FRAME_HEADER_SIZE), self.at);
+                Fault::field("frame payload size", header.size, expected)
+            })?;
+            if header.sequence != self.expected && !self.free_sequences && !accept(header.sequence) {
+                return Err(Fault::Sequence { expected: self.expected, got: header.sequence });
+            }
+            taken.span = Some(self.take(region, total, header.size, header.sequence));
+            break;
+        }
+        Ok(taken)
+    }
+
+    /// Skips the unused end of the ring: behind a marker, or too short for a header.
+    fn wrap(&mut self, region: &Region, tail: u64) -> Result<(), Fault> {
+        if tail > self.available || self.at == 0 {
+            let expected = format!("a frame at offset {}, {} bytes are published", self.at, self.available);
+            return Err(Fault::field("frame payload size", 0, expected));
+        }
+        self.at = 0;
+        self.available -= tail;
+        self.handed_out += tail;
+        region.store(Word::ReadPos, 0, Ordering::Release);
+        if tail >= FRAME_HEADER_SIZE {
+            self.count(region);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, region: &Region, total: u64, size: u64, sequence: u64) -> Span {
+        let capacity = region.capacity();
+        let (at, start) = (self.at, self.handed_out);
+        let left = capacity - at - total;
+        // A sliver belongs to the frame in front of it as soon as the writer has gone past it.
+        let sliver = if left < FRAME_HEADER_SIZE && self.available - total >= left { left } else { 0 };
+        self.available -= total + sliver;
+        self.handed_out += total + sliver;
+        let end = at + total + sliver;
+        self.at = if end == capacity { 0 } else { end };
+        // After an exact fill P instead of 0: it rescues old Python writers (W2).
+        region.store(Word::ReadPos, if left == 0 { capacity } else { self.at }, Ordering::Release);
+        self.count(region);
+        self.expected = sequence.wrapping_add(1);
+        Span { at, size, sequence, start, end: self.handed_out }
+    }
+
+    fn count(&mut self, region: &Region) {
+        self.read_count = self.read_count.wrapping_add(1);
+        region.store(Word::ReadCount, self.read_count, Ordering::Release);
+    }
+
+    /// Whether `free` and the position are as they must be while no writer is attached. A hint: nothing is locked.
+    pub(crate) fn is_settled(&self, region: &Region, credit: &Credit) -> bool {
+        let credits = credit.lock();
+        let write_pos = region.load(Word::WritePos, Ordering::Acquire);
+        let free = region.load(Word::PayloadFree, Ordering::SeqCst);
+        write_pos != region.capacity()
+            && self.true_free(region, &credits, write_pos).is_ok_and(|true_free| free == true_free)
+    }
+
+    /// What `payload_free_bytes` must be when no writer is in the middle of something.
+    fn true_free(&self, region: &Region, credits: &CreditGuard<'_>, write_pos: u64) -> Result<u64, Fault> {
+        let unread = match self.distance(region, write_pos)? {
+            0 => self.tie(region, credits),
+            distance => distance,
+        };
+        let used = unread + credits.held(self.handed_out);
+        region.capacity().checked_sub(used).ok_or_else(|| {
+            Fault::field(
+                "payload_write_pos",
+                write_pos,
+                format!("at most {} bytes in use", region.capacity()),
+            )
+        })
+    }
+
+    /// Restores `free` exactly and clears a dead writer's registration (W10). The caller holds the writer's presence
+    /// byte, so that no writer attaches meanwhile. `false`: a live writer is registered, nothing was done.
+    pub(crate) fn repair(
+        &self,
+        region: &Region,
+        credit: &Credit,
+        is_dead: impl Fn(u64) -> bool,
+    ) -> Result<bool, Fault> {
+        let credits = credit.lock();
+        for _ in 0..REPAIR_ATTEMPTS {
+            let pid = region.load(Word::WriterPid, Ordering::SeqCst);
+            if pid != 0 && !is_dead(pid) {
+                return Ok(false);
+            }
+            let write_pos = region.load(Word::WritePos, Ordering::SeqCst);
+            let free = region.load(Word::PayloadFree, Ordering::SeqCst);
+            let true_free = self.true_free(region, &credits, write_pos)?;
+            // An old writer registers before it does anything else.
+            if region.load(Word::WriterPid, Ordering::SeqCst) != pid {
+                continue;
+            }
+            if free != true_free && !region.exchange(Word::PayloadFree, free, true_free) {
+                continue;
+            }
+            region.exchange(Word::WritePos, region.capacity(), 0);
+            if pid == 0 || region.exchange(Word::WriterPid, pid, 0) {
+                return Ok(true);
+            }
+        }
+        let pid = region.load(Word::WriterPid, Ordering::Relaxed);
+        Err(Fault::field("writer_pid", pid, "a value that stays"))
+    }
+}

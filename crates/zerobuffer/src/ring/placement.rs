@@ -1,0 +1,170 @@
+//! Where a frame goes (W2, W11): pure arithmetic on private copies.
+#![forbid(unsafe_code)]
+
+use crate::{config::HotWrap, layout::FRAME_HEADER_SIZE};
+
+/// Tails below this have no room for a wrap marker.
+pub(super) const MARKER: u64 = FRAME_HEADER_SIZE;
+/// Smaller frames gain nothing from staying in the cache.
+const HOT_FRAME: u64 = 32 * 1024;
+
+/// What the placement depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Ring size P.
+    pub(crate) capacity: u64,
+    /// Write position, below P.
+    pub(crate) at: u64,
+    /// The reader is of this implementation: slivers, bare wraps and hot wraps are allowed.
+    pub(crate) ours: bool,
+    /// Offset 0 already holds the header of an abandoned loan: the next frame must go there (W9).
+    pub(crate) committed_to_start: bool,
+}
+
+/// A place in the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Offset of the header.
+    pub(crate) at: u64,
+    /// Bytes skipped before it, from the write position to the end of the ring.
+    pub(crate) skip: u64,
+    /// Bytes (1 to 15) behind it that are charged to it, since no header fits there.
+    pub(crate) sliver: u64,
+    /// Header and payload.
+    pub(crate) total: u64,
+}
+
+impl Place {
+    /// All bytes that the frame takes from the ring.
+    pub(crate) fn need(self) -> u64 {
+        self.skip + self.total + self.sliver
+    }
+}
+
+/// The answer of [`place`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// There, as soon as `need()` bytes are free.
+    At(Place),
+    /// Only at the start, after the skipped end has been given back by the reader: a bare wrap (W11).
+    AfterBareWrap { tail: u64 },
+    /// Never, from this position with this reader; a ring of that size would do.
+    Unplaceable { needed_capacity: u64 },
+    /// Larger than the ring.
+    TooLarge,
+}
+
+/// Places a payload of `size` bytes.
+pub(crate) fn place(room: Room, size: u64) -> Placement {
+    let Room { capacity, at, ours, committed_to_start } = room;
+    let Some(total) = size.checked_add(FRAME_HEADER_SIZE).filter(|&total| total <= capacity) else {
+        return Placement::TooLarge;
+    };
+    let tail = capacity - at;
+    // What would be left behind the frame; `None` if the frame does not fit or would spoil the tail for the reader.
+    let left = |space: u64| {
+        let left = space.checked_sub(total)?;
+        (left == 0 || left >= MARKER || ours).then_some(left)
+    };
+    let sliver = |left: u64| if left < MARKER { left } else { 0 };
+    let here = if committed_to_start { None } else { left(tail) };
+    let place = match (here, left(capacity)) {
+        (Some(rest), _) => Place { at, skip: 0, sliver: sliver(rest), total },
+        (None, Some(rest)) if at == 0 => Place { at: 0, skip: 0, sliver: sliver(rest), total },
+        (None, Some(rest)) => Place { at: 0, skip: tail, sliver: sliver(rest), total },
+        (None, None) => return Placement::Unplaceable { needed_capacity: needed_capacity(total) },
+    };
+    if place.need() <= capacity {
+        Placement::At(place)
+    } else if ours {
+        Placement::AfterBareWrap { tail }
+    } else {
+        Placement::Unplaceable { needed_capacity: needed_capacity(total) }
+    }
+}
+
+/// The ring in which a frame of `total` bytes fits from any position without help of the reader.
+fn needed_capacity(total: u64) -> u64 {
+    // A tail of up to total + 15 bytes may have to be skipped.
+    (2 * total + MARKER - 1).next_multiple_of(crate::layout::BLOCK)
+}
+
+/// The place at the start of the ring that keeps the working set small, if the policy wants it there (W11). The
+/// caller checks that so much is free that nobody waits for it.
+pub(crate) fn hot_place(room: Room, place: Place, policy: HotWrap) -> Option<Place> {
+    let tail = room.capacity - room.at;
+    let after = match policy {
+        HotWrap::Off => return None,
+        HotWrap::Auto => (room.capacity / 2).max(2 * place.total),
+        HotWrap::Eager => 2 * place.total,
+    };
+    let rest = room.capacity.checked_sub(place.total)?;
+    let pays = room.ours && place.at != 0 && place.total >= HOT_FRAME && room.at >= after && tail >= MARKER;
+    let hot = Place { at: 0, skip: tail, sliver: if rest < MARKER { rest } else { 0 }, total: place.total };
+    (pays && hot.need() <= room.capacity).then_some(hot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(capacity: u64, at: u64, ours: bool) -> Room {
+        Room { capacity, at, ours, committed_to_start: false }
+    }
+
+    #[test]
+    fn an_exact_fill_leaves_nothing() {
+        let place = |at, size, ours| place(room(128, at, ours), size);
+        assert_eq!(place(0, 112, false), Placement::At(Place { at: 0, skip: 0, sliver: 0, total: 128 }));
+        assert_eq!(place(64, 48, true), Placement::At(Place { at: 64, skip: 0, sliver: 0, total: 64 }));
+    }
+
+    #[test]
+    fn a_sliver_is_charged_with_our_reader_and_avoided_with_an_old_one() {
+        let ours = place(room(256, 128, true), 102);
+        assert_eq!(ours, Placement::At(Place { at: 128, skip: 0, sliver: 10, total: 118 }));
+        let old = place(room(256, 128, false), 102);
+        assert_eq!(old, Placement::At(Place { at: 0, skip: 128, sliver: 0, total: 118 }));
+        assert_eq!(place(room(256, 128, false), 104 + 16), Placement::Unplaceable { needed_capacity: 320 });
+    }
+
+    #[test]
+    fn the_largest_frame_needs_a_bare_wrap_or_is_refused() {
+        assert_eq!(place(room(128, 32, true), 112), Placement::AfterBareWrap { tail: 96 });
+        assert_eq!(place(room(128, 32, false), 112), Placement::Unplaceable { needed_capacity: 320 });
+        assert_eq!(place(room(128, 0, true), 113), Placement::TooLarge);
+        assert_eq!(place(room(128, 0, true), u64::MAX), Placement::TooLarge);
+    }
+
+    #[test]
+    fn the_advised_capacity_fits_from_every_position() {
+        for size in [1, 7, 100, 1000] {
+            let capacity = needed_capacity(size + 16);
+            for at in 0..capacity {
+                assert!(matches!(place(room(capacity, at, false), size), Placement::At(_)), "{size} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_place_lies_inside_and_leaves_a_valid_tail() {
+        for capacity in [64, 128, 192] {
+            for at in 0..capacity {
+                for size in 1..=capacity - 16 {
+                    for ours in [false, true] {
+                        if let Placement::At(place) = place(room(capacity, at, ours), size) {
+                            let left = capacity - place.at - place.total;
+                            assert!(place.need() <= capacity);
+                            assert!(place.skip == 0 || (place.at == 0 && place.skip == capacity - at));
+                            assert_eq!(place.sliver, if left < 16 { left } else { 0 });
+                            assert!(ours || place.sliver == 0, "an old reader chokes on {left} bytes");
+                        } else {
+                            let sliver = if capacity - size - 16 < 16 { capacity - size - 16 } else { 0 };
+                            assert!(!ours || size + 16 + sliver > at, "{size} at {at} of {capacity}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

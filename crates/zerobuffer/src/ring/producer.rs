@@ -1,0 +1,273 @@
+//! The writer's half of the ring: reserve a place, publish what was put there (W2, W10, W11).
+
+use super::{
+    Fault, Region,
+    placement::{MARKER, Place, Placement, Room, hot_place, place},
+};
+use crate::{
+    config::HotWrap,
+    layout::{FRAME_HEADER_SIZE, FrameHeader, Word},
+    sync::Ordering,
+};
+
+/// The writer's private copies; the control block only receives them (W13).
+#[derive(Debug)]
+pub(crate) struct Producer {
+    /// Write position, below P.
+    at: u64,
+    /// At least so many bytes are free; the reader only ever adds.
+    free: u64,
+    next_sequence: u64,
+    written_count: u64,
+    /// The reader is of this implementation.
+    ours: bool,
+    hot_wrap: HotWrap,
+    /// Offset 0 holds the header of an abandoned loan.
+    committed_to_start: bool,
+    /// Old readers only: bytes skipped by the last wrap, which they give back before the frames in front of it.
+    early_credit: u64,
+    /// Old readers only: bytes that a crashed predecessor published without charging them.
+    uncharged: u64,
+}
+
+/// A reserved, unpublished place. It exists once: whoever has it has its bytes.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    place: Place,
+    size: u64,
+}
+
+/// The outcome of a reservation.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Ready(Slot),
+    /// So much must be free; so much is.
+    Wait {
+        needed: u64,
+        free: u64,
+    },
+    /// A bare wrap was published: post the data semaphore and reserve again.
+    Wrapped,
+}
+
+/// Why a frame can never be reserved.
+#[derive(Clone, Debug)]
+pub(crate) enum Refusal {
+    TooLarge,
+    Unplaceable { needed_capacity: u64 },
+    Fault(Fault),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Producer {
+    /// Takes over where the control block says; `next_sequence` comes from the chain walk (W9).
+    pub(crate) fn attach(
+        region: &Region,
+        ours: bool,
+        hot_wrap: HotWrap,
+        next_sequence: u64,
+    ) -> Result<Self, Fault> {
+        let capacity = region.capacity();
+        let write_pos = region.load(Word::WritePos, Ordering::Acquire);
+        if write_pos > capacity {
+            return Err(Fault::field("payload_write_pos", write_pos, format!("at most {capacity}")));
+        }
+        let mut producer = Self {
+            at: write_pos % capacity,
+            free: 0,
+            next_sequence,
+            written_count: region.load(Word::WrittenCount, Ordering::Relaxed),
+            ours,
+            hot_wrap,
+            committed_to_start: false,
+            early_credit: 0,
+            uncharged: 0,
+        };
+        let free = producer.usable(region)?;
+        if !ours {
+            let read_pos = region.load(Word::ReadPos, Ordering::Acquire).min(capacity);
+            let unread = (producer.at + capacity - read_pos % capacity) % capacity;
+            producer.uncharged = free.saturating_sub(capacity - unread);
+        }
+        Ok(producer)
+    }
+
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// The next frame carries this number (duplex answers, W8 level 2).
+    pub(crate) fn set_next_sequence(&mut self, sequence: u64) {
+        self.next_sequence = sequence;
+    }
+
+    fn room(&self, region: &Region) -> Room {
+        Room {
+            capacity: region.capacity(),
+            at: self.at,
+            ours: self.ours,
+            committed_to_start: self.committed_to_start,
+        }
+    }
+
+    /// Bytes that may be charged now, looked up in shared memory.
+    fn usable(&mut self, region: &Region) -> Result<u64, Fault> {
+        let capacity = region.capacity();
+        // Edge E2, acquire end: what the reader gave back it no longer reads. Edge E4, second half.
+        let free = region.load(Word::PayloadFree, Ordering::SeqCst);
+        if free > capacity {
+            return Err(Fault::field("payload_free_bytes", free, format!("at most {capacity}")));
+        }
+        if self.ours {
+            return Ok(free);
+        }
+        let free = free.saturating_sub(self.uncharged);
+        if free >= capacity - self.at {
+            self.early_credit = 0;
+        }
+        Ok(free.saturating_sub(self.early_credit))
+    }
+
+    /// Whether `needed` bytes are free; looks into shared memory only if the private count says no.
+    fn has(&mut self, region: &Region, needed: u64) -> Result<bool, Fault> {
+        if self.free < needed {
+            self.free = self.usable(region)?;
+        }
+        Ok(self.free >= needed)
+    }
+
+    /// Finds a place for `size` payload bytes and stores its headers, which nobody reads before [`Self::publish`].
+    pub(crate) fn reserve(&mut self, region: &Region, size: u64) -> Result<Step, Refusal> {
+        let room = self.room(region);
+        let mut found = match place(room, size) {
+            Placement::At(place) => place,
+            Placement::AfterBareWrap { tail } => return self.bare_wrap(region, tail, size),
+            Placement::Unplaceable { needed_capacity } => {
+                return Err(Refusal::Unplaceable { needed_capacity });
+            }
+            Placement::TooLarge => return Err(Refusal::TooLarge),
+        };
+        if let Some(hot) = hot_place(room, found, self.hot_wrap)
+            && self.has(region, hot.need())?
+        {
+            found = hot;
+        }
+        let needed = found.need();
+        if !self.has(region, needed)? {
+            return Ok(Step::Wait { needed, free: self.free });
+        }
+        self.store_headers(region, found, size)?;
+        Ok(Step::Ready(Slot { place: found, size }))
+    }
+
+    fn store_headers(&mut self, region: &Region, place: Place, size: u64) -> Result<(), Fault> {
+        let header = FrameHeader { size, sequence: self.next_sequence };
+        if place.skip == 0 {
+            return put_header(region, place.at, header);
+        }
+        self.skip_tail(region, place.skip)?;
+        self.committed_to_start = true;
+        // The header at 0 is where a successor's walk of this lap begins: it must not take it for a published one.
+        put_header(region, place.at, header.unpublished())
+    }
+
+    /// Marks the end of the ring as unused. A tail too short for a marker is zeroed, which old readers survive.
+    fn skip_tail(&self, region: &Region, skip: u64) -> Result<(), Fault> {
+        if skip >= MARKER {
+            return put_header(region, self.at, FrameHeader::WRAP);
+        }
+        region.zero(self.at, skip);
+        Ok(())
+    }
+
+    /// Moves to the start of the ring before there is room for the frame, so that the reader gives the end back (W11).
+    fn bare_wrap(&mut self, region: &Region, tail: u64, size: u64) -> Result<Step, Refusal> {
+        if !self.has(region, tail)? {
+            return Ok(Step::Wait { needed: tail, free: self.free });
+        }
+        if self.free >= tail + FRAME_HEADER_SIZE {
+            // An abandoned loan's header may lie at 0 and complete a lap with the marker. This one is too long for that.
+            let header = FrameHeader { size, sequence: self.next_sequence };
+            put_header(region, 0, header.unpublished())?;
+        }
+        self.skip_tail(region, tail)?;
+        self.charge(region, tail)?;
+        self.advance(region, 0, u64::from(tail >= MARKER));
+        Ok(Step::Wrapped)
+    }
+
+    /// Publishes the first `len` bytes of a slot. The caller posts the data semaphore afterwards.
+    ///
+    /// `Ok(None)`: with so few bytes the end of the ring would be spoilt for an old reader; the slot stays reserved.
+    pub(crate) fn publish(&mut self, region: &Region, slot: &Slot, len: u64) -> Result<Option<u64>, Fault> {
+        let mut place = slot.place;
+        let sequence = self.next_sequence;
+        if len != slot.size {
+            place.total = len + FRAME_HEADER_SIZE;
+            let left = region.capacity() - place.at - place.total;
+            place.sliver = if left < MARKER { left } else { 0 };
+            if place.sliver > 0 && !self.ours {
+                return Ok(None);
+            }
+        }
+        if len != slot.size || place.skip > 0 {
+            put_header(region, place.at, FrameHeader { size: len, sequence })?;
+        }
+        // W10: one charge for everything, then the position, then the count. A crash in between leaves less free than
+        // is true, never more, and the reader restores it.
+        self.charge(region, place.need())?;
+        if !self.ours && place.skip > 0 {
+            self.early_credit = place.skip;
+        }
+        let end = place.at + place.total + place.sliver;
+        self.advance(region, end % region.capacity(), 1 + u64::from(place.skip >= MARKER));
+        self.next_sequence = sequence.wrapping_add(1);
+        Ok(Some(sequence))
+    }
+
+    fn charge(&mut self, region: &Region, bytes: u64) -> Result<(), Fault> {
+        // Edge E5, release end: a reader that finds the ring full by this word reads complete frames.
+        let before = region.subtract(Word::PayloadFree, bytes);
+        if before < bytes || before > region.capacity() {
+            region.add(Word::PayloadFree, bytes);
+            let expected = format!("{bytes} to {}", region.capacity());
+            return Err(Fault::field("payload_free_bytes", before, expected));
+        }
+        self.free = if self.ours { before - bytes } else { self.free.saturating_sub(bytes) };
+        Ok(())
+    }
+
+    fn advance(&mut self, region: &Region, to: u64, count: u64) {
+        self.at = to;
+        self.committed_to_start = false;
+        // Edge E1, release end: header and payload are complete.
+        region.store(Word::WritePos, to, Ordering::Release);
+        self.written_count = self.written_count.wrapping_add(count);
+        region.store(Word::WrittenCount, self.written_count, Ordering::Release);
+    }
+}
+
+impl Slot {
+    /// Offset of the header.
+    pub(crate) fn at(&self) -> u64 {
+        self.place.at
+    }
+
+    /// Payload bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+fn put_header(region: &Region, at: u64, header: FrameHeader) -> Result<(), Fault> {
+    if region.put_header(at, header) {
+        return Ok(());
+    }
+    // Positions are private copies below P, and a header is only stored where at least 16 bytes are left.
+    Err(Fault::field("payload_write_pos", at, format!("at most {}", region.capacity() - FRAME_HEADER_SIZE)))
+}

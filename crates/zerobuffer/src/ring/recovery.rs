@@ -1,0 +1,185 @@
+//! Reading the chain of frames: which number comes next (W9), and whether the whole ring is unread (W4).
+
+use super::Region;
+use crate::layout::FrameHeader;
+
+/// A walk over headers whose sequence numbers follow each other.
+struct Chain<'a> {
+    region: &'a Region,
+    at: u64,
+    last: Option<u64>,
+    /// Bytes walked, skipped ends of the ring included.
+    walked: u64,
+}
+
+/// Where a walk stands after one step.
+#[derive(PartialEq, Eq)]
+enum Link {
+    Frame,
+    /// The end of the ring: a marker, or no room for a header.
+    End,
+    Broken,
+}
+
+impl<'a> Chain<'a> {
+    fn from(region: &'a Region, at: u64) -> Self {
+        Self { region, at, last: None, walked: 0 }
+    }
+
+    fn step(&mut self) -> Link {
+        let tail = self.region.capacity() - self.at;
+        let Some(header) = self.region.header(self.at).filter(|header| !header.is_wrap()) else {
+            self.at = 0;
+            self.walked += tail;
+            return Link::End;
+        };
+        let follows = header.unpublished_sequence().is_none()
+            && self.last.is_none_or(|last| header.sequence == last.wrapping_add(1));
+        match header.total() {
+            Some(total) if total <= tail && follows => {
+                self.at += total;
+                self.walked += total;
+                self.last = Some(header.sequence);
+                Link::Frame
+            }
+            _ => Link::Broken,
+        }
+    }
+
+    /// Walks to exactly `to`; the number that follows, if the chain gets there with at least one frame.
+    fn reach(mut self, to: u64) -> Option<u64> {
+        while self.walked <= self.region.capacity() {
+            if self.at % self.region.capacity() == to && self.walked > 0 {
+                return self.last.map(|last| last.wrapping_add(1));
+            }
+            if self.step() == Link::Broken {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Walks one lap from offset 0 to the end of the ring; the number that follows.
+    fn lap(mut self) -> Option<u64> {
+        loop {
+            match self.step() {
+                Link::Frame if self.at == self.region.capacity() => break,
+                Link::Frame => {}
+                Link::End => break,
+                Link::Broken => return None,
+            }
+        }
+        self.last.map(|last| last.wrapping_add(1))
+    }
+}
+
+/// The sequence number with which a successor writer goes on: positions as read from the control block.
+pub(crate) fn next_sequence(region: &Region, write_pos: u64, read_pos: u64, written_count: u64) -> u64 {
+    let capacity = region.capacity();
+    if written_count == 0 || write_pos > capacity {
+        return 1;
+    }
+    let (to, from) = (write_pos % capacity, read_pos % capacity);
+    let walk = |start, end| (start != end).then(|| Chain::from(region, start).reach(end)).flatten();
+    // A wrap that was begun and not published: ours says so in its header.
+    let abandoned = || region.header(0).and_then(FrameHeader::unpublished_sequence);
+    // At the position 0 this lap has no frame yet; the one before it ends where the reader is, or at the end.
+    let last_lap = || if from == 0 { Chain::from(region, 0).lap() } else { walk(0, from) };
+    let lap = || if to == 0 { last_lap() } else { walk(0, to) };
+    // If an old writer has begun the new lap, its header has replaced the first one of the lap before.
+    let dangling =
+        || region.header(0).filter(|header| to == 0 && is_plausible(*header, capacity)).map(|h| h.sequence);
+    walk(from, to).or_else(abandoned).or_else(lap).or_else(dangling).unwrap_or(1)
+}
+
+fn is_plausible(header: FrameHeader, capacity: u64) -> bool {
+    !header.is_wrap() && header.total().is_some_and(|total| total <= capacity)
+}
+
+/// Whether frames fill the ring exactly, from `at` round to `at`, numbered from `expected` or, behind a new old writer,
+/// from 1.
+pub(crate) fn is_full_ring(region: &Region, at: u64, expected: u64) -> bool {
+    let mut chain = Chain::from(region, at);
+    while chain.walked < region.capacity() {
+        let first = chain.last.is_none();
+        let link = chain.step();
+        let wrong_start = first && chain.last.is_some_and(|sequence| sequence != expected && sequence != 1);
+        if link == Link::Broken || wrong_start {
+            return false;
+        }
+    }
+    chain.walked == region.capacity() && chain.at % region.capacity() == at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::region::heap, *};
+    use crate::layout::FRAME_HEADER_SIZE;
+
+    fn put(region: &Region, at: u64, size: u64, sequence: u64) -> u64 {
+        assert!(region.put_header(at, FrameHeader { size, sequence }));
+        at + size + FRAME_HEADER_SIZE
+    }
+
+    #[test]
+    fn a_fresh_ring_starts_at_one() {
+        assert_eq!(next_sequence(&heap::region(0, 128), 0, 0, 0), 1);
+    }
+
+    #[test]
+    fn unread_frames_are_walked_round_the_end() {
+        let region = &heap::region(0, 128);
+        put(region, 64, 20, 7);
+        assert!(region.put_header(100, FrameHeader::WRAP));
+        let end = put(region, 0, 10, 8);
+        assert_eq!(next_sequence(region, end, 64, 9), 9);
+    }
+
+    #[test]
+    fn a_drained_ring_is_walked_from_its_start() {
+        let region = &heap::region(0, 128);
+        let end = put(region, put(region, 0, 10, 4), 10, 5);
+        assert_eq!(next_sequence(region, end, end, 5), 6);
+    }
+
+    #[test]
+    fn after_an_exact_lap_the_lap_is_walked() {
+        let region = &heap::region(0, 128);
+        assert_eq!(put(region, put(region, 0, 48, 4), 48, 5), 128);
+        for write_pos in [0, 128] {
+            assert_eq!(next_sequence(region, write_pos, write_pos, 5), 6);
+        }
+    }
+
+    #[test]
+    fn a_dangling_wrap_gives_the_number_of_the_lost_frame() {
+        let region = &heap::region(0, 128);
+        let end = put(region, put(region, 0, 48, 4), 32, 5);
+        assert!(region.put_header(end, FrameHeader::WRAP));
+        assert_eq!(next_sequence(region, 0, end, 6), 6);
+        put(region, 0, 20, 6); // a loan of an old writer that was never committed
+        assert_eq!(next_sequence(region, 0, end, 6), 6);
+    }
+
+    #[test]
+    fn an_abandoned_wrap_is_no_part_of_the_lap() {
+        let region = &heap::region(0, 128);
+        let end = put(region, 0, 80, 5);
+        let loan = FrameHeader { size: 80, sequence: 6 }.unpublished();
+        assert!(region.put_header(0, loan));
+        assert_eq!(next_sequence(region, end, end, 5), 6);
+    }
+
+    #[test]
+    fn a_full_ring_is_told_from_an_empty_one() {
+        let region = &heap::region(0, 128);
+        put(region, put(region, 0, 48, 4), 48, 5);
+        assert!(is_full_ring(region, 0, 4));
+        assert!(!is_full_ring(region, 0, 3));
+        put(region, 64, 47, 5);
+        assert!(is_full_ring(region, 0, 4), "a sliver counts as used");
+        let end = put(region, 64, 20, 5);
+        put(region, end, 5, 99);
+        assert!(!is_full_ring(region, 0, 4));
+    }
+}

@@ -1,0 +1,241 @@
+//! The shared segment as the protocol sees it: control words by atomics, the ring by checked byte ranges.
+//!
+//! Every read and write of shared memory by the ring goes through this file.
+
+use super::{Slot, Span};
+use crate::{
+    layout::{CONTROL_SIZE, FRAME_HEADER_SIZE, FrameHeader, Geometry, Word},
+    sync::{AtomicU64, Ordering},
+};
+use std::{
+    fmt,
+    ptr::{self, NonNull},
+    slice,
+};
+
+/// Memory that a region can lie in.
+///
+/// # Safety
+///
+/// `base` stays the same, and points at `len` readable and writable bytes, until the value is dropped.
+pub(crate) unsafe trait Memory: Send + Sync + 'static {
+    fn base(&self) -> NonNull<u8>;
+    fn len(&self) -> usize;
+}
+
+/// A mapped segment.
+pub(crate) struct Region {
+    base: NonNull<u8>,
+    geometry: Geometry,
+    _memory: Box<dyn Memory>,
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region").field("geometry", &self.geometry).finish_non_exhaustive()
+    }
+}
+
+// SAFETY: control words are atomics; the protocol gives every other byte to one endpoint at a time.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// `None` if the memory is too small for the geometry, or not aligned.
+    pub(crate) fn new(memory: impl Memory, geometry: Geometry) -> Option<Self> {
+        let base = memory.base();
+        let fits = memory.len() as u64 >= geometry.segment() && base.as_ptr().addr() % 8 == 0;
+        fits.then(|| Self { base, geometry, _memory: Box::new(memory) })
+    }
+
+    /// Ring size in bytes, P.
+    #[inline]
+    pub(crate) fn capacity(&self) -> u64 {
+        self.geometry.payload
+    }
+
+    /// Bytes of the metadata block.
+    pub(crate) fn metadata_capacity(&self) -> u64 {
+        self.geometry.metadata
+    }
+
+    #[inline]
+    fn word(&self, word: Word) -> &AtomicU64 {
+        // SAFETY: every word lies in the first 128 bytes at a multiple of 8, and is accessed atomically by all.
+        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(word as usize).cast()) }
+    }
+
+    #[inline]
+    pub(crate) fn load(&self, word: Word, order: Ordering) -> u64 {
+        self.word(word).load(order)
+    }
+
+    #[inline]
+    pub(crate) fn store(&self, word: Word, value: u64, order: Ordering) {
+        self.word(word).store(value, order);
+    }
+
+    /// Adds and returns the value before.
+    #[inline]
+    pub(crate) fn add(&self, word: Word, value: u64) -> u64 {
+        self.word(word).fetch_add(value, Ordering::SeqCst)
+    }
+
+    /// Subtracts and returns the value before.
+    #[inline]
+    pub(crate) fn subtract(&self, word: Word, value: u64) -> u64 {
+        self.word(word).fetch_sub(value, Ordering::SeqCst)
+    }
+
+    /// Replaces `old` by `new`; `false` if the word holds something else.
+    pub(crate) fn exchange(&self, word: Word, old: u64, new: u64) -> bool {
+        self.word(word).compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// The address of `len` ring bytes at `at`; `None` if they are not inside the ring.
+    #[inline]
+    fn ring(&self, at: u64, len: u64) -> Option<NonNull<u8>> {
+        let inside = at.checked_add(len).is_some_and(|end| end <= self.geometry.payload);
+        // SAFETY: offset and length are inside the segment, as `new` promises its size.
+        inside.then(|| unsafe { self.base.add((self.geometry.payload_offset() + at) as usize) })
+    }
+
+    /// A copy of the header at `at`, made once; `None` if there is no room for one.
+    #[inline]
+    pub(crate) fn header(&self, at: u64) -> Option<FrameHeader> {
+        let address = self.ring(at, FRAME_HEADER_SIZE)?;
+        // SAFETY: 16 readable bytes. A header that its writer may be storing just now is read only to be judged
+        // implausible; volatile keeps it a single copy.
+        Some(FrameHeader::from_bytes(unsafe { ptr::read_volatile(address.as_ptr().cast::<[u8; 16]>()) }))
+    }
+
+    /// Stores a header; `false` if there is no room for one.
+    #[inline]
+    #[must_use]
+    pub(crate) fn put_header(&self, at: u64, header: FrameHeader) -> bool {
+        let Some(address) = self.ring(at, FRAME_HEADER_SIZE) else { return false };
+        // SAFETY: 16 writable bytes that no reader looks at before they are published.
+        unsafe { ptr::write(address.as_ptr().cast::<[u8; 16]>(), header.to_bytes()) };
+        true
+    }
+
+    /// The payload range of a frame whose header is at `at`; empty if it is not inside the ring.
+    #[inline]
+    fn payload(&self, at: u64, len: u64) -> NonNull<[u8]> {
+        let start = at.checked_add(FRAME_HEADER_SIZE).and_then(|start| self.ring(start, len));
+        match start {
+            Some(start) => NonNull::slice_from_raw_parts(start, len as usize),
+            None => NonNull::slice_from_raw_parts(NonNull::dangling(), 0),
+        }
+    }
+
+    /// The payload of a frame that has been read and not released.
+    #[inline]
+    pub(crate) fn frame(&self, span: &Span) -> &[u8] {
+        // SAFETY: the range is inside the ring, the region keeps it mapped, and the protocol leaves the bytes of a
+        // frame alone until its span is released; a peer that breaks the protocol is SECURITY.md's subject.
+        unsafe { self.payload(span.at, span.size).as_ref() }
+    }
+
+    /// The payload of a frame that has been read and not released, to be changed in place.
+    #[inline]
+    pub(crate) fn frame_mut<'a>(&'a self, span: &'a mut Span) -> &'a mut [u8] {
+        // SAFETY: as above; a span exists once, so that the exclusive borrow of it is one of its bytes.
+        unsafe { self.payload(span.at, span.size).as_mut() }
+    }
+
+    /// The payload of a reserved, unpublished slot.
+    #[inline]
+    pub(crate) fn slot_mut<'a>(&'a self, slot: &'a mut Slot) -> &'a mut [u8] {
+        // SAFETY: the range is inside the ring, the region keeps it mapped, and no reader looks at it before it is
+        // published; a slot exists once, so that the exclusive borrow of it is one of its bytes.
+        unsafe { self.payload(slot.at(), slot.size()).as_mut() }
+    }
+
+    /// [`Self::slot_mut`], to be looked at.
+    pub(crate) fn slot(&self, slot: &Slot) -> &[u8] {
+        // SAFETY: as above, and the shared borrow of the slot keeps the exclusive one away.
+        unsafe { self.payload(slot.at(), slot.size()).as_ref() }
+    }
+
+    /// Zeroes ring bytes that nobody uses; out of range does nothing.
+    pub(crate) fn zero(&self, at: u64, len: u64) {
+        if let Some(address) = self.ring(at, len) {
+            // SAFETY: the bytes are inside the ring and belong to the writer, who calls this.
+            unsafe { address.write_bytes(0, len as usize) };
+        }
+    }
+
+    /// The address of the metadata block: 8 bytes of length, then content.
+    fn metadata_base(&self) -> NonNull<u8> {
+        // SAFETY: the block starts behind the control block, inside the segment.
+        unsafe { self.base.add(CONTROL_SIZE as usize) }
+    }
+
+    /// The length that stands in front of the metadata; 0 if there is no block.
+    pub(crate) fn metadata_prefix(&self) -> u64 {
+        if self.geometry.metadata == 0 {
+            return 0;
+        }
+        // SAFETY: the block has at least 64 bytes.
+        u64::from_le_bytes(unsafe { ptr::read_volatile(self.metadata_base().as_ptr().cast::<[u8; 8]>()) })
+    }
+
+    /// The address of the first `len` content bytes; `None` if the block is smaller.
+    fn metadata_content(&self, len: u64) -> Option<NonNull<u8>> {
+        let fits = len.checked_add(8).is_some_and(|end| end <= self.geometry.metadata);
+        // SAFETY: the range is inside the metadata block.
+        fits.then(|| unsafe { self.metadata_base().add(8) })
+    }
+
+    /// The first `len` content bytes; `None` if the block is smaller.
+    pub(crate) fn metadata(&self, len: u64) -> Option<&[u8]> {
+        let start = self.metadata_content(len)?;
+        // SAFETY: the range is inside the block, the region keeps it mapped, and it is written once, before
+        // `metadata_written_bytes`, after which this is called.
+        Some(unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) })
+    }
+
+    /// Stores length and content; `false` if they do not fit.
+    #[must_use]
+    pub(crate) fn put_metadata(&self, content: &[u8]) -> bool {
+        let Some(room) = self.metadata_content(content.len() as u64) else { return false };
+        // SAFETY: the room is as long as the content, 8 bytes precede it, and no reader looks at either before
+        // `metadata_written_bytes` says so.
+        unsafe {
+            ptr::copy_nonoverlapping(content.as_ptr(), room.as_ptr(), content.len());
+            ptr::write(self.metadata_base().as_ptr().cast::<[u8; 8]>(), (content.len() as u64).to_le_bytes());
+        }
+        true
+    }
+}
+
+/// A region in private memory, for tests of the ring alone.
+#[cfg(test)]
+pub(crate) mod heap {
+    use super::*;
+    use crate::layout::ControlSnapshot;
+
+    struct Heap(Box<[u64]>);
+
+    // SAFETY: a box does not move its content, and the tests use no other way to it.
+    unsafe impl Memory for Heap {
+        fn base(&self) -> NonNull<u8> {
+            NonNull::from(&*self.0).cast()
+        }
+
+        fn len(&self) -> usize {
+            self.0.len() * 8
+        }
+    }
+
+    pub(crate) fn region(metadata: u64, payload: u64) -> Region {
+        let geometry = Geometry::for_config(metadata, payload).unwrap();
+        let control = ControlSnapshot::fresh(geometry, 1).to_bytes();
+        let mut words: Vec<u64> =
+            control.chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap())).collect();
+        words.resize(geometry.segment() as usize / 8, 0);
+        Region::new(Heap(words.into_boxed_slice()), geometry).unwrap()
+    }
+}

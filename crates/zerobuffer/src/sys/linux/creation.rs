@@ -1,0 +1,332 @@
+//! Making, taking over and removing a buffer's names (W6, W12).
+
+use super::{
+    directory::DirectoryLock,
+    fork::Birth,
+    lock_file::{self, LockFile, Locks},
+    mapping::Mapping,
+    presence::{Presence, Role},
+    process,
+    semaphore::{self, Semaphore},
+    shm::{self, FileId, Segment},
+};
+use crate::{
+    error::{Error, Result},
+    layout::{CONTROL_SIZE, ControlSnapshot, Word, name as names},
+};
+use std::{
+    fs::{self, File, Permissions},
+    io,
+    os::unix::fs::{FileExt, PermissionsExt},
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// How long a half-made segment of another implementation is left alone.
+const YOUNG: Duration = Duration::from_secs(1);
+/// How long a judge waits for another judge to let go of a presence byte.
+const JUDGING: Duration = Duration::from_millis(20);
+/// How often lost races are repeated before giving up.
+const ATTEMPTS: u32 = 5;
+
+/// What to create.
+pub(crate) struct Request<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) control: &'a [u8; CONTROL_SIZE as usize],
+    pub(crate) size: u64,
+    pub(crate) mode: u32,
+    pub(crate) level: u8,
+    pub(crate) prefault: bool,
+}
+
+/// A buffer that exists under its name, ready for a writer.
+#[derive(Debug)]
+pub(crate) struct Created {
+    pub(crate) mapping: Mapping,
+    pub(crate) data: Semaphore,
+    pub(crate) space: Semaphore,
+    /// `None` where presence locks do not work: then this endpoint is judged by its pid alone.
+    pub(crate) presence: Option<Presence>,
+    pub(crate) names: NameGuard,
+}
+
+/// Creates the buffer: complete and privately first, its names last.
+pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
+    let name = request.name;
+    let path = shm::path(name);
+    let file = shm::unnamed()?;
+    shm::reserve(&file, name, request.size)?;
+    file.write_all_at(request.control, 0).map_err(|e| Error::os("initialise", &path, e))?;
+    let presence = presence_of(&file, request.level);
+    let mark = if presence.is_some() { 0o1000 } else { 0 };
+    set_mode(&file, request.mode | mark, &path)?;
+    // The presence locks live on a description of their own, so that this one may be mapped.
+    let mapping = Mapping::new(&file, request.size).map_err(|e| Error::os("map", &path, e))?;
+    if request.prefault {
+        mapping.populate();
+    }
+
+    let _directory = DirectoryLock::acquire()?;
+    let locks = match lock_file::acquire(name) {
+        Locks::Held(locks) => locks,
+        Locks::Busy => {
+            return Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid: reader_pid(name) });
+        }
+    };
+    // From here on the guard removes, on any failure, what has been made.
+    let mut names = NameGuard { name: name.to_owned(), owned: Vec::new(), locks, birth: Birth::now() };
+    let (data_name, space_name) = (names::data_semaphore(name), names::space_semaphore(name));
+    for _ in 0..ATTEMPTS {
+        remove_dead_segment(name)?;
+        let mut data = names.make_semaphore(&data_name, request.mode)?;
+        let mut space = names.make_semaphore(&space_name, request.mode)?;
+        if !names.link(&file, &path)? {
+            continue;
+        }
+        // A clean-up of another implementation may have removed or replaced any of the names meanwhile.
+        for _ in 0..ATTEMPTS {
+            match names.first_lost() {
+                None => return Ok(Created { mapping, data, space, presence, names }),
+                Some(lost) if lost == shm::path(&data_name) => {
+                    data = names.make_semaphore(&data_name, request.mode)?;
+                }
+                Some(lost) if lost == shm::path(&space_name) => {
+                    space = names.make_semaphore(&space_name, request.mode)?;
+                }
+                Some(_) => break,
+            }
+        }
+        break;
+    }
+    let reason = "other processes keep creating or removing objects of that name";
+    Err(Error::NotReady { name: name.to_owned(), reason })
+}
+
+/// The reader's presence; `None`, with one warning, where the file system has no such locks (W8).
+fn presence_of(file: &File, level: u8) -> Option<Presence> {
+    let locked = Presence::of(file).and_then(|presence| {
+        let locked = presence.try_lock(Role::Reader)?;
+        presence.announce(Role::Reader, level)?;
+        Ok(locked.then_some(presence))
+    });
+    locked.unwrap_or_else(|error| {
+        log::warn!(target: "zerobuffer::reader", "presence locks do not work here ({error}): peers judge this process by its pid");
+        None
+    })
+}
+
+fn set_mode(file: &File, mode: u32, path: &str) -> Result<()> {
+    file.set_permissions(Permissions::from_mode(mode)).map_err(|e| Error::os("set the mode of", path, e))
+}
+
+/// The names of a buffer, removed on drop as far as they still are ours (W6).
+#[derive(Debug)]
+pub(crate) struct NameGuard {
+    name: String,
+    /// Semaphores and segment, in the order of creation.
+    owned: Vec<(String, FileId)>,
+    locks: Vec<LockFile>,
+    birth: Birth,
+}
+
+impl NameGuard {
+    /// Makes a fresh semaphore in place of whatever has the name.
+    fn make_semaphore(&mut self, file_name: &str, mode: u32) -> Result<Semaphore> {
+        let path = shm::path(file_name);
+        let file = shm::unnamed()?;
+        shm::reserve(&file, &self.name, semaphore::SIZE)?;
+        file.write_all_at(&semaphore::FRESH, 0).map_err(|e| Error::os("initialise", &path, e))?;
+        set_mode(&file, mode, &path)?;
+        for _ in 0..ATTEMPTS {
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::os("replace", path, e)),
+                _ => {}
+            }
+            if self.link(&file, &path)? {
+                return Semaphore::of(&file, &path);
+            }
+        }
+        Err(Error::os("create", path, io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Gives a file its name and remembers it. `Ok(false)`: the name is taken.
+    fn link(&mut self, file: &File, path: &str) -> Result<bool> {
+        let id = FileId::of(file).map_err(|e| Error::os("inspect", path, e))?;
+        let linked = shm::link(file, path)?;
+        if linked {
+            self.owned.retain(|(known, _)| known != path);
+            self.owned.push((path.to_owned(), id));
+        }
+        Ok(linked)
+    }
+
+    /// A name that no longer is ours.
+    fn first_lost(&self) -> Option<String> {
+        self.owned.iter().find(|(path, id)| FileId::named(path) != Some(*id)).map(|(path, _)| path.clone())
+    }
+
+    /// Removes what still is ours: the segment, the semaphores, then the lock files while they are held.
+    pub(crate) fn remove(&mut self) -> Result<()> {
+        if self.birth.is_forked() {
+            self.owned.clear();
+            self.locks.clear();
+            return Ok(());
+        }
+        let _directory = DirectoryLock::acquire();
+        let mut result = Ok(());
+        while let Some((path, id)) = self.owned.pop() {
+            result = result.and(shm::unlink_if(&path, id).map(drop));
+        }
+        self.locks.drain(..).for_each(LockFile::remove);
+        result
+    }
+}
+
+impl Drop for NameGuard {
+    fn drop(&mut self) {
+        if !(self.owned.is_empty() && self.locks.is_empty()) {
+            // `Reader::close` reports failures; a dropped endpoint has nobody to tell.
+            let _ = self.remove();
+        }
+    }
+}
+
+/// What is known of a segment and its reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A reader lives.
+    Alive { pid: u64 },
+    /// Another implementation may be about to initialise it.
+    Young,
+    /// No buffer at all: somebody else's file.
+    Foreign,
+    /// No reader, and none to come.
+    Dead { pid: u64, reason: &'static str },
+}
+
+/// Judges a segment by its reader (W8): by the presence lock where the segment is marked, else by the pid.
+pub(crate) fn judge(segment: &Segment) -> Verdict {
+    judge_given(segment, super::presence::is_held(&segment.file, Role::Reader).unwrap_or(false))
+}
+
+/// `held`: whether somebody other than the judge holds the reader's byte.
+fn judge_given(segment: &Segment, held: bool) -> Verdict {
+    let young = SystemTime::now().duration_since(segment.changed).is_ok_and(|age| age < YOUNG);
+    let control = segment.control().map(|bytes| ControlSnapshot::from_bytes(&bytes));
+    let pid = control.map_or(0, |c| c.reader_pid);
+    if held {
+        return Verdict::Alive { pid };
+    }
+    if segment.is_marked() {
+        return Verdict::Dead { pid, reason: "its reader died (no presence lock)" };
+    }
+    match control {
+        None if segment.size > 0 => Verdict::Foreign,
+        None => {
+            if young {
+                Verdict::Young
+            } else {
+                Verdict::Dead { pid, reason: "it was never initialised" }
+            }
+        }
+        Some(control) => match control.oieb_size {
+            0 if young => Verdict::Young,
+            0 => Verdict::Dead { pid, reason: "it was never initialised" },
+            128 if process::is_alive(pid) => Verdict::Alive { pid },
+            128 if pid == 0 => Verdict::Dead { pid, reason: "its reader closed and left it" },
+            128 => Verdict::Dead { pid, reason: "its reader died (no such process)" },
+            _ => Verdict::Foreign,
+        },
+    }
+}
+
+/// Under the directory lock and the lock files: makes sure that no segment has the name, or says who lives there.
+/// Returns the segment's size if one was removed.
+fn remove_dead_segment(name: &str) -> Result<Option<u64>> {
+    let path = shm::path(name);
+    let deadline = Instant::now() + 2 * YOUNG;
+    loop {
+        let segment = match Segment::open(name) {
+            Err(Error::Os { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let id = FileId::of(&segment.file).map_err(|e| Error::os("inspect", &path, e))?;
+        // Death is judged while holding the reader's byte; another judge holds it for an instant only.
+        let presence = Presence::of(&segment.file).ok();
+        let asked = Instant::now();
+        while presence.as_ref().is_some_and(|p| matches!(p.try_lock(Role::Reader), Ok(false))) {
+            if asked.elapsed() >= JUDGING {
+                return Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid: reader_pid(name) });
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        match judge_given(&segment, false) {
+            Verdict::Alive { pid } => {
+                return Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid });
+            }
+            Verdict::Foreign => {
+                let reason = "a file of that name exists in /dev/shm and is no buffer; remove it or choose another name";
+                return Err(Error::NotReady { name: name.to_owned(), reason });
+            }
+            Verdict::Young if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
+            Verdict::Young => {
+                let reason = "another process is creating it and does not finish";
+                return Err(Error::NotReady { name: name.to_owned(), reason });
+            }
+            Verdict::Dead { pid, reason } => {
+                if FileId::named(&path) != Some(id) {
+                    continue;
+                }
+                log::info!(target: "zerobuffer::reader", "taking over buffer '{name}' of process {pid}: {reason}");
+                tell_writer(name, &segment);
+                shm::unlink_if(&path, id)?;
+                return Ok(Some(segment.size));
+            }
+        }
+    }
+}
+
+/// A writer that is still attached to a dead reader's segment sees "no reader" at once.
+fn tell_writer(name: &str, segment: &Segment) {
+    if segment.control().is_some() {
+        let _ = segment.file.write_all_at(&0_u64.to_le_bytes(), Word::ReaderPid as u64);
+    }
+    if let Ok(space) = Semaphore::open(&names::space_semaphore(name)) {
+        space.post();
+    }
+}
+
+/// The pid that the present segment of the name records; 0 if there is none.
+fn reader_pid(name: &str) -> u64 {
+    let control = Segment::open_read_only(name).ok().and_then(|segment| segment.control());
+    control.map_or(0, |bytes| ControlSnapshot::from_bytes(&bytes).reader_pid)
+}
+
+/// Removes everything of a dead buffer, judged again under the locks; returns what was removed (`zerobuffer clean`).
+pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
+    let _directory = DirectoryLock::acquire()?;
+    let locks = match lock_file::acquire(name) {
+        Locks::Held(locks) => locks,
+        Locks::Busy => {
+            return Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid: reader_pid(name) });
+        }
+    };
+    let mut removed = Vec::new();
+    if remove_dead_segment(name)?.is_some() {
+        removed.push(PathBuf::from(shm::path(name)));
+    }
+    for semaphore in [names::data_semaphore(name), names::space_semaphore(name)] {
+        let path = shm::path(&semaphore);
+        match fs::remove_file(&path) {
+            Ok(()) => removed.push(PathBuf::from(path)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::os("remove", path, e)),
+        }
+    }
+    for lock in locks {
+        removed.push(lock.path().to_owned());
+        lock.remove();
+    }
+    Ok(removed)
+}

@@ -1,0 +1,141 @@
+//! Named semaphores in glibc's 64-bit layout, so that `sem_open` of any libc's peer works with them (W1).
+//!
+//! A 32-byte file: a little-endian u64 with the value in the low half and the number of sleepers in the high half, then
+//! a u32 that glibc sets to 128 for "shared between processes". Sleepers wait on the low half with a futex.
+
+use super::{mapping::Mapping, shm};
+use crate::error::{Error, Result};
+use crate::ring::Memory;
+use std::{
+    fs::File,
+    io, ptr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+/// Bytes of glibc's `sem_t`.
+pub(crate) const SIZE: u64 = 32;
+/// The bytes of a semaphore of value 0, as glibc writes them.
+pub(crate) const FRESH: [u8; SIZE as usize] = {
+    let mut bytes = [0; SIZE as usize];
+    bytes[8] = 128;
+    bytes
+};
+
+const ONE_SLEEPER: u64 = 1 << 32;
+const VALUE: u64 = ONE_SLEEPER - 1;
+/// A post at or above this value is left out: every sleeper is awake long before (`SEM_VALUE_MAX` is 2^31 - 1).
+const SATURATED: u64 = (1 << 31) - (1 << 16);
+
+/// One of the two wake-up semaphores.
+#[derive(Debug)]
+pub(crate) struct Semaphore {
+    mapping: Mapping,
+}
+
+impl Semaphore {
+    pub(crate) fn open(file_name: &str) -> Result<Self> {
+        let path = shm::path(file_name);
+        let file = shm::open(&path)?;
+        let size = file.metadata().map_err(|e| Error::os("inspect", &path, e))?.len();
+        if size < SIZE {
+            let source = io::Error::other(format!("it has {size} bytes, a semaphore has {SIZE}"));
+            return Err(Error::os("open", path, source));
+        }
+        Self::of(&file, &path)
+    }
+
+    /// The semaphore in a file that is long enough; `path` is for the error text.
+    pub(crate) fn of(file: &File, path: &str) -> Result<Self> {
+        Ok(Self { mapping: Mapping::new(file, SIZE).map_err(|e| Error::os("map", path, e))? })
+    }
+
+    fn state(&self) -> &AtomicU64 {
+        // SAFETY: the mapping is page aligned, at least 32 bytes long and lives as long as `self`; every process
+        // accesses the word atomically.
+        unsafe { AtomicU64::from_ptr(self.mapping.base().as_ptr().cast()) }
+    }
+
+    /// The number of tokens.
+    #[inline]
+    pub(crate) fn value(&self) -> u32 {
+        // Part of edge E4: in the total order after the credit that precedes it.
+        (self.state().load(Ordering::SeqCst) & VALUE) as u32
+    }
+
+    /// Adds a token and wakes one sleeper.
+    #[inline]
+    pub(crate) fn post(&self) {
+        if self.state().load(Ordering::Relaxed) & VALUE >= SATURATED {
+            return;
+        }
+        // Edge E3, release end: what was written before is visible to who takes the token.
+        let old = self.state().fetch_add(1, Ordering::SeqCst);
+        if old >= ONE_SLEEPER {
+            self.futex(libc::FUTEX_WAKE, 1, ptr::null());
+        }
+    }
+
+    /// Takes one token if there is one.
+    pub(crate) fn take(&self) -> bool {
+        let mut state = self.state().load(Ordering::Relaxed);
+        while state & VALUE != 0 {
+            // Edge E3, acquire end.
+            match self.state().compare_exchange_weak(state, state - 1, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => state = now,
+            }
+        }
+        false
+    }
+
+    /// Takes all tokens; the caller looks at what they announced afterwards.
+    pub(crate) fn take_all(&self) {
+        if self.state().load(Ordering::Relaxed) & VALUE != 0 {
+            // Edge E3 and E4, acquire end: a token posted before is gone, one posted later stays.
+            self.state().fetch_and(!VALUE, Ordering::SeqCst);
+        }
+    }
+
+    /// Forgets sleepers that died asleep; only for who knows that nobody can be waiting.
+    pub(crate) fn forget_sleepers(&self) {
+        self.state().fetch_and(VALUE, Ordering::SeqCst);
+    }
+
+    /// Sleeps until a token could be taken (`true`), or `timeout` has passed or a signal arrived (`false`).
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.state().fetch_add(ONE_SLEEPER, Ordering::SeqCst) + ONE_SLEEPER;
+        loop {
+            if state & VALUE != 0 {
+                let taken = state - 1 - ONE_SLEEPER;
+                match self.state().compare_exchange_weak(state, taken, Ordering::SeqCst, Ordering::Relaxed) {
+                    Ok(_) => return true,
+                    Err(now) => state = now,
+                }
+                continue;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = libc::timespec {
+                tv_sec: left.as_secs() as libc::time_t,
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            let interrupted = self.futex(libc::FUTEX_WAIT, 0, &raw const timeout) == Some(libc::EINTR);
+            state = self.state().load(Ordering::SeqCst);
+            if state & VALUE == 0 && (interrupted || left.is_zero()) {
+                // A token that arrives in between stays for the next look.
+                self.state().fetch_sub(ONE_SLEEPER, Ordering::SeqCst);
+                return false;
+            }
+        }
+    }
+
+    /// The error number of the call, if it failed. Relative timeouts of `FUTEX_WAIT` run on the monotonic clock.
+    fn futex(&self, operation: libc::c_int, value: u32, timeout: *const libc::timespec) -> Option<i32> {
+        // SAFETY: the word and the timeout outlive the call; the low half comes first on little-endian machines.
+        let result = unsafe {
+            libc::syscall(libc::SYS_futex, self.mapping.base().as_ptr(), operation, value, timeout, 0, 0)
+        };
+        if result < 0 { io::Error::last_os_error().raw_os_error() } else { None }
+    }
+}

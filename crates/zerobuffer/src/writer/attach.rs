@@ -1,0 +1,265 @@
+//! Attaching to a buffer (W7): open and validate everything, take the role's lock, then register.
+
+use super::{WriterConfig, WriterShared};
+use crate::{
+    error::{Error, Result},
+    layout::{ControlSnapshot, Word, name as names},
+    ring::{Producer, Region, TOMBSTONE, next_sequence},
+    stats::Counters,
+    sync::{AtomicBool, Mutex, Ordering},
+    sys::{Mapping, Presence, Role, Segment, Semaphore, fork::Birth, process},
+};
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
+
+/// Capability level announced to readers of this implementation (W8).
+const LEVEL: u8 = 2;
+/// How long a half-made buffer is given to be finished.
+const MAKING: Duration = Duration::from_millis(500);
+/// How long the reader is given to notice that the previous writer died.
+const VERDICT: Duration = Duration::from_millis(500);
+/// How long another judge may hold a byte.
+const JUDGING: Duration = Duration::from_millis(20);
+/// Pause between two looks for a buffer that does not exist yet.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Attaches, waiting for a buffer to appear as the configuration says.
+pub(super) fn attach(name: &str, config: &WriterConfig) -> Result<(WriterShared, Producer)> {
+    names::check(name)?;
+    let started = Instant::now();
+    loop {
+        let (trouble, patience) = match open(name) {
+            Ok(opened) => match register(name, opened, config) {
+                // The reader closed between validation and registration: the next one may be on its way.
+                Err(error @ Error::NotReady { .. }) => (error, config.connect_timeout),
+                other => return other,
+            },
+            Err(Trouble::Making(error)) => (error, config.connect_timeout.max(MAKING)),
+            Err(Trouble::Absent(error)) => (error, config.connect_timeout),
+            Err(Trouble::Final(error)) => return Err(error),
+        };
+        let waited = started.elapsed();
+        if waited >= patience {
+            return Err(match trouble {
+                Error::NotFound { name, .. } => Error::NotFound { name, waited },
+                other => other,
+            });
+        }
+        log::debug!(target: "zerobuffer::writer", "waiting for buffer '{name}': {trouble}");
+        thread::sleep(PAUSE.min(patience.saturating_sub(waited)));
+    }
+}
+
+/// Why a buffer cannot be opened now.
+enum Trouble {
+    /// A reader is about to create it.
+    Making(Error),
+    /// There is no live reader; one may come.
+    Absent(Error),
+    Final(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// A validated buffer to which nothing has been done.
+struct Opened {
+    region: Region,
+    data: Semaphore,
+    space: Semaphore,
+    presence: Option<Presence>,
+    reader_pid: u64,
+    /// Capability level of the reader; 0 if it is of another implementation.
+    level: u8,
+}
+
+fn open(name: &str) -> Result<Opened, Trouble> {
+    let not_ready = |reason| Error::NotReady { name: name.to_owned(), reason };
+    let segment = Segment::open(name).map_err(|error| match error {
+        Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Trouble::Absent(Error::NotFound { name: name.to_owned(), waited: Duration::ZERO })
+        }
+        other => Trouble::Final(other),
+    })?;
+    let Some(control) = segment.control() else {
+        let expected = "at least 128 bytes of control block".to_owned();
+        let error =
+            Error::Corrupt { name: name.to_owned(), field: "segment size", value: segment.size, expected };
+        return Err(if segment.size == 0 { Trouble::Making(error) } else { Trouble::Final(error) });
+    };
+    let control = ControlSnapshot::from_bytes(&control);
+    if control.oieb_size == 0 {
+        return Err(Trouble::Making(not_ready("its reader is still initialising it")));
+    }
+    let geometry = control.geometry(name, segment.size)?;
+    let path = crate::sys::shm_path(name);
+    let presence = Presence::of(&segment.file)
+        .inspect_err(|error| log::warn!(target: "zerobuffer::writer", "no presence lock on {path}: {error}"))
+        .ok();
+    let held = presence.as_ref().is_some_and(|presence| presence.is_held(Role::Reader).unwrap_or(false));
+    let alive = if segment.is_marked() { held } else { process::is_alive(control.reader_pid) };
+    if control.reader_pid == 0 {
+        return Err(Trouble::Absent(not_ready("its reader has closed it")));
+    }
+    if !alive {
+        return Err(Trouble::Absent(not_ready(
+            "its reader is dead; start a new one, which takes the name over",
+        )));
+    }
+    let semaphore = |file_name: String| {
+        Semaphore::open(&file_name).map_err(|error| match error {
+            Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Trouble::Making(not_ready("one of its semaphores does not exist"))
+            }
+            other => Trouble::Final(other),
+        })
+    };
+    let data = semaphore(names::data_semaphore(name))?;
+    let space = semaphore(names::space_semaphore(name))?;
+    let level = match &presence {
+        Some(presence) if held => presence.level(Role::Reader).unwrap_or(0),
+        _ => 0,
+    };
+    let mapping = Mapping::new(&segment.file, geometry.segment()).map_err(|e| Error::os("map", path, e))?;
+    let region = Region::new(mapping, geometry).ok_or_else(|| not_ready("its mapping is too small"))?;
+    Ok(Opened { region, data, space, presence, reader_pid: control.reader_pid, level })
+}
+
+/// Takes the writer's role. On failure every lock is dropped with `opened`, and nothing is left behind.
+fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(WriterShared, Producer)> {
+    let Opened { region, data, space, presence, reader_pid, level } = opened;
+    let own_pid = process::own_pid();
+    let ours = level > 0;
+    let locks = presence.as_ref();
+    let refused = || Error::WriterAlreadyConnected {
+        name: name.to_owned(),
+        pid: region.load(Word::WriterPid, Ordering::Relaxed),
+    };
+    if !try_lock(locks, Role::Claim) {
+        return Err(refused());
+    }
+    if let Some(presence) = locks
+        && let Err(error) = presence.announce(Role::Writer, LEVEL)
+    {
+        log::warn!(target: "zerobuffer::writer", "buffer '{name}': presence locks do not work here ({error})");
+    }
+    let patience = config.connect_timeout.max(VERDICT);
+    claim(name, &region, locks, ours, patience, || data.post())?.ok_or_else(refused)?;
+
+    let registration = Registration { region: &region, own_pid };
+    let replaced =
+        locks.is_some_and(Presence::is_unlinked) || region.load(Word::ReaderPid, Ordering::SeqCst) == 0;
+    if replaced {
+        return Err(Error::NotReady { name: name.to_owned(), reason: "its reader has just closed it" });
+    }
+    let word = |word| region.load(word, Ordering::Acquire);
+    let sequence =
+        next_sequence(&region, word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
+    let producer =
+        Producer::attach(&region, ours, config.hot_wrap, sequence).map_err(|fault| fault.on(name))?;
+    std::mem::forget(registration);
+    if let Some(presence) = locks {
+        // Releasing a lock that is held does not fail.
+        let _ = presence.unlock(Role::Claim);
+    }
+    if ours {
+        // A reader that waits for a writer looks up at once; to all others the token means nothing.
+        data.post();
+    }
+    log::info!(target: "zerobuffer::writer", "attached to buffer '{name}' of reader {reader_pid}, next sequence {sequence}");
+    let shared = WriterShared {
+        name: name.to_owned(),
+        region,
+        data,
+        space,
+        birth: Birth::now(),
+        interrupted: AtomicBool::new(false),
+        closed: AtomicBool::new(false),
+        presence: Mutex::new(presence),
+        reader_pid,
+        ours,
+        counters: Counters::default(),
+        own_pid,
+    };
+    Ok((shared, producer))
+}
+
+/// Takes the registration back if the attach fails after it.
+struct Registration<'a> {
+    region: &'a Region,
+    own_pid: u64,
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        self.region.exchange(Word::WriterPid, self.own_pid, 0);
+    }
+}
+
+/// Registers our pid. `Ok(None)`: a live writer is there.
+///
+/// With a reader of ours a crashed predecessor's entry is removed by that reader alone, which repairs the ring first
+/// (W10): a tombstone asks it to, and this waits for it.
+fn claim(
+    name: &str,
+    region: &Region,
+    locks: Option<&Presence>,
+    ours: bool,
+    patience: Duration,
+    wake_reader: impl Fn(),
+) -> Result<Option<()>> {
+    let own_pid = process::own_pid();
+    let is_stale = |pid| pid == TOMBSTONE || pid == own_pid || !process::is_alive(pid);
+    let unlock = || {
+        if let Some(presence) = locks {
+            let _ = presence.unlock(Role::Writer);
+        }
+    };
+    let started = Instant::now();
+    loop {
+        if !try_lock(locks, Role::Writer) {
+            return Ok(None);
+        }
+        // With the byte held: a registered writer of ours is dead, an old one is judged by its pid.
+        let pid = region.load(Word::WriterPid, Ordering::SeqCst);
+        let stale = pid != 0 && is_stale(pid);
+        if pid == 0 || (!ours && stale) {
+            if region.exchange(Word::WriterPid, pid, own_pid) {
+                return Ok(Some(()));
+            }
+        } else if stale {
+            region.exchange(Word::WriterPid, pid, TOMBSTONE);
+        } else if !ours {
+            return Ok(None);
+        }
+        unlock();
+        wake_reader();
+        let waited = started.elapsed();
+        if waited >= patience {
+            return if stale {
+                Err(Error::CrashNotNoticed { name: name.to_owned(), waited })
+            } else {
+                Ok(None)
+            };
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Takes a byte, waiting for a judge that holds it for an instant. Without presence locks there is nothing to take.
+fn try_lock(locks: Option<&Presence>, role: Role) -> bool {
+    let Some(presence) = locks else { return true };
+    let started = Instant::now();
+    loop {
+        match presence.try_lock(role) {
+            Ok(false) if started.elapsed() < JUDGING => thread::sleep(Duration::from_millis(1)),
+            Ok(locked) => return locked,
+            Err(_) => return true,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A frame on loan: ring memory to be filled in place.
+
+use super::Writer;
+use crate::error::Result;
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+/// Ring memory for one frame, filled in place and then committed; dropping it publishes nothing.
+///
+/// The bytes are whatever was in the ring before.
+///
+/// ```
+/// # use zerobuffer::{BufferConfig, Reader, Writer};
+/// # let name = format!("doc-loan-{}", std::process::id());
+/// # let mut reader = Reader::create(&name, BufferConfig::default())?;
+/// # let mut writer = Writer::connect(&name)?;
+/// let mut loan = writer.loan(640 * 480)?;
+/// loan.fill(7);
+/// assert_eq!(loan.commit_len(1000)?, 1, "the first sequence number");
+/// assert_eq!(reader.read()?.data(), [7; 1000]);
+/// # Ok::<(), zerobuffer::Error>(())
+/// ```
+pub struct FrameMut<'w> {
+    writer: &'w mut Writer,
+}
+
+impl<'w> FrameMut<'w> {
+    pub(super) fn new(writer: &'w mut Writer) -> Self {
+        Self { writer }
+    }
+
+    /// Publishes the whole frame and returns its sequence number.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`](crate::Error::Corrupt).
+    pub fn commit(self) -> Result<u64> {
+        let len = self.len();
+        self.commit_len(len)
+    }
+
+    /// Publishes the first `len` bytes, 1 to all, and returns the sequence number.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidCommit`](crate::Error::InvalidCommit): more than loaned, none, or a length that an old reader
+    /// could not cope with.
+    pub fn commit_len(self, len: usize) -> Result<u64> {
+        self.writer.commit(len)
+        // Dropping `self` then abandons nothing, or what an invalid length has left.
+    }
+}
+
+impl Deref for FrameMut<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.writer.pending_bytes()
+    }
+}
+
+impl DerefMut for FrameMut<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.writer.pending().unwrap_or_default()
+    }
+}
+
+impl Drop for FrameMut<'_> {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+impl fmt::Debug for FrameMut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameMut").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,66 @@
+//! A writer's handle for other threads.
+
+use super::WriterShared;
+use crate::{
+    reader::utilization,
+    stats::WriterStats,
+    sync::{Arc, Ordering},
+};
+
+/// Usable while another thread is blocked in a write: state, counters, and ending that write.
+#[derive(Clone, Debug)]
+pub struct WriterHandle(Arc<WriterShared>);
+
+impl WriterHandle {
+    pub(super) fn new(shared: Arc<WriterShared>) -> Self {
+        Self(shared)
+    }
+
+    /// Ends the blocked call and all later ones with [`Error::Closed`](crate::Error::Closed). The writer stays attached
+    /// until it is closed or dropped.
+    pub fn interrupt(&self) {
+        self.0.interrupt();
+    }
+
+    /// Whether [`Self::interrupt`] was called.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.0.interrupted.load(Ordering::Acquire)
+    }
+
+    /// Whether the reader is alive and still owns the buffer.
+    #[must_use]
+    pub fn is_reader_connected(&self) -> bool {
+        self.0.is_reader_connected()
+    }
+
+    /// Counters since the attach.
+    #[must_use]
+    pub fn stats(&self) -> WriterStats {
+        self.0.counters.writer()
+    }
+
+    /// The share of the ring that is in use, 0.0 to 1.0.
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        utilization(&self.0.region)
+    }
+
+    /// The buffer's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Bytes of the ring.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.0.region.capacity()
+    }
+
+    /// Bytes of the metadata block.
+    #[must_use]
+    pub fn metadata_capacity(&self) -> u64 {
+        self.0.region.metadata_capacity()
+    }
+}

@@ -1,0 +1,536 @@
+//! The writing endpoint: connects to a reader's buffer and puts frames into it.
+
+mod attach;
+mod frame_mut;
+mod handle;
+mod shared;
+
+pub use frame_mut::FrameMut;
+pub use handle::WriterHandle;
+pub(crate) use shared::WriterShared;
+
+use crate::{
+    config::{FullRingPolicy, WriterConfig},
+    error::{Error, Result},
+    frame::Keepalive,
+    layout::{FRAME_HEADER_SIZE, Word},
+    reader::utilization,
+    ring::{Fault, Producer, Refusal, Slot, Step},
+    stats::WriterStats,
+    sync::{Arc, Ordering, lock},
+    waiter::{WAIT_SLICE, Waiter},
+};
+use std::{
+    io::IoSlice,
+    ops::Deref,
+    time::{Duration, Instant},
+};
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Published under this number.
+    Sent {
+        /// 1, 2, 3, … over all writers of the buffer.
+        sequence: u64,
+    },
+    /// The ring was full and the policy is [`FullRingPolicy::DropNewest`].
+    Dropped,
+}
+
+impl Outcome {
+    /// The sequence number, unless the frame was dropped.
+    #[must_use]
+    pub fn sequence(self) -> Option<u64> {
+        match self {
+            Self::Sent { sequence } => Some(sequence),
+            Self::Dropped => None,
+        }
+    }
+}
+
+/// The writing endpoint of a buffer. One writer is attached at a time; writing takes `&mut self`.
+///
+/// ```
+/// use std::io::IoSlice;
+/// use zerobuffer::{BufferConfig, Reader, Writer};
+///
+/// let name = format!("doc-writer-{}", std::process::id());
+/// let mut reader = Reader::create(&name, BufferConfig::default())?;
+/// let mut writer = Writer::connect(&name)?;
+/// writer.set_metadata(b"{}")?;
+/// writer.write(b"copied in")?;
+/// writer.write_vectored(&[IoSlice::new(b"from "), IoSlice::new(b"parts")])?;
+/// let mut loan = writer.loan(8)?;
+/// loan.copy_from_slice(b"in place");
+/// loan.commit()?;
+/// for expected in [&b"copied in"[..], b"from parts", b"in place"] {
+///     assert_eq!(reader.read()?.data(), expected);
+/// }
+/// # Ok::<(), zerobuffer::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<WriterShared>,
+    producer: Producer,
+    waiter: Waiter,
+    config: WriterConfig,
+    pending: Option<Slot>,
+    /// What was found corrupt; then nothing is written any more.
+    fault: Option<Fault>,
+    closed: bool,
+}
+
+impl Writer {
+    /// Connects to the buffer `name` with the default configuration: its reader must exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect_with`].
+    pub fn connect(name: &str) -> Result<Self> {
+        Self::connect_with(name, WriterConfig::default())
+    }
+
+    /// Connects to the buffer `name`, waiting for its reader as long as the configuration says. A failed attempt leaves
+    /// no trace in the buffer (W7).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidName`], [`Error::NotFound`], [`Error::NotReady`], [`Error::WriterAlreadyConnected`],
+    /// [`Error::CrashNotNoticed`], [`Error::Version`], [`Error::Corrupt`], [`Error::PermissionDenied`], [`Error::Os`].
+    pub fn connect_with(name: &str, config: WriterConfig) -> Result<Self> {
+        let (shared, producer) = attach::attach(name, &config)?;
+        let waiter = Waiter::new(config.wait);
+        let shared = Arc::new(shared);
+        Ok(Self { shared, producer, waiter, config, pending: None, fault: None, closed: false })
+    }
+
+    /// Copies `data` into the ring as one frame. A full ring is met as the policy says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmptyFrame`], [`Error::FrameTooLarge`], [`Error::Unplaceable`], [`Error::Full`], [`Error::ReaderGone`],
+    /// [`Error::Replaced`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`]. After [`Error::Full`] nothing has
+    /// happened, and the call may be repeated.
+    pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
+        self.write_parts(&[data], data.len(), true)
+    }
+
+    /// As [`Self::write`], for a frame that lies in several pieces.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> Result<Outcome> {
+        self.write_parts(parts, total_len(parts), true)
+    }
+
+    /// As [`Self::write`], but a full ring is [`Error::Full`] at once, whatever the policy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn try_write(&mut self, data: &[u8]) -> Result<Outcome> {
+        self.write_parts(&[data], data.len(), false)
+    }
+
+    /// As [`Self::write_vectored`], but a full ring is [`Error::Full`] at once, whatever the policy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn try_write_vectored(&mut self, parts: &[IoSlice<'_>]) -> Result<Outcome> {
+        self.write_parts(parts, total_len(parts), false)
+    }
+
+    fn write_parts(
+        &mut self,
+        parts: &[impl Deref<Target = [u8]>],
+        len: usize,
+        follow_policy: bool,
+    ) -> Result<Outcome> {
+        let reserved = if follow_policy { self.begin(len) } else { self.try_begin(len) };
+        if let Err(error) = reserved {
+            let drops = follow_policy && self.config.full_ring == FullRingPolicy::DropNewest;
+            return if drops && matches!(error, Error::Full { .. }) {
+                Ok(Outcome::Dropped)
+            } else {
+                Err(error)
+            };
+        }
+        let mut room = self.pending().unwrap_or_default();
+        for part in parts {
+            // The lengths add up to the reserved size.
+            let Some((target, rest)) = room.split_at_mut_checked(part.len()) else { break };
+            target.copy_from_slice(part);
+            room = rest;
+        }
+        self.commit(len).map(|sequence| Outcome::Sent { sequence })
+    }
+
+    /// Lends ring memory for a frame of `size` bytes, to be filled in place. A full ring is met as the policy says;
+    /// [`FullRingPolicy::DropNewest`] counts the frame as dropped and gives [`Error::Full`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn loan(&mut self, size: usize) -> Result<FrameMut<'_>> {
+        self.begin(size)?;
+        Ok(FrameMut::new(self))
+    }
+
+    /// As [`Self::loan`], but a full ring is [`Error::Full`] at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn try_loan(&mut self, size: usize) -> Result<FrameMut<'_>> {
+        self.try_begin(size)?;
+        Ok(FrameMut::new(self))
+    }
+
+    /// [`Self::loan`] without a borrow, for bindings: the frame stays pending in the writer until [`Self::commit`],
+    /// [`Self::abort`] or the next write, which abandons it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn begin(&mut self, size: usize) -> Result<()> {
+        let waits = self.config.full_ring == FullRingPolicy::Block;
+        let reserved = self.reserve(size, waits);
+        if matches!(reserved, Err(Error::Full { .. })) && self.config.full_ring == FullRingPolicy::DropNewest
+        {
+            self.shared.counters.lost.add(1);
+        }
+        self.pending = Some(reserved?);
+        Ok(())
+    }
+
+    /// As [`Self::begin`], but a full ring is [`Error::Full`] at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn try_begin(&mut self, size: usize) -> Result<()> {
+        self.pending = Some(self.reserve(size, false)?);
+        Ok(())
+    }
+
+    /// The bytes of the pending frame. Their address stays the same until commit or abort.
+    pub fn pending(&mut self) -> Option<&mut [u8]> {
+        let slot = self.pending.as_mut()?;
+        Some(self.shared.region.slot_mut(slot))
+    }
+
+    fn pending_bytes(&self) -> &[u8] {
+        self.pending.as_ref().map(|slot| self.shared.region.slot(slot)).unwrap_or_default()
+    }
+
+    /// Publishes the first `len` bytes of the pending frame and returns its sequence number.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingPending`]; [`Error::InvalidCommit`], after which the frame is still pending; [`Error::Forked`];
+    /// [`Error::Corrupt`].
+    pub fn commit(&mut self, len: usize) -> Result<u64> {
+        let Some(slot) = self.pending.take() else {
+            return Err(Error::NothingPending { name: self.shared.name.clone() });
+        };
+        if self.shared.birth.is_forked() {
+            return Err(Error::Forked { name: self.shared.name.clone() });
+        }
+        let (len, loaned) = (len as u64, slot.size());
+        if len == 0 || len > loaned {
+            return Err(self.refuse_commit(slot, len, "a commit takes 1 byte to all of them"));
+        }
+        let published = self.producer.publish(&self.shared.region, &slot, len);
+        let Some(sequence) = published.map_err(|fault| self.fail(fault))? else {
+            let reason = "it would leave 1 to 15 bytes at the end of the ring, which this reader cannot skip; \
+                          commit at least 16 bytes less, or all";
+            return Err(self.refuse_commit(slot, len, reason));
+        };
+        self.shared.data.post();
+        self.shared.counters.frames.add(1);
+        self.shared.counters.bytes.add(len);
+        Ok(sequence)
+    }
+
+    fn refuse_commit(&mut self, slot: Slot, len: u64, reason: &'static str) -> Error {
+        let loaned = slot.size();
+        self.pending = Some(slot);
+        Error::InvalidCommit { name: self.shared.name.clone(), len, loaned, reason }
+    }
+
+    /// Gives up the pending frame; nothing is published. `false`: there was none.
+    pub fn abort(&mut self) -> bool {
+        self.pending.take().is_some()
+    }
+
+    /// Writes the metadata, once per buffer; at most [`Self::metadata_capacity`] less 8 bytes, may be empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MetadataAlreadyWritten`], also when a previous writer did; [`Error::MetadataTooLarge`];
+    /// [`Error::ReaderGone`], [`Error::Closed`], [`Error::Forked`].
+    pub fn set_metadata(&mut self, data: &[u8]) -> Result<()> {
+        self.check()?;
+        let (shared, size) = (&self.shared, data.len() as u64);
+        let region = &shared.region;
+        let name = || shared.name.clone();
+        if region.load(Word::MetadataWritten, Ordering::Acquire) != 0 {
+            return Err(Error::MetadataAlreadyWritten { name: name() });
+        }
+        if !region.put_metadata(data) {
+            let max = region.metadata_capacity().saturating_sub(8);
+            return Err(Error::MetadataTooLarge { name: name(), size, max });
+        }
+        region.store(Word::MetadataFree, region.metadata_capacity() - size - 8, Ordering::Relaxed);
+        // Edge E6, release end: prefix and content are complete.
+        region.store(Word::MetadataWritten, size + 8, Ordering::Release);
+        log::info!(target: "zerobuffer::writer", "buffer '{}': {size} bytes of metadata written", shared.name);
+        Ok(())
+    }
+
+    /// Whether the reader is alive and still owns the buffer.
+    #[must_use]
+    pub fn is_reader_connected(&self) -> bool {
+        self.shared.is_reader_connected()
+    }
+
+    /// Counters since the attach.
+    #[must_use]
+    pub fn stats(&self) -> WriterStats {
+        self.shared.counters.writer()
+    }
+
+    /// The share of the ring that holds unread or unreleased bytes, 0.0 to 1.0.
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        utilization(&self.shared.region)
+    }
+
+    /// The buffer's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Bytes of the ring.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.shared.region.capacity()
+    }
+
+    /// Bytes of the metadata block; 8 of them are the length.
+    #[must_use]
+    pub fn metadata_capacity(&self) -> u64 {
+        self.shared.region.metadata_capacity()
+    }
+
+    /// The largest payload that the ring can ever hold, in bytes.
+    #[must_use]
+    pub fn max_frame_size(&self) -> u64 {
+        self.capacity() - FRAME_HEADER_SIZE
+    }
+
+    /// The number that the next frame gets.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.producer.next_sequence()
+    }
+
+    /// How long one write waits for space; `None` waits for ever.
+    #[must_use]
+    pub fn write_timeout(&self) -> Option<Duration> {
+        self.config.write_timeout
+    }
+
+    /// Changes [`Self::write_timeout`].
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.config.write_timeout = timeout;
+    }
+
+    /// A handle for other threads: state, counters, and ending a blocked call.
+    #[must_use]
+    pub fn handle(&self) -> WriterHandle {
+        WriterHandle::new(Arc::clone(&self.shared))
+    }
+
+    /// Keeps the mapping alive, for bindings that hand out views of a pending frame.
+    #[must_use]
+    pub fn keep_alive(&self) -> Keepalive {
+        Keepalive::new(Arc::clone(&self.shared))
+    }
+
+    /// Abandons a pending frame, tells the reader, and gives up the writer's role. Published frames stay readable.
+    ///
+    /// # Errors
+    ///
+    /// None at present; the signature leaves room.
+    pub fn close(mut self) -> Result<()> {
+        self.shut_down();
+        Ok(())
+    }
+
+    fn shut_down(&mut self) {
+        let shared = &self.shared;
+        self.pending = None;
+        if self.closed || shared.birth.is_forked() {
+            return;
+        }
+        self.closed = true;
+        shared.closed.store(true, Ordering::Release);
+        // W6: the pid, the wake-up (an old reader can be killed by it), the lock last.
+        shared.region.exchange(Word::WriterPid, shared.own_pid, 0);
+        if shared.ours {
+            shared.data.post();
+        }
+        lock(&shared.presence).take();
+        let stats = shared.counters.writer();
+        log::info!(target: "zerobuffer::writer", "left buffer '{}': {} frames, {} bytes written", shared.name, stats.frames, stats.bytes);
+    }
+
+    fn check(&self) -> Result<()> {
+        self.shared.check_open()?;
+        match &self.fault {
+            None => Ok(()),
+            Some(fault) => Err(fault.clone().on(&self.shared.name)),
+        }
+    }
+
+    /// Makes a fault sticky.
+    fn fail(&mut self, fault: Fault) -> Error {
+        self.fault = Some(fault.clone());
+        let error = fault.on(&self.shared.name);
+        log::error!(target: "zerobuffer::writer", "{error}");
+        error
+    }
+
+    /// Reserves a slot; abandons a pending one.
+    fn reserve(&mut self, size: usize, waits: bool) -> Result<Slot> {
+        self.pending = None;
+        self.check()?;
+        if size == 0 {
+            return Err(Error::EmptyFrame { name: self.shared.name.clone() });
+        }
+        let shortage = match self.step(size as u64)? {
+            Ok(slot) => return Ok(slot),
+            Err(shortage) => shortage,
+        };
+        if !waits {
+            return Err(self.full(shortage, Duration::ZERO));
+        }
+        let started = Instant::now();
+        let result = self.wait_for_space(size as u64, shortage, started);
+        self.shared.counters.waited(started.elapsed());
+        result
+    }
+
+    /// One attempt without waiting: a slot, or how much is missing.
+    fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
+        loop {
+            match self.producer.reserve(&self.shared.region, size) {
+                Ok(Step::Ready(slot)) => return Ok(Ok(slot)),
+                Ok(Step::Wait { needed, free }) => return Ok(Err(Shortage { needed, free })),
+                Ok(Step::Wrapped) => self.shared.data.post(),
+                Err(refusal) => return Err(self.refuse(refusal, size)),
+            }
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, size: u64) -> Error {
+        let (name, capacity) = (self.shared.name.clone(), self.capacity());
+        match refusal {
+            Refusal::TooLarge => Error::FrameTooLarge { name, size, max: self.max_frame_size() },
+            Refusal::Unplaceable { needed_capacity } => {
+                Error::Unplaceable { name, size, capacity, needed_capacity }
+            }
+            Refusal::Fault(fault) => self.fail(fault),
+        }
+    }
+
+    fn full(&self, Shortage { needed, free }: Shortage, waited: Duration) -> Error {
+        Error::Full { name: self.shared.name.clone(), needed, free, capacity: self.capacity(), waited }
+    }
+
+    /// Waits, in slices, until a slot of that size can be reserved.
+    fn wait_for_space(&mut self, size: u64, mut shortage: Shortage, started: Instant) -> Result<Slot> {
+        let deadline = self.config.write_timeout.and_then(|timeout| started.checked_add(timeout));
+        let mut now = started;
+        let mut next_look = started;
+        let mut still = (started, self.movement());
+        loop {
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(self.full(shortage, started.elapsed()));
+            }
+            if now >= next_look {
+                self.look_at_reader(now, &mut still)?;
+                next_look = now + WAIT_SLICE;
+            }
+            let until = deadline.map_or(next_look, |deadline| deadline.min(next_look));
+            let slept_in_vain = !self.spin(shortage, until) && self.waiter.sleeps();
+            if slept_in_vain {
+                self.shared.space.take_all();
+            }
+            // Edge E4: space whose token was just swallowed is seen now.
+            match self.step(size)? {
+                Ok(slot) => return Ok(slot),
+                Err(now_missing) => shortage = now_missing,
+            }
+            self.check()?;
+            if slept_in_vain {
+                self.shared.space.wait(until.saturating_duration_since(Instant::now()));
+                self.check()?;
+                match self.step(size)? {
+                    Ok(slot) => return Ok(slot),
+                    Err(now_missing) => shortage = now_missing,
+                }
+            }
+            now = Instant::now();
+        }
+    }
+
+    fn spin(&mut self, shortage: Shortage, until: Instant) -> bool {
+        let shared = &self.shared;
+        let moved = || shared.region.load(Word::PayloadFree, Ordering::Relaxed) > shortage.free;
+        self.waiter.spin(until, || moved() || shared.interrupted.load(Ordering::Relaxed))
+    }
+
+    /// What only a live reader changes.
+    fn movement(&self) -> [u64; 2] {
+        [Word::PayloadFree, Word::ReadCount].map(|word| self.shared.region.load(word, Ordering::Relaxed))
+    }
+
+    /// Fails if the reader is gone: at once if that is certain, else after a slice without movement (W8).
+    fn look_at_reader(&self, now: Instant, still: &mut (Instant, [u64; 2])) -> Result<()> {
+        let movement = self.movement();
+        if still.1 != movement {
+            *still = (now, movement);
+        }
+        match self.shared.reader_loss() {
+            Some(loss) if loss.certain || now - still.0 >= WAIT_SLICE => {
+                Err(self.shared.reader_gone(loss.reason))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+/// What a frame lacks.
+#[derive(Clone, Copy, Debug)]
+struct Shortage {
+    needed: u64,
+    free: u64,
+}
+
+fn total_len(parts: &[IoSlice<'_>]) -> usize {
+    // Slices that exist cannot be longer than the address space.
+    parts.iter().map(|part| part.len()).fold(0, usize::saturating_add)
+}

@@ -1,0 +1,113 @@
+//! What a writer shares with its handles, and what it knows of its reader (W7, W8).
+
+use crate::{
+    error::{Error, Result},
+    layout::Word,
+    ring::Region,
+    stats::Counters,
+    sync::{AtomicBool, Mutex, Ordering, lock},
+    sys::{Presence, Role, Semaphore, fork::Birth, process},
+};
+
+#[derive(Debug)]
+pub(crate) struct WriterShared {
+    pub(crate) name: String,
+    pub(crate) region: Region,
+    /// "A frame is there", posted here.
+    pub(crate) data: Semaphore,
+    /// "Space was returned", posted by the reader.
+    pub(crate) space: Semaphore,
+    pub(crate) birth: Birth,
+    pub(crate) interrupted: AtomicBool,
+    pub(crate) closed: AtomicBool,
+    /// Until the close.
+    pub(crate) presence: Mutex<Option<Presence>>,
+    /// The reader that was there at the attach; a segment never changes it.
+    pub(crate) reader_pid: u64,
+    /// The reader is of this implementation: slivers, bare wraps and presence count.
+    pub(crate) ours: bool,
+    pub(crate) counters: Counters,
+    pub(crate) own_pid: u64,
+}
+
+impl WriterShared {
+    /// The sticky reasons for which nothing works any more, and what the control block says of both endpoints.
+    #[inline]
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.birth.is_forked() {
+            return Err(Error::Forked { name: self.name.clone() });
+        }
+        if self.interrupted.load(Ordering::Acquire) {
+            return Err(Error::Closed { name: self.name.clone() });
+        }
+        // Both words lie in the cache line that publishing writes anyway.
+        if self.region.load(Word::ReaderPid, Ordering::Acquire) == 0 {
+            return Err(self.reader_gone("it has closed the buffer"));
+        }
+        let registered = self.region.load(Word::WriterPid, Ordering::Relaxed);
+        if registered == self.own_pid { Ok(()) } else { self.reassert(registered) }
+    }
+
+    /// W7: a pid of 0 was stored by somebody who should not have; another pid means that our place is taken.
+    #[cold]
+    fn reassert(&self, registered: u64) -> Result<()> {
+        let found = if registered == 0 && !self.region.exchange(Word::WriterPid, 0, self.own_pid) {
+            self.region.load(Word::WriterPid, Ordering::Relaxed)
+        } else {
+            registered
+        };
+        if found == 0 || found == self.own_pid {
+            return Ok(());
+        }
+        Err(Error::Replaced { name: self.name.clone(), own: self.own_pid, found })
+    }
+
+    pub(crate) fn reader_gone(&self, reason: &'static str) -> Error {
+        Error::ReaderGone { name: self.name.clone(), pid: self.reader_pid, reason }
+    }
+
+    /// Why the reader is not there any more, if it is not (system calls: not for the data path).
+    pub(crate) fn reader_loss(&self) -> Option<Loss> {
+        if self.region.load(Word::ReaderPid, Ordering::Acquire) == 0 {
+            return Some(Loss::certain("it has closed the buffer"));
+        }
+        let presence = lock(&self.presence);
+        if presence.as_ref().is_some_and(Presence::is_unlinked) {
+            return Some(Loss::certain("its buffer was removed or replaced"));
+        }
+        let exists = process::is_alive(self.reader_pid);
+        match presence.as_ref().filter(|_| self.ours).map(|presence| presence.is_held(Role::Reader)) {
+            Some(Ok(true)) => None,
+            // Another process may have got its number: then only standing still proves the death.
+            Some(Ok(false)) => Some(Loss { reason: "it died (no presence lock)", certain: !exists }),
+            _ if exists => None,
+            _ => Some(Loss::certain("it died (no such process)")),
+        }
+    }
+
+    pub(crate) fn is_reader_connected(&self) -> bool {
+        !self.closed.load(Ordering::Acquire) && !self.birth.is_forked() && self.reader_loss().is_none()
+    }
+
+    /// Ends the blocked call and all later ones.
+    pub(crate) fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::SeqCst);
+        if !self.birth.is_forked() && !self.closed.load(Ordering::Acquire) {
+            self.space.post();
+        }
+    }
+}
+
+/// A reader that seems to be gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loss {
+    pub(crate) reason: &'static str,
+    /// `false`: only if nothing moves for a slice either.
+    pub(crate) certain: bool,
+}
+
+impl Loss {
+    fn certain(reason: &'static str) -> Self {
+        Self { reason, certain: true }
+    }
+}
