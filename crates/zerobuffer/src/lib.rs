@@ -31,6 +31,7 @@ mod config;
 mod error;
 mod frame;
 mod layout;
+pub mod observe;
 mod reader;
 mod ring;
 mod stats;

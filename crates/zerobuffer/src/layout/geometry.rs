@@ -43,10 +43,10 @@ impl Geometry {
         let corrupt = |field, value, expected: String| {
             Err(Error::Corrupt { name: name.to_owned(), field, value, expected })
         };
-        if metadata % BLOCK != 0 || metadata > segment {
+        if !metadata.is_multiple_of(BLOCK) || metadata > segment {
             return corrupt("metadata_size", metadata, format!("a multiple of 64 of at most {segment}"));
         }
-        if payload % BLOCK != 0 || payload < MIN_PAYLOAD || payload > segment {
+        if !payload.is_multiple_of(BLOCK) || payload < MIN_PAYLOAD || payload > segment {
             return corrupt("payload_size", payload, format!("a multiple of 64 between 64 and {segment}"));
         }
         let geometry = Self { metadata, payload };

@@ -5,9 +5,6 @@ use crate::error::{Error, Result};
 /// Longest name, bytes: `sem.sem-w-` and the name must fit the 255 bytes of a file name.
 const MAX_NAME: usize = 245;
 
-/// Prefix that marks a semaphore's file in the shared-memory folder.
-pub(crate) const SEMAPHORE_PREFIX: &str = "sem.";
-
 /// Refuses what cannot be a file name, and what would reach another directory or another buffer's semaphores.
 pub(crate) fn check(name: &str) -> Result<()> {
     let reason = if name.is_empty() {
@@ -20,7 +17,7 @@ pub(crate) fn check(name: &str) -> Result<()> {
         "it contains a NUL byte"
     } else if name == "." || name == ".." {
         "it names a directory"
-    } else if name.starts_with(SEMAPHORE_PREFIX) {
+    } else if name.starts_with("sem.") {
         "it starts with 'sem.', which belongs to semaphores"
     } else {
         return Ok(());
@@ -28,14 +25,24 @@ pub(crate) fn check(name: &str) -> Result<()> {
     Err(Error::InvalidName { name: name.to_owned(), reason })
 }
 
+/// What precedes the buffer's name in the file names of its two semaphores.
+const DATA: &str = "sem.sem-w-";
+const SPACE: &str = "sem.sem-r-";
+
 /// File name of the semaphore "a frame is there".
 pub(crate) fn data_semaphore(name: &str) -> String {
-    format!("{SEMAPHORE_PREFIX}sem-w-{name}")
+    format!("{DATA}{name}")
 }
 
 /// File name of the semaphore "space was returned".
 pub(crate) fn space_semaphore(name: &str) -> String {
-    format!("{SEMAPHORE_PREFIX}sem-r-{name}")
+    format!("{SPACE}{name}")
+}
+
+/// The buffer that a semaphore's file belongs to, if it is one's.
+pub(crate) fn of_semaphore(file_name: &str) -> Option<&str> {
+    let name = file_name.strip_prefix(DATA).or_else(|| file_name.strip_prefix(SPACE))?;
+    check(name).is_ok().then_some(name)
 }
 
 #[cfg(test)]
@@ -50,5 +57,8 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "/a", "sem.x", "a\0b", &"n".repeat(246)] {
             check(bad).unwrap_err();
         }
+        assert_eq!(of_semaphore(&data_semaphore("cam")), Some("cam"));
+        assert_eq!(of_semaphore(&space_semaphore("cam")), Some("cam"));
+        assert_eq!(of_semaphore("sem.other"), None);
     }
 }

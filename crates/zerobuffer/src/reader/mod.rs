@@ -74,6 +74,7 @@ impl Reader {
     ///
     /// [`Error::InvalidName`], [`Error::InvalidConfig`], [`Error::ReaderAlreadyConnected`], [`Error::NoSpace`],
     /// [`Error::PermissionDenied`], [`Error::NotReady`], [`Error::Os`].
+    #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
     pub fn create(name: &str, config: BufferConfig) -> Result<Self> {
         names::check(name)?;
         let geometry = Geometry::for_config(config.metadata_size, config.payload_size)?;

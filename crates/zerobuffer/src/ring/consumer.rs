@@ -86,8 +86,9 @@ impl Consumer {
         if write_pos > capacity {
             return Err(Fault::field("payload_write_pos", write_pos, format!("at most {capacity}")));
         }
-        let distance = write_pos + capacity - self.at;
-        Ok(if distance >= capacity { distance - capacity } else { distance })
+        // P, which some old writers store after an exact fill, is the position 0.
+        let write_pos = if write_pos == capacity { 0 } else { write_pos };
+        Ok(if write_pos >= self.at { write_pos - self.at } else { write_pos + capacity - self.at })
     }
 
     /// Both positions are the same: nothing is unread, or the whole ring (W4).

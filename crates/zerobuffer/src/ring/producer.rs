@@ -101,11 +101,6 @@ impl Producer {
         self.next_sequence
     }
 
-    /// The next frame carries this number (duplex answers, W8 level 2).
-    pub(crate) fn set_next_sequence(&mut self, sequence: u64) {
-        self.next_sequence = sequence;
-    }
-
     fn room(&self, region: &Region) -> Room {
         Room {
             capacity: region.capacity(),

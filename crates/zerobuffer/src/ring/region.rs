@@ -45,7 +45,7 @@ impl Region {
     /// `None` if the memory is too small for the geometry, or not aligned.
     pub(crate) fn new(memory: impl Memory, geometry: Geometry) -> Option<Self> {
         let base = memory.base();
-        let fits = memory.len() as u64 >= geometry.segment() && base.as_ptr().addr() % 8 == 0;
+        let fits = memory.len() as u64 >= geometry.segment() && base.as_ptr().addr().is_multiple_of(8);
         fits.then(|| Self { base, geometry, _memory: Box::new(memory) })
     }
 

@@ -89,6 +89,13 @@ impl Chunk {
         Self { slots: [const { AtomicI32::new(EMPTY) }; 64], next: AtomicPtr::new(ptr::null_mut()) }
     }
 
+    /// Only one thread registers at a time (`Registering`), so that no chunk is lost here.
+    fn append(&self) -> &'static Chunk {
+        let next: &'static Chunk = Box::leak(Box::new(Chunk::new()));
+        self.next.store(ptr::from_ref(next).cast_mut(), Ordering::Release);
+        next
+    }
+
     fn next(&self) -> Option<&'static Chunk> {
         // SAFETY: the pointer is null or a leaked box.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
@@ -103,15 +110,7 @@ fn register(fd: RawFd) -> &'static AtomicI32 {
                 return slot;
             }
         }
-        chunk = match chunk.next() {
-            Some(next) => next,
-            None => {
-                // Only one thread registers at a time (`Registering`), so that no chunk is lost here.
-                let next: &'static Chunk = Box::leak(Box::new(Chunk::new()));
-                chunk.next.store(ptr::from_ref(next).cast_mut(), Ordering::Release);
-                next
-            }
-        };
+        chunk = chunk.next().unwrap_or_else(|| chunk.append());
     }
 }
 

@@ -38,6 +38,14 @@ pub(crate) fn paths(name: &str) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether another process holds that lock file.
+pub(crate) fn is_locked(path: &Path) -> bool {
+    let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let open = || OpenOptions::new().read(true).custom_flags(flags).open(path).map(OwnedFd::from);
+    // The test lock ends with the descriptor.
+    PrivateFd::open(open).is_ok_and(|fd| matches!(try_flock(&fd), Ok(false)))
+}
+
 /// One held lock file.
 #[derive(Debug)]
 pub(crate) struct LockFile {
@@ -67,7 +75,7 @@ pub(crate) fn acquire(name: &str) -> Locks {
             Ok(Some(lock)) => held.push(lock),
             Ok(None) => return Locks::Busy,
             Err(error) => {
-                log::debug!(target: "zerobuffer::reader", "no lock file {}: {error}", path.display())
+                log::debug!(target: "zerobuffer::reader", "no lock file {}: {error}", path.display());
             }
         }
     }

@@ -11,8 +11,8 @@ mod semaphore;
 mod shm;
 
 pub(crate) use creation::{NameGuard, Request, Verdict, create, judge, remove_dead};
-pub(crate) use lock_file::paths as lock_paths;
+pub(crate) use lock_file::{is_locked, paths as lock_paths};
 pub(crate) use mapping::Mapping;
 pub(crate) use presence::{Presence, Role, is_held, level};
 pub(crate) use semaphore::Semaphore;
-pub(crate) use shm::{Segment, entries, path as shm_path, unlink_if};
+pub(crate) use shm::{Segment, entries, path as shm_path};

@@ -97,7 +97,9 @@ pub(crate) fn is_held(fd: &impl AsRawFd, role: Role) -> io::Result<bool> {
 
 /// [`Presence::level`] for an observer.
 pub(crate) fn level(fd: &impl AsRawFd, role: Role) -> io::Result<u8> {
-    Ok(conflicting(fd, level_start(role), LEVEL_SPAN)?.map_or(0, |len| len.clamp(0, LEVEL_SPAN) as u8))
+    let len = conflicting(fd, level_start(role), LEVEL_SPAN)?.unwrap_or(0);
+    // A length of 0 means "to the end of the file", which no endpoint announces.
+    Ok(u8::try_from(len).unwrap_or(0))
 }
 
 fn level_start(role: Role) -> i64 {

@@ -116,10 +116,8 @@ impl Semaphore {
                 continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = libc::timespec {
-                tv_sec: left.as_secs() as libc::time_t,
-                tv_nsec: left.subsec_nanos().into(),
-            };
+            let timeout =
+                libc::timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
             let interrupted = self.futex(libc::FUTEX_WAIT, 0, &raw const timeout) == Some(libc::EINTR);
             state = self.state().load(Ordering::SeqCst);
             if state & VALUE == 0 && (interrupted || left.is_zero()) {

@@ -155,7 +155,8 @@ impl Segment {
     fn inspect(path: &str, write: bool) -> Result<Self> {
         let file = open_with(path, write)?;
         let meta = file.metadata().map_err(|e| Error::os("inspect", path, e))?;
-        let changed = Duration::new(meta.ctime().unsigned_abs(), meta.ctime_nsec() as u32);
+        let changed =
+            Duration::new(meta.ctime().unsigned_abs(), u32::try_from(meta.ctime_nsec()).unwrap_or(0));
         let changed = SystemTime::UNIX_EPOCH + changed;
         Ok(Self { size: meta.len(), mode: meta.mode() & 0o7777, uid: meta.uid(), changed, file })
     }

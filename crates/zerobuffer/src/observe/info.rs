@@ -1,0 +1,176 @@
+//! What can be seen of a buffer without taking part in it.
+
+use crate::{
+    error::{Error, Result},
+    layout::{ControlSnapshot, Geometry, name as names},
+    ring::TOMBSTONE,
+    sys::{self, Role, Segment, process},
+};
+use std::{io, os::unix::fs::FileExt, time::Duration};
+
+/// How much metadata a look copies, bytes.
+const METADATA_EXCERPT: u64 = 64 * 1024;
+
+/// One endpoint as the control block names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Process number, in the pid namespace of that process.
+    pub pid: u64,
+    /// By its presence lock if it is of this implementation, else by its pid (W8).
+    pub alive: bool,
+    /// Capability level; 0 for another implementation.
+    pub level: u8,
+}
+
+/// A copy of a buffer's state at one moment. The fields are read one after the other while the stream goes on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BufferInfo {
+    /// The buffer's name.
+    pub name: String,
+    /// Bytes of the metadata block.
+    pub metadata_size: u64,
+    /// Bytes of the ring.
+    pub payload_size: u64,
+    /// Bytes of the ring that are free.
+    pub free: u64,
+    /// Where the writer puts the next frame, byte offset in the ring.
+    pub write_pos: u64,
+    /// Where the reader takes the next frame, byte offset in the ring.
+    pub read_pos: u64,
+    /// Frames and wrap markers written.
+    pub written_count: u64,
+    /// Frames and wrap markers read.
+    pub read_count: u64,
+    /// The writer, if one is registered.
+    pub writer: Option<Peer>,
+    /// The reader, if one is registered.
+    pub reader: Option<Peer>,
+    /// The first 64 KiB of the metadata; `None` if none has been written.
+    pub metadata: Option<Vec<u8>>,
+    /// Permission bits of the segment.
+    pub mode: u32,
+    /// Owner of the segment.
+    pub uid: u32,
+    /// Value of the semaphore "a frame is there"; `None` if it cannot be read.
+    pub data_tokens: Option<u32>,
+    /// Value of the semaphore "space was returned"; `None` if it cannot be read.
+    pub space_tokens: Option<u32>,
+    /// What is wrong with the segment, in words; empty if nothing is.
+    pub defects: Vec<String>,
+}
+
+/// Looks at one buffer.
+///
+/// # Errors
+///
+/// [`Error::InvalidName`], [`Error::NotFound`], [`Error::PermissionDenied`], and [`Error::Corrupt`] for a file without a
+/// control block. Other impossible values are listed as [`BufferInfo::defects`].
+pub fn inspect(name: &str) -> Result<BufferInfo> {
+    names::check(name)?;
+    let segment = Segment::open_read_only(name).map_err(|error| match error {
+        Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Error::NotFound { name: name.to_owned(), waited: Duration::ZERO }
+        }
+        other => other,
+    })?;
+    info(name, &segment)
+}
+
+/// Looks at every buffer on the machine that may be read, in the order of names.
+///
+/// # Errors
+///
+/// [`Error::Os`] if the shared-memory folder cannot be listed. Files that are no buffers are left out.
+pub fn list() -> Result<Vec<BufferInfo>> {
+    let mut names = sys::entries()?;
+    names.retain(|name| names::check(name).is_ok());
+    names.sort_unstable();
+    Ok(names.iter().filter_map(|name| inspect(name).ok()).filter(is_a_buffer).collect())
+}
+
+/// A foreign file is not listed; a damaged buffer is, as long as its first field is right.
+fn is_a_buffer(info: &BufferInfo) -> bool {
+    info.payload_size != 0
+}
+
+fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
+    let control = segment.control().map(|bytes| ControlSnapshot::from_bytes(&bytes));
+    let control = control.filter(|control| control.oieb_size == 128).ok_or_else(|| Error::Corrupt {
+        name: name.to_owned(),
+        field: "oieb_size",
+        value: control.map_or(0, |control| u64::from(control.oieb_size)),
+        expected: format!("128, in a segment of at least 128 bytes (it has {})", segment.size),
+    })?;
+    let geometry = control.geometry(name, segment.size);
+    let mut defects: Vec<String> = geometry.as_ref().err().map(ToString::to_string).into_iter().collect();
+    for (field, value) in [
+        ("payload_free_bytes", control.payload_free),
+        ("payload_write_pos", control.write_pos),
+        ("payload_read_pos", control.read_pos),
+    ] {
+        if value > control.payload_size {
+            defects.push(format!("{field} = {value}, expected at most {}", control.payload_size));
+        }
+    }
+    let metadata = match &geometry {
+        Ok(geometry) => metadata(segment, *geometry, control.metadata_written, &mut defects),
+        Err(_) => None,
+    };
+    Ok(BufferInfo {
+        name: name.to_owned(),
+        metadata_size: control.metadata_size,
+        payload_size: control.payload_size,
+        free: control.payload_free,
+        write_pos: control.write_pos,
+        read_pos: control.read_pos,
+        written_count: control.written_count,
+        read_count: control.read_count,
+        writer: peer(segment, Role::Writer, control.writer_pid),
+        reader: peer(segment, Role::Reader, control.reader_pid),
+        metadata,
+        mode: segment.mode & 0o777,
+        uid: segment.uid,
+        data_tokens: tokens(&names::data_semaphore(name)),
+        space_tokens: tokens(&names::space_semaphore(name)),
+        defects,
+    })
+}
+
+fn metadata(
+    segment: &Segment,
+    geometry: Geometry,
+    written: u64,
+    defects: &mut Vec<String>,
+) -> Option<Vec<u8>> {
+    if written == 0 {
+        return None;
+    }
+    if written < 8 || written > geometry.metadata {
+        let expected = format!("0, or 8 to {}", geometry.metadata);
+        defects.push(format!("metadata_written_bytes = {written}, expected {expected}"));
+        return None;
+    }
+    let mut content = vec![0; (written - 8).min(METADATA_EXCERPT) as usize];
+    segment.file.read_exact_at(&mut content, crate::layout::CONTROL_SIZE + 8).ok()?;
+    Some(content)
+}
+
+fn peer(segment: &Segment, role: Role, pid: u64) -> Option<Peer> {
+    if pid == 0 || pid == TOMBSTONE {
+        return None;
+    }
+    let held = sys::is_held(&segment.file, role).unwrap_or(false);
+    let level = if held { sys::level(&segment.file, role).unwrap_or(0) } else { 0 };
+    // A marked segment's reader has a lock while it lives; a writer without one may be an old one.
+    let alive = held || (process::is_alive(pid) && !(role == Role::Reader && segment.is_marked()));
+    Some(Peer { pid, alive, level })
+}
+
+fn tokens(file_name: &str) -> Option<u32> {
+    let segment = Segment::open_read_only(file_name).ok()?;
+    let mut value = [0; 4];
+    segment.file.read_exact_at(&mut value, 0).ok()?;
+    Some(u32::from_le_bytes(value))
+}

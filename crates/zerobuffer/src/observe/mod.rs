@@ -1,0 +1,17 @@
+//! Looking at buffers from outside, and removing dead ones. Nothing here maps a segment or disturbs a stream.
+//!
+//! ```
+//! use zerobuffer::{BufferConfig, Reader, observe};
+//! let name = format!("doc-observe-{}", std::process::id());
+//! let reader = Reader::create(&name, BufferConfig::new(64, 4096))?;
+//! let info = observe::inspect(&name)?;
+//! assert_eq!((info.payload_size, info.free), (4096, 4096));
+//! assert!(info.reader.is_some_and(|peer| peer.alive && peer.level > 0));
+//! # Ok::<(), zerobuffer::Error>(())
+//! ```
+
+mod info;
+mod orphans;
+
+pub use info::{BufferInfo, Peer, inspect, list};
+pub use orphans::{Orphan, orphans, remove};
