@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     frame::{Frame, Latest, Metadata},
     layout::{ControlSnapshot, Geometry, Word, name as names},
-    ring::{Consumer, Credit, Fault, Region},
+    ring::{Consumer, Credit, Fault, Region, Span},
     stats::{Counters, ReaderStats},
     sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock},
     sys::{self, NameGuard, fork::Birth, process},
@@ -388,28 +388,40 @@ impl Reader {
 
     /// Takes the next frame if one may be taken: `announced` says that its token has been taken, or is not needed.
     #[inline]
-    fn poll(&mut self, announced: bool) -> Result<Option<Frame>> {
-        if !self.consumer.has_available() {
-            self.look()?;
+    fn poll(&mut self, mut announced: bool) -> Result<Option<Frame>> {
+        loop {
             if !self.consumer.has_available() {
+                self.look()?;
+                if !self.consumer.has_available() {
+                    return Ok(None);
+                }
+            }
+            announced = announced || self.watch.publishes_in_order() || self.take_token();
+            if !announced {
                 return Ok(None);
             }
+            if let Some(span) = self.take_span()? {
+                return Ok(Some(Frame::new(Arc::clone(&self.shared), span)));
+            }
+            // Only the skipped end of the ring was known: look behind it.
         }
-        if !announced && !self.watch.publishes_in_order() && !self.take_token() {
-            return Ok(None);
-        }
+    }
+
+    #[inline]
+    fn take_span(&mut self) -> Result<Option<Span>> {
         let (shared, watch) = (&self.shared, &mut self.watch);
         let taken = self.consumer.next(&shared.region, &shared.credit, |sequence| watch.accepts(sequence));
         let taken = taken.map_err(|fault| self.fail(fault))?;
         if taken.credited {
             self.shared.wake_writer();
         }
-        let Some(span) = taken.span else { return Ok(None) };
-        self.watch.took_frame();
-        let counters = &self.shared.counters;
-        counters.frames.add(1);
-        counters.bytes.add(span.size);
-        Ok(Some(Frame::new(Arc::clone(&self.shared), span)))
+        if let Some(span) = &taken.span {
+            self.watch.took_frame();
+            let counters = &self.shared.counters;
+            counters.frames.add(1);
+            counters.bytes.add(span.size);
+        }
+        Ok(taken.span)
     }
 
     /// Looks at shared memory for new frames and for a change of writer.

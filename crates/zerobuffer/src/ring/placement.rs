@@ -67,19 +67,18 @@ pub(crate) fn place(room: Room, size: u64) -> Placement {
         (left == 0 || left >= MARKER || ours).then_some(left)
     };
     let sliver = |left: u64| if left < MARKER { left } else { 0 };
-    let here = if committed_to_start { None } else { left(tail) };
-    let place = match (here, left(capacity)) {
-        (Some(rest), _) => Place { at, skip: 0, sliver: sliver(rest), total },
-        (None, Some(rest)) if at == 0 => Place { at: 0, skip: 0, sliver: sliver(rest), total },
-        (None, Some(rest)) => Place { at: 0, skip: tail, sliver: sliver(rest), total },
-        (None, None) => return Placement::Unplaceable { needed_capacity: needed_capacity(total) },
-    };
-    if place.need() <= capacity {
-        Placement::At(place)
-    } else if ours {
-        Placement::AfterBareWrap { tail }
-    } else {
-        Placement::Unplaceable { needed_capacity: needed_capacity(total) }
+    let here = left(tail).map(|rest| Place { at, skip: 0, sliver: sliver(rest), total });
+    let skip = if at == 0 { 0 } else { tail };
+    let start = left(capacity).map(|rest| Place { at: 0, skip, sliver: sliver(rest), total });
+    let fits_at_start = start.filter(|place| place.need() <= capacity);
+    let unbound = if committed_to_start { None } else { here };
+    match unbound.or(fits_at_start) {
+        Some(place) => Placement::At(place),
+        None if ours => Placement::AfterBareWrap { tail },
+        // Better a frame at the write position than none; the next one is bound to the start again.
+        None => {
+            here.map_or(Placement::Unplaceable { needed_capacity: needed_capacity(total) }, Placement::At)
+        }
     }
 }
 

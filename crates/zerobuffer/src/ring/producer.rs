@@ -88,6 +88,9 @@ impl Producer {
             early_credit: 0,
             uncharged: 0,
         };
+        // A predecessor's loan may still lie there: it binds its successor as it bound itself.
+        let start = region.header(0);
+        producer.committed_to_start = start.is_some_and(|header| header.unpublished_sequence().is_some());
         let free = producer.usable(region)?;
         if !ours {
             let read_pos = region.load(Word::ReadPos, Ordering::Acquire).min(capacity);
@@ -161,14 +164,13 @@ impl Producer {
     }
 
     fn store_headers(&mut self, region: &Region, place: Place, size: u64) -> Result<(), Fault> {
-        let header = FrameHeader { size, sequence: self.next_sequence };
-        if place.skip == 0 {
-            return put_header(region, place.at, header);
+        if place.skip > 0 {
+            self.skip_tail(region, place.skip)?;
         }
-        self.skip_tail(region, place.skip)?;
-        self.committed_to_start = true;
-        // The header at 0 is where a successor's walk of this lap begins: it must not take it for a published one.
-        put_header(region, place.at, header.unpublished())
+        self.committed_to_start |= place.at == 0;
+        let header = FrameHeader { size, sequence: self.next_sequence };
+        // A successor's walk over a lap begins at 0: it must not take this header for a published one.
+        put_header(region, place.at, if place.at == 0 { header.unpublished() } else { header })
     }
 
     /// Marks the end of the ring as unused. A tail too short for a marker is zeroed, which old readers survive.
@@ -210,7 +212,7 @@ impl Producer {
                 return Ok(None);
             }
         }
-        if len != slot.size || place.skip > 0 {
+        if len != slot.size || place.at == 0 {
             put_header(region, place.at, FrameHeader { size: len, sequence })?;
         }
         // W10: one charge for everything, then the position, then the count. A crash in between leaves less free than
@@ -219,6 +221,7 @@ impl Producer {
         if !self.ours && place.skip > 0 {
             self.early_credit = place.skip;
         }
+        self.committed_to_start &= place.at != 0;
         let end = place.at + place.total + place.sliver;
         self.advance(region, end % region.capacity(), 1 + u64::from(place.skip >= MARKER));
         self.next_sequence = sequence.wrapping_add(1);
@@ -239,7 +242,6 @@ impl Producer {
 
     fn advance(&mut self, region: &Region, to: u64, count: u64) {
         self.at = to;
-        self.committed_to_start = false;
         // Edge E1, release end: header and payload are complete.
         region.store(Word::WritePos, to, Ordering::Release);
         self.written_count = self.written_count.wrapping_add(count);
