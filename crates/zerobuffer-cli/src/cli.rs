@@ -1,0 +1,134 @@
+//! The command line: global options, the list of commands, and the way from arguments to a command.
+//!
+//! Each command has its options and its code in one file below `commands/`; a new one is a file there and a line in
+//! `Command` and `dispatch` here.
+use std::io::Write as _;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::commands::{clean, completions, demo, inspect, ls, recv, send};
+use crate::exit::{self, Exit};
+use crate::fail::Fail;
+use crate::{output, say, signals};
+
+/// Streams frames between processes through shared memory, without copies and without sockets.
+#[derive(Debug, Parser)]
+#[command(name = "zerobuffer", version, after_help = exit::help(), max_term_width = 110)]
+pub(crate) struct Cli {
+    /// Print no notes on stderr, only errors.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Send(send::Args),
+    Recv(recv::Args),
+    Ls(ls::Args),
+    Inspect(inspect::Args),
+    Clean(clean::Args),
+    Completions(completions::Args),
+    /// The writing process of `demo`.
+    #[command(hide = true)]
+    DemoWriter(demo::writer::Args),
+    /// The reading process of `demo`.
+    #[command(hide = true)]
+    DemoReader(demo::reader::Args),
+}
+
+/// Parses the arguments and runs the command.
+pub(crate) fn run() -> Result<(), Fail> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
+    say::set_quiet(cli.quiet);
+    log_to_stderr();
+    dispatch(cli.command)
+}
+
+fn dispatch(command: Command) -> Result<(), Fail> {
+    match command {
+        Command::Demo(args) => with_signals(|| demo::run(&args)),
+        Command::Send(args) => with_signals(|| send::run(&args)),
+        Command::Recv(args) => with_signals(|| recv::run(&args)),
+        Command::DemoWriter(args) => with_signals(|| demo::writer::run(&args)),
+        Command::DemoReader(args) => with_signals(|| demo::reader::run(&args)),
+        Command::Ls(args) => ls::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Clean(args) => clean::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// Commands that hold an endpoint close it in good order on Ctrl-C; the others simply end.
+fn with_signals(command: impl FnOnce() -> Result<(), Fail>) -> Result<(), Fail> {
+    signals::install()?;
+    command()
+}
+
+/// Prints help and version as they are; everything else becomes one line.
+fn explain(error: &clap::Error) -> Result<(), Fail> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&error.render().to_string()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Err(Fail::new(Exit::Usage, "no command given; `zerobuffer --help` lists them"))
+        }
+        _ => Err(Fail::new(Exit::Usage, condense(&error.render().to_string()))),
+    }
+}
+
+/// clap's explanation without its usage block, joined to one line.
+fn condense(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let joined = lines.join(" ");
+    let message = joined.strip_prefix("error: ").unwrap_or(&joined);
+    format!("{message}; `zerobuffer --help` explains the options")
+}
+
+/// Prints the library's warnings, and with `ZEROBUFFER_LOG=debug` all that it logs.
+fn log_to_stderr() {
+    env_logger::Builder::new()
+        .filter_level(log::LevelFilter::Warn)
+        .parse_env("ZEROBUFFER_LOG")
+        .format(|to, record| {
+            let level = record.level().as_str().to_ascii_lowercase();
+            let line = crate::text::one_line(&format!("{level}: {}: {}", record.target(), record.args()));
+            writeln!(to, "zerobuffer: {line}")
+        })
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn explanations_are_one_line() {
+        let text = |args: &[&str]| condense(&Cli::try_parse_from(args).unwrap_err().render().to_string());
+        let message = text(&["zerobuffer", "send"]);
+        assert_eq!(
+            message,
+            "the following required arguments were not provided: <NAME>; `zerobuffer --help` explains the options"
+        );
+        let message = text(&["zerobuffer", "send", "x", "--size", "big"]);
+        assert!(message.starts_with("invalid value 'big' for '--size <BYTES>': "), "{message}");
+        assert!(!message.contains('\n'));
+    }
+}

@@ -1,0 +1,57 @@
+//! `zerobuffer ls`: every buffer on the machine.
+use comfy_table::{CellAlignment, Table, presets};
+use zerobuffer::observe;
+
+use super::view::{BufferView, PeerView};
+use crate::fail::Fail;
+use crate::{output, say, size, text};
+
+/// List every buffer on the machine; looking never disturbs a stream.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print JSON: an array of objects.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Fail> {
+    let buffers: Vec<BufferView> = observe::list()?.into_iter().map(BufferView::new).collect();
+    if args.json {
+        return output::print_json(&buffers);
+    }
+    if buffers.is_empty() {
+        say::note("there are no buffers on this machine");
+        return Ok(());
+    }
+    output::print(&format!("{}\n", table(&buffers)))
+}
+
+fn table(buffers: &[BufferView]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["NAME", "RING", "FILL", "WRITER", "READER", "WRITTEN", "READ", "METADATA"]);
+    for buffer in buffers {
+        let mut about = buffer.metadata.as_ref().map_or_else(|| String::from("-"), |m| m.excerpt(60));
+        if !buffer.defects.is_empty() {
+            about = format!("DAMAGED: {}", text::excerpt(&buffer.defects.join(", "), 60));
+        }
+        table.add_row([
+            text::one_line(&buffer.name),
+            size::human(buffer.ring_bytes),
+            format!("{} %", buffer.fill_percent()),
+            PeerView::short(buffer.writer.as_ref()),
+            PeerView::short(buffer.reader.as_ref()),
+            buffer.frames_written.to_string(),
+            buffer.frames_read.to_string(),
+            about,
+        ]);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        let last = index == 7;
+        column.set_padding((0, if last { 0 } else { 2 }));
+        if (1..=6).contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

@@ -1,0 +1,9 @@
+//! The commands, one file each: its options and what it does.
+pub(crate) mod clean;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod inspect;
+pub(crate) mod ls;
+pub(crate) mod recv;
+pub(crate) mod send;
+mod view;

@@ -1,0 +1,148 @@
+//! A file or pipe to read from, without buffers of our own, that Ctrl-C and a peer's death can end.
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::time::Duration;
+
+use rustix::event::PollFlags;
+use rustix::fs::OFlags;
+
+use crate::exit::Exit;
+use crate::fail::Fail;
+use crate::signals;
+
+/// How often a wait for input looks whether the other side still lives.
+const WATCH: Duration = Duration::from_millis(250);
+/// The kernel's default limit for unprivileged pipes; fewer, larger reads per frame.
+const PIPE: usize = 1 << 20;
+
+type Watch = Box<dyn Fn() -> Result<(), Fail>>;
+
+/// Where frames come from.
+pub(crate) struct Input {
+    file: File,
+    /// What messages call it: the path or "standard input".
+    name: String,
+    /// Whether a read may wait for ever.
+    pipe: bool,
+    offset: u64,
+    watch: Option<Watch>,
+}
+
+impl Input {
+    /// Opens `path`, or standard input for `-`.
+    pub(crate) fn open(path: &str) -> Result<Input, Fail> {
+        if path == "-" {
+            return Input::stdin();
+        }
+        let name = path.to_owned();
+        let failed = |error: &io::Error| Fail::io(format_args!("cannot open input {path}"), error);
+        let metadata = std::fs::metadata(path).map_err(|error| failed(&error))?;
+        if metadata.is_dir() {
+            return Err(Fail::new(Exit::Failure, format!("cannot read input {path}: it is a directory")));
+        }
+        let fifo = metadata.file_type().is_fifo();
+        let mut options = File::options();
+        options.read(true);
+        if fifo {
+            // A plain open would wait for the FIFO's writer where no signal reaches it.
+            options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        }
+        let file = options.open(path).map_err(|error| failed(&error))?;
+        Ok(Input { pipe: !metadata.is_file(), file, name, offset: 0, watch: None }.widened())
+    }
+
+    fn stdin() -> Result<Input, Fail> {
+        let name = String::from("standard input");
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            return Err(Fail::new(
+                Exit::Usage,
+                "standard input is a terminal: pipe frames in, for instance from ffmpeg, or name a file with --input FILE",
+            ));
+        }
+        // A descriptor of our own, past the buffer of std's Stdin.
+        let file = stdin
+            .as_fd()
+            .try_clone_to_owned()
+            .map(File::from)
+            .map_err(|error| Fail::io("cannot read standard input", &error))?;
+        let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        Ok(Input { pipe: !regular, file, name, offset: 0, watch: None }.widened())
+    }
+
+    fn widened(self) -> Input {
+        if self.pipe {
+            // Only speed depends on it; it fails on what is no pipe and beyond the system's limit.
+            let _ = rustix::pipe::fcntl_setpipe_size(&self.file, PIPE);
+        }
+        self
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Has `watch` called now and then while a read waits; its error ends the read.
+    pub(crate) fn watch(&mut self, watch: impl Fn() -> Result<(), Fail> + 'static) {
+        self.watch = Some(Box::new(watch));
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether reading can start again at an earlier byte.
+    pub(crate) fn seekable(&self) -> bool {
+        !self.pipe
+    }
+
+    /// Goes back to byte `offset` of the file.
+    pub(crate) fn seek(&mut self, offset: u64) -> Result<(), Fail> {
+        self.file
+            .seek(SeekFrom::Start(offset))
+            .map_err(|error| Fail::io(format_args!("cannot start {} again", self.name), &error))?;
+        self.offset = offset;
+        Ok(())
+    }
+
+    /// Fills `buffer`, or as much of it as there is before the end of the input; says how much.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Fail> {
+        let mut filled = 0usize;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            self.wait()?;
+            match self.file.read(rest) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
+                Err(error) => {
+                    return Err(Fail::io(format_args!("cannot read {}", self.name), &error));
+                }
+            }
+        }
+        self.offset = self.offset.saturating_add(filled as u64);
+        Ok(filled)
+    }
+
+    /// Waits until a read will not block.
+    fn wait(&self) -> Result<(), Fail> {
+        let failed = |error: &io::Error| Fail::io(format_args!("cannot wait for {}", self.name), error);
+        loop {
+            let ready = !self.pipe
+                || signals::wait(Some((self.file.as_fd(), PollFlags::IN)), Some(WATCH))
+                    .map_err(|error| failed(&error))?;
+            if signals::caught().is_some() {
+                return Err(signals::interrupted(&format!("while reading {}", self.name)));
+            }
+            if ready {
+                return Ok(());
+            }
+            if let Some(watch) = &self.watch {
+                watch()?;
+            }
+        }
+    }
+}
