@@ -224,11 +224,15 @@ impl Sink<'_> {
         self.first = Some(Instant::now());
         let metadata = reader.metadata()?;
         let metadata = metadata.as_ref().map(Metadata::as_slice).unwrap_or_default();
-        let form = choose(self.args, metadata, frame)?;
-        if let (Some(output), Form::Y4m { .. }) = (&mut self.output, &form.0) {
-            output.write(&form.1, &[])?;
+        let (form, header) = choose(self.args, metadata, frame)?;
+        if let Form::Y4m { size, .. } = &form {
+            // Before the header: a first frame that does not fit leaves no output at all.
+            frame.map_or(Ok(()), |got| check_frame(&self.args.name, 0, got, *size))?;
         }
-        self.form = Some(form.0);
+        if let (Some(output), false) = (&mut self.output, header.is_empty()) {
+            output.write(&header, &[])?;
+        }
+        self.form = Some(form);
         Ok(())
     }
 

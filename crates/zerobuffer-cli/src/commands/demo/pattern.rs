@@ -2,8 +2,8 @@
 
 /// Makes and checks frames of one size.
 ///
-/// Frame `n` is a fixed pseudo-random frame with a number made from `n` added to every 8 bytes. No two of the frames are
-/// alike, and making or checking one is a single pass at memory speed.
+/// Frame `n` is a fixed pseudo-random frame with a number made from `n` added to every 8 bytes. No two frames of 8
+/// bytes or more are alike, and making or checking one is a single pass at memory speed.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     base: Vec<u8>,
@@ -33,9 +33,9 @@ impl Pattern {
         Pattern { base }
     }
 
-    /// What frame `number` adds to each word: odd, so that every byte of a word changes within 2^8 frames.
+    /// What frame `number` adds to each word; another value for each frame.
     fn key(number: u64) -> u64 {
-        number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
+        number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
     /// Writes frame `number` into `frame`.

@@ -1,0 +1,55 @@
+//! Help, version, completions: what the command says about itself.
+// Outside test functions, too: a helper that fails is a failed test.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use common::run;
+
+const COMMANDS: [&str; 7] = ["demo", "send", "recv", "ls", "inspect", "clean", "completions"];
+
+#[test]
+fn help_names_every_command_and_every_exit_code() {
+    let help = run(&["--help"]).ok().text();
+    for command in COMMANDS {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {help}");
+        let own = run(&[command, "--help"]).ok().text();
+        assert!(own.contains(&format!("Usage: zerobuffer {command}")), "{own}");
+    }
+    for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 70, 130, 141] {
+        let code = format!("{code} ");
+        assert!(help.lines().any(|line| line.trim_start().starts_with(&code)), "{code}: {help}");
+    }
+    assert!(!help.contains("demo-writer"), "{help}");
+}
+
+#[test]
+fn version() {
+    assert_eq!(run(&["--version"]).ok().text(), format!("zerobuffer {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(&["completions", shell]).ok().text();
+        for command in COMMANDS {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+    run(&["completions", "cmd.exe"]).failed(2, &["'cmd.exe'", "bash"]);
+}
+
+#[test]
+fn bash_takes_its_completions() {
+    let script =
+        format!("source <({} completions bash)\ncomplete -p zerobuffer", env!("CARGO_BIN_EXE_zerobuffer"));
+    let output = match std::process::Command::new("bash").args(["-c", &script]).output() {
+        Ok(output) => output,
+        Err(error) => {
+            println!("skipped: cannot start bash: {error}");
+            return;
+        }
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("_zerobuffer"), "{text}{:?}", output.stderr);
+}

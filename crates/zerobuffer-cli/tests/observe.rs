@@ -1,0 +1,167 @@
+//! `ls`, `inspect`, `clean`: what they show, and that they disturb and remove nothing alive.
+// Outside test functions, too: a helper that fails is a failed test.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use std::process::Stdio;
+
+use common::{assert_no_files, command, files, name, run, start, start_command};
+use rustix::process::Signal;
+use serde_json::Value;
+use zerobuffer::{BufferConfig, Reader, Writer};
+
+/// The entry of `name` in the array that a command printed.
+fn entry(list: &Value, name: &str) -> Option<Value> {
+    list.as_array().unwrap().iter().find(|entry| entry["name"] == name).cloned()
+}
+
+#[test]
+fn a_buffer_in_use_as_json() {
+    let name = name();
+    let mut reader = Reader::create(&name, BufferConfig::new(256, 4096)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    writer.set_metadata(br#"{"caps": "video/x-raw, width=(int)4"}"#).unwrap();
+    for _ in 0..3 {
+        writer.write(&[7; 100]).unwrap();
+    }
+    assert_eq!(reader.read().unwrap().data(), [7; 100]);
+    let own = std::process::id();
+    let listed = entry(&run(&["ls", "--json"]).ok().json(), &name).unwrap();
+    let inspected = run(&["inspect", &name, "--json"]).ok().json();
+    assert_eq!(listed, inspected);
+    assert_eq!(inspected["ring_bytes"], 4096);
+    assert_eq!(inspected["used_bytes"], 2 * 116);
+    assert_eq!(inspected["free_bytes"], 4096 - 2 * 116);
+    assert_eq!(inspected["write_position"], 3 * 116);
+    assert_eq!(inspected["read_position"], 116);
+    assert_eq!(inspected["frames_written"], 3);
+    assert_eq!(inspected["frames_read"], 1);
+    for role in ["writer", "reader"] {
+        assert_eq!(inspected[role]["pid"], own);
+        assert_eq!(inspected[role]["alive"], true);
+        assert!(inspected[role]["level"].as_u64().unwrap() >= 1);
+    }
+    assert_eq!(inspected["metadata_bytes"], 256);
+    assert_eq!(inspected["metadata"]["json"]["caps"], "video/x-raw, width=(int)4");
+    assert!(inspected["mode"].as_str().unwrap().ends_with("600"), "{inspected}");
+    assert_eq!(inspected["uid"], rustix::process::geteuid().as_raw());
+    assert_eq!(inspected["data_tokens"], 2);
+    assert_eq!(inspected["defects"], serde_json::json!([]));
+    assert_eq!(entry(&run(&["clean", "--json", "--yes", &name]).ok().json(), &name), None);
+    // The stream goes on as if nobody had looked.
+    writer.write(&[8; 100]).unwrap();
+    for expected in [7, 7, 8] {
+        assert_eq!(reader.read().unwrap().data(), [expected; 100]);
+    }
+}
+
+#[test]
+fn a_buffer_in_use_for_people() {
+    let name = name();
+    let _reader = Reader::create(&name, BufferConfig::new(128, 1 << 20)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    writer.set_metadata(b"\x1b[31mred").unwrap();
+    let own = std::process::id().to_string();
+    let table = run(&["ls"]).ok().text();
+    assert!(table.lines().next().unwrap().starts_with("NAME"), "{table}");
+    let line = table.lines().find(|line| line.starts_with(&name)).unwrap().to_owned();
+    for part in ["1 MiB", "0 %", &own, "\\u{1b}[31mred"] {
+        assert!(line.contains(part), "'{part}' is not in: {line}");
+    }
+    let page = run(&["inspect", &name]).ok().text();
+    for part in ["1 MiB (1048576 bytes)", "alive, capability level", "8 of 128 bytes: \\u{1b}[31mred"] {
+        assert!(page.contains(part), "'{part}' is not in: {page}");
+    }
+    assert!(!page.contains('\u{1b}') && !table.contains('\u{1b}'));
+}
+
+#[test]
+fn metadata_of_every_kind() {
+    for (metadata, key, value) in
+        [(&b"plain"[..], "text", "plain"), (b"\xff\xfe", "hex", "fffe"), (b"\"quoted\"", "json", "quoted")]
+    {
+        let name = name();
+        let _reader = Reader::create(&name, BufferConfig::new(128, 1024)).unwrap();
+        assert_eq!(run(&["inspect", &name, "--json"]).ok().json()["metadata"], Value::Null);
+        Writer::connect(&name).unwrap().set_metadata(metadata).unwrap();
+        let shown = run(&["inspect", &name, "--json"]).ok().json();
+        assert_eq!(shown["metadata"][key], value);
+        assert_eq!(shown["metadata"]["bytes"], metadata.len());
+    }
+}
+
+#[test]
+fn what_a_killed_receiver_leaves_is_shown_and_removed_only_with_yes() {
+    let name = name();
+    let mut receiver = start(&["recv", &name, "--format", "null"]);
+    receiver.wait_for("waiting for a writer");
+    let pid = receiver.pid();
+    assert_eq!(entry(&run(&["clean", "--json"]).ok().json(), &name), None, "it is alive");
+    receiver.signal(Signal::KILL);
+    assert_eq!(receiver.wait().signal, Some(9));
+
+    let listed = entry(&run(&["ls", "--json"]).ok().json(), &name).unwrap();
+    assert_eq!((&listed["reader"]["pid"], &listed["reader"]["alive"]), (&pid.into(), &false.into()));
+    assert!(run(&["ls"]).ok().text().contains(&format!("{pid} dead")));
+    let before = files(&name);
+    let shown = run(&["clean", &name]).ok();
+    assert!(shown.text().contains(&format!("dead  {name}")), "{}", shown.text());
+    assert!(shown.stderr.contains("clean --yes"), "{}", shown.stderr);
+    let orphan = entry(&run(&["clean", "--json"]).ok().json(), &name).unwrap();
+    assert!(orphan["bytes"].as_u64().unwrap() >= 32 << 20, "{orphan}");
+    assert!(!orphan["objects"].as_array().unwrap().is_empty());
+    assert_eq!(orphan["removed"], serde_json::json!([]));
+    assert_eq!(files(&name), before, "showing removes nothing");
+
+    let removed = entry(&run(&["clean", "--yes", "--json", &name]).ok().json(), &name).unwrap();
+    assert!(!removed["removed"].as_array().unwrap().is_empty());
+    assert_no_files(&name);
+    let again = run(&["clean", "--yes", &name]).ok();
+    assert_eq!(again.text(), "");
+    assert!(again.stderr.contains("nothing is left behind"), "{}", again.stderr);
+}
+
+#[test]
+fn looking_at_a_stream_that_runs_changes_nothing() {
+    let name = name();
+    let receiver = start(&["recv", &name, "--ring", "64KiB", "--output", "/dev/null", "--json"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("raw");
+    std::fs::write(&path, common::noise(1000 * 1000, 1)).unwrap();
+    let mut sender =
+        start(&["send", &name, "--size", "1000", "--fps", "2000", "--input", path.to_str().unwrap()]);
+    sender.wait_for("sending to");
+    let mut looks = 0;
+    while sender.is_running() {
+        let done = run(&["inspect", &name, "--json"]);
+        // It may have ended meanwhile.
+        if done.code == Some(0) {
+            let shown = done.json();
+            assert_eq!(shown["defects"], serde_json::json!([]), "{shown}");
+            assert!(shown["frames_read"].as_u64() <= shown["frames_written"].as_u64().map(|n| n + 1000));
+            looks += 1;
+        }
+        run(&["ls"]).ok();
+    }
+    assert!(looks > 0);
+    sender.finish().ok();
+    assert_eq!(receiver.finish().ok().json()["frames"], 1000);
+}
+
+#[test]
+fn output_that_nobody_reads_to_its_end() {
+    let _reader = Reader::create(&name(), BufferConfig::default()).unwrap();
+    for words in [&["ls"][..], &["ls", "--json"], &["completions", "zsh"]] {
+        let mut child = command(words);
+        let mut running =
+            child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(running.stdout.take());
+        let output = running.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 141)), "{stderr}");
+        assert_eq!(stderr, "");
+    }
+    // The code of a completed write into a pipe whose reader is there all along.
+    start_command(command(&["ls"]).stdin(Stdio::null()).stdout(Stdio::piped())).finish().ok();
+}

@@ -1,0 +1,186 @@
+//! Ctrl-C while waiting for anything, and the death of either side.
+// Outside test functions, too: a helper that fails is a failed test.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use std::io::Read as _;
+use std::process::Stdio;
+
+use common::{
+    Running, assert_no_files, assert_same, command, feed, files, name, noise, run, start, until, y4m,
+};
+use rustix::process::Signal;
+use zerobuffer::{BufferConfig, Reader, Writer};
+
+/// Sends the signal and checks the shell's code for it.
+fn stop(running: Running, signal: Signal, code: i32, parts: &[&str]) -> Vec<u8> {
+    running.signal(signal);
+    running.wait().failed(code, parts).stdout
+}
+
+#[test]
+fn recv_that_waits_for_a_writer() {
+    for (signal, code, word) in [(Signal::INT, 130, "Ctrl-C"), (Signal::TERM, 143, "SIGTERM")] {
+        let name = name();
+        let mut receiver = start(&["recv", &name]);
+        receiver.wait_for("waiting for a writer");
+        assert_eq!(stop(receiver, signal, code, &[word, "0 frames received"]), b"");
+        assert_no_files(&name);
+    }
+}
+
+#[test]
+fn recv_that_waits_for_a_frame() {
+    let name = name();
+    let mut receiver = start(&["recv", &name]);
+    receiver.wait_for("waiting for a writer");
+    let mut writer = Writer::connect(&name).unwrap();
+    writer.write(b"abc").unwrap();
+    until("the frame is read", || writer.utilization() == 0.0);
+    assert_eq!(stop(receiver, Signal::INT, 130, &["Ctrl-C", "1 frame received", &name]), b"abc");
+    drop(writer);
+    assert_no_files(&name);
+}
+
+#[test]
+fn recv_whose_output_nobody_empties() {
+    let name = name();
+    let mut child = command(&["recv", &name]);
+    let mut receiver =
+        child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut sender = start(&["send", &name, "--size", "4MiB"]);
+    // The ring takes these five frames; 4 MiB are more than a pipe takes, so recv is in the middle of the first.
+    sender.write(&noise(20 << 20, 1));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    rustix::process::kill_process(common::pid(receiver.id()), Signal::INT).unwrap();
+    let status = receiver.wait().unwrap();
+    let mut stderr = String::new();
+    receiver.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("while writing to standard output"), "{stderr}");
+    let sent = sender.finish();
+    assert!(matches!(sent.code, Some(0 | 6)), "{}", sent.stderr);
+    assert_no_files(&name);
+}
+
+#[test]
+fn send_that_waits_for_a_reader() {
+    let name = name();
+    let mut sender = start(&["send", &name, "--size", "3"]);
+    sender.write(b"abc");
+    sender.wait_for("waiting for a reader");
+    stop(sender, Signal::INT, 130, &["Ctrl-C", "no reader of", &name]);
+    assert_no_files(&name);
+}
+
+#[test]
+fn send_that_waits_for_input() {
+    let name = name();
+    // Its standard input stays open and empty; first before it knows the format, then between frames.
+    let sender = start(&["send", &name]);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    stop(sender, Signal::INT, 130, &["Ctrl-C", "standard input"]);
+
+    let receiver = start(&["recv", &name]);
+    let mut sender = start(&["send", &name, "--size", "3"]);
+    sender.write(b"abcd");
+    sender.wait_for("sending to");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    stop(sender, Signal::INT, 130, &["Ctrl-C", "standard input"]);
+    assert_eq!(receiver.finish().ok().stdout, b"abc");
+    assert_no_files(&name);
+}
+
+#[test]
+fn send_that_waits_for_space_or_for_its_turn() {
+    let name = name();
+    let reader = Reader::create(&name, BufferConfig::new(4096, 1024)).unwrap();
+    let mut sender = start(&["send", &name, "--size", "300"]);
+    sender.write(&noise(5000, 1));
+    until("the ring is full", || reader.utilization() > 0.9);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    stop(sender, Signal::INT, 130, &["Ctrl-C", "frames sent to"]);
+    drop(reader);
+
+    let reader = Reader::create(&name, BufferConfig::new(4096, 1024)).unwrap();
+    let mut sender = start(&["send", &name, "--size", "5", "--fps", "0.01"]);
+    sender.write(&noise(50, 1));
+    until("the first frame is there", || reader.utilization() > 0.0);
+    stop(sender, Signal::INT, 130, &["Ctrl-C", "1 frame sent to"]);
+    drop(reader);
+    assert_no_files(&name);
+}
+
+#[test]
+fn a_second_signal_ends_it_on_the_spot() {
+    // Opening a FIFO that nobody writes to does not block, so this waits in poll; both signals come at once.
+    let name = name();
+    let mut receiver = start(&["recv", &name]);
+    receiver.wait_for("waiting for a writer");
+    receiver.signal(Signal::INT);
+    receiver.signal(Signal::TERM);
+    assert_eq!(receiver.wait().code, Some(130));
+    // What it may have left is gone with the next reader.
+    drop(Reader::create(&name, BufferConfig::default()).unwrap());
+    assert_no_files(&name);
+}
+
+#[test]
+fn a_sender_that_is_killed_gives_its_frames_and_an_end() {
+    let name = name();
+    let receiver = start(&["recv", &name]);
+    let mut sender = start(&["send", &name, "--size", "1000"]);
+    let input = noise(10_500, 1);
+    sender.write(&input);
+    sender.wait_for("sending to");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    sender.signal(Signal::KILL);
+    assert_eq!(sender.wait().signal, Some(9));
+    let received = receiver.finish();
+    assert_same(&received.stdout, &input[..10_000]);
+    received.failed(6, &["the writer", "died", "10 frames received", &name]);
+    assert_no_files(&name);
+}
+
+#[test]
+fn a_receiver_that_is_killed_ends_the_sender() {
+    let name = name();
+    let mut receiver = start(&["recv", &name, "--format", "null"]);
+    receiver.wait_for("waiting for a writer");
+    let mut sender = start(&["send", &name, "--size", "1000"]);
+    sender.write(&noise(10_000, 1));
+    sender.wait_for("sending to");
+    // It waits for input now: the death must be noticed all the same.
+    receiver.signal(Signal::KILL);
+    assert_eq!(receiver.wait().signal, Some(9));
+    sender.wait().failed(6, &["the reader of", &name, "frames sent"]);
+
+    // What the dead reader left is taken over by its successor.
+    assert!(!files(&name).is_empty());
+    let receiver = start(&["recv", &name]);
+    let stream = y4m("YUV4MPEG2 W2 H2", 6, 3, "");
+    feed(&["send", &name], &stream).ok();
+    assert_same(&receiver.finish().ok().stdout, &stream);
+    assert_no_files(&name);
+}
+
+#[test]
+fn a_receiver_that_is_killed_ends_a_sender_that_waits_for_space() {
+    let name = name();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("raw");
+    std::fs::write(&path, noise(8 << 20, 1)).unwrap();
+    let mut child = command(&["recv", &name, "--ring", "64KiB"]);
+    let mut receiver =
+        child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut sender = start(&["send", &name, "--size", "32000", "--input", path.to_str().unwrap()]);
+    sender.wait_for("sending to");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(sender.is_running());
+    receiver.kill().unwrap();
+    receiver.wait().unwrap();
+    sender.wait().failed(6, &["its reader", "is gone", "sent to"]);
+    run(&["clean", "--yes", &name]).ok();
+    assert_no_files(&name);
+}
