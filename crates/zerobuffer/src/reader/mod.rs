@@ -246,6 +246,13 @@ impl Reader {
         self.shared.is_writer_connected()
     }
 
+    /// Whether the last writer went without closing, as seen by the latest read: it crashed or was killed, and what it
+    /// sent may be incomplete. `false` while a writer is attached.
+    #[must_use]
+    pub fn writer_died(&self) -> bool {
+        self.watch.died()
+    }
+
     /// Counters since the creation.
     #[must_use]
     pub fn stats(&self) -> ReaderStats {

@@ -11,6 +11,8 @@ use crate::{
 use std::time::Instant;
 
 /// One reader's view of whoever writes.
+// The flags are facts independent of each other: every combination occurs.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug)]
 pub(crate) struct WriterWatch {
     /// `writer_pid` as last seen.
@@ -19,6 +21,8 @@ pub(crate) struct WriterWatch {
     last: u64,
     /// The last real writer is of this implementation.
     ours: bool,
+    /// The last real writer went without closing.
+    died: bool,
     /// A successor has attached, and none of the frames taken since is known to be its first.
     fresh: bool,
     /// Nothing was unread at some time after the last frame was taken.
@@ -49,6 +53,7 @@ impl WriterWatch {
             pid: 0,
             last: 0,
             ours: false,
+            died: false,
             fresh: false,
             drained: true,
             owed_tokens: 0,
@@ -90,6 +95,10 @@ impl WriterWatch {
         self.ours
     }
 
+    pub(crate) fn died(&self) -> bool {
+        self.died
+    }
+
     pub(crate) fn drained(&mut self) {
         self.drained = true;
     }
@@ -122,6 +131,7 @@ impl WriterWatch {
         // The first writer of a buffer starts at 1; only a successor may start anywhere.
         self.fresh = self.last != 0;
         self.last = pid;
+        self.died = false;
         self.owed_tokens = 0;
         self.judged = Instant::now();
         let kind = if self.ours { "" } else { " of another implementation" };
@@ -141,7 +151,11 @@ impl WriterWatch {
                     self.repair(shared, consumer)?;
                 }
             }
-            TOMBSTONE => self.repair(shared, consumer)?,
+            TOMBSTONE => {
+                // Left by the attach of a successor that found its predecessor dead.
+                self.died = true;
+                self.repair(shared, consumer)?;
+            }
             _ => return self.judge_attached(shared, consumer, now),
         }
         self.look(shared);
@@ -176,6 +190,7 @@ impl WriterWatch {
             self.judged = now;
             if self.is_dead(shared, stood_still) {
                 log::warn!(target: "zerobuffer::reader", "buffer '{}': writer {} has died", shared.name, self.pid);
+                self.died = true;
                 self.repair(shared, consumer)?;
                 self.look(shared);
                 if !self.is_attached() {
