@@ -125,7 +125,7 @@ fn files_without_permission() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("locked");
     fs::write(&path, "x").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let path = path.to_str().unwrap();
     run(&["send", &name(), "--input", path]).failed(9, &[path, "Permission denied"]);
     run(&["recv", &name(), "--output", path]).failed(9, &[path, "Permission denied"]);

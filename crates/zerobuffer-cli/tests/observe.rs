@@ -46,7 +46,8 @@ fn a_buffer_in_use_as_json() {
     assert_eq!(inspected["metadata"]["json"]["caps"], "video/x-raw, width=(int)4");
     assert!(inspected["mode"].as_str().unwrap().ends_with("600"), "{inspected}");
     assert_eq!(inspected["uid"], rustix::process::geteuid().as_raw());
-    assert_eq!(inspected["data_tokens"], 2);
+    // One for each unread frame at the least; surplus ones do no harm.
+    assert!(inspected["data_tokens"].as_u64().unwrap() >= 2, "{inspected}");
     assert_eq!(inspected["defects"], serde_json::json!([]));
     assert_eq!(entry(&run(&["clean", "--json", "--yes", &name]).ok().json(), &name), None);
     // The stream goes on as if nobody had looked.

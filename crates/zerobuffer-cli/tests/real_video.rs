@@ -104,19 +104,21 @@ fn formats_that_ffmpeg_writes() {
     let Some(clip) = clip() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (sent, received) = (folder.path().join("sent.y4m"), folder.path().join("received.y4m"));
-    for format in [
-        "yuv420p",
-        "yuv422p",
-        "yuv444p",
-        "yuv411p",
-        "gray",
-        "gray10le",
-        "yuv420p10le",
-        "yuv422p12le",
-        "yuv444p16le",
-    ] {
+    for (format, size) in [
         // Odd dimensions: chroma planes round up.
-        decode(&clip, &sent, &["-vf", "scale=181:93", "-frames:v", "7", "-pix_fmt", format]);
+        ("yuv420p", "181:93"),
+        ("yuv422p", "181:93"),
+        ("yuv444p", "181:93"),
+        ("yuv411p", "181:93"),
+        ("gray", "181:93"),
+        ("gray10le", "181:93"),
+        ("yuv444p16le", "181:93"),
+        // ffmpeg 5.1 writes half a sample too few per chroma row of deep formats of odd width, and cannot read that back.
+        ("yuv420p10le", "182:93"),
+        ("yuv422p12le", "182:93"),
+    ] {
+        let scale = format!("scale={size}");
+        decode(&clip, &sent, &["-vf", &scale, "-frames:v", "7", "-pix_fmt", format]);
         let name = name();
         let reader = start(&["recv", &name, "--output", received.to_str().unwrap()]);
         run(&["send", &name, "--input", sent.to_str().unwrap()]).ok();

@@ -137,9 +137,9 @@ fn a_sender_that_is_killed_gives_its_frames_and_an_end() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     sender.signal(Signal::KILL);
     assert_eq!(sender.wait().signal, Some(9));
-    let received = receiver.finish();
-    assert_same(&received.stdout, &input[..10_000]);
-    received.failed(6, &["the writer", "died", "10 frames received", &name]);
+    let ended = receiver.finish();
+    assert_same(&ended.stdout, &input[..10_000]);
+    ended.failed(6, &["the writer", "died", "10 frames received", &name]);
     assert_no_files(&name);
 }
 

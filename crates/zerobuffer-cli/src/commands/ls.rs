@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
         say::note("there are no buffers on this machine");
         return Ok(());
     }
-    output::print(&format!("{}\n", table(&buffers)))
+    output::print(&format!("{}\n", table(&buffers).trim_fmt()))
 }
 
 fn table(buffers: &[BufferView]) -> Table {

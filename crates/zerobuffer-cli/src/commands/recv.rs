@@ -128,7 +128,17 @@ fn receive(args: &Args, sink: &mut Sink<'_>) -> Result<(), Fail> {
     while args.frames.is_none_or(|limit| sink.frames < limit) {
         let Some(frame) = next(args, &mut reader, sink)? else {
             // A stream without frames may still have a header.
-            return sink.begin(&reader, None);
+            sink.begin(&reader, None)?;
+            if reader.writer_died() {
+                return Err(Fail::new(
+                    Exit::PeerGone,
+                    format!(
+                        "the writer died without closing: {}, all that it had published; what it had yet to send is missing",
+                        sink.done()
+                    ),
+                ));
+            }
+            break;
         };
         sink.take(&reader, &frame)?;
         if signals::caught().is_some() {
