@@ -27,6 +27,10 @@ use std::{
 const YOUNG: Duration = Duration::from_secs(1);
 /// How long a judge waits for another judge to let go of a presence byte.
 const JUDGING: Duration = Duration::from_millis(20);
+/// How long a reader that is just closing may hold the lock files.
+const LOCKED: Duration = Duration::from_millis(100);
+/// Pause between two attempts.
+const RETRY: Duration = Duration::from_millis(3);
 /// How often lost races are repeated before giving up.
 const ATTEMPTS: u32 = 5;
 
@@ -67,27 +71,61 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
         mapping.populate();
     }
 
-    let _directory = DirectoryLock::acquire()?;
-    let locks = match lock_file::acquire(name) {
-        Locks::Held(locks) => locks,
-        Locks::Busy => {
-            return Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid: reader_pid(name) });
+    // What blocks the name for a moment is waited for without holding the lock that everybody needs.
+    let started = Instant::now();
+    loop {
+        match publish(request, &file, &path) {
+            Ok((data, space, names)) => return Ok(Created { mapping, data, space, presence, names }),
+            Err(Blocked { error, patience }) if started.elapsed() >= patience => return Err(error),
+            Err(_) => thread::sleep(RETRY),
         }
-    };
+    }
+}
+
+/// Why a name cannot be had, and how long it is worth trying again.
+struct Blocked {
+    error: Error,
+    patience: Duration,
+}
+
+impl From<Error> for Blocked {
+    fn from(error: Error) -> Self {
+        Self { error, patience: Duration::ZERO }
+    }
+}
+
+/// Gives a complete segment its names, under the locks that exclude all other creators.
+fn publish(
+    request: &Request<'_>,
+    file: &File,
+    path: &str,
+) -> Result<(Semaphore, Semaphore, NameGuard), Blocked> {
+    let name = request.name;
+    let directory = DirectoryLock::acquire()?;
+    let locks = lock_name(name)?;
     // From here on the guard removes, on any failure, what has been made.
-    let mut names = NameGuard { name: name.to_owned(), owned: Vec::new(), locks, birth: Birth::now() };
+    let mut names = NameGuard {
+        name: name.to_owned(),
+        owned: Vec::new(),
+        locks,
+        directory: Some(directory),
+        birth: Birth::now(),
+    };
     let (data_name, space_name) = (names::data_semaphore(name), names::space_semaphore(name));
     for _ in 0..ATTEMPTS {
         remove_dead_segment(name)?;
         let mut data = names.make_semaphore(&data_name, request.mode)?;
         let mut space = names.make_semaphore(&space_name, request.mode)?;
-        if !names.link(&file, &path)? {
+        if !names.link(file, path)? {
             continue;
         }
         // A clean-up of another implementation may have removed or replaced any of the names meanwhile.
         for _ in 0..ATTEMPTS {
             match names.first_lost() {
-                None => return Ok(Created { mapping, data, space, presence, names }),
+                None => {
+                    names.directory = None;
+                    return Ok((data, space, names));
+                }
                 Some(lost) if lost == shm::path(&data_name) => {
                     data = names.make_semaphore(&data_name, request.mode)?;
                 }
@@ -100,7 +138,22 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
         break;
     }
     let reason = "other processes keep creating or removing objects of that name";
-    Err(Error::NotReady { name: name.to_owned(), reason })
+    Err(Error::NotReady { name: name.to_owned(), reason }.into())
+}
+
+/// Takes the lock files of a name.
+fn lock_name(name: &str) -> Result<Vec<LockFile>, Blocked> {
+    match lock_file::acquire(name) {
+        Locks::Held(locks) => Ok(locks),
+        Locks::Busy => Err(Blocked { error: already_connected(name), patience: LOCKED }),
+    }
+}
+
+/// Names the process that the present segment records; 0 if there is none.
+fn already_connected(name: &str) -> Error {
+    let control = Segment::open_read_only(name).ok().and_then(|segment| segment.control());
+    let pid = control.map_or(0, |bytes| ControlSnapshot::from_bytes(&bytes).reader_pid);
+    Error::ReaderAlreadyConnected { name: name.to_owned(), pid }
 }
 
 /// The reader's presence; `None`, with one warning, where the file system has no such locks (W8).
@@ -127,6 +180,8 @@ pub(crate) struct NameGuard {
     /// Semaphores and segment, in the order of creation.
     owned: Vec<(String, FileId)>,
     locks: Vec<LockFile>,
+    /// While the names are being made; a failure removes them under this same lock.
+    directory: Option<DirectoryLock>,
     birth: Birth,
 }
 
@@ -173,7 +228,8 @@ impl NameGuard {
             self.locks.clear();
             return Ok(());
         }
-        let _directory = DirectoryLock::acquire();
+        // Names are removed even if the lock cannot be had.
+        let _directory = self.directory.take().or_else(|| DirectoryLock::acquire().ok());
         let mut result = Ok(());
         while let Some((path, id)) = self.owned.pop() {
             result = result.and(shm::unlink_if(&path, id).map(drop));
@@ -242,47 +298,34 @@ fn judge_given(segment: &Segment, held: bool) -> Verdict {
 }
 
 /// Under the directory lock and the lock files: makes sure that no segment has the name, or says who lives there.
-/// Returns the segment's size if one was removed.
-fn remove_dead_segment(name: &str) -> Result<Option<u64>> {
+/// `true`: one was removed.
+fn remove_dead_segment(name: &str) -> Result<bool, Blocked> {
     let path = shm::path(name);
-    let deadline = Instant::now() + 2 * YOUNG;
-    loop {
-        let segment = match Segment::open(name) {
-            Err(Error::Os { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
-        };
-        let id = FileId::of(&segment.file).map_err(|e| Error::os("inspect", &path, e))?;
-        // Death is judged while holding the reader's byte; another judge holds it for an instant only.
-        let presence = Presence::of(&segment.file).ok();
-        let asked = Instant::now();
-        while presence.as_ref().is_some_and(|p| matches!(p.try_lock(Role::Reader), Ok(false))) {
-            if asked.elapsed() >= JUDGING {
-                return Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid: reader_pid(name) });
-            }
-            thread::sleep(Duration::from_millis(1));
+    let segment = match Segment::open(name) {
+        Err(Error::Os { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
+        other => other?,
+    };
+    let id = FileId::of(&segment.file).map_err(|e| Error::os("inspect", &path, e))?;
+    // Death is judged while holding the reader's byte; another judge holds it for an instant only.
+    let presence = Presence::of(&segment.file).ok();
+    if presence.as_ref().is_some_and(|presence| matches!(presence.try_lock(Role::Reader), Ok(false))) {
+        return Err(Blocked { error: already_connected(name), patience: JUDGING });
+    }
+    match judge_given(&segment, false) {
+        Verdict::Alive { pid } => Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid }.into()),
+        Verdict::Foreign => {
+            let reason =
+                "a file of that name exists in /dev/shm and is no buffer; remove it or choose another name";
+            Err(Error::NotReady { name: name.to_owned(), reason }.into())
         }
-        match judge_given(&segment, false) {
-            Verdict::Alive { pid } => {
-                return Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid });
-            }
-            Verdict::Foreign => {
-                let reason = "a file of that name exists in /dev/shm and is no buffer; remove it or choose another name";
-                return Err(Error::NotReady { name: name.to_owned(), reason });
-            }
-            Verdict::Young if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
-            Verdict::Young => {
-                let reason = "another process is creating it and does not finish";
-                return Err(Error::NotReady { name: name.to_owned(), reason });
-            }
-            Verdict::Dead { pid, reason } => {
-                if FileId::named(&path) != Some(id) {
-                    continue;
-                }
-                log::info!(target: "zerobuffer::reader", "taking over buffer '{name}' of process {pid}: {reason}");
-                tell_writer(name, &segment);
-                shm::unlink_if(&path, id)?;
-                return Ok(Some(segment.size));
-            }
+        Verdict::Young => {
+            let reason = "another process is creating it and does not finish";
+            Err(Blocked { error: Error::NotReady { name: name.to_owned(), reason }, patience: 2 * YOUNG })
+        }
+        Verdict::Dead { pid, reason } => {
+            log::info!(target: "zerobuffer::reader", "taking over buffer '{name}' of process {pid}: {reason}");
+            tell_writer(name, &segment);
+            Ok(shm::unlink_if(&path, id)?)
         }
     }
 }
@@ -297,23 +340,12 @@ fn tell_writer(name: &str, segment: &Segment) {
     }
 }
 
-/// The pid that the present segment of the name records; 0 if there is none.
-fn reader_pid(name: &str) -> u64 {
-    let control = Segment::open_read_only(name).ok().and_then(|segment| segment.control());
-    control.map_or(0, |bytes| ControlSnapshot::from_bytes(&bytes).reader_pid)
-}
-
 /// Removes everything of a dead buffer, judged again under the locks; returns what was removed (`zerobuffer clean`).
 pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
     let _directory = DirectoryLock::acquire()?;
-    let locks = match lock_file::acquire(name) {
-        Locks::Held(locks) => locks,
-        Locks::Busy => {
-            return Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid: reader_pid(name) });
-        }
-    };
+    let locks = lock_name(name).map_err(|blocked| blocked.error)?;
     let mut removed = Vec::new();
-    if remove_dead_segment(name)?.is_some() {
+    if remove_dead_segment(name).map_err(|blocked| blocked.error)? {
         removed.push(PathBuf::from(shm::path(name)));
     }
     for semaphore in [names::data_semaphore(name), names::space_semaphore(name)] {

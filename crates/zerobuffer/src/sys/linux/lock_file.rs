@@ -14,11 +14,7 @@ use std::{
         unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
 };
-
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The folders, in the order of locking: that of C++ and Python, that of C#.
 fn folders() -> [Vec<PathBuf>; 2] {
@@ -95,7 +91,6 @@ fn ensure_folder(folder: &Path) -> io::Result<()> {
 impl LockFile {
     /// `Ok(None)`: another process holds it.
     fn acquire(path: &Path) -> io::Result<Option<Self>> {
-        let deadline = Instant::now() + PATIENCE;
         loop {
             let mut id = None;
             let open = || {
@@ -104,17 +99,15 @@ impl LockFile {
                 Ok(OwnedFd::from(file))
             };
             let fd = PrivateFd::open(open)?;
-            let Some(id) = id else { continue };
-            if try_flock(&fd)? {
-                // A cleaner may have removed the file between opening and locking it: then the lock is worth nothing.
-                if FileId::named(&path.to_string_lossy()) == Some(id) {
+            if !try_flock(&fd)? {
+                return Ok(None);
+            }
+            // A cleaner may have removed the file between opening and locking it: then the lock is worth nothing.
+            match id {
+                Some(id) if FileId::named(&path.to_string_lossy()) == Some(id) => {
                     return Ok(Some(Self { _fd: fd, path: path.to_owned(), id }));
                 }
-            } else {
-                if Instant::now() >= deadline {
-                    return Ok(None);
-                }
-                thread::sleep(Duration::from_millis(2));
+                _ => {}
             }
         }
     }
