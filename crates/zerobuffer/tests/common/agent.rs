@@ -1,0 +1,358 @@
+//! The agent: a process that holds one reader and one writer and does what it is told, line by line.
+//!
+//! `python/old_peer.py` understands the same commands with the published package. Each command gets one reply,
+//! `ok …` or `err Variant: message`. Frame `key` carries `content(key, len)`.
+
+use std::io::{IoSlice, Read, Write};
+use std::time::Duration;
+
+use zerobuffer::{BufferConfig, Frame, Reader, WaitStrategy, Writer, WriterConfig};
+
+use super::process::reply;
+use super::{check, content, pattern, size_of, variant};
+
+#[derive(Default)]
+pub(crate) struct Agent {
+    pub(crate) reader: Option<Reader>,
+    pub(crate) writer: Option<Writer>,
+    held: Vec<Option<Frame>>,
+}
+
+#[derive(Debug)]
+enum Failure {
+    Own(zerobuffer::Error),
+    Wrong(String),
+}
+
+impl From<zerobuffer::Error> for Failure {
+    fn from(error: zerobuffer::Error) -> Self {
+        Self::Own(error)
+    }
+}
+
+type Answer = Result<String, Failure>;
+
+/// Obeys stdin until it ends.
+pub(crate) fn run() {
+    let mut agent = Agent::default();
+    let mut line = String::new();
+    while std::io::stdin().read_line(&mut line).unwrap() > 0 {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match agent.obey(&words) {
+            Ok(text) => reply(format!("ok {text}").trim_end()),
+            Err(Failure::Own(error)) => reply(&format!("err {}: {error}", variant(&error))),
+            Err(Failure::Wrong(text)) => reply(&format!("err Wrong: {text}")),
+        }
+        line.clear();
+    }
+}
+
+fn number<T: std::str::FromStr>(words: &[&str], at: usize) -> T {
+    words.get(at).and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{words:?}: word {at}"))
+}
+
+fn millis(words: &[&str], at: usize) -> Duration {
+    Duration::from_millis(number(words, at))
+}
+
+fn strategy(words: &[&str], at: usize) -> WaitStrategy {
+    match words.get(at).copied() {
+        Some("block") => WaitStrategy::Block,
+        Some("spin") => WaitStrategy::Spin,
+        _ => WaitStrategy::Adaptive,
+    }
+}
+
+/// Writes frame `key` through the named API.
+pub(crate) fn send(writer: &mut Writer, key: u64, len: usize, api: &str) -> zerobuffer::Result<u64> {
+    let outcome = match api {
+        "mix" => {
+            let apis = ["write", "loan", "vectored", "try", "commit-len"];
+            return send(writer, key, len, apis[(key % 5) as usize]);
+        }
+        // For readers of another kind, which bound the lengths that a commit may have.
+        "plain-mix" => {
+            let apis = ["write", "loan", "vectored", "try"];
+            return send(writer, key, len, apis[(key % 4) as usize]);
+        }
+        "loan" | "buffer" => {
+            let mut frame = writer.loan(len)?;
+            pattern::fill(&mut frame, key);
+            return frame.commit();
+        }
+        // One byte shorter than loaned: always valid for every peer of the agent's streams, which are ours.
+        "commit-len" => {
+            let spare = usize::from(len as u64 + 17 <= writer.capacity() / 2);
+            let mut frame = writer.loan(len + spare)?;
+            pattern::fill(&mut frame[..len], key);
+            return frame.commit_len(len);
+        }
+        "vectored" => {
+            let data = content(key, len);
+            let (a, rest) = data.split_at(len / 3);
+            let (b, c) = rest.split_at(rest.len() / 2);
+            writer.write_vectored(&[IoSlice::new(a), IoSlice::new(b), IoSlice::new(&[]), IoSlice::new(c)])?
+        }
+        "try" => loop {
+            match writer.try_write(&content(key, len)) {
+                Err(zerobuffer::Error::Full { .. }) => std::thread::yield_now(),
+                other => break other?,
+            }
+        },
+        "write" => writer.write(&content(key, len))?,
+        _ => panic!("no write API is called {api}"),
+    };
+    Ok(outcome.sequence().expect("the agent's writer drops nothing"))
+}
+
+impl Agent {
+    fn reader(&mut self) -> &mut Reader {
+        self.reader.as_mut().expect("no reader: create first")
+    }
+
+    fn writer(&mut self) -> &mut Writer {
+        self.writer.as_mut().expect("no writer: connect first")
+    }
+
+    fn obey(&mut self, words: &[&str]) -> Answer {
+        match words[0] {
+            "create" => {
+                let mut config =
+                    BufferConfig::new(number(words, 2), number(words, 3)).wait(strategy(words, 4));
+                if let Some(mode) = words.get(5) {
+                    config = config.mode(u32::from_str_radix(mode, 8).unwrap());
+                }
+                self.reader = Some(Reader::create(words[1], config)?);
+            }
+            "connect" => {
+                let config =
+                    WriterConfig::default().connect_timeout(millis(words, 2)).wait(strategy(words, 3));
+                self.writer = Some(Writer::connect_with(words[1], config)?);
+            }
+            "timeout" => {
+                let timeout = millis(words, 1);
+                self.writer().set_write_timeout(Some(timeout));
+            }
+            "set-meta" => {
+                let data = content(number(words, 1), number(words, 2));
+                self.writer().set_metadata(&data)?;
+            }
+            "get-meta" => return self.metadata(number(words, 1)),
+            "write" => {
+                return Ok(send(self.writer(), number(words, 1), number(words, 2), words[3])?.to_string());
+            }
+            "stream" => self.stream(words)?,
+            "chatter" => return self.chatter(words),
+            "read" => return self.read(words).map(|frame| frame.map_or("none".to_owned(), |f| describe(&f))),
+            "hold" => {
+                let Some(frame) = self.read(words)? else { return Ok("none".to_owned()) };
+                let text = format!("{} {}", self.held.len(), describe(&frame));
+                self.held.push(Some(frame));
+                return Ok(text);
+            }
+            "recheck" => {
+                let frame = self.held[number::<usize>(words, 1)].as_ref().expect("released already");
+                check(frame.data(), number(words, 2)).map_err(Failure::Wrong)?;
+            }
+            "release" => drop(self.held[number::<usize>(words, 1)].take().expect("released already")),
+            "drain" => return self.drain(words),
+            "until-gone" => return self.until_gone(words),
+            "connected" => {
+                let reader = self.reader.as_ref().map(Reader::is_writer_connected);
+                let writer = self.writer.as_ref().map(Writer::is_reader_connected);
+                return Ok(reader.or(writer).unwrap_or(false).to_string());
+            }
+            "close" => self.close()?,
+            "become" => {
+                let id = number(words, 1);
+                // SAFETY: plain numbers; glibc applies the change to every thread.
+                let done =
+                    unsafe { libc::setgroups(0, std::ptr::null()) | libc::setgid(id) | libc::setuid(id) };
+                assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+            }
+            "umask" => {
+                // SAFETY: takes a number, cannot fail.
+                unsafe { libc::umask(u32::from_str_radix(words[1], 8).unwrap()) };
+            }
+            "mkdir" => std::fs::create_dir_all(words[1]).unwrap(),
+            "touch" => std::fs::write(words[1], "").unwrap(),
+            "link" => {
+                // In the place of what is there.
+                let _ = std::fs::remove_dir_all(words[2]).or_else(|_| std::fs::remove_file(words[2]));
+                std::os::unix::fs::symlink(words[1], words[2]).unwrap();
+            }
+            "tmpfs" => {
+                let path = std::ffi::CString::new(words[1]).unwrap();
+                let kind = c"tmpfs".as_ptr();
+                // SAFETY: terminated strings that live through the call.
+                let done = unsafe { libc::mount(kind, path.as_ptr(), kind, 0, std::ptr::null()) };
+                assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+            }
+            "fork" => return self.fork(words[1]),
+            "sleeper" => {
+                return Ok(std::process::Command::new("sleep").arg("60").spawn().unwrap().id().to_string());
+            }
+            "churn" => return churn(words[1], number(words, 2)),
+            other => return Err(Failure::Wrong(format!("no command is called {other}"))),
+        }
+        Ok(String::new())
+    }
+
+    fn close(&mut self) -> zerobuffer::Result<()> {
+        self.held.clear();
+        let writer = self.writer.take().map_or(Ok(()), Writer::close);
+        let reader = self.reader.take().map_or(Ok(()), Reader::close);
+        writer.and(reader)
+    }
+
+    /// `fork idle|use|drop`: a child that leaves the endpoints alone, tries them, or drops them; it stays alive in
+    /// the first two cases. The child's pid, and what its attempts to read and to write gave.
+    fn fork(&mut self, mode: &str) -> Answer {
+        let (mut output, mut input) = std::io::pipe().unwrap();
+        // SAFETY: the child runs on the forking thread alone and ends by `_exit` or a signal, never by returning.
+        let child = unsafe { libc::fork() };
+        if child != 0 {
+            drop(input);
+            let mut text = String::new();
+            output.read_to_string(&mut text).unwrap();
+            return Ok(format!("{child} {text}"));
+        }
+        // SAFETY: these calls take plain numbers. The pipes to the test stay the parent's; the alarm ends a
+        // child that the test has forgotten.
+        unsafe {
+            libc::close(0);
+            libc::close(1);
+            libc::alarm(60);
+        }
+        let name =
+            |result: Result<(), zerobuffer::Error>| result.map_or_else(|e| variant(&e), |()| "Ok".into());
+        if mode == "use" {
+            let read = self.reader.as_mut().map(|reader| name(reader.try_read().map(drop)));
+            let write = self.writer.as_mut().map(|writer| name(writer.try_write(b"x").map(drop)));
+            let text = format!("{} {}", read.unwrap_or_default(), write.unwrap_or_default());
+            input.write_all(text.trim().as_bytes()).unwrap();
+        }
+        if mode == "drop" {
+            self.held.clear();
+            drop((self.writer.take(), self.reader.take()));
+            // SAFETY: ends the child without the parent's exit handlers.
+            unsafe { libc::_exit(0) }
+        }
+        drop(input);
+        loop {
+            std::thread::park();
+        }
+    }
+
+    fn metadata(&mut self, key: u64) -> Answer {
+        let Some(metadata) = self.reader().metadata()? else { return Ok("none".to_owned()) };
+        check(metadata.as_slice(), key).map_err(Failure::Wrong)?;
+        Ok(metadata.as_slice().len().to_string())
+    }
+
+    /// `stream FIRST COUNT SEED MAX API`
+    fn stream(&mut self, words: &[&str]) -> Result<(), Failure> {
+        let (first, count): (u64, u64) = (number(words, 1), number(words, 2));
+        for key in first..first + count {
+            let len = size_of(number(words, 3), key, number(words, 4));
+            let sequence = send(self.writer(), key, len, words[5])?;
+            if sequence != key {
+                return Err(Failure::Wrong(format!("frame {key} went out as sequence {sequence}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// `chatter FIRST SEED MAX API`: streams until killed and says `sent N` after each frame.
+    fn chatter(&mut self, words: &[&str]) -> Answer {
+        for key in number(words, 1).. {
+            let len = size_of(number(words, 2), key, number(words, 3));
+            let sequence = send(self.writer(), key, len, words[4])?;
+            if sequence != key {
+                return Err(Failure::Wrong(format!("frame {key} went out as sequence {sequence}")));
+            }
+            reply(&format!("sent {key}"));
+        }
+        Ok(String::new())
+    }
+
+    /// `read MS KEY`: a frame whose content is that of `KEY`.
+    fn read(&mut self, words: &[&str]) -> Result<Option<Frame>, Failure> {
+        let frame = self.reader().read_timeout(millis(words, 1))?;
+        if let Some(frame) = &frame {
+            check(frame.data(), number(words, 2)).map_err(Failure::Wrong)?;
+        }
+        Ok(frame)
+    }
+
+    /// `drain FIRST COUNT SEED MAX`: that stream, complete and in order; the first and the last sequence.
+    fn drain(&mut self, words: &[&str]) -> Answer {
+        let (first, count): (u64, u64) = (number(words, 1), number(words, 2));
+        let (mut start, mut last) = (None, 0);
+        for key in first..first + count {
+            let Some(frame) = self.reader().read_timeout(Duration::from_secs(20))? else {
+                return Err(Failure::Wrong(format!("frame {key} has not come")));
+            };
+            expect_frame(&frame, key, size_of(number(words, 3), key, number(words, 4)))?;
+            last = frame.sequence();
+            start.get_or_insert(last);
+        }
+        Ok(format!("{} {last}", start.unwrap_or(0)))
+    }
+
+    /// `until-gone FIRST SEED MAX`: reads that stream until its writer is gone; the number of frames.
+    fn until_gone(&mut self, words: &[&str]) -> Answer {
+        let first: u64 = number(words, 1);
+        for key in first.. {
+            match self.reader().read_timeout(Duration::from_secs(20)) {
+                Ok(Some(frame)) => {
+                    expect_frame(&frame, key, size_of(number(words, 2), key, number(words, 3)))?;
+                }
+                Ok(None) => {
+                    return Err(Failure::Wrong("neither a frame nor the writer's end has come".to_owned()));
+                }
+                Err(zerobuffer::Error::WriterGone { .. }) => return Ok((key - first).to_string()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(String::new())
+    }
+}
+
+/// `churn NAME COUNT`: creates, uses and closes that many pairs; the growth in descriptors and in mappings.
+fn churn(name: &str, count: u64) -> Answer {
+    let lines = |path: &str| std::fs::read_to_string(path).unwrap().lines().count();
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let mut before = (0, 0);
+    for key in 0..count {
+        // The first rounds may grow the allocator's own mappings.
+        if key == count / 10 {
+            before = (descriptors(), lines("/proc/self/maps"));
+        }
+        let mut reader = Reader::create(name, BufferConfig::new(64, 1024))?;
+        let mut writer = Writer::connect(name)?;
+        writer.write(&content(key, 100))?;
+        let frame = reader.try_read()?.expect("the frame is published");
+        check(frame.data(), key).map_err(Failure::Wrong)?;
+        if key % 2 == 0 {
+            drop((frame, reader, writer));
+        } else {
+            drop(frame);
+            writer.close()?;
+            reader.close()?;
+        }
+    }
+    let after = (descriptors(), lines("/proc/self/maps"));
+    Ok(format!("{} {}", after.0.abs_diff(before.0), after.1.abs_diff(before.1)))
+}
+
+fn describe(frame: &Frame) -> String {
+    format!("{} {}", frame.sequence(), frame.len())
+}
+
+fn expect_frame(frame: &Frame, key: u64, len: usize) -> Result<(), Failure> {
+    if frame.len() != len {
+        return Err(Failure::Wrong(format!("frame {key}: {} bytes instead of {len}", frame.len())));
+    }
+    check(frame.data(), key).map_err(Failure::Wrong)
+}

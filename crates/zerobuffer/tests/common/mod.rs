@@ -1,0 +1,38 @@
+//! Support of the black-box tests: names that clean up, helper processes, frame contents, raw segment access.
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part of this module")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected panics"
+)]
+
+pub(crate) mod agent;
+pub(crate) mod name;
+pub(crate) mod pattern;
+pub(crate) mod process;
+pub(crate) mod segment;
+
+pub(crate) use name::Name;
+pub(crate) use pattern::{check, content, size_of};
+pub(crate) use process::Peer;
+pub(crate) use segment::Segment;
+
+/// The variant name of an error, such as `Full`.
+pub(crate) fn variant(error: &zerobuffer::Error) -> String {
+    let text = format!("{error:?}");
+    text.chars().take_while(char::is_ascii_alphanumeric).collect()
+}
+
+/// Asserts that `result` is the named error and returns its message.
+#[track_caller]
+pub(crate) fn expect_error<T>(result: zerobuffer::Result<T>, wanted: &str) -> String {
+    match result {
+        Ok(_) => panic!("expected the error {wanted}, got a success"),
+        Err(error) => {
+            assert_eq!(variant(&error), wanted, "{error}");
+            error.to_string()
+        }
+    }
+}

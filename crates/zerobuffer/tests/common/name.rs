@@ -1,0 +1,66 @@
+//! Buffer names that no other test uses and whose files are gone when the test is over.
+
+use std::fs;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A unique buffer name; dropping it removes whatever an endpoint of that name has left behind.
+#[derive(Debug)]
+pub(crate) struct Name(String);
+
+impl Name {
+    pub(crate) fn new(tag: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Self(format!("zbt-{tag}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    pub(crate) fn shm(&self) -> PathBuf {
+        Path::new("/dev/shm").join(&self.0)
+    }
+
+    /// The two semaphores: data (`sem-w`), space (`sem-r`).
+    pub(crate) fn semaphores(&self) -> [PathBuf; 2] {
+        ["w", "r"].map(|side| PathBuf::from(format!("/dev/shm/sem.sem-{side}-{}", self.0)))
+    }
+
+    /// The lock files of the Python/C++ and of the C# convention.
+    pub(crate) fn locks(&self) -> [PathBuf; 2] {
+        let file = format!("{}.lock", self.0);
+        let temp = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+        [Path::new("/tmp/zerobuffer").join(&file), temp.join("zerobuffer/locks").join(&file)]
+    }
+
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let mut all = vec![self.shm()];
+        all.extend(self.semaphores());
+        all.extend(self.locks());
+        all
+    }
+
+    /// What exists of this name now.
+    pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
+        self.files().into_iter().filter(|path| path.symlink_metadata().is_ok()).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_gone(&self) {
+        assert_eq!(self.leftovers(), Vec::<PathBuf>::new(), "files of a closed buffer are left");
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        for path in self.files() {
+            let _ = fs::remove_file(path);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Helper processes: this test binary or an interpreter, spoken to in lines, killed when dropped.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+const ROLE: &str = "ZEROBUFFER_TEST_ROLE";
+/// Marks the lines that are replies; everything else on stdout is the test harness talking.
+const MARK: &str = "@@ ";
+/// No reply for this long is a hang.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The entry point of helper processes: runs an agent when this binary was started as one, else nothing.
+#[test]
+#[ignore = "entry point of helper processes, started by other tests"]
+fn role_entry() {
+    if std::env::var_os(ROLE).is_some() {
+        super::agent::run();
+    }
+}
+
+/// Sends one reply line from a helper process to the test that started it.
+pub(crate) fn reply(text: &str) {
+    let line = format!("\n{MARK}{text}\n");
+    let mut out = io::stdout().lock();
+    // A closed pipe means that the test is over, and so is this process.
+    if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
+        std::process::exit(1);
+    }
+}
+
+/// A running helper process.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    child: Child,
+    input: Option<ChildStdin>,
+    replies: Receiver<String>,
+    what: String,
+}
+
+impl Peer {
+    /// An agent of ours in a process of its own.
+    pub(crate) fn ours() -> Self {
+        Self::start(Self::command(), "agent")
+    }
+
+    fn command() -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "common::process::role_entry", "--ignored", "--nocapture"]);
+        command.args(["--test-threads", "1"]).env(ROLE, "agent");
+        command
+    }
+
+    /// An agent of ours that first runs `setup` between fork and exec.
+    pub(crate) fn ours_after(setup: fn() -> io::Result<()>) -> Self {
+        let mut command = Self::command();
+        // SAFETY: the set-ups of the tests are system calls on constants and plain numbers, without allocation.
+        unsafe { command.pre_exec(setup) };
+        Self::start(command, "agent in its own surroundings")
+    }
+
+    /// The published Python package 1.3.0; `None`, with the reason printed, when it is not at hand.
+    pub(crate) fn old() -> Option<Self> {
+        let Some(python) = old_python() else {
+            let reason = "ZEROBUFFER_TEST_OLD_PYTHON names no Python with zerobuffer-ipc 1.3.0 and posix-ipc";
+            assert!(std::env::var_os("ZEROBUFFER_TEST_REQUIRE").is_none_or(|v| v != "1"), "{reason}");
+            println!("skipped: {reason}");
+            return None;
+        };
+        let mut command = Command::new(python);
+        command.arg("-u").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/old_peer.py"));
+        let mut peer = Self::start(command, "Python 1.3.0");
+        assert_eq!(peer.ask("version"), "ok 1.3.0");
+        Some(peer)
+    }
+
+    pub(crate) fn start(mut command: Command, what: &str) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // SAFETY: the closure runs between fork and exec and makes one async-signal-safe system call.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
+        let output = child.stdout.take().unwrap();
+        let (sender, replies) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Some((_, text)) = line.split_once(MARK)
+                    && sender.send(text.to_owned()).is_err()
+                {
+                    break;
+                }
+            }
+        });
+        let input = child.stdin.take();
+        Self { what: format!("{what} (pid {})", child.id()), child, input, replies }
+    }
+
+    pub(crate) fn pid(&self) -> u64 {
+        u64::from(self.child.id())
+    }
+
+    /// Sends a command without waiting for its reply.
+    #[track_caller]
+    pub(crate) fn tell(&mut self, command: &str) {
+        let input = self.input.as_mut().expect("the peer was already told to finish");
+        writeln!(input, "{command}").unwrap_or_else(|error| panic!("{}: {command}: {error}", self.what));
+    }
+
+    /// The next reply; a peer that says nothing for [`PATIENCE`] or has ended fails the test.
+    #[track_caller]
+    pub(crate) fn reply(&mut self) -> String {
+        match self.replies.recv_timeout(PATIENCE) {
+            Ok(text) => text,
+            Err(RecvTimeoutError::Timeout) => panic!("{} hangs", self.what),
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = self.child.wait().unwrap();
+                panic!("{} ended: {status}, signal {:?}", self.what, status.signal());
+            }
+        }
+    }
+
+    /// The next reply if it comes within `timeout`.
+    pub(crate) fn reply_within(&mut self, timeout: Duration) -> Option<String> {
+        self.replies.recv_timeout(timeout).ok()
+    }
+
+    #[track_caller]
+    pub(crate) fn ask(&mut self, command: &str) -> String {
+        self.tell(command);
+        self.reply()
+    }
+
+    /// Sends a command that must succeed; returns what follows `ok`.
+    #[track_caller]
+    pub(crate) fn must(&mut self, command: &str) -> String {
+        let reply = self.ask(command);
+        self.ok(command, &reply)
+    }
+
+    /// The reply to an earlier [`Peer::tell`], which must be a success.
+    #[track_caller]
+    pub(crate) fn must_reply(&mut self) -> String {
+        let reply = self.reply();
+        self.ok("an earlier command", &reply)
+    }
+
+    #[track_caller]
+    fn ok(&self, command: &str, reply: &str) -> String {
+        match reply.strip_prefix("ok") {
+            Some(rest) => rest.trim().to_owned(),
+            None => panic!("{}: {command}: {reply}", self.what),
+        }
+    }
+
+    /// Sends a command that must fail with the named error; returns the message.
+    #[track_caller]
+    pub(crate) fn must_fail(&mut self, command: &str, error: &str) -> String {
+        let reply = self.ask(command);
+        match reply.strip_prefix("err ").and_then(|text| text.split_once(": ")) {
+            Some((kind, message)) if kind == error => message.to_owned(),
+            _ => panic!("{}: {command}: {reply}, expected the error {error}", self.what),
+        }
+    }
+
+    /// SIGKILL, and gone (not even a zombie) on return.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGKILL, left as a zombie until the peer is dropped.
+    pub(crate) fn kill_unreaped(&mut self) {
+        let _ = self.child.kill();
+    }
+
+    /// Every reply that is still in the pipe of a killed peer.
+    pub(crate) fn remaining(&mut self) -> Vec<String> {
+        self.replies.iter().collect()
+    }
+
+    /// Ends the peer by the end of its input and asserts that it exits with success.
+    #[track_caller]
+    pub(crate) fn finish(mut self) {
+        drop(self.input.take());
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{}: {status}", self.what);
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn old_python() -> Option<PathBuf> {
+    std::env::var_os("ZEROBUFFER_TEST_OLD_PYTHON").map(PathBuf::from).filter(|path| path.is_file())
+}

@@ -1,0 +1,86 @@
+//! A buffer's shared memory as bytes, read and written past every endpoint.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+
+use super::Name;
+
+pub(crate) const OIEB_SIZE: u64 = 0;
+pub(crate) const VERSION: u64 = 4;
+pub(crate) const METADATA_SIZE: u64 = 8;
+pub(crate) const METADATA_FREE: u64 = 16;
+pub(crate) const METADATA_WRITTEN: u64 = 24;
+pub(crate) const PAYLOAD_SIZE: u64 = 32;
+pub(crate) const FREE: u64 = 40;
+pub(crate) const WRITE_POS: u64 = 48;
+pub(crate) const READ_POS: u64 = 56;
+pub(crate) const WRITTEN_COUNT: u64 = 64;
+pub(crate) const READ_COUNT: u64 = 72;
+pub(crate) const WRITER_PID: u64 = 80;
+pub(crate) const READER_PID: u64 = 88;
+/// Where the metadata block starts.
+pub(crate) const METADATA: u64 = 128;
+
+/// Access by `pread` and `pwrite`, which tmpfs keeps coherent with every mapping.
+#[derive(Debug)]
+pub(crate) struct Segment(File);
+
+impl Segment {
+    pub(crate) fn open(name: &Name) -> Self {
+        let path = name.shm();
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        Self(file.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    }
+
+    pub(crate) fn bytes(&self, offset: u64, len: usize) -> Vec<u8> {
+        let mut data = vec![0; len];
+        self.0.read_exact_at(&mut data, offset).unwrap();
+        data
+    }
+
+    pub(crate) fn put(&self, offset: u64, data: &[u8]) {
+        self.0.write_all_at(data, offset).unwrap();
+    }
+
+    pub(crate) fn get(&self, offset: u64) -> u64 {
+        u64::from_le_bytes(self.bytes(offset, 8).try_into().unwrap())
+    }
+
+    pub(crate) fn set(&self, offset: u64, value: u64) {
+        self.put(offset, &value.to_le_bytes());
+    }
+
+    /// The segment offset of ring position 0.
+    pub(crate) fn ring(&self) -> u64 {
+        METADATA + self.get(METADATA_SIZE)
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.metadata().unwrap().len()
+    }
+}
+
+/// A whole segment made by hand: control block, empty metadata block, empty ring.
+pub(crate) fn by_hand(metadata: u64, payload: u64, reader_pid: u64) -> Vec<u8> {
+    let mut data = vec![0; usize::try_from(128 + metadata + payload).unwrap()];
+    data[..8].copy_from_slice(&[128, 0, 0, 0, 1, 0, 0, 0]);
+    for (offset, value) in [
+        (METADATA_SIZE, metadata),
+        (METADATA_FREE, metadata),
+        (PAYLOAD_SIZE, payload),
+        (FREE, payload),
+        (READER_PID, reader_pid),
+    ] {
+        data[offset as usize..offset as usize + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    data
+}
+
+/// The bytes of a glibc semaphore, as another process would have left it in /dev/shm.
+pub(crate) fn semaphore_by_hand(value: u32) -> Vec<u8> {
+    let mut data = vec![0; 32];
+    // SAFETY: `data` is at least as large and, being from the allocator, as aligned as a `sem_t`.
+    let done = unsafe { libc::sem_init(data.as_mut_ptr().cast(), 1, value) };
+    assert_eq!(done, 0);
+    data
+}

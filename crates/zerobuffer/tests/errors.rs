@@ -1,0 +1,275 @@
+//! Each failure has its error, and the message has the buffer's name and the numbers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected panics"
+)]
+
+mod common;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use common::segment::{self, by_hand, semaphore_by_hand};
+use common::{Name, Segment, content, expect_error};
+use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig};
+
+#[test]
+fn a_buffer_that_is_not_there() {
+    let name = Name::new("absent");
+    let message = expect_error(Writer::connect(&name), "NotFound");
+    assert!(message.contains(&*name), "{message}");
+    name.assert_gone();
+}
+
+/// W12: 1–245 bytes, no '/', no NUL, not '.' or '..', no leading "sem.".
+#[test]
+fn invalid_names() {
+    let long = "n".repeat(246);
+    let wide = "é".repeat(123);
+    let bad = [
+        "",
+        ".",
+        "..",
+        "/",
+        "/x",
+        "a/b",
+        "../x",
+        "x/",
+        "a\0b",
+        "\0",
+        "sem.",
+        "sem.x",
+        "sem.sem-w-x",
+        &long,
+        &wide,
+    ];
+    for name in bad {
+        for message in [
+            expect_error(Reader::create(name, BufferConfig::default()), "InvalidName"),
+            expect_error(Writer::connect(name), "InvalidName"),
+            expect_error(
+                Writer::connect_with(name, WriterConfig::default().connect_timeout(Duration::from_secs(20))),
+                "InvalidName",
+            ),
+        ] {
+            assert!(!message.contains('\0'), "{message:?}");
+        }
+    }
+}
+
+#[test]
+fn names_that_look_odd_and_are_valid() {
+    let pid = std::process::id();
+    let long = format!("{pid}-").repeat(245)[..245].to_owned();
+    for name in [
+        format!("zbt {pid} with spaces"),
+        format!("-zbt-{pid}"),
+        format!(".zbt-{pid}"),
+        format!("zbt.{pid}.sem.ü.日本"),
+        format!("...{pid}"),
+        format!("semx{pid}"),
+        format!("ZBT\n{pid}"),
+        long,
+    ] {
+        let mut reader = Reader::create(&name, BufferConfig::new(0, 64)).unwrap();
+        let mut writer = Writer::connect(&name).unwrap();
+        writer.write(b"x").unwrap();
+        assert_eq!(reader.try_read().unwrap().expect("a frame is there").data(), b"x");
+        assert_eq!((reader.name(), writer.name()), (&*name, &*name));
+        writer.close().unwrap();
+        reader.close().unwrap();
+        assert!(fs::metadata(format!("/dev/shm/{name}")).is_err());
+    }
+}
+
+#[test]
+fn invalid_sizes_of_a_buffer() {
+    let name = Name::new("config");
+    for (metadata, payload) in [
+        (0, 0),
+        (64, 0),
+        (0, u64::MAX),
+        (u64::MAX, 64),
+        (u64::MAX - 63, u64::MAX - 63),
+        (1 << 63, 1 << 63),
+        (0, 1 << 62),
+    ] {
+        let config = BufferConfig::new(metadata, payload);
+        match Reader::create(&name, config) {
+            Err(Error::InvalidConfig { .. } | Error::NoSpace { .. }) => {}
+            other => panic!("{metadata} {payload}: {other:?}"),
+        }
+        name.assert_gone();
+    }
+    // Sizes are rounded up to 64.
+    let reader = Reader::create(&name, BufferConfig::new(1, 65)).unwrap();
+    assert_eq!((reader.metadata_capacity(), reader.capacity()), (64 - 8, 128));
+}
+
+#[test]
+fn frames_and_metadata_that_do_not_fit() {
+    let name = Name::new("fit");
+    let reader = Reader::create(&name, BufferConfig::new(64, 1024)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    assert_eq!(writer.max_frame_size(), 1008);
+    expect_error(writer.write(&[]), "EmptyFrame");
+    expect_error(writer.write_vectored(&[]), "EmptyFrame");
+    expect_error(writer.loan(0).map(drop), "EmptyFrame");
+    for len in [1009, 1024, 5000] {
+        for message in [
+            expect_error(writer.write(&vec![0; len]), "FrameTooLarge"),
+            expect_error(writer.try_write(&vec![0; len]), "FrameTooLarge"),
+            expect_error(writer.loan(len).map(drop), "FrameTooLarge"),
+        ] {
+            let numbers = message.contains(&len.to_string()) && message.contains("1008");
+            assert!(numbers && message.contains(&*name), "{message}");
+        }
+    }
+    expect_error(writer.loan(usize::MAX).map(drop), "FrameTooLarge");
+    expect_error(writer.loan(usize::MAX - 15).map(drop), "FrameTooLarge");
+
+    let message = expect_error(writer.set_metadata(&[0; 57]), "MetadataTooLarge");
+    assert!(message.contains("57") && message.contains("56"), "{message}");
+    assert!(reader.metadata().unwrap().is_none());
+    writer.set_metadata(&content(1, 56)).unwrap();
+    let message = expect_error(writer.set_metadata(&[1]), "MetadataAlreadyWritten");
+    assert!(message.contains(&*name), "{message}");
+    assert_eq!(reader.metadata().unwrap().expect("written").as_slice(), content(1, 56));
+    drop((writer, reader));
+
+    let name = Name::new("no-block");
+    let reader = Reader::create(&name, BufferConfig::new(0, 64)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    expect_error(writer.set_metadata(&[1]), "MetadataTooLarge");
+    expect_error(writer.set_metadata(&[]), "MetadataTooLarge");
+    assert!(reader.metadata().unwrap().is_none());
+    drop((writer, reader));
+
+    let name = Name::new("empty-meta");
+    let reader = Reader::create(&name, BufferConfig::new(64, 64)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    writer.set_metadata(&[]).unwrap();
+    expect_error(writer.set_metadata(&[1]), "MetadataAlreadyWritten");
+    assert_eq!(reader.metadata().unwrap().expect("written, though empty").as_slice(), b"");
+}
+
+/// A segment with its semaphores made without any endpoint; its reader is a live process without presence locks,
+/// as an old reader is.
+fn plant(name: &Name, segment: &[u8]) {
+    for path in name.semaphores() {
+        fs::write(path, semaphore_by_hand(0)).unwrap();
+    }
+    fs::write(name.shm(), segment).unwrap();
+}
+
+fn a_live_pid() -> u64 {
+    u64::from(std::os::unix::process::parent_id())
+}
+
+/// A2 and A5: what an old reader cannot be sent is refused at once, with the ring size that would do.
+#[test]
+fn frames_that_are_unplaceable_for_an_old_reader() {
+    let name = Name::new("old-geometry");
+    plant(&name, &by_hand(0, 256, a_live_pid()));
+    let mut writer = Writer::connect(&name).unwrap();
+    for total in 241..=255_u64 {
+        let start = Instant::now();
+        match writer.write(&vec![1; total as usize - 16]) {
+            Err(Error::Unplaceable { size, capacity, needed_capacity, .. }) => {
+                assert_eq!((size, capacity), (total - 16, 256));
+                assert!(needed_capacity >= total + 16, "a ring of {needed_capacity} bytes does not help");
+            }
+            other => panic!("{total}: {other:?}"),
+        }
+        assert!(start.elapsed() < Duration::from_secs(2), "refused by geometry, not by waiting");
+    }
+    assert_eq!(Segment::open(&name).get(segment::WRITTEN_COUNT), 0);
+    writer.write(&[1; 240]).unwrap();
+    // The ring is full now; nobody reads.
+    writer.set_write_timeout(Some(Duration::from_millis(50)));
+    let message = expect_error(writer.write(&[1; 10]), "Full");
+    assert!(message.contains("26") && message.contains("256"), "{message}");
+}
+
+#[test]
+fn segments_that_a_writer_must_not_attach_to() {
+    let connect = |segment: &[u8]| {
+        let name = Name::new("segment");
+        plant(&name, segment);
+        let result = Writer::connect(&name);
+        assert_eq!(fs::read(name.shm()).unwrap(), segment, "a failed attach leaves no trace");
+        match result {
+            Ok(_) => panic!("attached to a damaged segment"),
+            Err(error) => (common::variant(&error), error.to_string()),
+        }
+    };
+    let with = |offset: u64, value: u64| {
+        let mut segment = by_hand(64, 1024, a_live_pid());
+        segment[offset as usize..offset as usize + 8].copy_from_slice(&value.to_le_bytes());
+        segment
+    };
+    for (major, minor) in [(0, 0), (2, 0), (255, 9)] {
+        let (kind, message) = connect(&with(0, 128 | major << 32 | minor << 40));
+        assert_eq!(kind, "Version");
+        assert!(message.contains(&format!("{major}.{minor}")), "{message}");
+    }
+    for size in [1, 127, 129, 0xFFFF_FFFF] {
+        let (kind, message) = connect(&with(0, size | 1 << 32));
+        assert_eq!(kind, "Corrupt", "{message}");
+        assert!(message.contains(&size.to_string()) && message.contains("128"), "{message}");
+    }
+    for (offset, values) in [
+        (segment::METADATA_SIZE, [1, 65, 128, 1 << 40, u64::MAX - 63, u64::MAX]),
+        (segment::PAYLOAD_SIZE, [0, 1000, 1088, 1 << 40, u64::MAX - 63, u64::MAX]),
+    ] {
+        for value in values {
+            let (kind, message) = connect(&with(offset, value));
+            assert_eq!(kind, "Corrupt", "{message}");
+            assert!(message.contains(&value.to_string()), "{message}");
+        }
+    }
+    for len in [0, 1, 127, 128, 1151, 1215] {
+        let (kind, message) = connect(&by_hand(64, 1024, a_live_pid())[..len]);
+        assert!(kind == "Corrupt" || kind == "NotReady", "{len} bytes: {kind}: {message}");
+    }
+    let (kind, message) = connect(&with(0, 0));
+    assert_eq!(kind, "NotReady", "{message}");
+    for pid in [0, u64::from(u32::MAX), u64::MAX] {
+        let (kind, message) = connect(&with(segment::READER_PID, pid));
+        assert!(
+            ["ReaderGone", "NotReady", "Corrupt"].contains(&kind.as_str()),
+            "pid {pid}: {kind}: {message}"
+        );
+    }
+    let other = u64::from(std::process::id());
+    let (kind, message) = connect(&with(segment::WRITER_PID, a_live_pid()));
+    assert_eq!(kind, "WriterAlreadyConnected", "{other}: {message}");
+    assert!(message.contains(&a_live_pid().to_string()), "{message}");
+}
+
+#[test]
+fn a_minor_version_of_the_same_major_is_accepted() {
+    let name = Name::new("minor");
+    let mut segment = by_hand(64, 1024, a_live_pid());
+    segment[5] = 9;
+    segment[6] = 7;
+    plant(&name, &segment);
+    Writer::connect(&name).unwrap().write(b"x").unwrap();
+}
+
+#[test]
+fn a_buffer_without_its_semaphores() {
+    for missing in 0..2 {
+        let name = Name::new("no-sem");
+        let image = by_hand(64, 1024, a_live_pid());
+        plant(&name, &image);
+        fs::remove_file(&name.semaphores()[missing]).unwrap();
+        let error = Writer::connect(&name).map(drop).unwrap_err();
+        let kind = common::variant(&error);
+        assert!(["NotReady", "NotFound", "Os"].contains(&kind.as_str()), "{kind}: {error}");
+        assert_eq!(fs::read(name.shm()).unwrap(), image, "a failed attach leaves no trace");
+    }
+}

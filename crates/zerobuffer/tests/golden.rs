@@ -1,0 +1,145 @@
+//! The exact bytes of a segment after each step of a fixed script, as written down in `tests/golden`.
+//!
+//! `ZEROBUFFER_TEST_BLESS=1` writes the files anew; a difference is a change of the wire format.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected panics"
+)]
+
+mod common;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use common::segment::{READ_POS, READER_PID, WRITER_PID};
+use common::{Name, Peer, Segment};
+
+/// Control block, metadata block, ring.
+const LEN: usize = 128 + 64 + 256;
+
+/// One snapshot: file name, what it shows, what the ends (`r`eader, `w`riter) did since the one before.
+type Step = (&'static str, &'static str, &'static [(char, &'static str)]);
+
+const SCRIPT: &[Step] = &[
+    ("1-fresh", "A fresh segment: metadata block of 64 bytes, ring of 256.", &[]),
+    (
+        "2-metadata",
+        "A writer has attached and written 15 bytes of metadata: length prefix at 128, content at 136.",
+        &[('w', "connect"), ('w', "set-meta 9 15")],
+    ),
+    (
+        "3-frames",
+        "Frames 1 (1 byte), 2 (20 bytes) and 3 (47 bytes); 1 was read and released, 2 is held, 3 is unread.",
+        &[
+            ('w', "write 1 1 write"),
+            ('w', "write 2 20 buffer"),
+            ('w', "write 3 47 write"),
+            ('r', "read 1000 1"),
+            ('r', "hold 1000 2"),
+        ],
+    ),
+    (
+        "4-wrap",
+        "All of that read; frame 4 (64 bytes) read; frame 5 (100 bytes) did not fit into the last 60 bytes: a marker\n# (size 0, sequence 0) at ring position 196, the frame at 0, still unread.",
+        &[
+            ('r', "release 0"),
+            ('r', "read 1000 3"),
+            ('w', "write 4 64 write"),
+            ('r', "read 1000 4"),
+            ('w', "write 5 100 write"),
+        ],
+    ),
+    (
+        "5-exact-fill",
+        "Frame 5 read; frame 6 (124 bytes) ended exactly at the end of the ring and was read: write position 0, read\n# position 256.",
+        &[('r', "read 1000 5"), ('w', "write 6 124 buffer"), ('r', "read 1000 6")],
+    ),
+    ("6-closed", "The writer has closed: its pid is 0.", &[('w', "close")]),
+];
+
+/// Plays the script and returns each snapshot.
+fn play(reader: &mut Peer, writer: &mut Peer) -> Vec<Vec<u8>> {
+    let name = Name::new("golden");
+    reader.must(&format!("create {} 64 256", &*name));
+    let segment = Segment::open(&name);
+    assert_eq!(segment.len(), LEN as u64);
+    let pids = [reader.pid(), writer.pid()];
+    let snapshots = SCRIPT.iter().map(|(_, _, actions)| {
+        for (who, command) in *actions {
+            let connect = format!("connect {} 0", &*name);
+            let command = if *command == "connect" { &connect } else { *command };
+            if *who == 'r' { &mut *reader } else { &mut *writer }.must(command);
+        }
+        for (offset, pid) in [READER_PID, WRITER_PID].into_iter().zip(pids) {
+            assert!([0, pid].contains(&segment.get(offset)), "a pid that is nobody's");
+        }
+        segment.bytes(0, LEN)
+    });
+    let snapshots = snapshots.collect();
+    reader.must("close");
+    snapshots
+}
+
+/// The file of a snapshot: 16 bytes a line, a set pid as `pp`.
+fn render(comment: &str, bytes: &[u8]) -> String {
+    let mut text = format!("# {comment}\n# Offset: bytes; pp stands for the eight bytes of a process id.\n");
+    let masked: Vec<Range<usize>> = [WRITER_PID, READER_PID]
+        .map(|offset| offset as usize..offset as usize + 8)
+        .into_iter()
+        .filter(|range| bytes[range.clone()].iter().any(|byte| *byte != 0))
+        .collect();
+    for (line, chunk) in bytes.chunks(16).enumerate() {
+        write!(text, "{:03x}:", line * 16).unwrap();
+        for (column, byte) in chunk.iter().enumerate() {
+            let is_pid = masked.iter().any(|range| range.contains(&(line * 16 + column)));
+            if is_pid { text.push_str(" pp") } else { write!(text, " {byte:02x}").unwrap() }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn compare(who: &str, snapshots: &[Vec<u8>]) {
+    let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"));
+    for ((file, comment, _), bytes) in SCRIPT.iter().zip(snapshots) {
+        let path = directory.join(format!("{file}.hex"));
+        let found = render(comment, bytes);
+        if std::env::var_os("ZEROBUFFER_TEST_BLESS").is_some_and(|value| value == "1") {
+            fs::write(&path, &found).unwrap();
+        }
+        let wanted = fs::read_to_string(&path).unwrap();
+        for (found, wanted) in found.lines().zip(wanted.lines()) {
+            assert_eq!(found, wanted, "{who}: {file}");
+        }
+        assert_eq!(found.len(), wanted.len(), "{who}: {file}");
+    }
+}
+
+#[test]
+fn our_ends_leave_the_bytes_written_down() {
+    compare("ours", &play(&mut Peer::ours(), &mut Peer::ours()));
+}
+
+#[test]
+fn an_old_writer_leaves_the_same_bytes() {
+    let Some(mut old) = Peer::old() else { return };
+    compare("an old writer", &play(&mut Peer::ours(), &mut old));
+}
+
+#[test]
+fn an_old_reader_sees_the_same_bytes() {
+    let Some(mut old) = Peer::old() else { return };
+    let mut snapshots = play(&mut old, &mut Peer::ours());
+    // An old reader goes back to 0 at once after an exact fill; ours says 256, for the sake of old writers (A1).
+    for bytes in &mut snapshots[4..] {
+        let position = &mut bytes[READ_POS as usize..READ_POS as usize + 8];
+        assert_eq!(position, 0_u64.to_le_bytes());
+        position.copy_from_slice(&256_u64.to_le_bytes());
+    }
+    compare("an old reader", &snapshots);
+}

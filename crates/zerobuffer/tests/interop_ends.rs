@@ -1,0 +1,327 @@
+//! The published Python package 1.3.0 at the other end when either end dies, closes or is replaced.
+//!
+//! Letters with digits (C7, D8 …) name known faults of the older implementations; W numbers are protocol rules.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected panics"
+)]
+
+mod common;
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use common::pattern::mix;
+use common::segment::{FREE, READER_PID, WRITER_PID};
+use common::{Name, Peer, Segment};
+
+const RING: u64 = 4096;
+/// Placeable for either kind of reader at every position.
+const MAX: u64 = (RING - 15) / 2 - 16;
+/// A wait that was meant to last much longer was ended by the peer, not by the clock.
+const PROMPT: Duration = Duration::from_secs(3);
+
+fn pause(milliseconds: u64) {
+    sleep(Duration::from_millis(milliseconds));
+}
+
+/// The highest frame that a killed `chatter` had reported.
+fn acknowledged(writer: &mut Peer) -> u64 {
+    let last = writer.remaining().into_iter().rev().find_map(|line| line.strip_prefix("sent ")?.parse().ok());
+    last.unwrap_or(0)
+}
+
+#[test]
+fn a_killed_old_writer_is_noticed_and_its_frames_are_delivered() {
+    let mut ours = Peer::ours();
+    for round in 0..12 {
+        let Some(mut old) = Peer::old() else { return };
+        let name = Name::new("kill-old-w");
+        ours.must(&format!("create {} 64 {RING}", &*name));
+        old.must(&format!("connect {}", &*name));
+        let api = if round % 2 == 0 { "write" } else { "buffer" };
+        old.tell(&format!("chatter 1 {round} {MAX} {api}"));
+        ours.tell(&format!("until-gone 1 {round} {MAX}"));
+        pause(10 + mix(round) % 60);
+        if round % 3 == 0 {
+            old.kill_unreaped(); // D7: a zombie still answers `kill(pid, 0)`
+        } else {
+            old.kill();
+        }
+        let delivered: u64 = ours.must_reply().parse().unwrap();
+        let sent = acknowledged(&mut old);
+        assert!(sent > 0, "the writer was killed before it wrote anything");
+        assert!((sent..=sent + 1).contains(&delivered), "{delivered} frames delivered, {sent} acknowledged");
+        let message = ours.must_fail("read 1000 0", "WriterGone");
+        assert!(message.contains(&old.pid().to_string()), "{message}");
+
+        // A writer of ours takes over where the dead one stopped, and the ring has its whole space again.
+        let mut next = Peer::ours();
+        next.must(&format!("connect {} 2000", &*name));
+        assert_eq!(Segment::open(&name).get(FREE), RING);
+        next.tell(&format!("stream {} 200 5 {MAX} mix", delivered + 1));
+        ours.must(&format!("drain {} 200 5 {MAX}", delivered + 1));
+        next.must_reply();
+        next.must("close");
+        ours.must_fail("read 1000 0", "WriterGone");
+        ours.must("close");
+    }
+}
+
+#[test]
+fn an_old_reader_gets_every_frame_of_our_killed_writer() {
+    let Some(mut old) = Peer::old() else { return };
+    for round in 0..10 {
+        let mut ours = Peer::ours();
+        let name = Name::new("kill-our-w");
+        old.must(&format!("create {} 64 {RING}", &*name));
+        ours.must(&format!("connect {} 0", &*name));
+        ours.tell(&format!("chatter 1 {round} {MAX} plain-mix"));
+        old.tell(&format!("until-gone 1 {round} {MAX}"));
+        pause(10 + mix(round) % 40);
+        ours.kill();
+        let delivered: u64 = old.must_reply().parse().unwrap();
+        let sent = acknowledged(&mut ours);
+        assert!(sent > 0, "the writer was killed before it wrote anything");
+        // The last frame may be published without its token; an old reader sees it only with the next one.
+        assert!((sent..=sent + 1).contains(&delivered), "{delivered} frames delivered, {sent} acknowledged");
+
+        // W9: our successor continues the numbers, which an old reader insists on.
+        let mut next = Peer::ours();
+        next.must(&format!("connect {} 0", &*name));
+        let key = next.must(&format!("write {} 100 write", delivered + 1)).parse::<u64>().unwrap();
+        assert!((delivered + 1..=delivered + 2).contains(&key), "sequence {key} after {delivered} frames");
+        if key == delivered + 1 {
+            assert_eq!(old.must(&format!("read 5000 {key}")), format!("{key} 100"));
+        }
+        next.must("close");
+        old.must("close");
+    }
+}
+
+#[test]
+fn closing_ends_are_noticed_by_blocked_peers() {
+    let Some(mut old) = Peer::old() else { return };
+    let mut ours = Peer::ours();
+
+    // C4: the old reader looks at the writer only after its whole timeout, unless the closing writer wakes it.
+    let name = Name::new("close-our-w");
+    old.must(&format!("create {} 64 {RING}", &*name));
+    ours.must(&format!("connect {} 0", &*name));
+    ours.must(&format!("stream 1 50 1 {} plain-mix", 40));
+    old.must("drain 1 50 1 40");
+    old.tell("read 20000 0");
+    pause(100);
+    let start = Instant::now();
+    ours.must("close");
+    assert!(old.reply().starts_with("err WriterDeadException"));
+    assert!(start.elapsed() < PROMPT, "the old reader slept for {:?}", start.elapsed());
+    old.must("close");
+
+    // The same with the old writer, blocked for space, when our reader closes.
+    let name = Name::new("close-our-r");
+    ours.must(&format!("create {} 64 {RING}", &*name));
+    old.must(&format!("connect {}", &*name));
+    old.must("timeout 20000");
+    old.must("write 1 2000 write");
+    old.tell("write 2 3000 write");
+    pause(100);
+    let start = Instant::now();
+    ours.must("close");
+    assert!(old.reply().starts_with("err ReaderDeadException"));
+    assert!(start.elapsed() < PROMPT, "the old writer slept for {:?}", start.elapsed());
+    old.must("close");
+    name.assert_gone();
+
+    // Old ends post nothing when they close: ours find out by themselves.
+    let name = Name::new("close-old-w");
+    ours.must(&format!("create {} 64 {RING}", &*name));
+    old.must(&format!("connect {}", &*name));
+    ours.tell("read 20000 1");
+    pause(100);
+    let start = Instant::now();
+    old.must("close");
+    assert!(ours.reply().starts_with("err WriterGone"));
+    assert!(start.elapsed() < PROMPT, "our reader slept for {:?}", start.elapsed());
+    ours.must("close");
+
+    let name = Name::new("close-old-r");
+    old.must(&format!("create {} 64 {RING}", &*name));
+    ours.must(&format!("connect {} 0", &*name));
+    ours.must("timeout 20000");
+    ours.must("write 1 2000 write");
+    ours.tell("write 2 2000 write");
+    ours.must_reply();
+    ours.tell("write 3 2000 write");
+    pause(100);
+    let start = Instant::now();
+    old.must("close");
+    assert!(ours.reply().starts_with("err ReaderGone"));
+    assert!(start.elapsed() < PROMPT, "our writer slept for {:?}", start.elapsed());
+    ours.must("close");
+}
+
+#[test]
+fn killed_readers_are_noticed_by_blocked_writers() {
+    let name = Name::new("kill-old-r");
+    let Some(mut old) = Peer::old() else { return };
+    let mut ours = Peer::ours();
+    old.must(&format!("create {} 64 {RING}", &*name));
+    ours.must(&format!("connect {} 0", &*name));
+    ours.must("timeout 20000");
+    ours.must("write 1 1800 write");
+    ours.must("write 2 1800 write");
+    ours.tell("write 3 1800 write");
+    pause(100);
+    let start = Instant::now();
+    old.kill();
+    let reply = ours.reply();
+    assert!(reply.starts_with("err ReaderGone") && reply.contains(&old.pid().to_string()), "{reply}");
+    assert!(start.elapsed() < PROMPT, "our writer slept for {:?}", start.elapsed());
+    ours.must("close");
+
+    let name = Name::new("kill-our-r");
+    let Some(mut old) = Peer::old() else { return };
+    let mut ours = Peer::ours();
+    ours.must(&format!("create {} 64 {RING}", &*name));
+    old.must(&format!("connect {}", &*name));
+    old.must("timeout 500");
+    old.must("write 1 3000 write");
+    old.tell("write 2 3000 write");
+    pause(100);
+    ours.kill();
+    assert!(old.reply().starts_with("err ReaderDeadException"));
+    old.must("close");
+}
+
+#[test]
+fn our_writer_continues_after_an_old_one() {
+    let Some(mut old) = Peer::old() else { return };
+    let Some(mut reader) = Peer::old() else { return };
+    let mut ours = Peer::ours();
+    for frames in [0_u64, 1, 7, 40, 41, 42, 43] {
+        for unread in [0, 1, 3] {
+            let name = Name::new("old-then-ours");
+            reader.must(&format!("create {} 64 {RING}", &*name));
+            old.must(&format!("connect {}", &*name));
+            // Multiples of 16 keep the old writer from tails that stop the old reader (A2).
+            for key in 1..=frames {
+                old.must(&format!("write {key} {} mix", 16 * (1 + key % 11)));
+                if key + unread <= frames {
+                    reader.must(&format!("read 5000 {key}"));
+                }
+            }
+            old.must("close");
+            // D8: an old successor would start at 1 again, and the old reader would refuse it. Ours continues (W9).
+            ours.must(&format!("connect {} 0", &*name));
+            let next = frames + 1;
+            assert_eq!(ours.must(&format!("write {next} 77 write")), next.to_string());
+            for key in (frames + 1).saturating_sub(unread).max(1)..=frames {
+                reader.must(&format!("read 5000 {key}"));
+            }
+            assert_eq!(reader.must(&format!("read 5000 {next}")), format!("{next} 77"));
+            ours.must("close");
+            reader.must("close");
+        }
+    }
+}
+
+#[test]
+fn our_reader_accepts_an_old_writer_after_any_other() {
+    let Some(mut old) = Peer::old() else { return };
+    let (mut reader, mut ours) = (Peer::ours(), Peer::ours());
+    let name = Name::new("successors");
+    reader.must(&format!("create {} 64 {RING}", &*name));
+    ours.must(&format!("connect {} 0", &*name));
+    ours.tell(&format!("stream 1 100 1 {MAX} mix"));
+    reader.must(&format!("drain 1 100 1 {MAX}"));
+    ours.must_reply();
+    ours.must("close");
+    for _ in 0..3 {
+        reader.must_fail("read 2000 0", "WriterGone");
+        // D8: an old writer starts at 1. With all read, our reader takes that for what it is.
+        old.must(&format!("connect {}", &*name));
+        old.tell(&format!("stream 1 100 2 {MAX} mix"));
+        assert_eq!(reader.must(&format!("drain 1 100 2 {MAX}")), "1 100");
+        old.must_reply();
+        old.must("close");
+    }
+    // And a writer of ours after it continues from the old one's numbers.
+    reader.must_fail("read 2000 0", "WriterGone");
+    ours.must(&format!("connect {} 0", &*name));
+    assert_eq!(ours.must("write 101 500 write"), "101");
+    assert_eq!(reader.must("read 2000 101"), "101 500");
+    ours.must("close");
+    reader.must("close");
+    name.assert_gone();
+}
+
+#[test]
+fn our_reader_takes_over_the_name_of_a_dead_old_reader() {
+    let Some(mut writer) = Peer::old() else { return };
+    for (closes, attached) in [(true, false), (false, false), (false, true)] {
+        let Some(mut old) = Peer::old() else { return };
+        let name = Name::new("take-from-old");
+        old.must(&format!("create {} 64 {RING}", &*name));
+        if attached {
+            writer.must(&format!("connect {}", &*name));
+            writer.must("timeout 200");
+            writer.must("write 1 1000 write");
+        }
+        if closes {
+            old.must("close"); // C7: its semaphores stay behind
+            assert_eq!(name.leftovers(), name.semaphores());
+        } else {
+            old.kill();
+        }
+        let orphan = attached.then(|| Segment::open(&name));
+        let mut ours = Peer::ours();
+        // E2: an old reader could never have this name again while a writer is attached.
+        ours.must(&format!("create {} 64 {RING}", &*name));
+        if let Some(orphan) = orphan {
+            // D9: the old writer would write into the orphan for ever; our reader has told it.
+            assert_eq!(orphan.get(READER_PID), 0);
+            assert!(writer.ask("write 2 100 write").starts_with("err ReaderDeadException"));
+            writer.must("close");
+        }
+        let mut next = if closes { Peer::ours() } else { Peer::old().expect("it was there before") };
+        next.must(&format!("connect {} 0", &*name));
+        next.tell(&format!("stream 1 100 3 {} write", RING / 2 - 16));
+        assert_eq!(ours.must(&format!("drain 1 100 3 {}", RING / 2 - 16)), "1 100");
+        next.must_reply();
+        next.must("close");
+        ours.must("close");
+        name.assert_gone();
+    }
+}
+
+#[test]
+fn an_old_reader_takes_over_the_name_of_our_dead_reader() {
+    let Some(mut old) = Peer::old() else { return };
+    for attached in [false, true] {
+        let name = Name::new("take-from-ours");
+        let (mut ours, mut writer) = (Peer::ours(), Peer::ours());
+        ours.must(&format!("create {} 64 {RING}", &*name));
+        if attached {
+            writer.must(&format!("connect {} 0", &*name));
+            writer.must("write 1 1000 write");
+        }
+        ours.kill();
+        if attached {
+            writer.must_fail("write 2 100 write", "ReaderGone");
+            writer.must("close");
+            assert_eq!(Segment::open(&name).get(WRITER_PID), 0);
+        }
+        // E2: an old reader gets the name only when no live writer is registered; ours has left, as it should.
+        old.must(&format!("create {} 64 {RING}", &*name));
+        writer.must(&format!("connect {} 0", &*name));
+        writer.tell(&format!("stream 1 100 4 {MAX} plain-mix"));
+        assert_eq!(old.must(&format!("drain 1 100 4 {MAX}")), "1 100");
+        writer.must_reply();
+        writer.must("close");
+        old.must("close");
+    }
+}

@@ -1,0 +1,402 @@
+//! Endpoints that come, close, die, fork, race for a name and come back, across processes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected panics"
+)]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use common::pattern::mix;
+use common::segment::{FREE, READER_PID, WRITER_PID, by_hand, semaphore_by_hand};
+use common::{Name, Peer, Segment, check, content, expect_error};
+use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig};
+
+/// A wait that was meant to last much longer was ended by the peer, not by the clock.
+const PROMPT: Duration = Duration::from_secs(3);
+
+fn pause(milliseconds: u64) {
+    sleep(Duration::from_millis(milliseconds));
+}
+
+/// The pid of a process that is dead and reaped.
+fn dead_pid() -> u64 {
+    let mut child = Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    u64::from(child.id())
+}
+
+fn pair(name: &Name) -> (Reader, Writer) {
+    let reader = Reader::create(name, BufferConfig::new(64, 1024)).unwrap();
+    (reader, Writer::connect(name).unwrap())
+}
+
+#[test]
+fn a_clean_close_wakes_the_blocked_peer() {
+    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    for wait in ["block", "adaptive", "spin"] {
+        let name = Name::new("close");
+        reader.must(&format!("create {} 64 1024 {wait}", &*name));
+        writer.must(&format!("connect {} 0 {wait}", &*name));
+        writer.must("write 1 100 write");
+        reader.must("read 1000 1");
+        reader.tell("read 20000 0");
+        pause(60);
+        let start = Instant::now();
+        writer.must("close");
+        let message = reader.reply();
+        assert!(message.starts_with("err WriterGone") && message.contains(&*name), "{message}");
+        assert!(start.elapsed() < PROMPT);
+        // Said again by each further call, until there is a writer again.
+        reader.must_fail("read 20000 0", "WriterGone");
+
+        writer.must(&format!("connect {} 0 {wait}", &*name));
+        writer.must("timeout 20000");
+        writer.must("write 2 900 write");
+        writer.tell("write 3 900 write");
+        pause(60);
+        let start = Instant::now();
+        reader.must("close");
+        let message = writer.reply();
+        assert!(message.starts_with("err ReaderGone") && message.contains(&*name), "{message}");
+        assert!(start.elapsed() < PROMPT);
+        writer.must("close");
+        name.assert_gone();
+    }
+}
+
+/// W10: whatever instruction the writer was killed at, its frames arrive, no space is lost, a successor continues.
+#[test]
+fn writers_killed_at_random_times() {
+    let mut reader = Peer::ours();
+    for round in 0..40 {
+        let ring = [256, 1024, 8192, 65_536][(round % 4) as usize];
+        let max = ring - 16;
+        let name = Name::new("kill-w");
+        reader.must(&format!("create {} 64 {ring}", &*name));
+        let mut next = 1;
+        for life in 0..2 {
+            let mut writer = Peer::ours();
+            let pid = writer.pid();
+            writer.must(&format!("connect {} 5000", &*name));
+            writer.tell(&format!("chatter {next} {round} {max} mix"));
+            reader.tell(&format!("until-gone {next} {round} {max}"));
+            pause(1 + mix(round * 2 + life) % 30);
+            if round % 2 == 0 {
+                writer.kill();
+            } else {
+                writer.kill_unreaped();
+            }
+            let delivered: u64 = reader.must_reply().parse().unwrap();
+            let sent = last_sent(&mut writer, next - 1);
+            let got = next - 1 + delivered;
+            assert!((sent..=sent + 1).contains(&got), "round {round}: {got} delivered, {sent} acknowledged");
+            let message = reader.must_fail("read 1000 0", "WriterGone");
+            assert!(message.contains(&pid.to_string()), "{message}");
+            assert_eq!(Segment::open(&name).get(FREE), ring, "round {round}: ring space is lost");
+            next = got + 1;
+        }
+        reader.must("close");
+        name.assert_gone();
+    }
+}
+
+fn last_sent(writer: &mut Peer, otherwise: u64) -> u64 {
+    let number = |line: &String| line.strip_prefix("sent ")?.parse().ok();
+    writer.remaining().iter().rev().find_map(number).unwrap_or(otherwise)
+}
+
+/// The successor of a killed writer waits for the reader's repair, within a bound, and says so if there is none.
+#[test]
+fn a_successor_that_comes_before_the_repair() {
+    let (mut reader, mut next) = (Peer::ours(), Peer::ours());
+    for round in 0..12 {
+        let name = Name::new("early");
+        reader.must(&format!("create {} 64 4096", &*name));
+        let mut writer = Peer::ours();
+        writer.must(&format!("connect {} 0", &*name));
+        writer.tell(&format!("chatter 1 {round} 300 mix"));
+        pause(1 + mix(round) % 25);
+        writer.kill();
+        // The reader is in no call: it repairs nothing now.
+        let start = Instant::now();
+        let reply = next.ask(&format!("connect {} 200", &*name));
+        assert!(reply == "ok" || reply.starts_with("err CrashNotNoticed"), "{reply}");
+        assert!(start.elapsed() < Duration::from_secs(10));
+        next.must("close");
+        let delivered: u64 = reader.must(&format!("until-gone 1 {round} 300")).parse().unwrap();
+        let sent = last_sent(&mut writer, 0);
+        assert!((sent..=sent + 1).contains(&delivered), "{delivered} delivered, {sent} acknowledged");
+        next.must(&format!("connect {} 5000", &*name));
+        let key = delivered + 1;
+        assert_eq!(next.must(&format!("write {key} 4080 write")), key.to_string());
+        assert_eq!(reader.must(&format!("read 1000 {key}")), format!("{key} 4080"));
+        next.must("close");
+        reader.must("close");
+    }
+}
+
+#[test]
+fn readers_killed_at_random_times() {
+    let mut writer = Peer::ours();
+    let name = Name::new("kill-r");
+    for round in 0..25 {
+        let mut reader = Peer::ours();
+        // The name is taken over from the previous, killed reader.
+        reader.must(&format!("create {} 64 2048", &*name));
+        writer.must(&format!("connect {} 0", &*name));
+        writer.tell(&format!("stream 1 100000000 {round} 1000 mix"));
+        reader.tell(&format!("drain 1 100000000 {round} 1000"));
+        pause(1 + mix(round) % 30);
+        reader.kill();
+        let start = Instant::now();
+        let message = writer.reply();
+        assert!(message.starts_with("err ReaderGone"), "{message}");
+        assert!(message.contains(&reader.pid().to_string()), "{message}");
+        assert!(start.elapsed() < PROMPT);
+        writer.must_fail("write 1 1 write", "ReaderGone");
+        if round % 2 == 0 {
+            writer.must("close");
+        } else {
+            // Still attached to the dead reader's segment while the next reader takes the name.
+            let mut next = Peer::ours();
+            next.must(&format!("create {} 64 1024", &*name));
+            writer.must_fail("write 1 1 write", "ReaderGone");
+            writer.must("close");
+            writer.must(&format!("connect {} 0", &*name));
+            writer.must("write 1 10 write");
+            assert_eq!(next.must("read 1000 1"), "1 10");
+            writer.must("close");
+            next.must("close");
+            name.assert_gone();
+        }
+    }
+}
+
+#[test]
+fn a_second_reader_and_a_second_writer_are_refused() {
+    let name = Name::new("second");
+    let (mut reader, mut writer) = pair(&name);
+    let own = std::process::id().to_string();
+    let mut other = Peer::ours();
+    for _ in 0..2 {
+        let message = other.must_fail(&format!("create {} 64 1024", &*name), "ReaderAlreadyConnected");
+        assert!(message.contains(&own) && message.contains(&*name), "{message}");
+        let message = other.must_fail(&format!("connect {} 0", &*name), "WriterAlreadyConnected");
+        assert!(message.contains(&own) && message.contains(&*name), "{message}");
+    }
+    expect_error(Reader::create(&name, BufferConfig::default()), "ReaderAlreadyConnected");
+    expect_error(Writer::connect(&name), "WriterAlreadyConnected");
+    writer.write(&content(1, 500)).unwrap();
+    check(reader.try_read().unwrap().expect("a frame is there").data(), 1).unwrap();
+    writer.close().unwrap();
+    other.must(&format!("connect {} 0", &*name));
+    assert_eq!(other.must("write 2 10 write"), "2");
+    other.must("close");
+}
+
+#[test]
+fn of_readers_racing_for_a_name_exactly_one_wins() {
+    let mut racers: Vec<Peer> = (0..5).map(|_| Peer::ours()).collect();
+    for round in 0..30 {
+        let name = Name::new("race");
+        if round % 3 == 1 {
+            // A dead reader's name.
+            let mut dead = Peer::ours();
+            dead.must(&format!("create {} 64 1024", &*name));
+            dead.kill();
+        }
+        for racer in &mut racers {
+            racer.tell(&format!("create {} 64 1024", &*name));
+        }
+        let replies: Vec<String> = racers.iter_mut().map(Peer::reply).collect();
+        let winners: Vec<usize> = (0..racers.len()).filter(|i| replies[*i] == "ok").collect();
+        assert_eq!(winners.len(), 1, "{replies:?}");
+        let lost = replies.iter().filter(|reply| reply.starts_with("err ReaderAlreadyConnected")).count();
+        assert_eq!(lost, racers.len() - 1, "{replies:?}");
+        let (winner, loser) = (winners[0], (winners[0] + 1) % racers.len());
+        racers[loser].must(&format!("connect {} 0", &*name));
+        racers[loser].must("write 1 300 write");
+        assert_eq!(racers[winner].must("read 2000 1"), "1 300");
+        racers[loser].must("close");
+        racers[winner].must("close");
+        name.assert_gone();
+    }
+}
+
+#[test]
+fn of_writers_racing_for_a_buffer_exactly_one_wins() {
+    let name = Name::new("race-w");
+    let mut reader = Peer::ours();
+    reader.must(&format!("create {} 64 1024", &*name));
+    let mut racers: Vec<Peer> = (0..5).map(|_| Peer::ours()).collect();
+    for round in 1..=20 {
+        for racer in &mut racers {
+            racer.tell(&format!("connect {} 0", &*name));
+        }
+        let replies: Vec<String> = racers.iter_mut().map(Peer::reply).collect();
+        let winners: Vec<usize> = (0..racers.len()).filter(|i| replies[*i] == "ok").collect();
+        assert_eq!(winners.len(), 1, "{replies:?}");
+        let lost = replies.iter().filter(|reply| reply.starts_with("err WriterAlreadyConnected")).count();
+        assert_eq!(lost, racers.len() - 1, "{replies:?}");
+        assert_eq!(racers[winners[0]].must(&format!("write {round} 30 mix")), round.to_string());
+        assert_eq!(reader.must(&format!("read 2000 {round}")), format!("{round} 30"));
+        racers[winners[0]].must("close");
+    }
+}
+
+/// Leftovers of every kind under the name: lock files, a dead reader's segment, semaphores with tokens in them.
+#[test]
+fn planted_leftovers_are_taken_over() {
+    fs::create_dir_all("/tmp/zerobuffer/locks").unwrap();
+    for planted in 1..32 {
+        let name = Name::new("planted");
+        let contents = [by_hand(64, 4096, dead_pid()), semaphore_by_hand(9), vec![0xA5; 32], vec![], vec![]];
+        for (index, (path, content)) in name.files().iter().zip(&contents).enumerate() {
+            if planted >> index & 1 == 1 {
+                fs::write(path, content).unwrap();
+            }
+        }
+        let (mut reader, mut writer) = pair(&name);
+        assert!(reader.try_read().unwrap().is_none());
+        assert_eq!(reader.capacity(), 1024);
+        for key in 1..=20 {
+            writer.write(&content(key, 300)).unwrap();
+            check(reader.try_read().unwrap().expect("a frame is there").data(), key).unwrap();
+        }
+        reader.close().unwrap();
+        writer.close().unwrap();
+        name.assert_gone();
+    }
+}
+
+#[test]
+fn a_writer_before_its_reader() {
+    let name = Name::new("before");
+    match Writer::connect(&name) {
+        Err(Error::NotFound { waited, .. }) => assert_eq!(waited, Duration::ZERO),
+        other => panic!("{other:?}"),
+    }
+    let config = WriterConfig::default().connect_timeout(Duration::from_millis(150));
+    match Writer::connect_with(&name, config) {
+        Err(Error::NotFound { waited, .. }) => assert!(waited >= Duration::from_millis(150), "{waited:?}"),
+        other => panic!("{other:?}"),
+    }
+    name.assert_gone();
+    let mut writer = Peer::ours();
+    for _ in 0..10 {
+        writer.tell(&format!("connect {} 20000", &*name));
+        pause(80);
+        let mut reader = Reader::create(&name, BufferConfig::new(64, 1024)).unwrap();
+        writer.must_reply();
+        assert!(reader.wait_for_writer(PROMPT).unwrap() && reader.is_writer_connected());
+        writer.must("write 1 20 write");
+        check(reader.read().unwrap().data(), 1).unwrap();
+        writer.must("close");
+        assert!(!reader.is_writer_connected());
+    }
+    let mut reader = Reader::create(&name, BufferConfig::new(64, 1024)).unwrap();
+    assert!(!reader.wait_for_writer(Duration::from_millis(60)).unwrap());
+    assert!(reader.read_timeout(Duration::from_millis(60)).unwrap().is_none(), "no writer yet is a timeout");
+}
+
+#[test]
+fn interrupt_ends_blocked_calls_and_all_later_ones() {
+    let name = Name::new("interrupt");
+    let (mut reader, mut writer) = pair(&name);
+    writer.set_write_timeout(None);
+    writer.write(&content(1, 1000)).unwrap();
+    let handle = writer.handle();
+    thread::scope(|scope| {
+        let blocked = scope.spawn(|| expect_error(writer.write(&content(2, 1000)), "Closed"));
+        pause(60);
+        assert!(!handle.is_interrupted() && !blocked.is_finished());
+        handle.interrupt();
+        assert!(blocked.join().unwrap().contains(&*name));
+    });
+    expect_error(writer.try_write(b"x"), "Closed");
+    expect_error(writer.loan(1).map(drop), "Closed");
+
+    assert_eq!(reader.read().unwrap().sequence(), 1);
+    let handle = reader.handle();
+    thread::scope(|scope| {
+        let blocked = scope.spawn(|| expect_error(reader.read(), "Closed"));
+        pause(60);
+        assert!(!handle.is_interrupted() && !blocked.is_finished());
+        handle.interrupt();
+        assert!(blocked.join().unwrap().contains(&*name));
+    });
+    expect_error(reader.try_read(), "Closed");
+    expect_error(reader.latest(), "Closed");
+    expect_error(reader.wait_for_writer(PROMPT), "Closed");
+    drop((writer, reader));
+    name.assert_gone();
+}
+
+/// W7: a pid that a refused foreign writer has zeroed is asserted again; a foreign pid stops the writer.
+#[test]
+fn a_writer_defends_its_place() {
+    let name = Name::new("defend");
+    let (mut reader, mut writer) = pair(&name);
+    let segment = Segment::open(&name);
+    let own = u64::from(std::process::id());
+    writer.write(&content(1, 10)).unwrap();
+    segment.set(WRITER_PID, 0);
+    writer.write(&content(2, 10)).unwrap();
+    assert_eq!(segment.get(WRITER_PID), own);
+    let intruder = u64::from(std::os::unix::process::parent_id());
+    segment.set(WRITER_PID, intruder);
+    match writer.write(&content(3, 10)) {
+        Err(Error::Replaced { own: was, found, .. }) => assert_eq!((was, found), (own, intruder)),
+        other => panic!("{other:?}"),
+    }
+    writer.close().unwrap();
+    assert_eq!(segment.get(WRITER_PID), intruder, "closing took away the intruder's pid");
+    for key in 1..=2 {
+        check(reader.try_read().unwrap().expect("a frame is there").data(), key).unwrap();
+    }
+}
+
+/// D7: the pid of a dead writer that belongs to some other process by now keeps nobody waiting.
+#[test]
+fn a_reused_pid_does_not_keep_a_dead_peer_alive() {
+    let alive = u64::from(std::os::unix::process::parent_id());
+    let (mut reader, mut writer, name) = (Peer::ours(), Peer::ours(), Name::new("reuse"));
+    reader.must(&format!("create {} 64 1024", &*name));
+    writer.must(&format!("connect {} 0", &*name));
+    writer.must("write 1 100 write");
+    reader.must("read 1000 1");
+    writer.kill();
+    Segment::open(&name).set(WRITER_PID, alive);
+    reader.must_fail("read 20000 0", "WriterGone");
+    // The same for the reader, and for whoever wants its name.
+    let mut writer = Peer::ours();
+    writer.must(&format!("connect {} 5000", &*name));
+    reader.kill();
+    Segment::open(&name).set(READER_PID, alive);
+    let start = Instant::now();
+    loop {
+        let reply = writer.ask("write 2 10 write");
+        if reply.starts_with("err ReaderGone") {
+            break;
+        }
+        assert!(reply.starts_with("ok") && start.elapsed() < PROMPT, "{reply}");
+        pause(10);
+    }
+    Peer::ours().must(&format!("create {} 64 1024", &*name));
+}
+
+#[test]
+fn a_thousand_buffers_leave_nothing() {
+    let name = Name::new("churn");
+    let mut agent = Peer::ours();
+    assert_eq!(agent.must(&format!("churn {} 1000", &*name)), "0 0", "growth in descriptors and in mappings");
+    name.assert_gone();
+}

@@ -1,0 +1,276 @@
+//! Users, umasks, a full /dev/shm, odd lock directories, pid namespaces: what surrounds the endpoints.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected panics"
+)]
+
+mod common;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::ptr::null;
+use std::thread::sleep;
+use std::time::Duration;
+
+use common::segment::FREE;
+use common::{Name, Peer, Segment};
+
+/// An ordinary user of every Linux system.
+const NOBODY: u32 = 65_534;
+
+/// True for root; otherwise prints why the test is skipped.
+fn root(what: &str) -> bool {
+    // SAFETY: takes nothing, cannot fail.
+    let root = unsafe { libc::geteuid() } == 0;
+    if !root {
+        println!("skipped: only root can {what}");
+    }
+    root
+}
+
+/// True when a new mount or pid namespace can be made here; otherwise prints why the test is skipped.
+fn namespaces() -> bool {
+    if !root("make namespaces") {
+        return false;
+    }
+    let status = std::process::Command::new("unshare").args(["-m", "-p", "-f", "true"]).output();
+    let allowed = status.is_ok_and(|output| output.status.success());
+    if !allowed {
+        println!("skipped: this system does not let root make mount and pid namespaces");
+    }
+    allowed
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn private_mounts() -> io::Result<()> {
+    // SAFETY: constants only.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWNS))?;
+        check(libc::mount(null(), c"/".as_ptr(), null(), libc::MS_REC | libc::MS_PRIVATE, null()))
+    }
+}
+
+fn mount_tmpfs(path: &std::ffi::CStr, options: &std::ffi::CStr) -> io::Result<()> {
+    let kind = c"tmpfs".as_ptr();
+    // SAFETY: terminated constants only.
+    unsafe { check(libc::mount(kind, path.as_ptr(), kind, 0, options.as_ptr().cast())) }
+}
+
+/// What lies in a directory of a process in its own mount namespace.
+fn listing(peer: &Peer, directory: &str) -> Vec<PathBuf> {
+    let path = format!("/proc/{}/root{directory}", peer.pid());
+    fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn a_dev_shm_that_is_too_small() {
+    if !namespaces() {
+        return;
+    }
+    let mut agent = Peer::ours_after(|| {
+        private_mounts()?;
+        mount_tmpfs(c"/dev/shm", c"size=1m")
+    });
+    for payload in [1 << 20, 2 << 20, 1 << 40] {
+        let message = agent.must_fail(&format!("create big 4096 {payload}"), "NoSpace");
+        assert!(message.contains("big"), "{message}");
+        let numbers =
+            message.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).count();
+        assert!(numbers >= 2, "needed and available are both told: {message}");
+        assert_eq!(listing(&agent, "/dev/shm"), Vec::<PathBuf>::new());
+    }
+    // What does fit works to the last byte: the segment is reserved, so no write meets SIGBUS.
+    agent.must("create fits 4096 786432");
+    agent.must("connect fits 0");
+    for key in 1..=8 {
+        agent.must(&format!("write {key} 700000 write"));
+        agent.must(&format!("read 1000 {key}"));
+    }
+    agent.must("close");
+    assert_eq!(listing(&agent, "/dev/shm"), Vec::<PathBuf>::new());
+    agent.must("create second 4096 786432");
+    agent.must("close");
+}
+
+#[test]
+fn modes_do_not_depend_on_the_umask() {
+    for (umask, mode) in [("000", ""), ("077", ""), ("077", "666"), ("000", "660"), ("777", "620")] {
+        let name = Name::new("mode");
+        let mut agent = Peer::ours();
+        agent.must(&format!("umask {umask}"));
+        agent.must(&format!("create {} 64 1024 adaptive {mode}", &*name));
+        let wanted = if mode.is_empty() { 0o600 } else { u32::from_str_radix(mode, 8).unwrap() };
+        for path in [name.shm()].iter().chain(&name.semaphores()) {
+            let found = fs::metadata(path).unwrap().mode() & 0o777;
+            assert_eq!(found, wanted, "{}: {found:o} instead of {wanted:o}", path.display());
+        }
+        agent.must("close");
+        name.assert_gone();
+    }
+}
+
+#[test]
+fn another_user_needs_the_mode_and_only_the_mode() {
+    if !root("become another user") {
+        return;
+    }
+    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    writer.must(&format!("become {NOBODY}"));
+    let name = Name::new("user");
+    reader.must(&format!("create {} 64 1024", &*name));
+    let message = writer.must_fail(&format!("connect {} 0", &*name), "PermissionDenied");
+    assert!(message.contains(&*name), "{message}");
+    // Nor can that user take the name away.
+    let message = writer.ask(&format!("create {} 64 1024", &*name));
+    assert!(
+        message.starts_with("err PermissionDenied") || message.starts_with("err ReaderAlready"),
+        "{message}"
+    );
+    assert!(!name.leftovers().is_empty());
+    reader.must("close");
+
+    let name = Name::new("user");
+    reader.must(&format!("create {} 64 1024 adaptive 666", &*name));
+    writer.must(&format!("connect {} 0", &*name));
+    writer.tell("stream 1 300 1 900 mix");
+    reader.must("drain 1 300 1 900");
+    writer.must_reply();
+    // D5: `kill(pid, 0)` is forbidden across users; that is not death, and neither is it life.
+    assert_eq!(reader.must("connected"), "true");
+    assert_eq!(writer.must("connected"), "true");
+    let mut second = Peer::ours();
+    second.must_fail(&format!("connect {} 0", &*name), "WriterAlreadyConnected");
+    writer.kill();
+    reader.must_fail("read 20000 0", "WriterGone");
+    let mut writer = Peer::ours();
+    writer.must(&format!("become {NOBODY}"));
+    writer.must(&format!("connect {} 5000", &*name));
+    writer.must("timeout 20000");
+    writer.must("write 301 900 write");
+    writer.tell("write 302 900 write");
+    sleep(Duration::from_millis(60));
+    reader.kill();
+    assert!(writer.reply().starts_with("err ReaderGone"));
+}
+
+#[test]
+fn an_ordinary_user_creates_buffers_too() {
+    if !root("become another user") {
+        return;
+    }
+    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    let name = Name::new("nobody");
+    reader.must(&format!("become {NOBODY}"));
+    reader.must(&format!("create {} 64 1024", &*name));
+    assert_eq!(fs::metadata(name.shm()).unwrap().uid(), NOBODY);
+    writer.must(&format!("connect {} 0", &*name));
+    writer.must("write 1 100 write");
+    assert_eq!(reader.must("read 1000 1"), "1 100");
+    writer.must("close");
+    reader.must("close");
+    name.assert_gone();
+}
+
+/// A link in the place of the lock directory or of a lock file leads nowhere: nothing is made or removed behind it.
+#[test]
+fn links_in_the_place_of_the_locks() {
+    if !namespaces() {
+        return;
+    }
+    for (link, target) in [
+        ("/tmp/zerobuffer", "/tmp/victim"),
+        ("/tmp/zerobuffer/locks", "/tmp/victim"),
+        ("/tmp/zerobuffer/trap.lock", "/tmp/victim/file.lock"),
+        ("/tmp/zerobuffer/locks/trap.lock", "/tmp/victim/file.lock"),
+    ] {
+        let mut agent = Peer::ours_after(|| {
+            private_mounts()?;
+            mount_tmpfs(c"/dev/shm", c"size=1m")
+        });
+        agent.must("tmpfs /tmp");
+        for directory in ["/tmp/victim", "/tmp/zerobuffer/locks"] {
+            agent.must(&format!("mkdir {directory}"));
+        }
+        agent.must("touch /tmp/victim/file.lock");
+        agent.must(&format!("link {target} {link}"));
+        let reply = agent.ask("create trap 64 1024");
+        let refused = ["err Os", "err PermissionDenied"].iter().any(|error| reply.starts_with(error));
+        assert!(reply == "ok" || refused, "{link}: {reply}");
+        assert_eq!(listing(&agent, "/tmp/victim").len(), 1, "{link}: something was made behind the link");
+        agent.must("close");
+        assert_eq!(listing(&agent, "/tmp/victim").len(), 1, "{link}: something was removed behind the link");
+        assert_eq!(listing(&agent, "/dev/shm"), Vec::<PathBuf>::new());
+    }
+}
+
+/// Runs what follows as process 1 of a new pid namespace; this process waits for it outside.
+fn own_pid_namespace() -> io::Result<()> {
+    // SAFETY: plain numbers and a local status; the waiting process never returns from here.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWPID))?;
+        let child = libc::fork();
+        if child <= 0 {
+            return if child == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+        }
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::close_range(0, u32::MAX, 0);
+        let mut status = 0;
+        libc::waitpid(child, &raw mut status, 0);
+        libc::_exit(libc::WEXITSTATUS(status))
+    }
+}
+
+/// D6: pids mean nothing across pid namespaces; presence is seen by the kernel's locks.
+#[test]
+fn ends_in_different_pid_namespaces() {
+    if !namespaces() {
+        return;
+    }
+    let inside = || Peer::ours_after(own_pid_namespace);
+    for (reader_inside, writer_inside) in [(true, false), (false, true), (true, true)] {
+        let start = |is_inside: bool| if is_inside { inside() } else { Peer::ours() };
+        let (mut reader, mut writer) = (start(reader_inside), start(writer_inside));
+        let name = Name::new("pidns");
+        reader.must(&format!("create {} 64 2048", &*name));
+        writer.must(&format!("connect {} 0", &*name));
+        writer.tell("stream 1 500 1 2032 mix");
+        reader.must("drain 1 500 1 2032");
+        writer.must_reply();
+        assert_eq!((reader.must("connected"), writer.must("connected")), ("true".into(), "true".into()));
+        // A third party takes neither place.
+        let mut other = start(!writer_inside);
+        other.must_fail(&format!("connect {} 0", &*name), "WriterAlreadyConnected");
+        other.must_fail(&format!("create {} 64 2048", &*name), "ReaderAlreadyConnected");
+
+        writer.tell("chatter 501 1 2032 mix");
+        reader.tell("until-gone 501 1 2032");
+        sleep(Duration::from_millis(30));
+        writer.kill();
+        let delivered: u64 = reader.must_reply().parse().unwrap();
+        assert!(delivered > 0);
+        assert_eq!(Segment::open(&name).get(FREE), 2048);
+        let mut writer = start(writer_inside);
+        writer.must(&format!("connect {} 5000", &*name));
+        writer.must("timeout 20000");
+        let next = 501 + delivered;
+        assert_eq!(writer.must(&format!("write {next} 2000 write")), next.to_string());
+        writer.tell(&format!("write {} 2000 write", next + 1));
+        sleep(Duration::from_millis(60));
+        reader.kill();
+        assert!(writer.reply().starts_with("err ReaderGone"));
+        // And the dead reader's name is free for a process anywhere.
+        let mut reader = start(!reader_inside);
+        reader.must(&format!("create {} 64 2048", &*name));
+        writer.must("close");
+        reader.must("close");
+        name.assert_gone();
+    }
+}
