@@ -106,7 +106,7 @@ fn invalid_sizes_of_a_buffer() {
     }
     // Sizes are rounded up to 64.
     let reader = Reader::create(&name, BufferConfig::new(1, 65)).unwrap();
-    assert_eq!((reader.metadata_capacity(), reader.capacity()), (64 - 8, 128));
+    assert_eq!((reader.metadata_capacity(), reader.capacity()), (64, 128));
 }
 
 #[test]
@@ -192,6 +192,40 @@ fn frames_that_are_unplaceable_for_an_old_reader() {
     writer.set_write_timeout(Some(Duration::from_millis(50)));
     let message = expect_error(writer.write(&[1; 10]), "Full");
     assert!(message.contains("26") && message.contains("256"), "{message}");
+}
+
+/// A commit may be shorter than its loan, unless the rest would become a tail that an old reader dies of (A2).
+#[test]
+fn a_shorter_commit_stays_valid_for_an_old_reader() {
+    let name = Name::new("old-commit");
+    plant(&name, &by_hand(0, 256, a_live_pid()));
+    let mut writer = Writer::connect(&name).unwrap();
+    let segment = Segment::open(&name);
+    for len in 225..240 {
+        let message = expect_error(writer.loan(240).unwrap().commit_len(len), "InvalidCommit");
+        assert!(message.contains(&len.to_string()) && message.contains("240"), "{message}");
+        writer.begin(240).unwrap();
+        expect_error(writer.commit(len), "InvalidCommit");
+        assert_eq!(segment.get(segment::WRITTEN_COUNT), 0);
+    }
+    // The refused length left the loan as it was.
+    assert_eq!(writer.commit(224).unwrap(), 1);
+    assert_eq!(segment.get(segment::WRITE_POS), 240);
+    assert_eq!(segment.get(segment::FREE), 16);
+}
+
+/// A file that is no buffer is nobody's to remove.
+#[test]
+fn a_foreign_file_under_the_name() {
+    let name = Name::new("foreign");
+    for bytes in [&b"a letter"[..], &[7; 4096]] {
+        fs::write(name.shm(), bytes).unwrap();
+        let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotReady");
+        assert!(message.contains(&*name), "{message}");
+        expect_error(Writer::connect(&name), if bytes.len() < 128 { "NotReady" } else { "Corrupt" });
+        assert_eq!(name.leftovers(), [name.shm()], "something was left or removed");
+        assert_eq!(fs::read(name.shm()).unwrap(), bytes);
+    }
 }
 
 #[test]

@@ -113,6 +113,55 @@ fn last_sent(writer: &mut Peer, otherwise: u64) -> u64 {
     writer.remaining().iter().rev().find_map(number).unwrap_or(otherwise)
 }
 
+/// W10 with frames in hand: they stay whole while the ring around them is repaired, and their space comes back.
+#[test]
+fn frames_held_across_the_death_of_their_writer() {
+    for round in 0..25 {
+        let name = Name::new("held");
+        let mut reader = Reader::create(&name, BufferConfig::new(0, 4096)).unwrap();
+        let mut writer = Peer::ours();
+        writer.must(&format!("connect {} 0", &*name));
+        writer.tell(&format!("chatter 1 {round} 300 mix"));
+        let (mut held, mut last) = (Vec::new(), 0);
+        let mut alive = true;
+        let end = Instant::now() + Duration::from_millis(5 + mix(round) % 25);
+        loop {
+            if alive && Instant::now() > end {
+                writer.kill();
+                alive = false;
+            }
+            match reader.read_timeout(if alive { Duration::from_millis(2) } else { PROMPT }) {
+                Ok(Some(frame)) => {
+                    last += 1;
+                    assert_eq!(frame.sequence(), last);
+                    held.push(frame);
+                }
+                Ok(None) if alive => {}
+                Err(Error::WriterGone { .. }) if !alive => break,
+                other => panic!("{other:?}"),
+            }
+            while alive && held.len() as u64 > mix(last) % 7 {
+                let frame = held.swap_remove((mix(last + 1) % held.len() as u64) as usize);
+                check(frame.data(), frame.sequence()).unwrap();
+            }
+        }
+        let sent = last_sent(&mut writer, 0);
+        assert!((sent..=sent + 1).contains(&last), "{last} delivered, {sent} acknowledged");
+        let config = WriterConfig::default().connect_timeout(PROMPT);
+        let mut next = Writer::connect_with(&name, config).unwrap();
+        while !held.is_empty() {
+            let _ = next.try_write(&[round as u8; 200]);
+            let frame = held.swap_remove((mix(held.len() as u64) % held.len() as u64) as usize);
+            check(frame.data(), frame.sequence()).unwrap();
+        }
+        while let Some(frame) = reader.try_read().unwrap() {
+            last += 1;
+            assert_eq!((frame.sequence(), frame.data()), (last, &[round as u8; 200][..]));
+        }
+        assert_eq!(Segment::open(&name).get(FREE), 4096, "ring space is lost");
+    }
+}
+
 /// The successor of a killed writer waits for the reader's repair, within a bound, and says so if there is none.
 #[test]
 fn a_successor_that_comes_before_the_repair() {
