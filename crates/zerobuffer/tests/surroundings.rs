@@ -79,7 +79,7 @@ fn a_dev_shm_that_is_too_small() {
         private_mounts()?;
         mount_tmpfs(c"/dev/shm", c"size=1m")
     });
-    for payload in [1 << 20, 2 << 20, 1 << 40] {
+    for payload in [1_u64 << 20, 2 << 20, 1 << 40] {
         let message = agent.must_fail(&format!("create big 4096 {payload}"), "NoSpace");
         assert!(message.contains("big"), "{message}");
         let numbers =
