@@ -80,6 +80,12 @@ pub struct Writer {
     /// What was found corrupt; then nothing is written any more.
     fault: Option<Fault>,
     closed: bool,
+    /// Why the reader is gone, once it was found to be: it does not come back to this segment.
+    reader_lost: Option<&'static str>,
+    /// When the reader is looked at again, should the ring be full then.
+    next_look: Instant,
+    /// Since when nothing of the reader has moved, as of the last look, and what it was.
+    still: (Instant, [u64; 2]),
 }
 
 impl Writer {
@@ -103,7 +109,20 @@ impl Writer {
         let (shared, producer) = attach::attach(name, &config)?;
         let waiter = Waiter::new(config.wait);
         let shared = Arc::new(shared);
-        Ok(Self { shared, producer, waiter, config, pending: None, fault: None, closed: false })
+        let now = Instant::now();
+        let still = (now, [u64::MAX; 2]);
+        Ok(Self {
+            shared,
+            producer,
+            waiter,
+            config,
+            pending: None,
+            fault: None,
+            closed: false,
+            reader_lost: None,
+            next_look: now,
+            still,
+        })
     }
 
     /// Copies `data` into the ring as one frame. A full ring is met as the policy says.
@@ -393,6 +412,9 @@ impl Writer {
 
     fn check(&self) -> Result<()> {
         self.shared.check_open()?;
+        if let Some(reason) = self.reader_lost {
+            return Err(self.shared.reader_gone(reason));
+        }
         match &self.fault {
             None => Ok(()),
             Some(fault) => Err(fault.clone().on(&self.shared.name)),
@@ -419,6 +441,8 @@ impl Writer {
             Err(shortage) => shortage,
         };
         if !waits {
+            // Who never waits must learn of the reader's death too.
+            self.look_at_reader(Instant::now())?;
             return Err(self.full(shortage, Duration::ZERO));
         }
         let started = Instant::now();
@@ -458,17 +482,12 @@ impl Writer {
     fn wait_for_space(&mut self, size: u64, mut shortage: Shortage, started: Instant) -> Result<Slot> {
         let deadline = self.config.write_timeout.and_then(|timeout| started.checked_add(timeout));
         let mut now = started;
-        let mut next_look = started;
-        let mut still = (started, self.movement());
         loop {
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Err(self.full(shortage, started.elapsed()));
             }
-            if now >= next_look {
-                self.look_at_reader(now, &mut still)?;
-                next_look = now + WAIT_SLICE;
-            }
-            let until = deadline.map_or(next_look, |deadline| deadline.min(next_look));
+            self.look_at_reader(now)?;
+            let until = deadline.map_or(self.next_look, |deadline| deadline.min(self.next_look));
             let slept_in_vain = !self.spin(shortage, until) && self.waiter.sleeps();
             if slept_in_vain {
                 self.shared.space.take_all();
@@ -502,14 +521,20 @@ impl Writer {
         [Word::PayloadFree, Word::ReadCount].map(|word| self.shared.region.load(word, Ordering::Relaxed))
     }
 
-    /// Fails if the reader is gone: at once if that is certain, else after a slice without movement (W8).
-    fn look_at_reader(&self, now: Instant, still: &mut (Instant, [u64; 2])) -> Result<()> {
+    /// Fails if the reader is gone: at once if that is certain, else after a slice without movement (W8). At most one
+    /// look per slice, since it takes system calls.
+    fn look_at_reader(&mut self, now: Instant) -> Result<()> {
+        if now < self.next_look {
+            return Ok(());
+        }
+        self.next_look = now + WAIT_SLICE;
         let movement = self.movement();
-        if still.1 != movement {
-            *still = (now, movement);
+        if self.still.1 != movement {
+            self.still = (now, movement);
         }
         match self.shared.reader_loss() {
-            Some(loss) if loss.certain || now - still.0 >= WAIT_SLICE => {
+            Some(loss) if loss.certain || now - self.still.0 >= WAIT_SLICE => {
+                self.reader_lost = Some(loss.reason);
                 Err(self.shared.reader_gone(loss.reason))
             }
             _ => Ok(()),
