@@ -50,9 +50,9 @@ fn start(reader: &mut Peer, writer: &mut Peer, name: &Name) -> Segment {
     writer.must("set-meta 9 20");
     for key in 1..=3 {
         writer.must(&format!("write {key} 100 write"));
-    }
-    for key in 1..=2 {
-        reader.must(&format!("read 1000 {key}"));
+        if key < 3 {
+            reader.must(&format!("read 1000 {key}"));
+        }
     }
     Segment::open(name)
 }
@@ -112,11 +112,11 @@ fn no_value_of_any_field_crashes_or_hangs_an_end() {
     let words: Vec<u64> =
         (0..12).map(|word| word * 8).chain([METADATA, ring + THIRD, ring + THIRD + 8]).collect();
     thread::scope(|scope| {
-        for part in 0..5 {
+        for part in 0..8 {
             let words = &words;
             scope.spawn(move || {
                 let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
-                for word in words.iter().skip(part).step_by(5) {
+                for word in words.iter().skip(part).step_by(8) {
                     let name = Name::new("probe");
                     let before = start(&mut reader, &mut writer, &name).get(*word);
                     exercise(&mut reader, &mut writer, &name, "untouched");

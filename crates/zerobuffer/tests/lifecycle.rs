@@ -10,7 +10,7 @@
 mod common;
 
 use std::fs;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -59,8 +59,8 @@ fn a_clean_close_wakes_the_blocked_peer() {
 
         writer.must(&format!("connect {} 0 {wait}", &*name));
         writer.must("timeout 20000");
-        writer.must("write 2 900 write");
-        writer.tell("write 3 900 write");
+        writer.must("write 2 800 write");
+        writer.tell("write 3 800 write");
         pause(60);
         let start = Instant::now();
         reader.must("close");
@@ -185,8 +185,9 @@ fn a_successor_that_comes_before_the_repair() {
         assert!((sent..=sent + 1).contains(&delivered), "{delivered} delivered, {sent} acknowledged");
         next.must(&format!("connect {} 5000", &*name));
         let key = delivered + 1;
-        assert_eq!(next.must(&format!("write {key} 4080 write")), key.to_string());
-        assert_eq!(reader.must(&format!("read 1000 {key}")), format!("{key} 4080"));
+        next.tell(&format!("write {key} 4080 write"));
+        assert_eq!(reader.must(&format!("read 10000 {key}")), format!("{key} 4080"));
+        assert_eq!(next.must_reply(), key.to_string());
         next.must("close");
         reader.must("close");
     }
@@ -330,7 +331,7 @@ fn planted_leftovers_are_taken_over() {
 fn a_writer_before_its_reader() {
     let name = Name::new("before");
     match Writer::connect(&name) {
-        Err(Error::NotFound { waited, .. }) => assert_eq!(waited, Duration::ZERO),
+        Err(Error::NotFound { waited, .. }) => assert!(waited < PROMPT, "{waited:?}"),
         other => panic!("{other:?}"),
     }
     let config = WriterConfig::default().connect_timeout(Duration::from_millis(150));
@@ -413,33 +414,56 @@ fn a_writer_defends_its_place() {
     }
 }
 
-/// D7: the pid of a dead writer that belongs to some other process by now keeps nobody waiting.
+/// D7: the pid of a dead endpoint that belongs to some other process by now keeps nobody waiting.
 #[test]
 fn a_reused_pid_does_not_keep_a_dead_peer_alive() {
-    let alive = u64::from(std::os::unix::process::parent_id());
     let (mut reader, mut writer, name) = (Peer::ours(), Peer::ours(), Name::new("reuse"));
     reader.must(&format!("create {} 64 1024", &*name));
     writer.must(&format!("connect {} 0", &*name));
     writer.must("write 1 100 write");
     reader.must("read 1000 1");
     writer.kill();
-    Segment::open(&name).set(WRITER_PID, alive);
-    reader.must_fail("read 20000 0", "WriterGone");
-    // The same for the reader, and for whoever wants its name.
+    if let Some(_heir) = process_with_pid(writer.pid()) {
+        reader.must_fail("read 20000 0", "WriterGone");
+    } else {
+        println!("skipped in part: the next pid cannot be chosen here (/proc/sys/kernel/ns_last_pid)");
+    }
     let mut writer = Peer::ours();
     writer.must(&format!("connect {} 5000", &*name));
     reader.kill();
-    Segment::open(&name).set(READER_PID, alive);
+    // A reader's segment is marked, so that any live pid in it will do.
+    Segment::open(&name).set(READER_PID, u64::from(std::os::unix::process::parent_id()));
+    writer.must("timeout 20000");
     let start = Instant::now();
-    loop {
-        let reply = writer.ask("write 2 10 write");
-        if reply.starts_with("err ReaderGone") {
-            break;
+    let message = loop {
+        if let Some(message) = writer.ask("write 2 300 write").strip_prefix("err ") {
+            break message.to_owned();
         }
-        assert!(reply.starts_with("ok") && start.elapsed() < PROMPT, "{reply}");
-        pause(10);
-    }
+    };
+    assert!(message.starts_with("ReaderGone") && start.elapsed() < PROMPT, "{message}");
     Peer::ours().must(&format!("create {} 64 1024", &*name));
+}
+
+/// A process that has exactly this pid, if the system lets us choose.
+fn process_with_pid(pid: u64) -> Option<Killed> {
+    for _ in 0..200 {
+        fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).ok()?;
+        let child = Killed(Command::new("sleep").arg("60").spawn().unwrap());
+        if u64::from(child.0.id()) == pid {
+            return Some(child);
+        }
+    }
+    None
+}
+
+/// A child process that ends with its owner.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
