@@ -11,6 +11,7 @@
 
 mod common;
 
+use std::os::unix::fs::FileExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ use common::segment::{self, FREE, METADATA, METADATA_WRITTEN, READ_POS, WRITE_PO
 use common::{Name, Peer, Segment};
 
 const RING: u64 = 1024;
+/// Pairs of processes; they sleep most of the time.
+const WORKERS: usize = 10;
 /// Where frame 3 of [`start`] lies in the ring.
 const THIRD: u64 = 2 * 116;
 
@@ -111,25 +114,59 @@ fn no_value_of_any_field_crashes_or_hangs_an_end() {
     let ring = METADATA + 64;
     let words: Vec<u64> =
         (0..12).map(|word| word * 8).chain([METADATA, ring + THIRD, ring + THIRD + 8]).collect();
+    let count = hostile_values(1 << 50).len() + 1;
+    let cases: Vec<(u64, usize)> =
+        words.iter().flat_map(|word| (0..count).map(|case| (*word, case))).collect();
     thread::scope(|scope| {
-        for part in 0..8 {
-            let words = &words;
+        for part in 0..WORKERS {
+            let cases = &cases;
             scope.spawn(move || {
                 let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
-                for word in words.iter().skip(part).step_by(8) {
-                    let name = Name::new("probe");
-                    let before = start(&mut reader, &mut writer, &name).get(*word);
-                    exercise(&mut reader, &mut writer, &name, "untouched");
-                    for value in hostile_values(before) {
-                        let name = Name::new("hostile");
-                        start(&mut reader, &mut writer, &name).set(*word, value);
-                        let what = format!("offset {word}: {before:#x} -> {value:#x}");
-                        exercise(&mut reader, &mut writer, &name, &what);
-                    }
+                for (word, case) in cases.iter().skip(part).step_by(WORKERS) {
+                    let name = Name::new("hostile");
+                    let segment = start(&mut reader, &mut writer, &name);
+                    let before = segment.get(*word);
+                    // The last case of each word leaves it as it is.
+                    let value = hostile_values(before).get(*case).copied().unwrap_or(before);
+                    segment.set(*word, value);
+                    let what = format!("offset {word}: {before:#x} -> {value:#x}");
+                    exercise(&mut reader, &mut writer, &name, &what);
                 }
             });
         }
     });
+}
+
+/// W5: whatever the semaphores hold, frames pass, and nobody waits for long.
+#[test]
+fn absurd_semaphores_delay_frames_by_a_slice_at_most() {
+    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    for wait in ["block", "adaptive"] {
+        let name = Name::new("tokens");
+        reader.must(&format!("create {} 64 {RING} {wait}", &*name));
+        writer.must(&format!("connect {} 0 {wait}", &*name));
+        let begin = Instant::now();
+        let mut key = 0;
+        for value in [0, 1, 2, 1000, i32::MAX as u64, u64::from(u32::MAX), 1 << 32, 77 << 32, (1 << 32) + 5] {
+            for side in 0..4 {
+                for (_, path) in
+                    name.semaphores().iter().enumerate().filter(|(index, _)| side >> index & 1 == 1)
+                {
+                    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+                    file.write_all_at(&value.to_le_bytes(), 0).unwrap();
+                }
+                // More than fits, so that both ends have to wait.
+                writer.tell(&format!("stream {} 6 1 600 mix", key + 1));
+                reader.must(&format!("drain {} 6 1 600", key + 1));
+                writer.must_reply();
+                key += 6;
+            }
+        }
+        assert!(begin.elapsed() < Duration::from_secs(40), "{wait}: took {:?}", begin.elapsed());
+        writer.must("close");
+        reader.must_fail("read 5000 0", "WriterGone");
+        reader.must("close");
+    }
 }
 
 /// The fields that decide where an end reads and writes: the error names the field and the value.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use common::agent::send;
 use common::pattern::{fill, mix};
 use common::segment::{FREE, WRITE_POS};
-use common::{Name, Peer, Segment, check, content, expect_error, size_of};
+use common::{Name, Peer, Segment, check, content, expect_error, size_of, skipped};
 use zerobuffer::{
     BufferConfig, Error, Frame, FullRingPolicy, HotWrap, Outcome, Reader, WaitStrategy, Writer, WriterConfig,
 };
@@ -98,9 +98,7 @@ fn a_ring_of_five_gib() {
     let memory = available_memory();
     let wanted = ring + (1 << 30);
     if free < wanted || memory < wanted {
-        println!(
-            "skipped: /dev/shm has {free} bytes and the machine {memory} bytes free, {wanted} are needed"
-        );
+        skipped(&format!("/dev/shm has {free} and the machine {memory} bytes free, {wanted} are needed"));
         return;
     }
     let name = Name::new("5gib");

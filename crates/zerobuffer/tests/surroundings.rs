@@ -18,7 +18,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use common::segment::FREE;
-use common::{Name, Peer, Segment};
+use common::{Name, Peer, Segment, skipped};
 
 /// An ordinary user of every Linux system.
 const NOBODY: u32 = 65_534;
@@ -28,7 +28,7 @@ fn root(what: &str) -> bool {
     // SAFETY: takes nothing, cannot fail.
     let root = unsafe { libc::geteuid() } == 0;
     if !root {
-        println!("skipped: only root can {what}");
+        skipped(&format!("only root can {what}"));
     }
     root
 }
@@ -41,7 +41,7 @@ fn namespaces() -> bool {
     let status = std::process::Command::new("unshare").args(["-m", "-p", "-f", "true"]).output();
     let allowed = status.is_ok_and(|output| output.status.success());
     if !allowed {
-        println!("skipped: this system does not let root make mount and pid namespaces");
+        skipped("this system does not let root make mount and pid namespaces");
     }
     allowed
 }

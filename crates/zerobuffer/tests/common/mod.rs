@@ -8,6 +8,8 @@
     reason = "a test that meets the unexpected panics"
 )]
 
+use std::io::Write as _;
+
 pub(crate) mod agent;
 pub(crate) mod name;
 pub(crate) mod pattern;
@@ -18,6 +20,12 @@ pub(crate) use name::Name;
 pub(crate) use pattern::{check, content, size_of};
 pub(crate) use process::Peer;
 pub(crate) use segment::Segment;
+
+/// Says why a test, or a part of it, is not run here; past the capture of the test harness, so that it is seen.
+pub(crate) fn skipped(reason: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {reason}");
+}
 
 /// The variant name of an error, such as `Full`.
 pub(crate) fn variant(error: &zerobuffer::Error) -> String {

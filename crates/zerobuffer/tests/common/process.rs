@@ -68,7 +68,7 @@ impl Peer {
         let Some(python) = old_python() else {
             let reason = "ZEROBUFFER_TEST_OLD_PYTHON names no Python with zerobuffer-ipc 1.3.0 and posix-ipc";
             assert!(std::env::var_os("ZEROBUFFER_TEST_REQUIRE").is_none_or(|v| v != "1"), "{reason}");
-            println!("skipped: {reason}");
+            super::skipped(reason);
             return None;
         };
         let mut command = Command::new(python);

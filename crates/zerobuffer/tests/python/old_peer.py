@@ -117,6 +117,11 @@ class Agent:
         self.held.append(frame)
         return f"{len(self.held) - 1} {frame.sequence} {frame.size}"
 
+    def recheck(self, index, key):
+        frame = self.held[int(index)]
+        if bytes(frame.data) != content(int(key), frame.size):
+            raise Wrong(f"content of held frame {key} has changed")
+
     def release(self, index):
         self.reader.release_frame(self.held[int(index)])
 
