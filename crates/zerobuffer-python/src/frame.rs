@@ -1,0 +1,329 @@
+//! `Frame`: one received frame, or, as in 1.x, a frame that user code built around a memoryview of its own.
+
+use std::mem;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyBufferError, PyValueError};
+use pyo3::gc::PyVisit;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyMemoryView};
+use pyo3::{PyTraverseError, PyTypeInfo};
+
+use crate::pin::{Hold, Pin, Region, is_shared};
+use crate::source::{Source, Ticket};
+
+/// A received frame: zero-copy access to its bytes in the ring.
+///
+/// Its ring space goes back to the writer when the frame is released (`Reader.release_frame`, `dispose`, leaving a
+/// `with` block) or dropped, and no view or array made from `data` is left.
+#[pyclass(frozen, subclass, weakref, name = "Frame", module = "zerobuffer.types")]
+pub(crate) struct Frame {
+    size: usize,
+    sequence: u64,
+    source: Option<Arc<Source>>,
+    /// Locked for moments only, and never while Python code runs.
+    state: Mutex<State>,
+}
+
+/// What the frame still has.
+enum State {
+    /// Received, and nobody has asked for its bytes yet.
+    Held(zerobuffer::Frame),
+    /// Received, with the memoryview that `data` gives out.
+    Viewed { pin: Py<Pin>, view: Py<PyMemoryView> },
+    /// Built by user code.
+    Foreign(Foreign),
+    /// Released.
+    Disposed,
+}
+
+/// The parts of a frame built by user code.
+struct Foreign {
+    memory: Py<PyAny>,
+    offset: isize,
+    view: Option<Py<PyAny>>,
+    on_dispose: Option<Py<PyAny>>,
+}
+
+impl Frame {
+    /// Wraps a frame that the core delivered.
+    pub(crate) fn received(frame: zerobuffer::Frame, source: Arc<Source>) -> Self {
+        Self {
+            size: frame.len(),
+            sequence: frame.sequence(),
+            source: Some(source),
+            state: Mutex::new(State::Held(frame)),
+        }
+    }
+
+    /// Takes the core frame of `source` back out, if nobody can have seen its bytes.
+    pub(crate) fn take_back(&self, source: &Arc<Source>) -> Option<zerobuffer::Frame> {
+        if !self.source.as_ref().is_some_and(|own| Arc::ptr_eq(own, source)) {
+            return None;
+        }
+        let mut state = self.state.lock();
+        match mem::replace(&mut *state, State::Disposed) {
+            State::Held(frame) => Some(frame),
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+
+    /// The object that exports the bytes: what `np.asarray(frame)` refers to.
+    pub(crate) fn exporter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let view = self.view(py)?;
+        match &*self.state.lock() {
+            State::Viewed { pin, .. } => Ok(pin.bind(py).clone().into_any()),
+            State::Foreign(_) => Ok(view),
+            State::Held(_) | State::Disposed => Err(disposed()),
+        }
+    }
+
+    /// The memoryview of the bytes, made on first use.
+    fn view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        loop {
+            let region = match &mut *self.state.lock() {
+                State::Viewed { view, .. } => return Ok(view.bind(py).clone().into_any()),
+                State::Held(frame) => Some(Region::of_frame(frame)),
+                State::Foreign(_) => None,
+                State::Disposed => return Err(disposed()),
+            };
+            let Some(region) = region else { return self.foreign_view(py) };
+            // Made without the lock (allocation may run finalisers) and without a hold: if another thread is faster,
+            // or releases the frame meanwhile, this pin has never been seen by anybody and is dropped.
+            let (pin, view) = Pin::export(py, region, None)?;
+            let mut state = self.state.lock();
+            match (mem::replace(&mut *state, State::Disposed), &self.source) {
+                (State::Held(frame), Some(source)) => {
+                    pin.get().fill(Hold::Frame(frame, Ticket::new(Arc::clone(source))));
+                    let answer = view.bind(py).clone().into_any();
+                    *state = State::Viewed { pin, view };
+                    return Ok(answer);
+                }
+                (other, _) => *state = other,
+            }
+        }
+    }
+
+    fn foreign_view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (memory, offset) = match &*self.state.lock() {
+            State::Foreign(Foreign { view: Some(view), .. }) => return Ok(view.bind(py).clone()),
+            State::Foreign(foreign) => (foreign.memory.clone_ref(py), foreign.offset),
+            _ => return Err(disposed()),
+        };
+        let end = offset.saturating_add(isize::try_from(self.size)?);
+        let view = memory.bind(py).get_item(pyo3::types::PySlice::new(py, offset, end, 1))?;
+        if let State::Foreign(foreign) = &mut *self.state.lock() {
+            foreign.view = Some(view.clone().unbind());
+        }
+        Ok(view)
+    }
+
+    /// Lets go of everything; `explicit` if a caller asked for it (and not the last reference that went).
+    fn let_go(&self, py: Python<'_>, explicit: bool) -> PyResult<()> {
+        let before = mem::replace(&mut *self.state.lock(), State::Disposed);
+        match before {
+            State::Held(frame) => {
+                drop(frame);
+                Ok(())
+            }
+            State::Viewed { pin, view } => {
+                // A view that only this frame refers to needs no release: it goes with the frame.
+                if explicit && is_shared(view.bind(py).as_any()) {
+                    release(view.bind(py).as_any())?;
+                }
+                drop(view);
+                if explicit && self.source.as_ref().is_some_and(|source| source.reclaim) {
+                    pin.get().reclaim();
+                }
+                pin.get().outlive();
+                Ok(())
+            }
+            State::Foreign(foreign) => foreign.let_go(py),
+            State::Disposed => Ok(()),
+        }
+    }
+}
+
+impl Foreign {
+    fn let_go(self, py: Python<'_>) -> PyResult<()> {
+        let called = match &self.on_dispose {
+            Some(callback) => callback.call0(py).map(drop),
+            None => Ok(()),
+        };
+        for view in [self.view.as_ref(), Some(&self.memory)].into_iter().flatten() {
+            let view = view.bind(py);
+            if PyMemoryView::is_type_of(view) {
+                release(view)?;
+            }
+        }
+        called
+    }
+}
+
+/// Releases a memoryview; one that a consumer of the buffer protocol still uses is left to that consumer.
+pub(crate) fn release(view: &Bound<'_, PyAny>) -> PyResult<()> {
+    match view.call_method0(intern!(view.py(), "release")) {
+        Err(error) if !error.is_instance_of::<PyBufferError>(view.py()) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn disposed() -> PyErr {
+    PyValueError::new_err("the frame has been released: its data cannot be accessed any more")
+}
+
+#[pymethods]
+impl Frame {
+    #[new]
+    #[pyo3(signature = (memory_view, offset, size, sequence, on_dispose = None))]
+    fn new(
+        memory_view: Py<PyAny>,
+        offset: isize,
+        size: usize,
+        sequence: u64,
+        on_dispose: Option<Py<PyAny>>,
+    ) -> Self {
+        let foreign = Foreign { memory: memory_view, offset, view: None, on_dispose };
+        Self { size, sequence, source: None, state: Mutex::new(State::Foreign(foreign)) }
+    }
+
+    /// The frame's bytes in the ring: a writable memoryview, no copy. `ValueError` after release.
+    #[getter]
+    fn data<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.view(py)
+    }
+
+    /// Number of bytes.
+    #[getter]
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Sequence number, counted by the writer from 1.
+    #[getter]
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Whether the frame has data: False once released.
+    #[getter]
+    fn is_valid(&self) -> bool {
+        self.size > 0 && !matches!(*self.state.lock(), State::Disposed)
+    }
+
+    /// Releases the frame and its memoryview; further calls do nothing.
+    fn dispose(&self, py: Python<'_>) -> PyResult<()> {
+        self.let_go(py, true)
+    }
+
+    /// The frame as a `NumPy` array, without a copy. `shape` and `dtype` default to what the buffer's metadata says.
+    #[pyo3(signature = (shape = None, dtype = None))]
+    fn array<'py>(
+        slf: &Bound<'py, Self>,
+        shape: Option<Bound<'py, PyAny>>,
+        dtype: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let metadata = match &slf.get().source {
+            Some(source) if dtype.is_none() || shape.is_none() => {
+                source.handle.metadata().map_err(crate::errors::raise)?
+            }
+            _ => None,
+        };
+        let metadata = metadata.map(|block| PyBytes::new(py, block.as_slice()));
+        py.import(intern!(py, "zerobuffer._array"))?
+            .call_method1(intern!(py, "frame_array"), (slf, shape, dtype, metadata))
+    }
+
+    /// A `DLPack` capsule of the frame's bytes (needs `NumPy`).
+    #[pyo3(signature = (**options))]
+    fn __dlpack__<'py>(
+        slf: &Bound<'py, Self>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let array = Self::array(slf, None, None)?;
+        array.call_method(intern!(py, "__dlpack__"), (), options)
+    }
+
+    /// The device of `__dlpack__`: (1, 0), the CPU.
+    #[expect(clippy::unused_self, reason = "a method by protocol")]
+    fn __dlpack_device__(&self) -> (i32, i32) {
+        (1, 0)
+    }
+
+    fn __len__(&self) -> usize {
+        self.size
+    }
+
+    fn __bytes__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let view = self.view(py)?;
+        let bytes = view.call_method0(intern!(py, "tobytes"))?;
+        Ok(bytes.cast_into::<PyBytes>()?)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Frame(sequence={}, size={})", self.sequence, self.size)
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (exc_type = None, exc_value = None, traceback = None))]
+    #[expect(unused_variables, reason = "the signature of the protocol")]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: Option<&Bound<'_, PyAny>>,
+        exc_value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.let_go(py, true)
+    }
+
+    /// Only a frame of user code can be part of a cycle (through `on_dispose`): a received one refers to its pin.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Some(state) = self.state.try_lock()
+            && let State::Foreign(foreign) = &*state
+        {
+            visit.call(&foreign.memory)?;
+            visit.call(&foreign.view)?;
+            visit.call(&foreign.on_dispose)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        dispose_quietly(self);
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        match self.state.get_mut() {
+            State::Disposed => {}
+            // The usual case needs no interpreter: the core takes its space back.
+            State::Held(_) => *self.state.get_mut() = State::Disposed,
+            _ => dispose_quietly(self),
+        }
+    }
+}
+
+/// Disposal where no exception can be raised; an exception that is on its way stays untouched.
+fn dispose_quietly(frame: &Frame) {
+    Python::attach(|py| {
+        let passing = PyErr::take(py);
+        if let Err(error) = frame.let_go(py, false) {
+            error.write_unraisable(py, None);
+        }
+        if let Some(error) = passing {
+            error.restore(py);
+        }
+    });
+}

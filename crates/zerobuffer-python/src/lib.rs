@@ -1,0 +1,47 @@
+//! The compiled module `zerobuffer._zerobuffer`: glue between `CPython` and the crate `zerobuffer`, one file per class.
+//!
+//! Three rules hold throughout. Nothing waits while attached to the interpreter, and no Python code runs while a
+//! lock of this crate is held (a finaliser may call back into the same object). Waits are cut into slices so that
+//! signals are seen. Unsafe code lives in `pin.rs` alone.
+#![deny(unsafe_code)]
+
+mod claim;
+mod errors;
+mod frame;
+mod input;
+mod loan;
+mod logging;
+mod options;
+mod pin;
+mod reader;
+mod sending;
+mod source;
+mod trace;
+mod wait;
+mod writer;
+
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+
+/// The interpreter that the module belongs to: its classes and caches exist once per process.
+static HOME: OnceLock<i64> = OnceLock::new();
+
+/// The compiled half of the package `zerobuffer`; import that instead.
+#[pymodule(gil_used = false)]
+fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let here = pin::interpreter_id(module.py())?;
+    if *HOME.get_or_init(|| here) != here {
+        return Err(PyImportError::new_err(
+            "zerobuffer does not support subinterpreters: another interpreter of this process has imported it",
+        ));
+    }
+    logging::install(module.py())?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<frame::Frame>()?;
+    module.add_class::<reader::Reader>()?;
+    module.add_class::<writer::Writer>()?;
+    module.add_class::<loan::Loan>()?;
+    Ok(())
+}

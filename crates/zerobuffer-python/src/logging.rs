@@ -1,0 +1,181 @@
+//! Python's loggers `zerobuffer.reader` and `zerobuffer.writer`, for the glue and for records of the core.
+//!
+//! The core logs while it may hold its own locks, so its records are queued per thread and handed to Python once the
+//! call has returned and the thread is attached again.
+
+use std::cell::RefCell;
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString};
+
+/// Python's number of the level DEBUG.
+const DEBUG: u8 = 10;
+/// A thread that never comes back to Python must not fill the memory with records.
+const MAX_QUEUED: usize = 10_000;
+
+/// One Python logger, with a cheap test of its level.
+pub(crate) struct Channel {
+    name: &'static str,
+    bit: usize,
+    parts: PyOnceLock<Parts>,
+}
+
+struct Parts {
+    logger: Py<PyAny>,
+    /// The logger's own memory of `isEnabledFor`; the logging package clears it whenever a level changes.
+    cache: Option<Py<PyDict>>,
+}
+
+pub(crate) static READER: Channel = Channel::new("zerobuffer.reader", 1);
+pub(crate) static WRITER: Channel = Channel::new("zerobuffer.writer", 2);
+
+impl Channel {
+    const fn new(name: &'static str, bit: usize) -> Self {
+        Self { name, bit, parts: PyOnceLock::new() }
+    }
+
+    fn parts(&self, py: Python<'_>) -> PyResult<&Parts> {
+        self.parts.get_or_try_init(py, || {
+            let logger = py.import("logging")?.call_method1("getLogger", (self.name,))?;
+            let cache = logger.getattr("_cache").ok().and_then(|cache| cache.cast_into::<PyDict>().ok());
+            Ok(Parts { logger: logger.unbind(), cache: cache.map(Bound::unbind) })
+        })
+    }
+
+    /// Whether DEBUG records would go anywhere; also tells the core.
+    pub(crate) fn debugging(&self, py: Python<'_>) -> PyResult<bool> {
+        let parts = self.parts(py)?;
+        let cached = match &parts.cache {
+            Some(cache) => cache.bind(py).get_item(DEBUG)?,
+            None => None,
+        };
+        let on = match cached {
+            Some(answer) => answer.is_truthy()?,
+            None => parts.logger.bind(py).call_method1(intern!(py, "isEnabledFor"), (DEBUG,))?.is_truthy()?,
+        };
+        tell_core(self.bit, on);
+        Ok(on)
+    }
+
+    pub(crate) fn debug(&self, py: Python<'_>, text: &str) -> PyResult<()> {
+        self.emit(py, intern!(py, "debug"), text)
+    }
+
+    pub(crate) fn info(&self, py: Python<'_>, text: &str) -> PyResult<()> {
+        self.emit(py, intern!(py, "info"), text)
+    }
+
+    pub(crate) fn warning(&self, py: Python<'_>, text: &str) -> PyResult<()> {
+        self.emit(py, intern!(py, "warning"), text)
+    }
+
+    pub(crate) fn error(&self, py: Python<'_>, text: &str) -> PyResult<()> {
+        self.emit(py, intern!(py, "error"), text)
+    }
+
+    fn emit(&self, py: Python<'_>, method: &Bound<'_, PyString>, text: &str) -> PyResult<()> {
+        if is_finalizing(py)? {
+            return Ok(());
+        }
+        self.parts(py)?.logger.bind(py).call_method1(method, (text,))?;
+        Ok(())
+    }
+}
+
+/// Which channels have DEBUG on, one bit each.
+static DEBUGGING: AtomicUsize = AtomicUsize::new(0);
+
+fn tell_core(bit: usize, on: bool) {
+    let before = DEBUGGING.load(Relaxed);
+    let after = if on { before | bit } else { before & !bit };
+    if before != after {
+        DEBUGGING.store(after, Relaxed);
+        log::set_max_level(if after == 0 { LevelFilter::Info } else { LevelFilter::Debug });
+    }
+}
+
+/// Receives the core's records.
+struct Queue;
+
+thread_local! {
+    static RECORDS: RefCell<Vec<(Level, String, String)>> = const { RefCell::new(Vec::new()) };
+}
+static QUEUED: AtomicUsize = AtomicUsize::new(0);
+
+impl Log for Queue {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("zerobuffer::")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        // A thread that is ending has no queue any more; its records have no reader either.
+        let _ = RECORDS.try_with(|records| {
+            if let Ok(mut records) = records.try_borrow_mut()
+                && records.len() < MAX_QUEUED
+            {
+                records.push((record.level(), record.target().replace("::", "."), record.args().to_string()));
+                QUEUED.fetch_add(1, Relaxed);
+            }
+        });
+    }
+
+    fn flush(&self) {}
+}
+
+/// `sys.is_finalizing`, looked up while modules can still be imported.
+static IS_FINALIZING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Whether the interpreter is being torn down: endpoints that are collected then have nobody to tell.
+fn is_finalizing(py: Python<'_>) -> PyResult<bool> {
+    match IS_FINALIZING.get(py) {
+        Some(function) => function.bind(py).call0()?.is_truthy(),
+        None => Ok(true),
+    }
+}
+
+/// Connects the core's records; once per process.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    IS_FINALIZING
+        .get_or_try_init(py, || Ok::<_, PyErr>(py.import("sys")?.getattr("is_finalizing")?.unbind()))?;
+    if log::set_logger(&Queue).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
+    Ok(())
+}
+
+/// Hands what the core has logged on this thread to Python. Costs one load when there is nothing.
+pub(crate) fn flush(py: Python<'_>) -> PyResult<()> {
+    if QUEUED.load(Relaxed) == 0 {
+        return Ok(());
+    }
+    let records =
+        RECORDS.with(|records| records.try_borrow_mut().map(|mut r| mem::take(&mut *r)).unwrap_or_default());
+    if records.is_empty() {
+        return Ok(());
+    }
+    QUEUED.fetch_sub(records.len(), Relaxed);
+    if is_finalizing(py)? {
+        return Ok(());
+    }
+    let logging = py.import(intern!(py, "logging"))?;
+    for (level, target, text) in records {
+        let number = match level {
+            Level::Error => 40,
+            Level::Warn => 30,
+            Level::Info => 20,
+            Level::Debug | Level::Trace => DEBUG,
+        };
+        logging
+            .call_method1(intern!(py, "getLogger"), (target,))?
+            .call_method1(intern!(py, "log"), (number, text))?;
+    }
+    Ok(())
+}

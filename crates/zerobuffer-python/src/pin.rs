@@ -1,0 +1,264 @@
+//! Shared memory as a Python buffer and Python buffers as bytes: the one file with unsafe code.
+//!
+//! A `Pin` owns what keeps its bytes in place (a core frame, a metadata handle, the mapping) and exports them. Views
+//! refer to the pin, never to the `Frame`: when the last view is gone the pin is deallocated, and only then does the
+//! core get the ring space back. There is no release hook, so nothing can go wrong in one: the drop of the core frame
+//! takes the core's own leaf lock and nothing else. A pin refers to no Python object, so it cannot be part of a cycle.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_int, c_void};
+use std::mem;
+use std::slice;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyBufferError, PyOverflowError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyMemoryView;
+
+use crate::frame::Frame;
+use crate::source::Ticket;
+
+/// What keeps the bytes of a region in place.
+#[derive(Debug)]
+pub(crate) enum Hold {
+    /// A frame: its ring space is returned when the pin goes.
+    Frame(zerobuffer::Frame, Ticket),
+    /// The metadata block.
+    Metadata(#[allow(dead_code, reason = "held for its drop")] zerobuffer::Metadata),
+    /// The mapping alone: what the bytes mean is somebody else's business.
+    Mapping(#[allow(dead_code, reason = "held for its drop")] zerobuffer::Keepalive),
+}
+
+/// Where some shared bytes are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Region {
+    start: *mut u8,
+    len: usize,
+    readonly: bool,
+}
+
+// SAFETY: a region is an address and a length; whoever dereferences it answers for the bytes (see `Pin`).
+unsafe impl Send for Region {}
+// SAFETY: as above; there is no interior state.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// The bytes of a received frame, writable as they were in 1.x.
+    pub(crate) fn of_frame(frame: &mut zerobuffer::Frame) -> Self {
+        Self::of_pending(frame.data_mut())
+    }
+
+    /// The bytes of a frame that is being written.
+    pub(crate) fn of_pending(data: &mut [u8]) -> Self {
+        Self { start: data.as_mut_ptr(), len: data.len(), readonly: false }
+    }
+
+    /// The bytes of the metadata block, which are not ours to change.
+    pub(crate) fn of_metadata(metadata: &zerobuffer::Metadata) -> Self {
+        let data = metadata.as_slice();
+        Self { start: data.as_ptr().cast_mut(), len: data.len(), readonly: true }
+    }
+}
+
+/// Exports a region for as long as any view of it lives.
+#[pyclass(frozen, name = "_Pin", module = "zerobuffer._zerobuffer")]
+#[derive(Debug)]
+pub(crate) struct Pin {
+    region: Region,
+    hold: Mutex<Option<Hold>>,
+}
+
+impl Pin {
+    /// A memoryview of `region`. Without a `hold` the caller must keep the bytes in place until `fill`.
+    pub(crate) fn export(
+        py: Python<'_>,
+        region: Region,
+        hold: Option<Hold>,
+    ) -> PyResult<(Py<Self>, Py<PyMemoryView>)> {
+        let pin = Bound::new(py, Self { region, hold: Mutex::new(hold) })?;
+        let view = PyMemoryView::from(pin.as_any())?;
+        Ok((pin.unbind(), view.unbind()))
+    }
+
+    /// Hands the pin what keeps its bytes in place.
+    pub(crate) fn fill(&self, hold: Hold) {
+        let before = self.hold.lock().replace(hold);
+        drop(before);
+    }
+
+    /// The `Frame` object is gone; from here on only views hold the space.
+    pub(crate) fn outlive(&self) {
+        if let Some(Hold::Frame(_, ticket)) = &*self.hold.lock() {
+            ticket.outlive();
+        }
+    }
+
+    /// Returns the space now and keeps the memory mapped: live views will show whatever comes next (`reclaim_on_release`).
+    pub(crate) fn reclaim(&self) {
+        let mut hold = self.hold.lock();
+        if let Some(Hold::Frame(frame, _)) = &*hold {
+            let mapping = Hold::Mapping(frame.keep_alive());
+            let before = hold.replace(mapping);
+            drop(hold);
+            drop(before);
+        }
+    }
+
+    /// Copies the bytes of `source` into the region, which must be as long.
+    pub(crate) fn copy_from(&self, py: Python<'_>, source: &View) -> PyResult<()> {
+        if source.len() != self.region.len {
+            return Err(PyBufferError::new_err("the buffer changed its size while it was written"));
+        }
+        let len = signed(self.region.len)?;
+        // SAFETY: the region has `len` writable bytes that the pin keeps mapped; `source.raw` is a buffer that Python
+        // filled and that stays acquired; both lengths are equal, so nothing is written past the end.
+        let code = unsafe {
+            ffi::PyBuffer_ToContiguous(
+                self.region.start.cast::<c_void>(),
+                &raw const *source.raw,
+                len,
+                C_ORDER,
+            )
+        };
+        check(py, code)
+    }
+}
+
+#[pymethods]
+impl Pin {
+    /// Fills in a request for the buffer.
+    ///
+    /// # Safety
+    /// Called by the interpreter only, with a `view` it owns.
+    unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        let Region { start, len, readonly } = slf.get().region;
+        let len = signed(len)?;
+        // SAFETY: `view` is the interpreter's own request. The bytes stay mapped and in place while the pin lives, and
+        // the request keeps a reference to it (`view.obj`). Their content is shared with a peer by the protocol, which
+        // leaves frames alone that nobody has released.
+        let code = unsafe {
+            ffi::PyBuffer_FillInfo(
+                view,
+                slf.as_ptr(),
+                start.cast::<c_void>(),
+                len,
+                c_int::from(readonly),
+                flags,
+            )
+        };
+        check(slf.py(), code)
+    }
+}
+
+// `Frame` lives in frame.rs; its buffer slot is here because it is unsafe code.
+#[pymethods]
+impl Frame {
+    /// Redirects a request (`memoryview(frame)`, `np.asarray(frame)`) to the exporter behind `frame.data`.
+    ///
+    /// # Safety
+    /// Called by the interpreter only, with a `view` it owns.
+    unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        let py = slf.py();
+        let exporter = match slf.get().exporter(py) {
+            Ok(exporter) => exporter,
+            Err(error) => return Err(PyBufferError::new_err(error.value(py).to_string())),
+        };
+        // SAFETY: `view` is the interpreter's own request, passed on unchanged. `view.obj` becomes the exporter, so
+        // the consumer holds that and never the frame.
+        let code = unsafe { ffi::PyObject_GetBuffer(exporter.as_ptr(), view, flags) };
+        check(py, code)
+    }
+}
+
+/// A buffer that Python code handed us, acquired until dropped.
+pub(crate) struct View {
+    raw: Box<ffi::Py_buffer>,
+}
+
+impl View {
+    /// Acquires the buffer of an object, with strides if that is what it has; `None` if it exports none.
+    pub(crate) fn acquire(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        // SAFETY: a check of the type's slots.
+        if unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } == 0 {
+            return Ok(None);
+        }
+        let mut raw = Box::new(ffi::Py_buffer::new());
+        // SAFETY: `raw` is a valid place for the answer; it does not move (boxed) until it is released.
+        let code = unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *raw, ffi::PyBUF_FULL_RO) };
+        check(object.py(), code)?;
+        Ok(Some(Self { raw }))
+    }
+
+    /// Length in bytes, whatever the shape and the item size.
+    pub(crate) fn len(&self) -> usize {
+        usize::try_from(self.raw.len).unwrap_or(0)
+    }
+
+    /// The bytes, if they lie in one piece in C order.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        // SAFETY: `raw` was filled by a successful acquisition.
+        if unsafe { ffi::PyBuffer_IsContiguous(&raw const *self.raw, C_ORDER) } == 0 {
+            return None;
+        }
+        if self.raw.buf.is_null() || self.raw.len == 0 {
+            return Some(&[]);
+        }
+        // SAFETY: a contiguous buffer of `len` bytes that the exporter keeps in place while it is acquired. Another
+        // thread may write into it meanwhile, as with every consumer of the buffer protocol: then torn bytes are sent.
+        Some(unsafe { slice::from_raw_parts(self.raw.buf.cast::<u8>(), self.len()) })
+    }
+
+    /// The bytes of any layout, copied in C order.
+    pub(crate) fn to_vec(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
+        let mut copy = vec![0u8; self.len()];
+        let len = signed(copy.len())?;
+        // SAFETY: `copy` has `len` bytes; `raw` is acquired.
+        let code = unsafe {
+            ffi::PyBuffer_ToContiguous(copy.as_mut_ptr().cast::<c_void>(), &raw const *self.raw, len, C_ORDER)
+        };
+        check(py, code)?;
+        Ok(copy)
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // Views are made and dropped within one call from Python, so this only confirms the attachment.
+        Python::attach(|_| {
+            // SAFETY: `raw` was acquired and has not been released before.
+            unsafe { ffi::PyBuffer_Release(&raw mut *self.raw) }
+        });
+    }
+}
+
+fn signed(len: usize) -> PyResult<ffi::Py_ssize_t> {
+    ffi::Py_ssize_t::try_from(len).map_err(|_| PyOverflowError::new_err("buffer too large"))
+}
+
+fn check(py: Python<'_>, code: c_int) -> PyResult<()> {
+    if code == 0 { Ok(()) } else { Err(PyErr::fetch(py)) }
+}
+
+/// Which interpreter of the process this is; the first one has 0.
+pub(crate) fn interpreter_id(py: Python<'_>) -> PyResult<i64> {
+    // SAFETY: the thread is attached, so there is a current interpreter.
+    let id = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+    if id < 0 { Err(PyErr::fetch(py)) } else { Ok(id) }
+}
+
+/// Whether anybody besides the caller refers to an object.
+pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: reads the count of a live object.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }
+}
+
+/// Row by row, the last index fastest.
+#[allow(
+    clippy::cast_possible_wrap,
+    clippy::unnecessary_cast,
+    reason = "ASCII; the sign of `c_char` depends on the target"
+)]
+const C_ORDER: c_char = b'C' as c_char;
+
+const _: () = assert!(mem::size_of::<ffi::Py_ssize_t>() == mem::size_of::<usize>());

@@ -1,0 +1,405 @@
+//! `ReaderBase`: the native half of `zerobuffer.Reader`.
+
+use std::collections::VecDeque;
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyMemoryView, PyTuple};
+use zerobuffer::{BufferConfig, Error};
+
+use crate::errors::{general, raise};
+use crate::frame::Frame;
+use crate::logging::{self, READER};
+use crate::options;
+use crate::pin::{Hold, Pin, Region};
+use crate::source::Source;
+use crate::trace::Trace;
+use crate::wait::{Deadline, Timeout};
+
+/// The native half of `zerobuffer.Reader`.
+#[pyclass(frozen, subclass, name = "ReaderBase", module = "zerobuffer._zerobuffer")]
+pub(crate) struct Reader {
+    /// Set by `__init__`, so that subclasses may have an `__init__` of their own.
+    core: OnceLock<Core>,
+}
+
+struct Core {
+    /// Held while a slice of a wait runs, detached; never while attached except for moments.
+    reader: Mutex<Option<zerobuffer::Reader>>,
+    source: Arc<Source>,
+    /// Frames that a cancelled asynchronous read had already taken, oldest first.
+    returned: Mutex<VecDeque<zerobuffer::Frame>>,
+    returned_len: AtomicUsize,
+    returned_bytes: AtomicUsize,
+    /// Returned frames that `latest` passed over.
+    passed_over: AtomicUsize,
+    closed: AtomicBool,
+    pid: u32,
+    trace: Trace,
+}
+
+/// Which frame a read wants.
+#[derive(Clone, Copy)]
+enum Want {
+    Next,
+    Latest,
+}
+
+impl Want {
+    fn now(self, reader: &mut zerobuffer::Reader) -> Result<Option<zerobuffer::Frame>, Error> {
+        match self {
+            Self::Next => reader.try_read(),
+            Self::Latest => Ok(reader.try_latest()?.map(|latest| latest.frame)),
+        }
+    }
+
+    fn within(
+        self,
+        reader: &mut zerobuffer::Reader,
+        time: Duration,
+    ) -> Result<Option<zerobuffer::Frame>, Error> {
+        match self {
+            Self::Next => reader.read_timeout(time),
+            Self::Latest => Ok(reader.latest_timeout(time)?.map(|latest| latest.frame)),
+        }
+    }
+}
+
+impl Core {
+    fn name(&self) -> String {
+        self.source.handle.name().to_owned()
+    }
+
+    fn gone(&self) -> Error {
+        if process::id() == self.pid {
+            Error::Closed { name: self.name() }
+        } else {
+            Error::Forked { name: self.name() }
+        }
+    }
+
+    /// A lock that a thread held at the fork stays held in the child for ever: so ask before waiting for one.
+    fn refuse_fork(&self) -> Result<(), Error> {
+        if process::id() == self.pid { Ok(()) } else { Err(Error::Forked { name: self.name() }) }
+    }
+
+    fn read(&self, py: Python<'_>, want: Want, timeout: Timeout) -> PyResult<Option<Frame>> {
+        let frame = self.read_core(py, want, timeout);
+        logging::flush(py)?;
+        let frame = frame?;
+        if READER.debugging(py)? {
+            match &frame {
+                Some(frame) => self.log_read(py, frame)?,
+                None => {
+                    READER.debug(py, &format!("Read of '{}' timed out after {timeout:?}", self.name()))?;
+                }
+            }
+        }
+        Ok(frame.map(|frame| Frame::received(frame, Arc::clone(&self.source))))
+    }
+
+    fn read_core(&self, py: Python<'_>, want: Want, timeout: Timeout) -> PyResult<Option<zerobuffer::Frame>> {
+        if self.returned_len.load(Relaxed) != 0
+            && let Some(frame) = self.take_returned(want)
+        {
+            return Ok(Some(frame));
+        }
+        if let Some(mut guard) = self.reader.try_lock() {
+            let Some(reader) = guard.as_mut() else { return Err(raise(self.gone())) };
+            match want.now(reader) {
+                Ok(None) => {}
+                done => return done.map_err(raise),
+            }
+        }
+        self.refuse_fork().map_err(raise)?;
+        if timeout == Timeout::Zero {
+            return Ok(None);
+        }
+        let deadline = timeout.start();
+        loop {
+            if let Some(frame) = py.detach(|| self.read_slice(want, &deadline)).map_err(raise)? {
+                return Ok(Some(frame));
+            }
+            // Only after an empty slice: a frame that has been taken is handed out whatever the signal.
+            py.check_signals()?;
+            if deadline.passed() {
+                return Ok(None);
+            }
+            logging::flush(py)?;
+            self.source.stalled(py)?;
+        }
+    }
+
+    fn read_slice(&self, want: Want, deadline: &Deadline) -> Result<Option<zerobuffer::Frame>, Error> {
+        if self.returned_len.load(Relaxed) != 0
+            && let Some(frame) = self.take_returned(want)
+        {
+            return Ok(Some(frame));
+        }
+        let Some(mut guard) = self.reader.try_lock_for(deadline.slice()) else { return Ok(None) };
+        let Some(reader) = guard.as_mut() else { return Err(self.gone()) };
+        let frame = want.within(reader, deadline.slice());
+        // Other threads that read take turns.
+        MutexGuard::unlock_fair(guard);
+        frame
+    }
+
+    /// A frame that came back from a cancelled asynchronous read. For `Latest` only if the ring has nothing newer.
+    fn take_returned(&self, want: Want) -> Option<zerobuffer::Frame> {
+        let mut returned = self.returned.lock();
+        let taken = match want {
+            Want::Next => returned.pop_front(),
+            Want::Latest => {
+                let newer = self.reader.try_lock().and_then(|mut guard| {
+                    guard.as_mut().and_then(|reader| reader.try_latest().ok().flatten())
+                });
+                let newest = newer.map(|latest| latest.frame).or_else(|| returned.pop_back());
+                self.passed_over.fetch_add(returned.len(), Relaxed);
+                returned.clear();
+                newest
+            }
+        };
+        self.returned_len.store(returned.len(), Relaxed);
+        self.returned_bytes.store(returned.iter().map(zerobuffer::Frame::len).sum(), Relaxed);
+        taken
+    }
+
+    fn log_read(&self, py: Python<'_>, frame: &zerobuffer::Frame) -> PyResult<()> {
+        let (sequence, size) = (frame.sequence(), frame.len());
+        let name = self.source.handle.name();
+        READER.debug(py, &format!("Read frame: buffer='{name}', seq={sequence}, size={size}"))?;
+        self.trace.look(py, name)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.closed.swap(true, SeqCst) {
+            return Ok(());
+        }
+        self.source.handle.interrupt();
+        let forked = self.refuse_fork().is_err();
+        let (result, returned) = py.detach(|| {
+            let guard = if forked { self.reader.try_lock() } else { Some(self.reader.lock()) };
+            let reader = guard.and_then(|mut guard| guard.take());
+            let returned = if forked { VecDeque::new() } else { std::mem::take(&mut *self.returned.lock()) };
+            self.returned_len.store(0, Relaxed);
+            (reader.map_or(Ok(()), zerobuffer::Reader::close), returned)
+        });
+        drop(returned);
+        logging::flush(py)?;
+        match result {
+            Ok(()) | Err(Error::Forked { .. }) => Ok(()),
+            // As in 1.x a close does not raise: what could not be cleaned up is said in the log.
+            Err(error) => READER.error(py, &format!("Clean-up of '{}' failed: {error}", self.name())),
+        }
+    }
+}
+
+impl Reader {
+    fn core(&self) -> PyResult<&Core> {
+        self.core.get().ok_or_else(|| general("the Reader is not initialised: its __init__ has not run"))
+    }
+
+    /// The core, if it may be used.
+    fn open(&self) -> PyResult<&Core> {
+        let core = self.core()?;
+        core.refuse_fork().map_err(raise)?;
+        if core.closed.load(Relaxed) { Err(raise(core.gone())) } else { Ok(core) }
+    }
+}
+
+#[pymethods]
+impl Reader {
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    #[expect(unused_variables, reason = "taken by __init__")]
+    fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self { core: OnceLock::new() }
+    }
+
+    #[pyo3(signature = (name, config = None, *, mode = 0o600, wait = "adaptive", reclaim_on_release = false, prefault = true))]
+    #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
+    fn __init__(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        config: Option<&Bound<'_, PyAny>>,
+        mode: u32,
+        wait: &str,
+        reclaim_on_release: bool,
+        prefault: bool,
+    ) -> PyResult<()> {
+        let (metadata, payload): (u64, u64) = match config {
+            None => (1024, 1024 * 1024),
+            Some(config) => (
+                config.getattr(intern!(py, "metadata_size"))?.extract()?,
+                config.getattr(intern!(py, "payload_size"))?.extract()?,
+            ),
+        };
+        let config = BufferConfig::new(metadata, payload)
+            .mode(mode)
+            .wait(options::wait_strategy(wait)?)
+            .prefault(prefault);
+        if READER.debugging(py)? {
+            let text =
+                format!("Creating reader: buffer='{name}', metadata_size={metadata}, payload_size={payload}");
+            READER.debug(py, &text)?;
+        }
+        let reader = py.detach(|| zerobuffer::Reader::create(name, config));
+        logging::flush(py)?;
+        let reader = match reader {
+            Ok(reader) => reader,
+            Err(error) => {
+                READER.error(py, &format!("Cannot create reader of '{name}': {error}"))?;
+                return Err(raise(error));
+            }
+        };
+        let core = Core {
+            source: Source::new(reader.handle(), reclaim_on_release),
+            reader: Mutex::new(Some(reader)),
+            returned: Mutex::new(VecDeque::new()),
+            returned_len: AtomicUsize::new(0),
+            returned_bytes: AtomicUsize::new(0),
+            passed_over: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            pid: process::id(),
+            trace: Trace::of_reader(),
+        };
+        if self.core.set(core).is_err() {
+            return Err(general("Reader.__init__ may run only once"));
+        }
+        Ok(())
+    }
+
+    /// Reads the next frame; `timeout` in seconds, None waits for ever. None if there is none in time.
+    #[pyo3(signature = (timeout = Some(5.0)), text_signature = "($self, timeout=5.0)")]
+    fn read_frame(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Frame>> {
+        self.core()?.read(py, Want::Next, Timeout::from_seconds(timeout)?)
+    }
+
+    /// Skips to the newest frame; as `read_frame` if there is none yet.
+    #[pyo3(signature = (timeout = Some(5.0)), text_signature = "($self, timeout=5.0)")]
+    fn latest(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Frame>> {
+        self.core()?.read(py, Want::Latest, Timeout::from_seconds(timeout)?)
+    }
+
+    /// Releases a frame: the same as `frame.dispose()`.
+    #[expect(clippy::unused_self, reason = "a method by contract")]
+    fn release_frame(&self, frame: &Bound<'_, PyAny>) -> PyResult<()> {
+        frame.call_method0(intern!(frame.py(), "dispose"))?;
+        if READER.debugging(frame.py())? {
+            let sequence: u64 = frame.getattr(intern!(frame.py(), "sequence"))?.extract()?;
+            READER.debug(frame.py(), &format!("Released frame: seq={sequence}"))?;
+        }
+        Ok(())
+    }
+
+    /// The metadata block as a read-only memoryview: None if never written, empty if written empty.
+    fn get_metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyMemoryView>>> {
+        let core = self.open()?;
+        let Some(metadata) = core.source.handle.metadata().map_err(raise)? else {
+            READER.warning(py, &format!("No metadata in '{}'", core.name()))?;
+            return Ok(None);
+        };
+        let region = Region::of_metadata(&metadata);
+        READER.info(py, &format!("Metadata of '{}': {} bytes", core.name(), metadata.as_slice().len()))?;
+        let (_, view) = Pin::export(py, region, Some(Hold::Metadata(metadata)))?;
+        Ok(Some(view.into_bound(py)))
+    }
+
+    /// Whether a writer is attached; with `timeout_ms` waits that long for one. False once closed.
+    #[pyo3(signature = (timeout_ms = None))]
+    fn is_writer_connected(&self, py: Python<'_>, timeout_ms: Option<f64>) -> PyResult<bool> {
+        let core = self.core()?;
+        core.refuse_fork().map_err(raise)?;
+        let connected = || !core.closed.load(Relaxed) && core.source.handle.is_writer_connected();
+        let Some(milliseconds) = timeout_ms else { return Ok(connected()) };
+        let deadline = Timeout::from_seconds(Some(milliseconds / 1000.0))?.start();
+        loop {
+            if connected() {
+                return Ok(true);
+            }
+            if core.closed.load(Relaxed) || deadline.passed() {
+                return Ok(false);
+            }
+            let waited = py.detach(|| {
+                let mut guard = core.reader.try_lock_for(deadline.slice())?;
+                let result = guard.as_mut().map(|reader| reader.wait_for_writer(deadline.slice()));
+                MutexGuard::unlock_fair(guard);
+                result
+            });
+            logging::flush(py)?;
+            match waited {
+                Some(Err(Error::Closed { .. })) => return Ok(false),
+                Some(result) => drop(result.map_err(raise)?),
+                None => {}
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// Frames handed out so far.
+    #[getter]
+    fn frames_read(&self) -> PyResult<u64> {
+        let core = self.core()?;
+        Ok(core.source.handle.stats().frames.saturating_sub(core.returned_len.load(Relaxed) as u64))
+    }
+
+    /// Bytes handed out so far, without headers.
+    #[getter]
+    fn bytes_read(&self) -> PyResult<u64> {
+        let core = self.core()?;
+        Ok(core.source.handle.stats().bytes.saturating_sub(core.returned_bytes.load(Relaxed) as u64))
+    }
+
+    /// Fraction of the ring that is in use, 0.0 to 1.0.
+    #[getter]
+    fn utilization(&self) -> PyResult<f64> {
+        Ok(self.core()?.source.handle.utilization())
+    }
+
+    /// Size of the ring in bytes.
+    #[getter]
+    fn capacity(&self) -> PyResult<u64> {
+        Ok(self.core()?.source.handle.capacity())
+    }
+
+    /// (frames, bytes, skipped, waits, seconds blocked).
+    fn _stats(&self) -> PyResult<(u64, u64, u64, u64, f64)> {
+        let core = self.core()?;
+        let stats = core.source.handle.stats();
+        let skipped = stats.skipped + core.passed_over.load(Relaxed) as u64;
+        Ok((self.frames_read()?, self.bytes_read()?, skipped, stats.waits, stats.blocked.as_secs_f64()))
+    }
+
+    /// Takes an unseen frame back, to be read again first. False if its bytes may have been seen.
+    fn _give_back(&self, frame: &Bound<'_, Frame>) -> PyResult<bool> {
+        let core = self.core()?;
+        let Some(taken) = frame.get().take_back(&core.source) else { return Ok(false) };
+        if core.closed.load(SeqCst) {
+            return Ok(true);
+        }
+        let mut returned = core.returned.lock();
+        // Frames may come back in any order; they are read in the order of the stream.
+        let at = returned.partition_point(|other| other.sequence() < taken.sequence());
+        returned.insert(at, taken);
+        core.returned_len.store(returned.len(), Relaxed);
+        core.returned_bytes.store(returned.iter().map(zerobuffer::Frame::len).sum(), Relaxed);
+        Ok(true)
+    }
+
+    /// Whether `close` has run.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.core.get().is_none_or(|core| core.closed.load(Relaxed))
+    }
+
+    /// Closes the endpoint and removes the buffer; a blocked call of another thread ends at once. Idempotent.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.core.get().map_or(Ok(()), |core| core.close(py))
+    }
+}

@@ -1,0 +1,410 @@
+//! The sending side behind `WriterBase`: turns between threads, waits in slices, reservations.
+
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use pyo3::types::PyMemoryView;
+use zerobuffer::{Error, FullRingPolicy, WriterHandle};
+
+use crate::claim::{Inner, Reserved, Turn};
+use crate::errors::{full, general, raise};
+use crate::frame::release;
+use crate::logging::{self, WRITER};
+use crate::source::writer_stalled;
+use crate::trace::Trace;
+use crate::wait::{Deadline, Timeout};
+
+/// Up to here a copy is cheaper than letting go of the interpreter and taking it back.
+const COPY_ATTACHED: usize = 32 * 1024;
+
+/// An open (or closed) writer.
+pub(crate) struct Sending {
+    /// Held while a slice of a wait runs, detached; never while attached except for moments.
+    inner: Mutex<Inner>,
+    /// Signalled when a reservation ends.
+    freed: Condvar,
+    /// Set when `inner` has views to release.
+    retired: AtomicBool,
+    pub(crate) handle: WriterHandle,
+    /// A full ring is waited for; the other policies answer at once.
+    blocks: bool,
+    /// A full ring swallows the frame.
+    pub(crate) drops: bool,
+    write_timeout_ns: AtomicU64,
+    next_sequence: AtomicU64,
+    closed: AtomicBool,
+    pid: u32,
+    trace: Trace,
+}
+
+/// Why an operation ended without a result.
+pub(crate) enum Failed {
+    /// The core refused.
+    Core(Error),
+    /// Python did: a signal handler raised, for instance.
+    Python(PyErr),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl From<PyErr> for Failed {
+    fn from(error: PyErr) -> Self {
+        Self::Python(error)
+    }
+}
+
+impl From<Failed> for PyErr {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Core(error) => raise(error),
+            Failed::Python(error) => error,
+        }
+    }
+}
+
+/// How one attempt ended.
+enum Attempt<T> {
+    /// With a result of the core.
+    Done(Result<T, Error>),
+    /// Another thread had the lock, or has a frame reserved.
+    Busy,
+}
+
+impl Sending {
+    pub(crate) fn new(writer: zerobuffer::Writer, full: FullRingPolicy, write_timeout: Duration) -> Self {
+        Self {
+            handle: writer.handle(),
+            next_sequence: AtomicU64::new(writer.next_sequence()),
+            inner: Mutex::new(Inner::new(writer)),
+            freed: Condvar::new(),
+            retired: AtomicBool::new(false),
+            blocks: full == FullRingPolicy::Block,
+            drops: full == FullRingPolicy::DropNewest,
+            write_timeout_ns: AtomicU64::new(write_timeout.as_nanos() as u64),
+            closed: AtomicBool::new(false),
+            pid: process::id(),
+            trace: Trace::of_writer(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.handle.name()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
+    }
+
+    pub(crate) fn write_timeout_ns(&self) -> u64 {
+        self.write_timeout_ns.load(Relaxed)
+    }
+
+    pub(crate) fn set_write_timeout_ns(&self, value: u64) {
+        self.write_timeout_ns.store(value, Relaxed);
+    }
+
+    fn gone(&self) -> Error {
+        let name = self.name().to_owned();
+        if process::id() == self.pid { Error::Closed { name } } else { Error::Forked { name } }
+    }
+
+    /// A lock that a thread held at the fork stays held in the child for ever: so ask before waiting for one.
+    fn refuse_fork(&self) -> Result<(), Error> {
+        if process::id() == self.pid { Ok(()) } else { Err(self.gone()) }
+    }
+
+    /// One attempt while attached: nothing in it waits.
+    fn attempt<T>(&self, operation: impl FnOnce(&mut Inner) -> Result<T, Error>) -> Attempt<T> {
+        let Some(mut inner) = self.inner.try_lock() else { return Attempt::Busy };
+        if inner.writer.is_none() {
+            return Attempt::Done(Err(self.gone()));
+        }
+        if !inner.is_free(Turn::Polite) {
+            return Attempt::Busy;
+        }
+        self.note_retired(&inner);
+        Attempt::Done(operation(&mut inner))
+    }
+
+    /// One detached slice.
+    fn slice<T>(
+        &self,
+        deadline: &Deadline,
+        turn: Turn,
+        operation: impl FnOnce(&mut Inner) -> Result<T, Error>,
+    ) -> Attempt<T> {
+        let Some(mut inner) = self.inner.try_lock_for(deadline.slice()) else { return Attempt::Busy };
+        if !inner.is_free(turn) {
+            self.freed.wait_for(&mut inner, deadline.slice());
+            if !inner.is_free(turn) {
+                return Attempt::Busy;
+            }
+        }
+        self.note_retired(&inner);
+        let Some(writer) = inner.writer.as_mut() else { return Attempt::Done(Err(self.gone())) };
+        writer.set_write_timeout(Some(deadline.slice()));
+        let result = operation(&mut inner);
+        // Other threads that write take turns.
+        MutexGuard::unlock_fair(inner);
+        Attempt::Done(result)
+    }
+
+    /// Repeats `operation` slice by slice until it succeeds or the time is up.
+    fn repeat<T: Send>(
+        &self,
+        py: Python<'_>,
+        timeout: Option<Timeout>,
+        operation: impl Fn(&mut Inner) -> Result<T, Error> + Sync,
+    ) -> Result<T, Failed> {
+        self.refuse_fork()?;
+        let deadline =
+            timeout.unwrap_or_else(|| Duration::from_nanos(self.write_timeout_ns()).into()).start();
+        let mut collected = 0;
+        let mut waited = false;
+        loop {
+            let last = deadline.passed();
+            // Another thread that keeps a frame reserved for as long as we wait has given it up.
+            let turn = if last && waited { Turn::Evict } else { Turn::Polite };
+            let attempt = py.detach(|| self.slice(&deadline, turn, &operation));
+            self.release_retired(py)?;
+            logging::flush(py)?;
+            match attempt {
+                Attempt::Done(Err(Error::Full { name, needed, free, capacity, .. })) if self.blocks => {
+                    if last {
+                        let waited = deadline.waited();
+                        return Err(Error::Full { name, needed, free, capacity, waited }.into());
+                    }
+                }
+                Attempt::Done(result) => return Ok(result?),
+                Attempt::Busy if last => return Err(self.busy().into()),
+                Attempt::Busy => {}
+            }
+            waited = true;
+            py.check_signals()?;
+            if self.is_closed() {
+                return Err(self.gone().into());
+            }
+            writer_stalled(py, &mut collected)?;
+        }
+    }
+
+    fn busy(&self) -> PyErr {
+        full(format!("buffer '{}': another thread is writing, or has a frame reserved", self.name()))
+    }
+
+    /// Writes a frame that lies in one piece.
+    pub(crate) fn write(&self, py: Python<'_>, bytes: &[u8], timeout: Option<Timeout>) -> PyResult<()> {
+        let sequence = self.write_core(py, bytes, timeout);
+        self.release_retired(py)?;
+        logging::flush(py)?;
+        let sequence = sequence?;
+        if let Some(sequence) = sequence {
+            self.next_sequence.store(sequence.wrapping_add(1), Relaxed);
+        }
+        if WRITER.debugging(py)? {
+            self.log_write(py, bytes.len(), sequence)?;
+        }
+        Ok(())
+    }
+
+    fn write_core(
+        &self,
+        py: Python<'_>,
+        bytes: &[u8],
+        timeout: Option<Timeout>,
+    ) -> Result<Option<u64>, Failed> {
+        let now = |inner: &mut Inner| match inner.writer.as_mut() {
+            Some(writer) if self.blocks => writer.try_write(bytes),
+            Some(writer) => writer.write(bytes),
+            None => Err(self.gone()),
+        };
+        if bytes.len() <= COPY_ATTACHED {
+            match self.attempt(now) {
+                Attempt::Busy => {}
+                Attempt::Done(Err(Error::Full { .. })) if self.blocks => {}
+                Attempt::Done(result) => return Ok(result?.sequence()),
+            }
+        }
+        let outcome = self.repeat(py, timeout, |inner| match inner.writer.as_mut() {
+            Some(writer) => writer.write(bytes),
+            None => Err(self.gone()),
+        })?;
+        Ok(outcome.sequence())
+    }
+
+    fn log_write(&self, py: Python<'_>, size: usize, sequence: Option<u64>) -> PyResult<()> {
+        let name = self.name();
+        let text = match sequence {
+            Some(sequence) => format!("Wrote frame: buffer='{name}', seq={sequence}, size={size}"),
+            None => format!("Dropped frame: buffer='{name}', size={size}, the ring is full"),
+        };
+        WRITER.debug(py, &text)?;
+        self.trace.look(py, name)
+    }
+
+    /// Reserves a frame.
+    pub(crate) fn reserve(
+        &self,
+        py: Python<'_>,
+        size: usize,
+        timeout: Option<Timeout>,
+    ) -> Result<Reserved, Failed> {
+        let reserved = match self.attempt(|inner| inner.reserve(size, self.blocks)) {
+            Attempt::Busy => None,
+            Attempt::Done(Err(Error::Full { .. })) if self.blocks => None,
+            Attempt::Done(result) => Some(result),
+        };
+        self.release_retired(py)?;
+        logging::flush(py)?;
+        match reserved {
+            Some(result) => Ok(result?),
+            None => self.repeat(py, timeout, |inner| inner.reserve(size, false)),
+        }
+    }
+
+    /// Remembers the view of a reservation, to release it when the reservation ends.
+    pub(crate) fn remember_view(
+        &self,
+        py: Python<'_>,
+        generation: u64,
+        view: Py<PyMemoryView>,
+    ) -> PyResult<()> {
+        let kept = {
+            let mut inner = self.inner.lock_py_attached(py);
+            let kept = inner.remember_view(generation, view);
+            self.note_retired(&inner);
+            kept
+        };
+        self.release_retired(py)?;
+        if kept { Ok(()) } else { Err(raise(self.gone())) }
+    }
+
+    /// Publishes the reserved frame, or its first `len` bytes.
+    pub(crate) fn commit(&self, py: Python<'_>, generation: Option<u64>, len: Option<usize>) -> PyResult<()> {
+        self.refuse_fork().map_err(raise)?;
+        let result = {
+            let mut inner = self.inner.lock_py_attached(py);
+            let reserved = inner.reserved(generation);
+            let Some(writer) = inner.writer.as_mut() else { return Err(raise(self.gone())) };
+            let Some(size) = reserved else {
+                return Err(match generation {
+                    None => raise(Error::NothingPending { name: self.name().to_owned() }),
+                    Some(_) => general(format!(
+                        "the frame reserved in '{}' was given up before its commit: its thread reserved or wrote \
+                         another one, or another thread waited longer than the write timeout",
+                        self.name()
+                    )),
+                });
+            };
+            let len = len.unwrap_or(size);
+            if len == 0 || len > size {
+                let (name, len, loaned) = (self.name().to_owned(), len as u64, size as u64);
+                let reason = "a frame has at least 1 byte and at most what was reserved";
+                return Err(raise(Error::InvalidCommit { name, len, loaned, reason }));
+            }
+            let result = writer.commit(len).map(|sequence| (sequence, len));
+            inner.settle();
+            self.note_retired(&inner);
+            result
+        };
+        self.freed.notify_all();
+        self.release_retired(py)?;
+        logging::flush(py)?;
+        let (sequence, len) = result.map_err(raise)?;
+        self.next_sequence.store(sequence.wrapping_add(1), Relaxed);
+        if WRITER.debugging(py)? {
+            self.log_write(py, len, Some(sequence))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the reserved frame up; whether there was one.
+    pub(crate) fn abort(&self, py: Python<'_>, generation: Option<u64>) -> PyResult<bool> {
+        self.refuse_fork().map_err(raise)?;
+        let aborted = {
+            let mut inner = self.inner.lock_py_attached(py);
+            let aborted = inner.reserved(generation).is_some();
+            if aborted {
+                inner.abandon();
+            }
+            self.note_retired(&inner);
+            aborted
+        };
+        self.freed.notify_all();
+        self.release_retired(py)?;
+        logging::flush(py)?;
+        Ok(aborted)
+    }
+
+    /// Writes the metadata block.
+    pub(crate) fn set_metadata(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+        self.refuse_fork().map_err(raise)?;
+        let result = match self.inner.lock_py_attached(py).writer.as_mut() {
+            Some(writer) => writer.set_metadata(bytes),
+            None => Err(self.gone()),
+        };
+        logging::flush(py)?;
+        result.map_err(raise)
+    }
+
+    pub(crate) fn is_reader_connected(&self) -> PyResult<bool> {
+        self.refuse_fork().map_err(raise)?;
+        Ok(!self.is_closed() && self.handle.is_reader_connected())
+    }
+
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next_sequence.load(Relaxed)
+    }
+
+    pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.closed.swap(true, SeqCst) {
+            return Ok(());
+        }
+        self.handle.interrupt();
+        let forked = self.refuse_fork().is_err();
+        let result = py.detach(|| {
+            let guard = if forked { self.inner.try_lock() } else { Some(self.inner.lock()) };
+            let writer = guard.and_then(|mut inner| {
+                inner.abandon();
+                self.note_retired(&inner);
+                inner.writer.take()
+            });
+            self.freed.notify_all();
+            writer.map_or(Ok(()), zerobuffer::Writer::close)
+        });
+        self.release_retired(py)?;
+        logging::flush(py)?;
+        match result {
+            Ok(()) | Err(Error::Forked { .. }) => Ok(()),
+            // As in 1.x a close does not raise: what could not be cleaned up is said in the log.
+            Err(error) => WRITER.error(py, &format!("Clean-up of '{}' failed: {error}", self.name())),
+        }
+    }
+
+    fn note_retired(&self, inner: &Inner) {
+        if inner.has_retired() {
+            self.retired.store(true, SeqCst);
+        }
+    }
+
+    /// Releases the views of ended reservations: what they show may be a published frame by now.
+    fn release_retired(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.retired.load(Relaxed) || self.refuse_fork().is_err() {
+            return Ok(());
+        }
+        self.retired.store(false, SeqCst);
+        let views = self.inner.lock_py_attached(py).take_retired();
+        for view in views {
+            release(view.bind(py).as_any())?;
+        }
+        Ok(())
+    }
+}

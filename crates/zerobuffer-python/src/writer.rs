@@ -1,0 +1,273 @@
+//! `WriterBase`: the native half of `zerobuffer.Writer`.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyMemoryView, PyTuple};
+use zerobuffer::{Error, WriterConfig};
+
+use crate::errors::{general, invalid_size, raise};
+use crate::input::Input;
+use crate::loan::Loan;
+use crate::logging::{self, WRITER};
+use crate::options;
+use crate::pin::{Hold, Pin};
+use crate::sending::{Failed, Sending};
+use crate::wait::{SLICE, Timeout};
+
+/// The native half of `zerobuffer.Writer`.
+#[pyclass(frozen, subclass, name = "WriterBase", module = "zerobuffer._zerobuffer")]
+pub(crate) struct Writer {
+    /// Set by `__init__`, so that subclasses may have an `__init__` of their own.
+    core: OnceLock<Sending>,
+}
+
+impl Writer {
+    fn core(&self) -> PyResult<&Sending> {
+        self.core.get().ok_or_else(|| general("the Writer is not initialised: its __init__ has not run"))
+    }
+
+    /// Reserves a frame and makes its memoryview.
+    pub(crate) fn reserve_view<'py>(
+        &self,
+        py: Python<'py>,
+        size: i64,
+    ) -> PyResult<(u64, Bound<'py, PyMemoryView>)> {
+        let size = frame_size(size)?;
+        let core = self.core()?;
+        let reserved = core.reserve(py, size, None)?;
+        let (_, view) = Pin::export(py, reserved.region, Some(Hold::Mapping(reserved.mapping)))?;
+        core.remember_view(py, reserved.generation, view.clone_ref(py))?;
+        if WRITER.debugging(py)? {
+            WRITER.debug(py, &format!("Reserved frame: buffer='{}', size={size}", core.name()))?;
+        }
+        Ok((reserved.generation, view.into_bound(py)))
+    }
+
+    /// Publishes the reserved frame, or its first `len` bytes.
+    pub(crate) fn commit(&self, py: Python<'_>, generation: Option<u64>, len: Option<usize>) -> PyResult<()> {
+        self.core()?.commit(py, generation, len)
+    }
+
+    /// Gives the reserved frame up.
+    pub(crate) fn abort(&self, py: Python<'_>, generation: Option<u64>) -> PyResult<bool> {
+        self.core()?.abort(py, generation)
+    }
+
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<Timeout>) -> PyResult<()> {
+        let core = self.core()?;
+        match Input::take(data)? {
+            Input::Bytes(bytes) => core.write(py, bytes.as_bytes(), timeout),
+            Input::View(view) => match view.bytes() {
+                Some(bytes) => core.write(py, bytes, timeout),
+                None => write_gathered(py, core, &view, timeout),
+            },
+        }
+    }
+}
+
+/// Writes what lies in pieces: reserved, gathered straight into the ring, committed.
+fn write_gathered(
+    py: Python<'_>,
+    core: &Sending,
+    view: &crate::pin::View,
+    timeout: Option<Timeout>,
+) -> PyResult<()> {
+    let reserved = match core.reserve(py, view.len(), timeout) {
+        // The core has counted the frame as dropped.
+        Err(Failed::Core(Error::Full { .. })) if core.drops => return Ok(()),
+        other => other?,
+    };
+    let (pin, own_view) = Pin::export(py, reserved.region, Some(Hold::Mapping(reserved.mapping)))?;
+    drop(own_view);
+    match pin.get().copy_from(py, view) {
+        Ok(()) => core.commit(py, Some(reserved.generation), None),
+        Err(error) => {
+            core.abort(py, Some(reserved.generation))?;
+            Err(error)
+        }
+    }
+}
+
+fn frame_size(size: i64) -> PyResult<usize> {
+    usize::try_from(size)
+        .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))
+}
+
+#[pymethods]
+impl Writer {
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    #[expect(unused_variables, reason = "taken by __init__")]
+    fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self { core: OnceLock::new() }
+    }
+
+    #[pyo3(signature = (name, *, timeout = Some(0.0), write_timeout_ns = 5_000_000_000, full = "block", wait = "adaptive", hot_wrap = "auto"))]
+    #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
+    fn __init__(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        timeout: Option<f64>,
+        write_timeout_ns: u64,
+        full: &str,
+        wait: &str,
+        hot_wrap: &str,
+    ) -> PyResult<()> {
+        let full = options::full_ring(full)?;
+        let config = WriterConfig::default()
+            .wait(options::wait_strategy(wait)?)
+            .hot_wrap(options::hot_wrap(hot_wrap)?)
+            .full_ring(full)
+            .write_timeout(Some(SLICE));
+        let timeout = Timeout::from_seconds(timeout)?;
+        if WRITER.debugging(py)? {
+            WRITER.debug(py, &format!("Connecting writer: buffer='{name}', timeout={timeout:?}"))?;
+        }
+        let writer = match connect(py, name, &config, timeout) {
+            Ok(writer) => writer,
+            Err(Failed::Core(error)) => {
+                WRITER.error(py, &format!("Cannot connect writer to '{name}': {error}"))?;
+                return Err(raise(error));
+            }
+            Err(Failed::Python(error)) => return Err(error),
+        };
+        if self.core.set(Sending::new(writer, full, Duration::from_nanos(write_timeout_ns))).is_err() {
+            return Err(general("Writer.__init__ may run only once"));
+        }
+        Ok(())
+    }
+
+    /// Writes one frame, copied once into the ring.
+    fn write_frame(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.write(py, data, None)
+    }
+
+    /// As `write_frame`, with a timeout in seconds of its own.
+    fn _write_within(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: f64) -> PyResult<()> {
+        self.write(py, data, Some(Timeout::from_seconds(Some(timeout))?))
+    }
+
+    /// Reserves a frame of `size` bytes and returns its place in the ring as a writable memoryview.
+    fn get_frame_buffer<'py>(&self, py: Python<'py>, size: i64) -> PyResult<Bound<'py, PyMemoryView>> {
+        Ok(self.reserve_view(py, size)?.1)
+    }
+
+    /// Publishes the frame of `get_frame_buffer`, or its first `size` bytes; the memoryview is released.
+    #[pyo3(signature = (*, size = None))]
+    fn commit_frame(&self, py: Python<'_>, size: Option<i64>) -> PyResult<()> {
+        let len = size.map(frame_size).transpose()?;
+        self.commit(py, None, len)
+    }
+
+    /// Gives the frame of `get_frame_buffer` up; nothing is published. Whether there was one.
+    fn abort_frame(&self, py: Python<'_>) -> PyResult<bool> {
+        self.abort(py, None)
+    }
+
+    /// `with writer.loan(size) as view:` writes a frame in place; it is committed unless an exception leaves the block.
+    fn loan(slf: &Bound<'_, Self>, size: i64) -> PyResult<Loan> {
+        slf.get().core()?;
+        Ok(Loan::new(slf.clone().unbind(), size))
+    }
+
+    /// Writes the metadata block; once per buffer.
+    fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let core = self.core()?;
+        match Input::take(data)? {
+            Input::Bytes(bytes) => core.set_metadata(py, bytes.as_bytes()),
+            Input::View(view) => match view.bytes() {
+                Some(bytes) => core.set_metadata(py, bytes),
+                None => core.set_metadata(py, &view.to_vec(py)?),
+            },
+        }
+    }
+
+    /// Whether the reader is there. False once closed.
+    fn is_reader_connected(&self) -> PyResult<bool> {
+        self.core()?.is_reader_connected()
+    }
+
+    /// Frames written so far.
+    #[getter]
+    fn frames_written(&self) -> PyResult<u64> {
+        Ok(self.core()?.handle.stats().frames)
+    }
+
+    /// Bytes written so far, without headers.
+    #[getter]
+    fn bytes_written(&self) -> PyResult<u64> {
+        Ok(self.core()?.handle.stats().bytes)
+    }
+
+    /// Fraction of the ring that is in use, 0.0 to 1.0.
+    #[getter]
+    fn utilization(&self) -> PyResult<f64> {
+        Ok(self.core()?.handle.utilization())
+    }
+
+    /// Size of the ring in bytes.
+    #[getter]
+    fn capacity(&self) -> PyResult<u64> {
+        Ok(self.core()?.handle.capacity())
+    }
+
+    /// (frames, bytes, dropped, waits, seconds blocked).
+    fn _stats(&self) -> PyResult<(u64, u64, u64, u64, f64)> {
+        let stats = self.core()?.handle.stats();
+        Ok((stats.frames, stats.bytes, stats.dropped, stats.waits, stats.blocked.as_secs_f64()))
+    }
+
+    #[getter]
+    fn _write_timeout_ns(&self) -> PyResult<u64> {
+        Ok(self.core()?.write_timeout_ns())
+    }
+
+    #[setter(_write_timeout_ns)]
+    fn change_write_timeout_ns(&self, value: u64) -> PyResult<()> {
+        self.core()?.set_write_timeout_ns(value);
+        Ok(())
+    }
+
+    /// The sequence number of the next frame.
+    #[getter]
+    fn _sequence_number(&self) -> PyResult<u64> {
+        Ok(self.core()?.next_sequence())
+    }
+
+    /// Whether `close` has run.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.core.get().is_none_or(Sending::is_closed)
+    }
+
+    /// Closes the endpoint; a blocked call of another thread ends at once. Idempotent.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.core.get().map_or(Ok(()), |core| core.close(py))
+    }
+}
+
+/// Attaches, waiting for the reader to appear in slices.
+fn connect(
+    py: Python<'_>,
+    name: &str,
+    config: &WriterConfig,
+    timeout: Timeout,
+) -> Result<zerobuffer::Writer, Failed> {
+    let deadline = timeout.start();
+    loop {
+        let config = config.clone().connect_timeout(deadline.slice());
+        let attempt = py.detach(|| zerobuffer::Writer::connect_with(name, config));
+        logging::flush(py)?;
+        match attempt {
+            Err(Error::NotFound { .. } | Error::NotReady { .. }) if !deadline.passed() => {}
+            Err(Error::NotFound { name, .. }) => {
+                return Err(Failed::Core(Error::NotFound { name, waited: deadline.waited() }));
+            }
+            done => return Ok(done?),
+        }
+        py.check_signals()?;
+    }
+}

@@ -1,0 +1,50 @@
+"""Fixtures of all tests."""
+
+import faulthandler
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import files_of, unique_name
+from zerobuffer import BufferConfig, Reader, Writer
+
+#: Seconds after which a test is hung, on however busy a machine.
+LIMIT = 180.0
+
+
+@pytest.fixture(autouse=True)
+def _limit() -> Iterator[None]:
+    """End the whole run, with all stacks printed, if a test hangs."""
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """A name of its own for one buffer; nothing may be left of it."""
+    unique = unique_name()
+    yield unique
+    gc.collect()
+    assert files_of(unique) == []
+
+
+@pytest.fixture(scope="session")
+def tests_path() -> dict[str, str]:
+    """Environment in which a child process can import ``support``."""
+    return {"PYTHONPATH": str(Path(__file__).parent)}
+
+
+@pytest.fixture
+def reader(name: str) -> Iterator[Reader]:
+    """A reader of a small buffer."""
+    with Reader(name, BufferConfig(1024, 64 * 1024)) as reader:
+        yield reader
+
+
+@pytest.fixture
+def writer(reader: Reader) -> Iterator[Writer]:
+    """A writer attached to ``reader``."""
+    with Writer(reader.name) as writer:
+        yield writer

@@ -1,0 +1,128 @@
+"""What several test files use: names, processes, waiting."""
+
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+from zerobuffer import Writer
+
+#: Longer than anything takes on a busy machine; only a hung test meets it.
+PATIENCE = 60.0
+
+_counter = itertools.count()
+
+
+def unique_name(label: str = "py") -> str:
+    """Return a buffer name that no other test and no other process uses."""
+    return f"test-{label}-{os.getpid()}-{next(_counter)}"
+
+
+def files_of(name: str) -> list[str]:
+    """Return what lies in /dev/shm and the lock folder under a name."""
+    found = [
+        path for path in Path("/dev/shm").iterdir() if path.name in (name, f"sem.sem-w-{name}", f"sem.sem-r-{name}")
+    ]
+    found += [path for path in [Path("/tmp/zerobuffer", f"{name}.lock")] if path.exists()]
+    return sorted(map(str, found))
+
+
+def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
+    """Wait for a condition that another process or thread brings about."""
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end, f"waited {patience} s in vain until {what}"
+        time.sleep(0.002)
+
+
+class Child:
+    """A Python process that runs a piece of code and talks by lines."""
+
+    def __init__(
+        self, code: str, *args: str, python: Optional[str] = None, env: Optional[dict[str, str]] = None
+    ) -> None:
+        self.process = subprocess.Popen(
+            [python or sys.executable, "-W", "error", "-u", "-c", textwrap.dedent(code), *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def line(self) -> str:
+        """Read the next line that the child prints."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            self.finish(expect=None)
+            pytest.fail("the child ended without the line that was expected")
+        return line.rstrip("\n")
+
+    def send(self, text: str = "") -> None:
+        """Send a line to the child."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def finish(self, expect: Optional[int] = 0) -> str:
+        """Wait for the end; returns the rest of the output."""
+        out, err = self.process.communicate(timeout=PATIENCE)
+        if expect is not None and self.process.returncode != expect:
+            pytest.fail(f"the child ended with {self.process.returncode}, not {expect}\n{out}\n{err}")
+        if expect == 0 and err:
+            pytest.fail(f"the child wrote to stderr:\n{err}")
+        return out
+
+    def close(self) -> None:
+        """End the child whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+        self.process.wait()
+
+
+@contextmanager
+def child(code: str, *args: str, python: Optional[str] = None, env: Optional[dict[str, str]] = None) -> Iterator[Child]:
+    """Run a piece of code in another Python process for the duration of the block."""
+    process = Child(code, *args, python=python, env=env)
+    try:
+        yield process
+    finally:
+        process.close()
+
+
+def required(variable: str, purpose: str) -> str:
+    """Return an environment variable of the test run; skips without it unless the run forbids skipping."""
+    value = os.environ.get(variable)
+    if value:
+        return value
+    if os.environ.get("ZEROBUFFER_TEST_REQUIRE"):
+        pytest.fail(f"{variable} is not set: {purpose}")
+    pytest.skip(f"{variable} is not set: {purpose}")
+
+
+def pattern(size: int, seed: int) -> bytes:
+    """Return contents that differ between frames and between positions."""
+    block = bytes((i * 7 + seed * 31 + (i >> 8)) % 251 for i in range(min(size, 4096)))
+    return (block * (size // max(len(block), 1) + 1))[:size]
+
+
+def write_frames(name: str, count: int) -> None:
+    """Write numbered frames of 1000 bytes; what a spawned process runs."""
+    with Writer(name, timeout=PATIENCE) as writer:
+        for i in range(count):
+            writer.write_frame(bytes([i]) * 1000)

@@ -1,0 +1,81 @@
+"""Ctrl-C during every waiting call (P6). Latency is judged by ratio: a busy machine may be slow, not 5 s slow."""
+
+import signal
+
+import pytest
+from support import child
+
+CALLS = {
+    "read_frame": "reader.read_frame(None)",
+    "read_frame with timeout": "reader.read_frame(600.0)",
+    "latest": "reader.latest(None)",
+    "iteration": "list(reader)",
+    "is_writer_connected": "lonely.is_writer_connected(600_000)",
+    "write_frame": "writer.write_frame(bytes(3000))",
+    "get_frame_buffer": "writer.get_frame_buffer(3000)",
+    "Writer(timeout=None)": "Writer(name + '-absent', timeout=None)",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_ctrl_c(name: str, call: str) -> None:
+    code = f"""
+        import signal, sys, time
+        from datetime import timedelta
+        from zerobuffer import BufferConfig, Reader, Writer
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        name = sys.argv[1]
+        lonely = Reader(name + "-lonely")
+        reader = Reader(name, BufferConfig(64, 4096))
+        writer = Writer(name, write_timeout=timedelta(seconds=600))
+        if "write" in {call!r} or "buffer" in {call!r}:
+            writer.write_frame(bytes(3000))
+        print("waiting")
+        try:
+            {CALLS[call]}
+        except KeyboardInterrupt:
+            print("interrupted", time.monotonic())
+        # Still usable.
+        while reader.read_frame(0):
+            pass
+        writer.write_frame(b"usable")
+        assert bytes(reader.read_frame()) == b"usable"
+        for endpoint in (writer, reader, lonely):
+            endpoint.close()
+    """
+    import time
+
+    with child(code, name) as process:
+        assert process.line() == "waiting"
+        time.sleep(0.3)
+        sent = time.monotonic()
+        process.process.send_signal(signal.SIGINT)
+        word, moment = process.line().split()
+        assert word == "interrupted"
+        # Linux: one monotonic clock for all processes. 0.1 s promised, and 2 s for a machine that is busy.
+        assert float(moment) - sent < 2.0
+        process.finish()
+
+
+def test_a_handler_that_returns_does_not_end_the_wait(name: str) -> None:
+    code = """
+        import signal, sys
+        from zerobuffer import Reader
+        hits = []
+        signal.signal(signal.SIGUSR1, lambda *args: (hits.append(1), print("handled")))
+        with Reader(sys.argv[1]) as reader:
+            print("waiting")
+            frame = reader.read_frame(None)
+            print(len(hits), bytes(frame).decode())
+    """
+    from zerobuffer import Writer
+
+    with child(code, name) as process:
+        assert process.line() == "waiting"
+        with Writer(name) as writer:
+            for _ in range(3):
+                process.process.send_signal(signal.SIGUSR1)
+                assert process.line() == "handled"
+            writer.write_frame(b"frame")
+            assert process.line() == "3 frame"
+            process.finish()

@@ -1,0 +1,204 @@
+"""Asynchronous calls: one thread per endpoint waits for the core, and exists only while calls are waiting.
+
+The thread waits in slices, so it notices within one that its call was cancelled or that the interpreter shuts down;
+the event loop is woken once per result and polls nothing.
+"""
+
+import asyncio
+import threading
+import time
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar
+
+from ._zerobuffer import Frame, ReaderBase, WriterBase
+from .exceptions import BufferFullException
+
+if TYPE_CHECKING:
+    from .reader import Reader
+    from .writer import Writer
+
+#: Seconds of one wait in the thread.
+_SLICE = 0.1
+#: Seconds an idle thread stays for the next call: starting one costs more than the calls of a busy endpoint.
+_LINGER = 0.2
+#: Calls that found their frame ready, after which the event loop gets a turn.
+_TURN = 32
+
+_Endpoint = TypeVar("_Endpoint", ReaderBase, WriterBase)
+
+
+class _Request:
+    """One waiting call."""
+
+    def __init__(self, data: Any = None, deadline: float = 0.0) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.data = data
+        self.deadline = deadline
+
+
+class _Queue(Generic[_Endpoint]):
+    """Waiting calls of one endpoint, served in their order."""
+
+    def __init__(self, endpoint: _Endpoint) -> None:
+        # Weak: the endpoint owns its queue, and must go when its user lets go of it.
+        self._endpoint: weakref.ref[_Endpoint] = weakref.ref(endpoint)
+        self._changed = threading.Condition()
+        self._requests: deque[_Request] = deque()
+        self._thread: Optional[threading.Thread] = None
+        self._ready = 0
+
+    def _serve(self, endpoint: _Endpoint, request: _Request) -> bool:
+        """Serve the first request for one slice, in the thread. Whether it is done."""
+        raise NotImplementedError
+
+    async def _turn(self) -> None:
+        """Let the event loop run now and then although nothing has to be waited for."""
+        self._ready += 1
+        if self._ready % _TURN == 0:
+            await asyncio.sleep(0)
+
+    def _add(self, request: _Request) -> None:
+        with self._changed:
+            self._requests.append(request)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="zerobuffer-asyncio")
+                self._thread.start()
+            else:
+                self._changed.notify()
+
+    def _discard(self, request: _Request) -> None:
+        with self._changed:
+            if request in self._requests:
+                self._requests.remove(request)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._requests and not self._changed.wait_for(lambda: bool(self._requests), _LINGER):
+                    self._thread = None
+                    return
+                request = self._requests[0]
+            endpoint = self._endpoint()
+            try:
+                done = endpoint is None or request.future.done() or self._serve(endpoint, request)
+            except Exception as error:
+                self._answer(request, error)
+                done = True
+            del endpoint
+            if done:
+                self._discard(request)
+            elif not threading.main_thread().is_alive():
+                # The interpreter is shutting down and waits for this thread; nobody waits for the answer.
+                return
+            del request
+
+    def _answer(self, request: _Request, answer: Any) -> bool:
+        """Hand a result or an exception to the event loop of a request. False if that loop is closed."""
+        try:
+            request.loop.call_soon_threadsafe(self._deliver, request, answer)
+        except RuntimeError:
+            return False
+        return True
+
+    def _deliver(self, request: _Request, answer: Any) -> None:
+        """Complete a request, in its event loop."""
+        if request.future.done():
+            self._refused(answer)
+        elif isinstance(answer, BaseException):
+            request.future.set_exception(answer)
+        else:
+            request.future.set_result(answer)
+
+    def _refused(self, answer: Any) -> None:
+        """Take back an answer that came too late."""
+
+
+class ReadQueue(_Queue[ReaderBase]):
+    """Asynchronous reads of one reader."""
+
+    async def read(self, reader: "Reader", timeout: Optional[float]) -> Optional[Frame]:
+        """Return the next frame, or None after ``timeout`` seconds."""
+        await self._turn()
+        with self._changed:
+            first = not self._requests
+        if first:
+            frame = reader.read_frame(0)
+            if frame is not None or (timeout is not None and timeout <= 0):
+                return frame
+        request = _Request()
+        timer = None
+        if timeout is not None:
+            timer = request.loop.call_later(timeout, self._expire, request)
+        self._add(request)
+        try:
+            return await self._result(request)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._discard(request)
+
+    async def _result(self, request: _Request) -> Optional[Frame]:
+        future = request.future
+        try:
+            frame: Optional[Frame] = await future
+        except asyncio.CancelledError:
+            # Cancelled after the frame had been delivered, before this coroutine ran again.
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._refused(future.result())
+            raise
+        return frame
+
+    @staticmethod
+    def _expire(request: _Request) -> None:
+        if not request.future.done():
+            request.future.set_result(None)
+
+    def _serve(self, endpoint: ReaderBase, request: _Request) -> bool:
+        frame = endpoint.read_frame(_SLICE)
+        if frame is None:
+            return False
+        if not self._answer(request, frame):
+            endpoint._give_back(frame)
+        return True
+
+    def _refused(self, answer: Any) -> None:
+        endpoint = self._endpoint()
+        if isinstance(answer, Frame) and endpoint is not None:
+            endpoint._give_back(answer)
+
+
+class WriteQueue(_Queue[WriterBase]):
+    """Asynchronous writes of one writer."""
+
+    async def write(self, writer: "Writer", data: Any) -> None:
+        """Write one frame; waits for space up to the write timeout."""
+        await self._turn()
+        with self._changed:
+            first = not self._requests
+        if first:
+            try:
+                writer._write_within(data, 0.0)
+            except BufferFullException:
+                if writer._full != "block":
+                    raise
+            else:
+                return
+        request = _Request(data, time.monotonic() + writer._write_timeout_ns / 1e9)
+        self._add(request)
+        try:
+            await request.future
+        finally:
+            self._discard(request)
+
+    def _serve(self, endpoint: WriterBase, request: _Request) -> bool:
+        left = max(request.deadline - time.monotonic(), 0.0)
+        try:
+            endpoint._write_within(request.data, min(left, _SLICE))
+        except BufferFullException:
+            if left > 0.0:
+                return False
+            raise
+        self._answer(request, None)
+        return True

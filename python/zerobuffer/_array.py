@@ -1,0 +1,131 @@
+"""Frames as NumPy arrays, in the shape that the buffer's metadata describes."""
+
+import json
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+
+from ._zerobuffer import Frame
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: GStreamer's formats of packed video: bytes per component, components per pixel.
+_PACKED = {
+    "GRAY8": ("|u1", 1),
+    "GRAY16_LE": ("<u2", 1),
+    "GRAY16_BE": (">u2", 1),
+    **dict.fromkeys(("RGB", "BGR"), ("|u1", 3)),
+    **dict.fromkeys(("RGBA", "BGRA", "ARGB", "ABGR", "RGBx", "BGRx", "xRGB", "xBGR", "AYUV"), ("|u1", 4)),
+    **dict.fromkeys(("YUY2", "UYVY", "YVYU"), ("|u1", 2)),
+}
+#: Formats with a full luma plane and a quarter of each chroma: OpenCV's one array of height * 3 / 2 rows.
+_PLANAR = ("I420", "YV12", "NV12", "NV21")
+#: GStreamer's formats of audio samples.
+_SAMPLE = re.compile(r"([SUF])(8|16|32|64)(LE|BE)?$")
+
+
+class Layout(NamedTuple):
+    """How the bytes of a frame are arranged."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    #: Bytes of one row if rows are padded.
+    stride: Optional[int] = None
+
+
+def frame_array(frame: Frame, shape: Any, dtype: Any, metadata: Optional[bytes]) -> "np.ndarray[Any, Any]":
+    """Return ``frame`` as an array; behind ``Frame.array``."""
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise ImportError("frame.array() and DLPack need NumPy 1.20 or newer: pip install numpy") from error
+    flat: np.ndarray[Any, Any] = np.asarray(frame)
+    layout = None if metadata is None or (shape is not None and dtype is not None) else describe(metadata, frame.size)
+    if layout is None:
+        array: np.ndarray[Any, Any] = flat if dtype is None else flat.view(dtype)
+        return array if shape is None else array.reshape(shape)
+    if shape is not None:
+        return flat.view(layout.dtype).reshape(shape)
+    if dtype is not None:
+        array = flat.view(dtype)
+        return array
+    if layout.stride is not None:
+        return np.ndarray(layout.shape, layout.dtype, buffer=flat, strides=_strides(layout.stride, layout))
+    return flat.view(layout.dtype).reshape(layout.shape)
+
+
+def _strides(stride: int, layout: Layout) -> tuple[int, ...]:
+    """Strides of padded rows; the components of a pixel lie together."""
+    item = int(layout.dtype[2:])
+    return (stride, item) if len(layout.shape) == 2 else (stride, item * layout.shape[2], item)
+
+
+@lru_cache(maxsize=32)
+def describe(metadata: bytes, size: int) -> Optional[Layout]:
+    """Read shape and dtype of frames of ``size`` bytes from a metadata block; None if it says nothing about them.
+
+    Understood: a JSON object with ``caps`` (a GStreamer caps string) or with ``shape`` and ``dtype``, and a bare caps
+    string.
+    """
+    try:
+        text = metadata.decode().strip("\0 \n")
+        fields = json.loads(text) if text.startswith("{") else {"caps": text}
+    except ValueError:
+        return None
+    if isinstance(fields.get("shape"), list) and isinstance(fields.get("dtype"), str):
+        return Layout(tuple(int(extent) for extent in fields["shape"]), fields["dtype"])
+    caps = fields.get("caps")
+    return _from_caps(caps, size) if isinstance(caps, str) else None
+
+
+def _from_caps(caps: str, size: int) -> Optional[Layout]:
+    media, _, rest = caps.partition(",")
+    # Fields are `name=(type)value`; the type is optional, a value may be quoted.
+    pairs = re.findall(r"([\w-]+)\s*=\s*(?:\([^)]*\))?\s*(\"[^\"]*\"|[^,;]+)", rest)
+    fields = {name: value.strip(' "') for name, value in pairs}
+    if media.strip() == "video/x-raw":
+        return _video(fields, size)
+    if media.strip() == "audio/x-raw":
+        return _audio(fields)
+    return None
+
+
+def _video(fields: dict[str, str], size: int) -> Optional[Layout]:
+    try:
+        width, height, kind = int(fields["width"]), int(fields["height"]), fields["format"]
+    except (KeyError, ValueError):
+        return None
+    if kind in _PLANAR:
+        if size != width * height * 3 // 2 or height % 2:
+            raise ValueError(_mismatch(size, fields, width * height * 3 // 2))
+        return Layout((height * 3 // 2, width), "|u1")
+    if kind not in _PACKED:
+        return None
+    dtype, components = _PACKED[kind]
+    shape = (height, width) if components == 1 else (height, width, components)
+    row = width * components * int(dtype[2:])
+    if size == row * height:
+        return Layout(shape, dtype)
+    padded = -(-row // 4) * 4
+    if size == padded * height:
+        return Layout(shape, dtype, padded)
+    raise ValueError(_mismatch(size, fields, row * height))
+
+
+def _mismatch(size: int, fields: dict[str, str], expected: int) -> str:
+    return (
+        f"the metadata says {fields['width']} x {fields['height']} {fields['format']}, {expected} bytes, "
+        f"but the frame has {size}: pass shape and dtype"
+    )
+
+
+def _audio(fields: dict[str, str]) -> Optional[Layout]:
+    sample = _SAMPLE.match(fields.get("format", ""))
+    if sample is None or fields.get("layout", "interleaved") != "interleaved":
+        return None
+    kind, bits, order = sample.groups()
+    prefix = "|" if bits == "8" else {"LE": "<", "BE": ">", None: "="}[order]
+    dtype = prefix + {"S": "i", "U": "u", "F": "f"}[kind] + str(int(bits) // 8)
+    channels = int(fields.get("channels", "1"))
+    return Layout((-1,) if channels == 1 else (-1, channels), dtype)

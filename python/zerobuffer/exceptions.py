@@ -1,0 +1,80 @@
+"""The exceptions of the package; all derive from :class:`ZeroBufferException`."""
+
+from typing import Any
+
+
+class ZeroBufferException(Exception):
+    """Base of all errors that concern a buffer: not found, closed, corrupt, no permission, no space."""
+
+
+class WriterDeadException(ZeroBufferException):
+    """The writer is gone (closed or dead), and all its frames are read."""
+
+    def __init__(self, message: str = "Writer process is dead") -> None:
+        super().__init__(message)
+
+
+class ReaderDeadException(ZeroBufferException):
+    """The reader is gone (closed or dead): nobody will read what is written."""
+
+    def __init__(self, message: str = "Reader process is dead") -> None:
+        super().__init__(message)
+
+
+class WriterAlreadyConnectedException(ZeroBufferException):
+    """The buffer has a writer; there can be only one."""
+
+    def __init__(self, message: str = "Another writer is already connected") -> None:
+        super().__init__(message)
+
+
+class ReaderAlreadyConnectedException(ZeroBufferException):
+    """The name has a live reader; there can be only one."""
+
+    def __init__(self, message: str = "Another reader is already connected") -> None:
+        super().__init__(message)
+
+
+class BufferFullException(ZeroBufferException):
+    """The ring stayed full for the whole write timeout (or is full, with ``full="refuse"``)."""
+
+    def __init__(self, message: str = "Buffer is full") -> None:
+        super().__init__(message)
+
+
+class FrameTooLargeException(ZeroBufferException):
+    """The frame does not fit into the ring, however empty it gets."""
+
+    def __init__(self, message: str = "Frame size exceeds buffer capacity") -> None:
+        super().__init__(message)
+
+
+class InvalidFrameSizeException(ZeroBufferException):
+    """The size cannot be the size of a frame: a frame has at least one byte."""
+
+    def __init__(self, message: str = "Invalid frame size (zero or too large)") -> None:
+        super().__init__(message)
+
+
+class SequenceError(ZeroBufferException):
+    """A frame arrived whose sequence number is not the next one.
+
+    Attributes:
+        expected: the number that was due.
+        got: the number that came.
+    """
+
+    def __init__(self, expected: int, got: int) -> None:
+        super().__init__(f"Sequence error: expected {expected}, got {got}")
+        self.expected = expected
+        self.got = got
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.expected, self.got)
+
+
+class MetadataAlreadyWrittenException(ZeroBufferException):
+    """The metadata block has been written; it can be written once per buffer."""
+
+    def __init__(self, message: str = "Metadata has already been written") -> None:
+        super().__init__(message)

@@ -1,0 +1,118 @@
+"""The reading end of a buffer."""
+
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Optional
+
+from ._aio import ReadQueue
+from ._zerobuffer import Frame, ReaderBase
+from .exceptions import WriterDeadException
+from .stats import ReaderStats
+from .types import BufferConfig
+
+__all__ = ["Reader"]
+
+
+class Reader(ReaderBase):
+    """Creates a buffer and reads frames from it, in place.
+
+    A reader may be used from several threads. Waiting calls let other Python threads run, answer Ctrl-C within 100 ms,
+    and end with a :class:`ZeroBufferException` as soon as another thread calls :meth:`close`.
+
+    Args:
+        name: name of the buffer, 1 to 245 bytes, no ``/``.
+        config: sizes; 1 KiB of metadata and a ring of 1 MiB by default.
+        mode: permission bits of the shared objects; the default admits the own user only.
+        wait: ``"adaptive"`` (spins briefly while frames come fast, then blocks), ``"block"`` or ``"spin"``.
+        reclaim_on_release: reuse the space of a released frame at once, even if views or arrays made from its data
+            live on (they then show other frames' bytes). By default such views keep the space.
+        prefault: map all memory now rather than at its first use.
+
+    Raises:
+        ReaderAlreadyConnectedException: the name has a live reader.
+        ZeroBufferException: invalid name, no permission, not enough shared memory.
+        ValueError: an option is not known, or a size is out of range.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        name: str,
+        config: Optional[BufferConfig] = None,
+        *,
+        mode: int = 0o600,
+        wait: str = "adaptive",
+        reclaim_on_release: bool = False,
+        prefault: bool = True,
+    ) -> None:
+        super().__init__(name, config, mode=mode, wait=wait, reclaim_on_release=reclaim_on_release, prefault=prefault)
+        self.name = name
+        self._queue: Optional[ReadQueue] = None
+
+    @property
+    def stats(self) -> ReaderStats:
+        """Counters since the reader was created."""
+        return ReaderStats(*self._stats())
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Iterate over frames as they come; ends when the writer is gone and all its frames are read.
+
+        A frame's space is returned when the frame is released or the loop variable is bound to the next one: give the
+        ring room for two frames, or use ``with frame:`` in the loop.
+        """
+        try:
+            while True:
+                # Not kept in a variable: a suspended generator would hold the frame's space.
+                yield self._next_frame()
+        except WriterDeadException:
+            return
+
+    def _next_frame(self) -> Frame:
+        while True:
+            frame = self.read_frame(None)
+            if frame is not None:
+                return frame
+
+    async def read_frame_async(self, timeout: Optional[float] = 5.0) -> Optional[Frame]:
+        """As :meth:`read_frame`, without blocking the event loop.
+
+        May be cancelled: a frame that has arrived by then is kept and comes first in the next read.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Returns:
+            The frame, or None if there was none in time.
+        """
+        queue = self._queue
+        if queue is None:
+            queue = self._queue = ReadQueue(self)
+        return await queue.read(self, timeout)
+
+    async def stream(self) -> AsyncIterator[Frame]:
+        """Iterate over frames as they come, without blocking the event loop; ends when the writer is gone."""
+        while True:
+            try:
+                frame = await self.read_frame_async(None)
+            except WriterDeadException:
+                return
+            if frame is not None:
+                held = [frame]
+                del frame
+                # Popped as it is handed out: a suspended generator would hold the frame's space.
+                yield held.pop()
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()

@@ -1,0 +1,5 @@
+"""Not a module any more: importing it says where its users go."""
+
+from ._removed import error
+
+raise error("zerobuffer.shared_memory")

@@ -1,0 +1,108 @@
+"""The writing end of a buffer."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from types import TracebackType
+from typing import Optional, Union
+
+from ._aio import WriteQueue
+from ._zerobuffer import WriterBase
+from .stats import WriterStats
+
+__all__ = ["Writer"]
+
+_MICROSECOND = timedelta(microseconds=1)
+#: Longest write timeout that the core counts, about 292 years; ``timedelta.max`` stands for it.
+_LONGEST = 2**63 - 1
+
+
+def _nanoseconds(timeout: timedelta) -> int:
+    if timeout <= timedelta():
+        raise ValueError(f"write_timeout must be positive, not {timeout}")
+    return min(timeout // _MICROSECOND * 1000, _LONGEST)
+
+
+class Writer(WriterBase):
+    """Attaches to a buffer and writes frames into it.
+
+    A writer may be used from several threads. Waiting calls let other Python threads run, answer Ctrl-C within 100 ms,
+    and end with a :class:`ZeroBufferException` as soon as another thread calls :meth:`close`.
+
+    Args:
+        name: name of the buffer, which its reader has created.
+        timeout: seconds to wait for the reader to appear; None waits for ever.
+        write_timeout: how long a write waits for space.
+        full: what a write into a full ring does: ``"block"`` waits and raises :class:`BufferFullException` after the
+            write timeout, ``"refuse"`` raises it at once, ``"drop"`` drops the frame and counts it in ``stats``.
+        wait: ``"adaptive"``, ``"block"`` or ``"spin"``, as for the reader.
+        hot_wrap: ``"auto"`` goes back to the start of the ring early where that keeps the memory in use within the
+            processor's cache, ``"eager"`` whenever it can, ``"off"`` never.
+
+    Raises:
+        WriterAlreadyConnectedException: the buffer has a live writer.
+        ZeroBufferException: no such buffer in time, no live reader, no permission, another protocol version.
+        ValueError: an option is not known.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        timeout: Optional[float] = 0.0,
+        write_timeout: timedelta = timedelta(seconds=5),
+        full: str = "block",
+        wait: str = "adaptive",
+        hot_wrap: str = "auto",
+    ) -> None:
+        super().__init__(
+            name,
+            timeout=timeout,
+            write_timeout_ns=_nanoseconds(write_timeout),
+            full=full,
+            wait=wait,
+            hot_wrap=hot_wrap,
+        )
+        self.name = name
+        self._full = full
+        self._queue: Optional[WriteQueue] = None
+
+    @property
+    def write_timeout(self) -> timedelta:
+        """How long a write waits for space; must be positive."""
+        return timedelta(microseconds=self._write_timeout_ns // 1000)
+
+    @write_timeout.setter
+    def write_timeout(self, value: timedelta) -> None:
+        self._write_timeout_ns = _nanoseconds(value)
+
+    @property
+    def stats(self) -> WriterStats:
+        """Counters since the writer was connected."""
+        return WriterStats(*self._stats())
+
+    async def write_frame_async(self, data: Union[bytes, bytearray, memoryview, Iterable[int]]) -> None:
+        """As :meth:`write_frame`, without blocking the event loop while the ring is full.
+
+        May be cancelled: the frame has then been written whole or not at all. ``data`` must not change before the call
+        is over. Writes that are under way at the same time go out in the order of their calls.
+        """
+        queue = self._queue
+        if queue is None:
+            queue = self._queue = WriteQueue(self)
+        await queue.write(self, data)
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()

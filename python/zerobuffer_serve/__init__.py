@@ -1,0 +1,1 @@
+"""Utilities for tests between implementations: unique buffer names, common frame contents."""
