@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
 
 fn table(buffers: &[BufferView]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(["NAME", "RING", "FILL", "WRITER", "READER", "WRITTEN", "READ", "METADATA"]);
     for buffer in buffers {
         let mut about = buffer.metadata.as_ref().map_or_else(|| String::from("-"), |m| m.excerpt(60));
