@@ -353,15 +353,16 @@ impl Reader {
             }
             let slice = now + WAIT_SLICE;
             let until = deadline.map_or(slice, |deadline| deadline.min(slice));
-            if !self.spin(until) && self.waiter.sleeps() {
-                if self.watch.publishes_in_order() {
-                    self.swallow_tokens();
-                    // Edge E3: a frame whose token was just swallowed is seen now.
-                    self.check()?;
-                    if let Some(frame) = self.poll(false)? {
-                        return Ok(Some(frame));
-                    }
+            if self.watch.publishes_in_order() {
+                // Before the spin: the tokens of frames that were found by their position would end it at once.
+                self.swallow_tokens();
+                // Edge E3: a frame whose token was just swallowed is seen now.
+                self.check()?;
+                if let Some(frame) = self.poll(false)? {
+                    return Ok(Some(frame));
                 }
+            }
+            if !self.spin(until) && self.waiter.sleeps() {
                 let left = until.saturating_duration_since(Instant::now());
                 announced = self.shared.data.wait(left) && self.watch.token_announces();
             }
