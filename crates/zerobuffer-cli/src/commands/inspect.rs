@@ -40,7 +40,10 @@ fn page(buffer: &BufferView) -> String {
         ),
     );
     row("positions", &format!("write {}, read {}", buffer.write_position, buffer.read_position));
-    row("frames", &format!("{} written, {} read", buffer.frames_written, buffer.frames_read));
+    row(
+        "counts",
+        &format!("{} written, {} read (frames and wrap markers)", buffer.written_count, buffer.read_count),
+    );
     row("writer", &peer(buffer.writer.as_ref()));
     row("reader", &peer(buffer.reader.as_ref()));
     row("tokens", &format!("data {}, space {}", tokens(buffer.data_tokens), tokens(buffer.space_tokens)));

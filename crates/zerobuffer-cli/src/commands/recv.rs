@@ -242,6 +242,14 @@ impl Sink<'_> {
         if let (Some(output), false) = (&mut self.output, header.is_empty()) {
             output.write(&header, &[])?;
         }
+        if frame.is_some() {
+            let what = match &form {
+                Form::Y4m { .. } => String::from_utf8_lossy(header.trim_ascii_end()).into_owned(),
+                Form::Raw => String::from("frames as they are"),
+                Form::Null => String::from("nothing is kept"),
+            };
+            say::note(&format!("receiving from '{}': {what}", self.args.name));
+        }
         self.form = Some(form);
         Ok(())
     }

@@ -238,12 +238,12 @@ fn join(thread: Option<JoinHandle<String>>) -> String {
 fn progress_bar(run: &Run<'_>) -> ProgressBar {
     let length = u64::try_from(run.seconds.as_millis()).unwrap_or(u64::MAX);
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {elapsed} {msg}") {
         bar.set_style(style);
     }
     bar.set_prefix(match run.rate {
         None => String::from("full speed"),
-        Some(rate) => format!("{:.4} frames/s", f64::from(rate.num) / f64::from(rate.den)),
+        Some(rate) => format!("{rate} frames/s"),
     });
     bar
 }
@@ -255,7 +255,7 @@ fn show(run: &Run<'_>, bar: &ProgressBar, start: Instant) {
     }
     bar.set_position(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
     if let Ok(info) = observe::inspect(&run.name) {
-        let read = info.read_count;
-        bar.set_message(format!("{read} frames, {}", size::human(read.saturating_mul(run.frame_bytes))));
+        let used = info.payload_size.saturating_sub(info.free);
+        bar.set_message(format!("{} in the ring", size::human(used)));
     }
 }
