@@ -211,10 +211,16 @@ impl Reader {
     /// [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`].
     pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
         let deadline = Instant::now().checked_add(timeout);
+        let mut token = false;
         loop {
             self.check()?;
             let now = Instant::now();
-            match self.look_around(now) {
+            let looked = self.look_around(now);
+            if std::mem::take(&mut token) && !self.watch.publishes_in_order() {
+                // It announces a frame of the writer that has just come.
+                self.shared.data.post();
+            }
+            match looked {
                 Ok(_) if self.watch.is_attached() => return Ok(true),
                 Ok(_) | Err(Error::WriterGone { .. }) => {}
                 Err(error) => return Err(error),
@@ -226,8 +232,8 @@ impl Reader {
             if left.is_zero() {
                 return Ok(false);
             }
-            // A writer of this implementation posts when it attaches; a token taken here is made up for by looking.
-            self.shared.data.wait(left);
+            // A writer of this implementation posts when it attaches.
+            token = self.shared.data.wait(left);
         }
     }
 
@@ -437,7 +443,7 @@ impl Reader {
         let shared = &self.shared;
         // The pid first: frames of a writer that is gone are all published.
         self.watch.look(shared);
-        self.consumer.set_charged_first(self.watch.is_ours());
+        self.consumer.set_writer(self.watch.is_ours(), self.watch.may_restart());
         self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
         if self.consumer.has_available() {
             // A reader that never has to wait leaves the tokens alone, but not until they overflow.

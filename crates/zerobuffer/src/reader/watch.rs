@@ -77,6 +77,8 @@ impl WriterWatch {
         // A frame that was still unread when the successor came may be its predecessor's.
         self.fresh &= !self.drained;
         self.drained = false;
+        // After a full lap the position is where it was, and yet has not stood still.
+        self.still = None;
     }
 
     /// The next frame is taken without its token.
@@ -93,6 +95,11 @@ impl WriterWatch {
 
     pub(crate) fn is_ours(&self) -> bool {
         self.ours
+    }
+
+    /// Whether a writer of another implementation may begin to count at 1 now.
+    pub(crate) fn may_restart(&self) -> bool {
+        self.fresh && !self.ours
     }
 
     pub(crate) fn died(&self) -> bool {
@@ -113,6 +120,7 @@ impl WriterWatch {
     /// Notices a change of writer.
     #[inline]
     pub(crate) fn look(&mut self, shared: &ReaderShared) {
+        // Edge E7, acquire end: what a writer that has left published is all visible after this.
         let pid = shared.region.load(Word::WriterPid, Ordering::Acquire);
         if pid != self.pid {
             self.changed(shared, pid);
@@ -224,14 +232,14 @@ impl WriterWatch {
         }
         let dead = self.pid;
         let repaired = consumer.repair(&shared.region, &shared.credit, |pid| pid == dead || pid == TOMBSTONE);
+        if matches!(repaired, Ok(true)) {
+            // No writer is attached, and none attaches while the byte is held: nobody sleeps on the space semaphore.
+            shared.space.forget_sleepers();
+        }
         if let Some(presence) = presence.as_ref() {
             // Releasing a lock that is held does not fail.
             let _ = presence.unlock(Role::Writer);
         }
-        if repaired? {
-            // No writer is attached, so that nobody sleeps on the space semaphore.
-            shared.space.forget_sleepers();
-        }
-        Ok(())
+        repaired.map(drop)
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Consumer {
     free_sequences: bool,
     /// The last writer charges before it publishes, as ours do: `free` alone tells a full ring from an empty one.
     charged_first: bool,
+    /// The last writer is a new one that may begin to count at 1.
+    may_restart: bool,
 }
 
 /// One frame, taken but not released. It exists once: whoever has it has the frame's bytes.
@@ -57,12 +59,14 @@ impl Consumer {
             handed_out: 0,
             free_sequences,
             charged_first: false,
+            may_restart: false,
         }
     }
 
-    /// Who writes from now on: one of this implementation charges before it publishes.
-    pub(crate) fn set_charged_first(&mut self, charged_first: bool) {
+    /// Who writes from now on: one of this implementation charges before it publishes; a new one may count from 1.
+    pub(crate) fn set_writer(&mut self, charged_first: bool, may_restart: bool) {
         self.charged_first = charged_first;
+        self.may_restart = may_restart;
     }
 
     /// Whether frames are known to be there, without a look at shared memory.
@@ -76,7 +80,17 @@ impl Consumer {
         // Edge E1, acquire end: everything before the position is complete.
         let write_pos = region.load(Word::WritePos, Ordering::Acquire);
         let distance = self.distance(region, write_pos)?;
-        self.available = if distance == 0 { self.tie(region, &credit.lock()) } else { distance };
+        self.available = match distance {
+            0 => self.tie(region, &credit.lock()),
+            // Unread bytes and frames still held never overlap (W13). The first look may be outdated, the second is not.
+            _ if distance + credit.held_at_most(self.handed_out) > region.capacity()
+                && distance + credit.lock().held(self.handed_out) > region.capacity() =>
+            {
+                let expected = format!("at most {} bytes unread or held", region.capacity());
+                return Err(Fault::field("payload_write_pos", write_pos, expected));
+            }
+            _ => distance,
+        };
         Ok(())
     }
 
@@ -103,7 +117,9 @@ impl Consumer {
             free if free == capacity || self.charged_first => 0,
             // An old writer publishes its position before it charges: only the frames themselves tell. With a writer of
             // ours this must not be asked: an unpublished loan behind a marker could look like a full lap.
-            _ if recovery::is_full_ring(region, self.at, self.expected) => capacity,
+            free if recovery::is_full_ring(region, self.at, self.expected, self.may_restart, free) => {
+                capacity
+            }
             _ => 0,
         }
     }
@@ -226,6 +242,7 @@ impl Consumer {
                 continue;
             }
             region.exchange(Word::WritePos, region.capacity(), 0);
+            // Edge E8, release end: the next writer finds the ring repaired.
             if pid == 0 || region.exchange(Word::WriterPid, pid, 0) {
                 return Ok(true);
             }

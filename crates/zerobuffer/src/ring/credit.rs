@@ -29,6 +29,11 @@ impl Credit {
         CreditGuard { credit: self, waiting: lock(&self.waiting) }
     }
 
+    /// Bytes handed out up to `handed_out` and not credited yet, or more: another thread may be crediting.
+    pub(crate) fn held_at_most(&self, handed_out: u64) -> u64 {
+        handed_out - self.credited.load(Ordering::Relaxed)
+    }
+
     /// Takes back the interval `start..end`. `true` if bytes were credited and the writer may have to be woken.
     pub(crate) fn release(&self, region: &Region, start: u64, end: u64) -> bool {
         let mut guard = self.lock();

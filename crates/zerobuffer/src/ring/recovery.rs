@@ -76,10 +76,11 @@ impl<'a> Chain<'a> {
 /// The sequence number with which a successor writer goes on: positions as read from the control block.
 pub(crate) fn next_sequence(region: &Region, write_pos: u64, read_pos: u64, written_count: u64) -> u64 {
     let capacity = region.capacity();
-    if written_count == 0 || write_pos > capacity {
+    let (to, from) = (write_pos % capacity, read_pos % capacity);
+    // A writer may die between the position and the count of its first frame.
+    if (written_count == 0 && to == 0) || write_pos > capacity {
         return 1;
     }
-    let (to, from) = (write_pos % capacity, read_pos % capacity);
     let walk = |start, end| (start != end).then(|| Chain::from(region, start).reach(end)).flatten();
     // A wrap that was begun and not published: ours says so in its header.
     let abandoned = || region.header(0).and_then(FrameHeader::unpublished_sequence);
@@ -96,19 +97,24 @@ fn is_plausible(header: FrameHeader, capacity: u64) -> bool {
     !header.is_wrap() && header.total().is_some_and(|total| total <= capacity)
 }
 
-/// Whether frames fill the ring exactly, from `at` round to `at`, numbered from `expected` or, behind a new old writer,
-/// from 1.
-pub(crate) fn is_full_ring(region: &Region, at: u64, expected: u64) -> bool {
+/// Whether frames fill the ring exactly, from `at` round to `at`, numbered from `expected` or, if `may_restart`, from 1,
+/// and the last of them has `owed` bytes: those an old writer has published and not charged yet.
+///
+/// A chain that ends otherwise is a writer at a wrap, which charges the tail before it moves: behind the marker lie frames
+/// of this lap that were read long ago.
+pub(crate) fn is_full_ring(region: &Region, at: u64, expected: u64, may_restart: bool, owed: u64) -> bool {
     let mut chain = Chain::from(region, at);
+    let mut last_total = 0;
     while chain.walked < region.capacity() {
-        let first = chain.last.is_none();
+        let (first, before) = (chain.last.is_none(), chain.walked);
         let link = chain.step();
-        let wrong_start = first && chain.last.is_some_and(|sequence| sequence != expected && sequence != 1);
-        if link == Link::Broken || wrong_start {
+        let starts = |sequence| sequence == expected || (may_restart && sequence == 1);
+        if link == Link::Broken || (first && !chain.last.is_none_or(starts)) {
             return false;
         }
+        last_total = if link == Link::Frame { chain.walked - before } else { 0 };
     }
-    chain.walked == region.capacity() && chain.at % region.capacity() == at
+    chain.walked == region.capacity() && chain.at % region.capacity() == at && last_total == owed
 }
 
 #[cfg(test)]
@@ -174,12 +180,38 @@ mod tests {
     fn a_full_ring_is_told_from_an_empty_one() {
         let region = &heap::region(0, 128);
         put(region, put(region, 0, 48, 4), 48, 5);
-        assert!(is_full_ring(region, 0, 4));
-        assert!(!is_full_ring(region, 0, 3));
-        put(region, 64, 47, 5);
-        assert!(is_full_ring(region, 0, 4), "a sliver counts as used");
+        assert!(is_full_ring(region, 0, 4, false, 64));
+        assert!(!is_full_ring(region, 0, 3, false, 64));
+        assert!(!is_full_ring(region, 0, 4, false, 63), "not what the writer owes");
         let end = put(region, 64, 20, 5);
         put(region, end, 5, 99);
-        assert!(!is_full_ring(region, 0, 4));
+        assert!(!is_full_ring(region, 0, 4, false, 21));
+    }
+
+    #[test]
+    fn a_writer_at_a_wrap_has_not_filled_the_ring() {
+        let region = &heap::region(0, 128);
+        let end = put(region, put(region, 0, 20, 1), 20, 2);
+        assert!(region.put_header(end, FrameHeader::WRAP));
+        // Frames 1 and 2 are read, the tail is charged, the position is not moved yet.
+        for may_restart in [false, true] {
+            assert!(!is_full_ring(region, end, 3, may_restart, end), "frames that were read are read again");
+        }
+    }
+
+    #[test]
+    fn a_successor_that_starts_at_one_fills_the_ring() {
+        let region = &heap::region(0, 128);
+        put(region, put(region, 0, 48, 1), 48, 2);
+        assert!(is_full_ring(region, 0, 7, true, 64));
+        assert!(!is_full_ring(region, 0, 7, false, 64));
+    }
+
+    #[test]
+    fn a_first_frame_that_was_not_counted_is_walked() {
+        let region = &heap::region(0, 128);
+        let end = put(region, 0, 20, 1);
+        assert_eq!(next_sequence(region, end, 0, 0), 2);
+        assert_eq!(next_sequence(region, end, end, 0), 2);
     }
 }
