@@ -91,12 +91,14 @@ impl Producer {
         // A predecessor's loan may still lie there: it binds its successor as it bound itself.
         let start = region.header(0);
         producer.committed_to_start = start.is_some_and(|header| header.unpublished_sequence().is_some());
-        let free = producer.usable(region)?;
         if !ours {
+            let free = region.load(Word::PayloadFree, Ordering::SeqCst);
             let read_pos = region.load(Word::ReadPos, Ordering::Acquire).min(capacity);
             let unread = (producer.at + capacity - read_pos % capacity) % capacity;
-            producer.uncharged = free.saturating_sub(capacity - unread);
+            // More than the ring itself cannot have been published.
+            producer.uncharged = free.saturating_sub(capacity - unread).min(capacity);
         }
+        producer.usable(region)?;
         Ok(producer)
     }
 
@@ -118,8 +120,9 @@ impl Producer {
         let capacity = region.capacity();
         // Edge E2, acquire end: what the reader gave back it no longer reads. Edge E4, second half.
         let free = region.load(Word::PayloadFree, Ordering::SeqCst);
-        if free > capacity {
-            return Err(Fault::field("payload_free_bytes", free, format!("at most {capacity}")));
+        if free > self.most_free(region) {
+            let expected = format!("at most {}", self.most_free(region));
+            return Err(Fault::field("payload_free_bytes", free, expected));
         }
         if self.ours {
             return Ok(free);
@@ -129,6 +132,11 @@ impl Producer {
             self.early_credit = 0;
         }
         Ok(free.saturating_sub(self.early_credit))
+    }
+
+    /// The bound of `payload_free_bytes`: what was never charged is credited nevertheless.
+    fn most_free(&self, region: &Region) -> u64 {
+        region.capacity() + self.uncharged
     }
 
     /// Whether `needed` bytes are free; looks into shared memory only if the private count says no.
@@ -231,9 +239,9 @@ impl Producer {
     fn charge(&mut self, region: &Region, bytes: u64) -> Result<(), Fault> {
         // Edge E5, release end: a reader that finds the ring full by this word reads complete frames.
         let before = region.subtract(Word::PayloadFree, bytes);
-        if before < bytes || before > region.capacity() {
+        if before < bytes || before > self.most_free(region) {
             region.add(Word::PayloadFree, bytes);
-            let expected = format!("{bytes} to {}", region.capacity());
+            let expected = format!("{bytes} to {}", self.most_free(region));
             return Err(Fault::field("payload_free_bytes", before, expected));
         }
         self.free = if self.ours { before - bytes } else { self.free.saturating_sub(bytes) };
