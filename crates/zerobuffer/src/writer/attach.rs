@@ -6,7 +6,7 @@ use crate::{
     layout::{ControlSnapshot, Word, name as names},
     ring::{Producer, Region, TOMBSTONE, next_sequence},
     stats::Counters,
-    sync::{AtomicBool, Mutex, Ordering},
+    sync::{AtomicBool, AtomicU64, Mutex, Ordering},
     sys::{Mapping, Presence, Role, Segment, Semaphore, fork::Birth, process},
 };
 use std::{
@@ -101,8 +101,11 @@ fn open(name: &str) -> Result<Opened, Trouble> {
     let presence = Presence::of(&segment.file)
         .inspect_err(|error| log::warn!(target: "zerobuffer::writer", "no presence lock on {path}: {error}"))
         .ok();
-    let held = presence.as_ref().is_some_and(|presence| presence.is_held(Role::Reader).unwrap_or(false));
-    let alive = if segment.is_marked() { held } else { process::is_alive(control.reader_pid) };
+    let held = presence.as_ref().and_then(|presence| presence.is_held(Role::Reader).ok());
+    let alive = match held {
+        Some(held) if segment.is_marked() => held,
+        _ => process::is_alive(control.reader_pid),
+    };
     if control.reader_pid == 0 {
         return Err(Trouble::Absent(not_ready("its reader has closed it")));
     }
@@ -122,7 +125,7 @@ fn open(name: &str) -> Result<Opened, Trouble> {
     let data = semaphore(names::data_semaphore(name))?;
     let space = semaphore(names::space_semaphore(name))?;
     let level = match &presence {
-        Some(presence) if held => presence.level(Role::Reader).unwrap_or(0),
+        Some(presence) if held == Some(true) => presence.level(Role::Reader).unwrap_or(0),
         _ => 0,
     };
     let mapping = Mapping::new(&segment.file, geometry.segment()).map_err(|e| Error::os("map", path, e))?;
@@ -185,6 +188,7 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
         ours,
         counters: Counters::default(),
         own_pid,
+        replaced_by: AtomicU64::new(0),
     };
     Ok((shared, producer))
 }
@@ -229,6 +233,7 @@ fn claim(
         let pid = region.load(Word::WriterPid, Ordering::SeqCst);
         let stale = pid != 0 && is_stale(pid);
         if pid == 0 || (!ours && stale) {
+            // Edge E8, acquire end: positions and `free` are read after this.
             if region.exchange(Word::WriterPid, pid, own_pid) {
                 return Ok(Some(()));
             }
@@ -238,7 +243,10 @@ fn claim(
             return Ok(None);
         }
         unlock();
-        wake_reader();
+        // A token without a frame: to an old reader, or beside a live old writer, it would announce one.
+        if ours && stale {
+            wake_reader();
+        }
         let waited = started.elapsed();
         if waited >= patience {
             return if stale {

@@ -400,7 +400,7 @@ impl Writer {
         }
         self.closed = true;
         shared.closed.store(true, Ordering::Release);
-        // W6: the pid, the wake-up (an old reader can be killed by it), the lock last.
+        // W6: the pid, the wake-up (an old reader can be killed by it), the lock last. Edge E7, release end.
         shared.region.exchange(Word::WriterPid, shared.own_pid, 0);
         if shared.ours {
             shared.data.post();

@@ -5,7 +5,7 @@ use crate::{
     layout::Word,
     ring::Region,
     stats::Counters,
-    sync::{AtomicBool, Mutex, Ordering, lock},
+    sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock},
     sys::{Presence, Role, Semaphore, fork::Birth, process},
 };
 
@@ -28,6 +28,8 @@ pub(crate) struct WriterShared {
     pub(crate) ours: bool,
     pub(crate) counters: Counters,
     pub(crate) own_pid: u64,
+    /// The pid that was found in the place of ours; 0 as long as none was.
+    pub(crate) replaced_by: AtomicU64,
 }
 
 impl WriterShared {
@@ -51,7 +53,11 @@ impl WriterShared {
     /// W7: a pid of 0 was stored by somebody who should not have; another pid means that our place is taken.
     #[cold]
     fn reassert(&self, registered: u64) -> Result<()> {
-        let found = if registered == 0 && !self.region.exchange(Word::WriterPid, 0, self.own_pid) {
+        // Once the place was taken our private position is outdated, also when the other writer has left.
+        let earlier = self.replaced_by.load(Ordering::Relaxed);
+        let found = if earlier != 0 {
+            earlier
+        } else if registered == 0 && !self.region.exchange(Word::WriterPid, 0, self.own_pid) {
             self.region.load(Word::WriterPid, Ordering::Relaxed)
         } else {
             registered
@@ -59,6 +65,7 @@ impl WriterShared {
         if found == 0 || found == self.own_pid {
             return Ok(());
         }
+        self.replaced_by.store(found, Ordering::Relaxed);
         Err(Error::Replaced { name: self.name.clone(), own: self.own_pid, found })
     }
 
