@@ -263,18 +263,18 @@ pub(crate) enum Verdict {
 
 /// Judges a segment by its reader (W8): by the presence lock where the segment is marked, else by the pid.
 pub(crate) fn judge(segment: &Segment) -> Verdict {
-    judge_given(segment, super::presence::is_held(&segment.file, Role::Reader).unwrap_or(false))
+    judge_given(segment, super::presence::is_held(&segment.file, Role::Reader).ok())
 }
 
-/// `held`: whether somebody other than the judge holds the reader's byte.
-fn judge_given(segment: &Segment, held: bool) -> Verdict {
+/// `held`: whether somebody other than the judge holds the reader's byte; `None` where the judge cannot ask.
+fn judge_given(segment: &Segment, held: Option<bool>) -> Verdict {
     let young = SystemTime::now().duration_since(segment.changed).is_ok_and(|age| age < YOUNG);
     let control = segment.control().map(|bytes| ControlSnapshot::from_bytes(&bytes));
     let pid = control.map_or(0, |c| c.reader_pid);
-    if held {
+    if held == Some(true) {
         return Verdict::Alive { pid };
     }
-    if segment.is_marked() {
+    if held.is_some() && segment.is_marked() {
         return Verdict::Dead { pid, reason: "its reader died (no presence lock)" };
     }
     match control {
@@ -308,10 +308,11 @@ fn remove_dead_segment(name: &str) -> Result<bool, Blocked> {
     let id = FileId::of(&segment.file).map_err(|e| Error::os("inspect", &path, e))?;
     // Death is judged while holding the reader's byte; another judge holds it for an instant only.
     let presence = Presence::of(&segment.file).ok();
-    if presence.as_ref().is_some_and(|presence| matches!(presence.try_lock(Role::Reader), Ok(false))) {
+    let locked = presence.as_ref().and_then(|presence| presence.try_lock(Role::Reader).ok());
+    if locked == Some(false) {
         return Err(Blocked { error: already_connected(name), patience: JUDGING });
     }
-    match judge_given(&segment, false) {
+    match judge_given(&segment, locked.map(|_| false)) {
         Verdict::Alive { pid } => Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid }.into()),
         Verdict::Foreign => {
             let reason =
@@ -343,6 +344,7 @@ fn tell_writer(name: &str, segment: &Segment) {
 /// Removes everything of a dead buffer, judged again under the locks; returns what was removed (`zerobuffer clean`).
 pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
     let _directory = DirectoryLock::acquire()?;
+    let left_behind: Vec<_> = lock_file::paths(name).into_iter().filter(|path| path.exists()).collect();
     let locks = lock_name(name).map_err(|blocked| blocked.error)?;
     let mut removed = Vec::new();
     if remove_dead_segment(name).map_err(|blocked| blocked.error)? {
@@ -357,7 +359,9 @@ pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
         }
     }
     for lock in locks {
-        removed.push(lock.path().to_owned());
+        if left_behind.iter().any(|path| path == lock.path()) {
+            removed.push(lock.path().to_owned());
+        }
         lock.remove();
     }
     Ok(removed)
