@@ -1,0 +1,176 @@
+//! Peers made by hand: what another implementation leaves in shared memory between two of its stores.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected panics"
+)]
+
+mod common;
+
+use std::ffi::CString;
+use std::process::{Child, Command};
+use std::thread;
+use std::time::Duration;
+
+use common::segment::{self, FREE, READ_POS, WRITE_POS, WRITER_PID, WRITTEN_COUNT};
+use common::{Name, Segment, expect_error};
+use zerobuffer::{BufferConfig, Error, Reader, Writer, observe};
+
+const RING: u64 = 256;
+
+/// A process that lives, and whose pid stands for another implementation's endpoint.
+struct Other(Child);
+
+impl Other {
+    fn start() -> Self {
+        Self(Command::new("sleep").arg("1000").spawn().unwrap())
+    }
+
+    fn pid(&self) -> u64 {
+        self.0.id().into()
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Posts the data semaphore as every C library does.
+fn post_data(name: &Name) {
+    let path = CString::new(format!("/sem-w-{}", &**name)).unwrap();
+    // SAFETY: the path outlives the calls, and the semaphore is closed once.
+    unsafe {
+        let semaphore = libc::sem_open(path.as_ptr(), 0);
+        assert_ne!(semaphore, libc::SEM_FAILED);
+        assert_eq!(libc::sem_post(semaphore), 0);
+        libc::sem_close(semaphore);
+    }
+}
+
+/// An old writer's frame, without the charge and the token.
+fn put_frame(segment: &Segment, at: u64, sequence: u64, payload: &[u8]) -> u64 {
+    let header = segment.ring() + at;
+    segment.set(header, payload.len() as u64);
+    segment.set(header + 8, sequence);
+    segment.put(header + 16, payload);
+    at + 16 + payload.len() as u64
+}
+
+fn publish(name: &Name, segment: &Segment, at: u64, sequence: u64, payload: &[u8]) -> u64 {
+    let end = put_frame(segment, at, sequence, payload);
+    segment.set(WRITE_POS, end);
+    segment.set(FREE, segment.get(FREE) - (end - at));
+    segment.set(WRITTEN_COUNT, segment.get(WRITTEN_COUNT) + 1);
+    post_data(name);
+    end
+}
+
+#[test]
+fn an_old_writer_at_its_first_wrap_has_not_filled_the_ring() {
+    let (name, old) = (Name::new("hand-wrap"), Other::start());
+    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let segment = Segment::open(&name);
+    segment.set(WRITER_PID, old.pid());
+    let mut at = 0;
+    for sequence in 1..=3 {
+        at = publish(&name, &segment, at, sequence, &[7; 44]);
+        assert_eq!(reader.read().unwrap().sequence(), sequence);
+    }
+    // The marker is there and the tail is charged; the position moves later.
+    segment.put(segment.ring() + at, &[0; 16]);
+    segment.set(FREE, segment.get(FREE) - (RING - at));
+    assert!(reader.read_timeout(Duration::from_millis(200)).unwrap().is_none(), "a frame was read again");
+    segment.set(WRITE_POS, 0);
+    at = 0;
+    for sequence in 4..=5 {
+        at = publish(&name, &segment, at, sequence, &[8; 84]);
+        let frame = reader.read().unwrap();
+        assert_eq!((frame.sequence(), frame.data()), (sequence, &[8; 84][..]));
+    }
+    segment.set(WRITER_PID, 0);
+    assert!(matches!(reader.read(), Err(Error::WriterGone { .. })));
+    assert_eq!(segment.get(FREE), RING);
+}
+
+#[test]
+fn waiting_for_an_old_writer_leaves_its_token() {
+    let (name, old) = (Name::new("hand-token"), Other::start());
+    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let segment = Segment::open(&name);
+    let waiting = thread::spawn(move || (reader.wait_for_writer(Duration::from_mins(1)).unwrap(), reader));
+    thread::sleep(Duration::from_millis(50));
+    segment.set(WRITER_PID, old.pid());
+    publish(&name, &segment, 0, 1, b"first");
+    let (attached, mut reader) = waiting.join().unwrap();
+    assert!(attached);
+    assert_eq!(observe::inspect(&name).unwrap().data_tokens, Some(1));
+    assert_eq!(reader.read().unwrap().data(), b"first");
+}
+
+#[test]
+fn a_replaced_writer_stays_replaced() {
+    let (name, intruder) = (Name::new("hand-replaced"), Other::start());
+    let _reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    writer.write(b"one").unwrap();
+    let segment = Segment::open(&name);
+    segment.set(WRITER_PID, intruder.pid());
+    expect_error(writer.write(b"two"), "Replaced");
+    // It has published something, and has left.
+    segment.set(WRITER_PID, 0);
+    expect_error(writer.write(b"two"), "Replaced");
+    assert_eq!(segment.get(WRITER_PID), 0, "the place was taken again");
+}
+
+#[test]
+fn a_frame_that_was_never_charged_is_credited_without_harm() {
+    let (name, old) = (Name::new("hand-uncharged"), Other::start());
+    let mut bytes = segment::by_hand(0, RING, old.pid());
+    let crashed_at = 100_u64;
+    bytes[WRITE_POS as usize..][..8].copy_from_slice(&crashed_at.to_le_bytes());
+    bytes[WRITTEN_COUNT as usize..][..8].copy_from_slice(&1_u64.to_le_bytes());
+    bytes[128..136].copy_from_slice(&84_u64.to_le_bytes());
+    bytes[136..144].copy_from_slice(&1_u64.to_le_bytes());
+    std::fs::write(name.shm(), bytes).unwrap();
+    for path in name.semaphores() {
+        std::fs::write(path, segment::semaphore_by_hand(0)).unwrap();
+    }
+    let segment = Segment::open(&name);
+    for drained_first in [false, true] {
+        if drained_first {
+            segment.set(READ_POS, crashed_at);
+            segment.set(FREE, RING + crashed_at);
+            segment.set(WRITE_POS, crashed_at);
+        }
+        let mut writer = Writer::connect(&name).unwrap();
+        // 100 bytes are unread, or the positions are equal: 156 or 256 bytes are free in truth.
+        writer.try_write(&[1; 84]).unwrap();
+        if !drained_first {
+            expect_error(writer.try_write(&[1; 84]), "Full");
+            segment.set(READ_POS, 200);
+            segment.set(FREE, RING + crashed_at);
+        }
+        writer.try_write(&[1; 40]).unwrap();
+        writer.close().unwrap();
+    }
+}
+
+#[test]
+fn unread_bytes_that_overlap_a_held_frame_are_corrupt() {
+    let name = Name::new("hand-overlap");
+    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    writer.write(&[1; 84]).unwrap();
+    let held = reader.read().unwrap();
+    let segment = Segment::open(&name);
+    put_frame(&segment, 100, 2, &[2; 140]);
+    segment.set(WRITE_POS, 99);
+    let text = expect_error(reader.try_read().map(drop), "Corrupt");
+    assert!(text.contains("payload_write_pos = 99"), "{text}");
+    assert_eq!(held.data(), [1; 84]);
+}
