@@ -48,3 +48,8 @@ pub use reader::{Reader, ReaderHandle};
 pub use stats::{ReaderStats, WriterStats};
 pub use waiter::WAIT_SLICE;
 pub use writer::{FrameMut, Outcome, Writer, WriterHandle};
+
+/// The README's example, compiled and run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadmeExamples;
