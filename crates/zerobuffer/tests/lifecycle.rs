@@ -405,6 +405,11 @@ fn a_writer_defends_its_place() {
         Err(Error::Replaced { own: was, found, .. }) => assert_eq!((was, found), (own, intruder)),
         other => panic!("{other:?}"),
     }
+    // Once replaced, always replaced: when the intruder leaves, its frames are in the ring.
+    segment.set(WRITER_PID, 0);
+    expect_error(writer.try_write(&content(3, 10)), "Replaced");
+    assert_eq!(segment.get(WRITER_PID), 0);
+    segment.set(WRITER_PID, intruder);
     writer.close().unwrap();
     assert_eq!(segment.get(WRITER_PID), intruder, "closing took away the intruder's pid");
     for key in 1..=2 {
