@@ -423,3 +423,43 @@ fn frames_held_and_released_in_any_order_from_other_threads() {
     drop(writer);
     name.assert_gone();
 }
+
+/// Blocked ends sleep: less than 1 % of a core, in the default strategy too.
+#[test]
+fn waiting_costs_next_to_no_processor_time() {
+    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    for wait in ["block", "adaptive"] {
+        let name = Name::new("idle");
+        reader.must(&format!("create {} 64 1024 {wait}", &*name));
+        writer.must(&format!("connect {} 0 {wait}", &*name));
+        writer.must("timeout 20000");
+        let idle = |peer: &mut Peer, what: &str| {
+            thread::sleep(Duration::from_millis(100));
+            let (start, before) = (Instant::now(), processor_time(peer.pid()));
+            thread::sleep(Duration::from_secs(1));
+            let (elapsed, used) = (start.elapsed(), processor_time(peer.pid()) - before);
+            assert!(used * 100 < elapsed, "{what}, {wait}: {used:?} of processor time in {elapsed:?}");
+        };
+        reader.tell("read 20000 1");
+        idle(&mut reader, "a waiting reader");
+        writer.must("write 1 700 write");
+        reader.must_reply();
+        writer.must("write 2 600 write");
+        writer.tell("write 3 600 write");
+        idle(&mut writer, "a waiting writer");
+        reader.must("read 1000 2");
+        writer.must_reply();
+        writer.must("close");
+        reader.must("close");
+    }
+}
+
+/// What all threads of a process have used.
+fn processor_time(pid: u64) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanoseconds = threads.map(|thread| {
+        let text = std::fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap();
+        text.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    });
+    Duration::from_nanos(nanoseconds.sum())
+}
