@@ -50,7 +50,7 @@ fn a_child_does_not_keep_a_dead_parent_present() {
         reader.must_fail("read 20000 0", "WriterGone");
         child.assert_alive();
         let mut writer = Peer::ours();
-        writer.must(&format!("connect {} 5000", &*name));
+        writer.must(&format!("connect {} 20000", &*name));
 
         let (child, _) = Child::from(&reader.must(how));
         reader.kill_unreaped();

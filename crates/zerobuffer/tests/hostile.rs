@@ -95,7 +95,7 @@ fn exercise(reader: &mut Peer, writer: &mut Peer, name: &Name, what: &str) {
     }
     writer.ask("close");
     reader.ask("close");
-    assert!(begin.elapsed() < Duration::from_secs(30), "{what}: took {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_mins(2), "{what}: took {:?}", begin.elapsed());
 }
 
 /// Every value a field is set to, given what it holds.
@@ -162,7 +162,7 @@ fn absurd_semaphores_delay_frames_by_a_slice_at_most() {
                 key += 6;
             }
         }
-        assert!(begin.elapsed() < Duration::from_secs(40), "{wait}: took {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_mins(2), "{wait}: took {:?}", begin.elapsed());
         writer.must("close");
         reader.must_fail("read 5000 0", "WriterGone");
         reader.must("close");

@@ -437,7 +437,7 @@ fn waiting_costs_next_to_no_processor_time() {
             thread::sleep(Duration::from_millis(100));
             let (start, before) = (Instant::now(), processor_time(peer.pid()));
             thread::sleep(Duration::from_secs(1));
-            let (elapsed, used) = (start.elapsed(), processor_time(peer.pid()) - before);
+            let (elapsed, used) = (start.elapsed(), processor_time(peer.pid()).saturating_sub(before));
             assert!(used * 100 < elapsed, "{what}, {wait}: {used:?} of processor time in {elapsed:?}");
         };
         reader.tell("read 20000 1");

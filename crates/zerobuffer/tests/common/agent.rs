@@ -11,6 +11,9 @@ use zerobuffer::{BufferConfig, Frame, Reader, WaitStrategy, Writer, WriterConfig
 use super::process::reply;
 use super::{check, content, pattern, size_of, variant};
 
+/// How long frames and space are waited for where the command does not say.
+const PATIENT: Duration = Duration::from_mins(1);
+
 #[derive(Default)]
 pub(crate) struct Agent {
     pub(crate) reader: Option<Reader>,
@@ -127,6 +130,7 @@ impl Agent {
             "connect" => {
                 let config =
                     WriterConfig::default().connect_timeout(millis(words, 2)).wait(strategy(words, 3));
+                let config = config.write_timeout(Some(PATIENT));
                 self.writer = Some(Writer::connect_with(words[1], config)?);
             }
             "timeout" => {
@@ -290,7 +294,7 @@ impl Agent {
         let (first, count): (u64, u64) = (number(words, 1), number(words, 2));
         let (mut start, mut last) = (None, 0);
         for key in first..first + count {
-            let Some(frame) = self.reader().read_timeout(Duration::from_secs(20))? else {
+            let Some(frame) = self.reader().read_timeout(PATIENT)? else {
                 return Err(Failure::Wrong(format!("frame {key} has not come")));
             };
             expect_frame(&frame, key, size_of(number(words, 3), key, number(words, 4)))?;
@@ -304,7 +308,7 @@ impl Agent {
     fn until_gone(&mut self, words: &[&str]) -> Answer {
         let first: u64 = number(words, 1);
         for key in first.. {
-            match self.reader().read_timeout(Duration::from_secs(20)) {
+            match self.reader().read_timeout(PATIENT) {
                 Ok(Some(frame)) => {
                     expect_frame(&frame, key, size_of(number(words, 2), key, number(words, 3)))?;
                 }

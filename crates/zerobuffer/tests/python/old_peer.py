@@ -53,6 +53,7 @@ class Agent:
 
     def connect(self, name, *_):
         self.writer = zerobuffer.Writer(name)
+        self.writer.write_timeout = timedelta(seconds=60)
 
     def timeout(self, milliseconds):
         self.writer.write_timeout = timedelta(milliseconds=int(milliseconds))
@@ -128,7 +129,7 @@ class Agent:
     def drain(self, first, count, seed, maximum):
         start = last = None
         for key in range(int(first), int(first) + int(count)):
-            frame = self.take(20_000, key)
+            frame = self.take(60_000, key)
             if frame is None:
                 raise Wrong(f"frame {key} has not come")
             if frame.size != size_of(int(seed), key, int(maximum)):
