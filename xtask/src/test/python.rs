@@ -13,10 +13,6 @@ use crate::{install, tools};
 const LIMIT: Duration = Duration::from_mins(20);
 
 pub(super) fn test(project: &Project) -> Result<()> {
-    if !project.root.join("crates/zerobuffer-python").is_dir() {
-        println!("skipped: crates/zerobuffer-python is not here yet");
-        return Ok(());
-    }
     let pairs = wheels(project, &interpreters(project)?)?;
     for (interpreter, wheel) in &pairs {
         println!("--- CPython {}", interpreter.version());
@@ -38,20 +34,26 @@ fn pytest(project: &Project, interpreter: &Interpreter, wheel: &Path) -> Result<
     // Not `python -m pytest`: that would put the repository's root before the installed package.
     let mut pytest = project.command(venv.join("bin/pytest"));
     // pyproject.toml makes every warning an error.
-    run_within(LIMIT, pytest.args(["-q", "python/tests"]).envs(environment))
+    run_within(
+        LIMIT,
+        pytest.args(["-q", "python/tests"]).envs(environment).env("ZEROBUFFER_TEST_WHEEL", wheel),
+    )
 }
 
 fn check_sources(project: &Project, interpreter: &Interpreter, wheel: &Path) -> Result<()> {
     let packages = [tools::PYTHON_TESTS, tools::PYTHON_LINT].concat();
     let venv = install::venv_of(project, "python-lint", &interpreter.path, &packages)?;
     install::wheel(project, &venv, wheel)?;
+    let folders =
+        ["python/tests", "examples/python"].into_iter().filter(|folder| project.root.join(folder).is_dir());
+    let users = folders.collect::<Vec<_>>().join(" ");
     let tool = |words: &str| {
         let mut words = words.split_whitespace();
         let program = words.next().unwrap_or_default();
         run(project.command(venv.join("bin").join(program)).args(words))
     };
-    tool("ruff check python")?;
-    tool("ruff format --check python")?;
-    tool("mypy --strict python/tests")?;
+    tool(&format!("ruff check python {users}"))?;
+    tool(&format!("ruff format --check python {users}"))?;
+    tool(&format!("mypy --strict {users}"))?;
     tool("stubtest zerobuffer zerobuffer_serve --allowlist python/stubtest-allowlist.txt")
 }
