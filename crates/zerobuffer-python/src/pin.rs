@@ -114,12 +114,7 @@ impl Pin {
         // SAFETY: the region has `len` writable bytes that the pin keeps mapped; `source.raw` is a buffer that Python
         // filled and that stays acquired; both lengths are equal, so nothing is written past the end.
         let code = unsafe {
-            ffi::PyBuffer_ToContiguous(
-                self.region.start.cast::<c_void>(),
-                &raw const *source.raw,
-                len,
-                C_ORDER,
-            )
+            ffi::PyBuffer_ToContiguous(self.region.start.cast::<c_void>(), source.as_ptr(), len, C_ORDER)
         };
         check(py, code)
     }
@@ -190,6 +185,11 @@ impl View {
         Ok(Some(Self { raw }))
     }
 
+    /// For reading calls; CPython before 3.11 declares their argument as mutable.
+    fn as_ptr(&self) -> *mut ffi::Py_buffer {
+        (&raw const *self.raw).cast_mut()
+    }
+
     /// Length in bytes, whatever the shape and the item size.
     pub(crate) fn len(&self) -> usize {
         usize::try_from(self.raw.len).unwrap_or(0)
@@ -215,7 +215,7 @@ impl View {
         let len = signed(copy.len())?;
         // SAFETY: `copy` has `len` bytes; `raw` is acquired.
         let code = unsafe {
-            ffi::PyBuffer_ToContiguous(copy.as_mut_ptr().cast::<c_void>(), &raw const *self.raw, len, C_ORDER)
+            ffi::PyBuffer_ToContiguous(copy.as_mut_ptr().cast::<c_void>(), self.as_ptr(), len, C_ORDER)
         };
         check(py, code)?;
         Ok(copy)
