@@ -32,7 +32,7 @@ inline release_locks() {
   byte2 = (byte2 == own -> FREE : byte2)
 }
 
-#define OR_DIE :: atomic { crashes > 0 -> crashes--; release_locks(); alive[own] = 0; goto end }
+#define OR_DIE :: atomic { crashes > 0 -> crashes--; release_locks(); alive[own] = 0; goto dead }
 #define STEP(s) if :: atomic { s } OR_DIE fi
 
 /* Stores our pid; whatever stood there must not have been a live writer's. */
@@ -127,7 +127,7 @@ done:
 
 stream:
   if                                            /* publishes, closes, or dies in the middle of a publication */
-  :: atomic { crashes > 0 -> crashes--; torn = 1; attached--; release_locks(); alive[own] = 0; goto end }
+  :: atomic { crashes > 0 -> crashes--; torn = 1; attached--; release_locks(); alive[own] = 0; goto dead }
   :: skip
   fi;
   atomic {
@@ -139,7 +139,9 @@ stream:
   };
   STEP(byte1 = (byte1 == own -> FREE : byte1));
 end:
-  atomic { release_locks(); alive[own] = 0; running-- }
+  atomic { release_locks(); alive[own] = 0 };
+dead:
+  running--
 }
 
 #ifdef OLD_CONTENDER

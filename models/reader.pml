@@ -70,8 +70,13 @@ start:                                          /* of every call and every slice
   /* (b) repair, under the credit lock and the writer's byte; with writers of ours nobody else moves meanwhile */
   UNDISTURBED {
     if
+#ifdef NO_LIVENESS
+    :: p != 0 -> goto look                      /* known bad: only a clean close is noticed */
+    :: atomic { p == 0 && credit_lock == 0 -> credit_lock = 1 }
+#else
     :: p != 0 && !DEAD(p) -> goto look
     :: atomic { (p == 0 || DEAD(p)) && credit_lock == 0 -> credit_lock = 1 }
+#endif
     fi;
     if
     :: atomic { byte1 == 0 -> byte1 = REPAIR }
