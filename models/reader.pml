@@ -158,6 +158,13 @@ look:
      }
 #endif
   fi;
+#ifndef STALE_TIE
+  if                                            /* free is younger than the position it was judged with: look again */
+  :: atomic { u == P && write_pos % P != read_pos -> u = (write_pos % P + P - read_pos) % P }
+  :: u == P && write_pos % P == read_pos
+  :: u < P
+  fi;
+#endif
   if
   :: u > 0 -> goto deliver
   :: u == 0 && gone -> goto writer_gone
@@ -219,12 +226,17 @@ deliver:
      :: else -> skip
      fi;
      atomic {
-       credit_lock = 0; n = 0; tail = 0; u = 0;
+       credit_lock = 0; n = 0;
 #ifdef OLD_WRITER
-       token = (token == 2 -> 0 : token)        /* stillness vouched for the wrap only */
+       token = (token == 2 -> 0 : token);       /* stillness vouched for the wrap only */
+       u = tail;
 #endif
+       u = u - tail; tail = 0
      };
-     goto look
+     if
+     :: u > 0 -> goto deliver
+     :: u == 0 -> goto start                    /* not to the look: a token swallowed meanwhile may have told of a close */
+     fi
   :: else ->
      atomic {
        credit_lock == 0 -> skip;
@@ -232,7 +244,7 @@ deliver:
          n = cell[read_pos];
          assert(n > H && n <= P - read_pos && n <= u);          /* a header is there, and whole */
          if                                     /* the first frame of a new writer may have any sequence */
-         :: cell[read_pos + 1] != expected -> assert(any_first); any_first = 0
+         :: cell[read_pos + 1] != expected -> assert(any_first || writer_pid != p); any_first = 0
          :: else -> skip
          fi;
          expected = cell[read_pos + 1] + 1;
@@ -250,10 +262,11 @@ deliver:
 #endif
          held = held + n;
          read_pos = (read_pos + n) % P;
-         u = 0; n = 0
+         u = u - n; n = 0                       /* what was seen to be published is delivered without another look */
        }
 #ifdef OLD_WRITER
        ;
+       u = 0;                                   /* a token or a slice of stillness is for one frame */
        debt = (token == 2 -> debt + 1 : debt);
        token = 0
 #endif
@@ -268,7 +281,10 @@ deliver:
 #endif
      fi;
 #endif
-     goto start
+     if
+     :: u > 0 -> goto deliver
+     :: u == 0 -> goto start
+     fi
   fi;
 
 writer_gone:                                    /* WriterGone; the application calls again while writers may come */

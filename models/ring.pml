@@ -11,9 +11,13 @@
 #ifndef NF
 #define NF 3                    /* frames published in all */
 #endif
-#ifndef T1
-#define T1 3                    /* the totals (header + data) a frame may have */
+#ifndef T1                      /* the totals (header + data) a frame may have */
+#define T1 3
+#endif
+#ifndef T2
 #define T2 4
+#endif
+#ifndef T3
 #define T3 5
 #endif
 #ifndef T4
@@ -35,6 +39,7 @@
 #define TOMBSTONE 7             /* a pid that exists for no peer */
 #define WRITER 1                /* holders of the writer's presence byte */
 #define REPAIR 2
+#define UNPUBLISHED (P + 1)      /* the total of a header at 0 until its frame is committed: no chain goes through it */
 #define TAG 16                  /* data cells hold TAG + attempt: never a plausible header */
 
 /* ---- shared memory ---- */
@@ -112,6 +117,17 @@ inline put_header(at, t, s) {
   }
 }
 
+/* The header of a loan: at 0, where a successor's walk begins, it does not look like a published one. */
+inline put_open_header(at, t, s) {
+  put_header(at, t, s);
+#ifndef PUBLISHED_HEADER
+  if
+  :: at == 0 -> cell[0] = UNPUBLISHED
+  :: else -> skip
+  fi
+#endif
+}
+
 inline publish_ghost(mask) {
   d_step {
     assert((occupied & (mask)) == 0);
@@ -149,17 +165,24 @@ inline recover_sequence() {
     :: w == read_pos && free_ == 0 -> chain(read_pos, P, w)
     :: else -> skip
     fi;
-    if                                          /* nothing unread but a wrap: the lap before it; nothing at all: this lap */
-    :: seq_ == 0 ->
-       i_ = (w != read_pos -> read_pos : (w != 0 -> w : P));
-       chain(0, i_, i_ % P);
-       i_ = 0
+    touched = (cell[0] == UNPUBLISHED);         /* a predecessor's loan binds its successor */
+    if
+    :: !ok_ || seq_ == 0 ->
+       seq_ = 0;
+       if
+       :: touched -> seq_ = cell[1]
+       :: else ->                               /* nothing unread but a wrap: the lap before it; nothing at all: this lap */
+          i_ = (w != read_pos -> read_pos : (w != 0 -> w : P));
+          chain(0, i_, i_ % P);
+          i_ = 0;
+          if
+          :: !ok_ || seq_ == 0 -> seq_ = (cell[0] == 0 || cell[0] > P -> 1 : cell[1])
+          :: else -> skip
+          fi
+       fi
     :: else -> skip
     fi;
-    if
-    :: ok_ && seq_ != 0 -> seq = seq_
-    :: else -> seq = (cell[0] == 0 || cell[0] > P -> 1 : cell[1])
-    fi;
+    seq = seq_;
     seq_ = 0; ok_ = 0; last_ = 0
   }
 }

@@ -82,15 +82,19 @@ next:
   :: atomic { published < NF -> total = T2 }
   :: atomic { published < NF -> total = T3 }
   :: atomic { published < NF -> total = T4 }
-  :: published == NF || LIVES > 1 -> goto close
+#ifdef EARLY_CLOSE
+  :: goto close
+#else
+  :: published == NF -> goto close
+#endif
   fi;
   /* the plan of algorithms (c); a hot wrap may be chosen whenever it is allowed */
   if
-  :: atomic { total <= P - w && !touched -> at = w; skip_ = 0; sliver = P - w - total }
+  :: atomic { total <= P - w && !(touched && w != 0) -> at = w; skip_ = 0; sliver = P - w - total }
 #ifdef HOT_WRAP
   :: atomic { w != 0 && free_ >= P - w + total -> at = 0; skip_ = P - w; sliver = P - total }
 #endif
-  :: atomic { total > P - w || touched -> at = 0; skip_ = P - w; sliver = P - total }
+  :: atomic { total > P - w || (touched && w != 0) -> at = 0; skip_ = P - w; sliver = P - total }
   fi;
   d_step {
     sliver = (sliver < H -> sliver : 0);
@@ -110,14 +114,14 @@ next:
 #ifndef NO_BARE_HEADER
   /* what stands at 0 may be an unpublished header: the tie walk must not believe it */
   if
-  :: atomic { free_ >= skip_ + H -> put_header(0, total, seq) }
+  :: atomic { free_ >= skip_ + H -> put_open_header(0, total, seq) }
   :: free_ < skip_ + H
   OR_DIE
   fi;
 #endif
   STEP(free_ = free_ - skip_);
   STEP(assert((occupied & MASK(w, skip_)) == 0); occupied = occupied | MASK(w, skip_); write_pos = 0);
-  STEP(sem_w++; w = 0; skip_ = 0; need = total + sliver; touched = 0);
+  STEP(sem_w++; w = 0; skip_ = 0; need = total + sliver);
 
 reserve:
 #ifdef OLD_SPACE_CHECK
@@ -129,7 +133,7 @@ reserve:
   :: skip_ >= H -> STEP(put_header(w, 0, 0))
   :: else -> skip
   fi;
-  STEP(put_header(at, total, seq); touched = (at != w || touched); attempt++; tag = TAG + attempt);
+  STEP(put_open_header(at, total, seq); touched = (at == 0 || touched); attempt++; tag = TAG + attempt);
 #if ABORTS > 0
   if
   :: atomic { aborts > 0 -> aborts--; tag = 0; goto next }
@@ -137,6 +141,10 @@ reserve:
   fi;
 #endif
   STEP(fill(at + H, total - H, tag));
+  if
+  :: at == 0 -> STEP(put_header(0, total, seq))
+  :: else -> skip
+  fi;
 #define FRAME_MASK (MASK(at, total) | MASK(w, skip_) | MASK(at + total, sliver))
 #define END ((at + total + sliver) % P)
 #ifdef PUBLISH_FIRST
@@ -148,7 +156,7 @@ reserve:
   STEP(if :: END != w -> publish_ghost(FRAME_MASK) :: else -> skip fi; write_pos = END);
 #endif
   STEP(sem_w++;
-    w = END; seq++; touched = 0; tag = 0; at = 0; need = 0; skip_ = 0; sliver = 0; total = 0);
+    w = END; seq++; touched = (touched && at != 0); tag = 0; at = 0; need = 0; skip_ = 0; sliver = 0; total = 0);
   goto next;
 
 close:

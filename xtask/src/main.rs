@@ -4,6 +4,7 @@
 
 mod env;
 mod install;
+mod model;
 mod processes;
 mod project;
 mod python;
@@ -24,7 +25,7 @@ pub(crate) struct Command {
     pub(crate) run: fn(&Project, Arguments) -> anyhow::Result<()>,
 }
 
-const COMMANDS: &[Command] = &[test::COMMAND, env::COMMAND];
+const COMMANDS: &[Command] = &[test::COMMAND, model::COMMAND, env::COMMAND];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_env();

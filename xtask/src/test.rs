@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 
-use crate::Command;
 use crate::project::Project;
+use crate::{Command, model};
 
 pub(crate) const COMMAND: Command = Command {
     name: "test",
@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     Step::new("deny", "licences, sources and bans of all dependencies", deny::check),
     Step::new("clippy", "no lint warns", lint::clippy),
     Step::new("rustdoc", "the API documentation builds, no link is dead", lint::rustdoc),
+    Step::new("model", "the formal models hold, their known-bad variants do not", model::check_all),
     Step::new("rust", "all Rust tests, doctests included", rust::run).makes_buffers(),
     Step::new("python", "the Python package on every interpreter found", python::test).makes_buffers(),
 ];

@@ -33,6 +33,12 @@ pub(crate) const CLIP: Clip =
 /// Decodes the clip in the video tests.
 pub(crate) const FFMPEG: Program = Program { name: "ffmpeg", package: "ffmpeg" };
 
+/// Turns a formal model into a verifier in C.
+pub(crate) const SPIN: Program = Program { name: "spin", package: "spin" };
+
+/// Builds the verifiers.
+pub(crate) const C_COMPILER: Program = Program { name: "gcc", package: "gcc" };
+
 /// Debian's Python has no `venv` without it.
 pub(crate) const PYTHON_VENV: Program = Program { name: "python3", package: "python3-venv" };
 
