@@ -361,11 +361,15 @@ impl Reader {
             let until = deadline.map_or(slice, |deadline| deadline.min(slice));
             if self.watch.publishes_in_order() {
                 // Before the spin: the tokens of frames that were found by their position would end it at once.
-                self.swallow_tokens();
+                let swallowed = self.swallow_tokens();
                 // Edge E3: a frame whose token was just swallowed is seen now.
                 self.check()?;
                 if let Some(frame) = self.poll(false)? {
                     return Ok(Some(frame));
+                }
+                if swallowed && !self.watch.publishes_in_order() {
+                    // An old writer has just come: without its first token each of its frames would wait for the next.
+                    self.shared.data.post();
                 }
             }
             if !self.spin(until) && self.waiter.sleeps() {
@@ -385,9 +389,10 @@ impl Reader {
         self.waiter.spin(until, moved)
     }
 
-    fn swallow_tokens(&mut self) {
-        self.shared.data.take_all();
+    /// `false`: there was none.
+    fn swallow_tokens(&mut self) -> bool {
         self.unswallowed = 0;
+        self.shared.data.take_all()
     }
 
     /// Takes tokens until one announces a frame.

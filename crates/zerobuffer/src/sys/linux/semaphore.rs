@@ -90,11 +90,13 @@ impl Semaphore {
     }
 
     /// Takes all tokens; the caller looks at what they announced afterwards.
-    pub(crate) fn take_all(&self) {
-        if self.state().load(Ordering::Relaxed) & VALUE != 0 {
-            // Edge E3 and E4, acquire end: a token posted before is gone, one posted later stays.
-            self.state().fetch_and(!VALUE, Ordering::SeqCst);
+    /// `false`: there was none.
+    pub(crate) fn take_all(&self) -> bool {
+        if self.state().load(Ordering::Relaxed) & VALUE == 0 {
+            return false;
         }
+        // Edge E3 and E4, acquire end: a token posted before is gone, one posted later stays.
+        self.state().fetch_and(!VALUE, Ordering::SeqCst) & VALUE != 0
     }
 
     /// Forgets sleepers that died asleep; only for who knows that nobody can be waiting.
