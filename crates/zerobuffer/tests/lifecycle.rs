@@ -10,13 +10,13 @@
 mod common;
 
 use std::fs;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use common::pattern::mix;
-use common::segment::{FREE, READER_PID, WRITER_PID, by_hand, semaphore_by_hand};
-use common::{Name, Peer, Segment, check, content, expect_error, skipped};
+use common::segment::{FREE, by_hand, semaphore_by_hand};
+use common::{Name, Peer, Segment, check, content, expect_error};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig};
 
 /// A wait that was meant to last much longer was ended by the peer, not by the clock.
@@ -389,87 +389,6 @@ fn interrupt_ends_blocked_calls_and_all_later_ones() {
     expect_error(reader.wait_for_writer(PROMPT), "Closed");
     drop((writer, reader));
     name.assert_gone();
-}
-
-/// W7: a pid that a refused foreign writer has zeroed is asserted again; a foreign pid stops the writer.
-#[test]
-fn a_writer_defends_its_place() {
-    let name = Name::new("defend");
-    let (mut reader, mut writer) = pair(&name);
-    let segment = Segment::open(&name);
-    let own = u64::from(std::process::id());
-    writer.write(&content(1, 10)).unwrap();
-    segment.set(WRITER_PID, 0);
-    writer.write(&content(2, 10)).unwrap();
-    assert_eq!(segment.get(WRITER_PID), own);
-    let intruder = u64::from(std::os::unix::process::parent_id());
-    segment.set(WRITER_PID, intruder);
-    match writer.write(&content(3, 10)) {
-        Err(Error::Replaced { own: was, found, .. }) => assert_eq!((was, found), (own, intruder)),
-        other => panic!("{other:?}"),
-    }
-    // Once replaced, always replaced: when the intruder leaves, its frames are in the ring.
-    segment.set(WRITER_PID, 0);
-    expect_error(writer.try_write(&content(3, 10)), "Replaced");
-    assert_eq!(segment.get(WRITER_PID), 0);
-    segment.set(WRITER_PID, intruder);
-    writer.close().unwrap();
-    assert_eq!(segment.get(WRITER_PID), intruder, "closing took away the intruder's pid");
-    for key in 1..=2 {
-        check(reader.try_read().unwrap().expect("a frame is there").data(), key).unwrap();
-    }
-}
-
-/// D7: the pid of a dead endpoint that belongs to some other process by now keeps nobody waiting.
-#[test]
-fn a_reused_pid_does_not_keep_a_dead_peer_alive() {
-    let (mut reader, mut writer, name) = (Peer::ours(), Peer::ours(), Name::new("reuse"));
-    reader.must(&format!("create {} 64 1024", &*name));
-    writer.must(&format!("connect {} 0", &*name));
-    writer.must("write 1 100 write");
-    reader.must("read 1000 1");
-    writer.kill();
-    if let Some(_heir) = process_with_pid(writer.pid()) {
-        reader.must_fail("read 20000 0", "WriterGone");
-    } else {
-        skipped("in part: the next pid cannot be chosen here (/proc/sys/kernel/ns_last_pid)");
-    }
-    let mut writer = Peer::ours();
-    writer.must(&format!("connect {} 20000", &*name));
-    reader.kill();
-    // A reader's segment is marked, so that any live pid in it will do.
-    Segment::open(&name).set(READER_PID, u64::from(std::os::unix::process::parent_id()));
-    writer.must("timeout 20000");
-    let start = Instant::now();
-    let message = loop {
-        if let Some(message) = writer.ask("write 2 300 write").strip_prefix("err ") {
-            break message.to_owned();
-        }
-    };
-    assert!(message.starts_with("ReaderGone") && start.elapsed() < PROMPT, "{message}");
-    Peer::ours().must(&format!("create {} 64 1024", &*name));
-}
-
-/// A process that has exactly this pid, if the system lets us choose.
-fn process_with_pid(pid: u64) -> Option<Killed> {
-    for _ in 0..200 {
-        fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).ok()?;
-        let child = Killed(Command::new("sleep").arg("60").spawn().unwrap());
-        if u64::from(child.0.id()) == pid {
-            return Some(child);
-        }
-    }
-    None
-}
-
-/// A child process that ends with its owner.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
