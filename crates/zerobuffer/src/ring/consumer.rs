@@ -81,7 +81,13 @@ impl Consumer {
         let write_pos = region.load(Word::WritePos, Ordering::Acquire);
         let distance = self.distance(region, write_pos)?;
         self.available = match distance {
-            0 => self.tie(region, &credit.lock()),
+            0 if self.tie(region, &credit.lock()) == 0 => 0,
+            // `free` is younger than the position it was judged with: a frame published in between and the charge for the
+            // next one may add up to a full ring. At an unchanged position they cannot (model `stale-tie`).
+            0 => match self.distance(region, region.load(Word::WritePos, Ordering::Acquire))? {
+                0 => region.capacity(),
+                moved => moved,
+            },
             // Unread bytes and frames still held never overlap (W13). The first look may be outdated, the second is not.
             _ if distance + credit.held_at_most(self.handed_out) > region.capacity()
                 && distance + credit.lock().held(self.handed_out) > region.capacity() =>
