@@ -359,6 +359,7 @@ impl Reader {
             }
             let slice = now + WAIT_SLICE;
             let until = deadline.map_or(slice, |deadline| deadline.min(slice));
+            let attached = self.watch.is_attached();
             if self.watch.publishes_in_order() {
                 // Before the spin: the tokens of frames that were found by their position would end it at once.
                 let swallowed = self.swallow_tokens();
@@ -372,7 +373,9 @@ impl Reader {
                     self.shared.data.post();
                 }
             }
-            if !self.spin(until) && self.waiter.sleeps() {
+            // A writer that has just left has posted for the last time, and that token may be among the swallowed ones.
+            let left_now = attached && !self.watch.is_attached();
+            if !left_now && !self.spin(until) && self.waiter.sleeps() {
                 let left = until.saturating_duration_since(Instant::now());
                 announced = self.shared.data.wait(left) && self.watch.token_announces();
             }

@@ -59,6 +59,7 @@ pub(crate) struct Created {
 pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     let name = request.name;
     let path = shm::path(name);
+    refuse_early(name)?;
     let file = shm::unnamed()?;
     shm::reserve(&file, name, request.size)?;
     file.write_all_at(request.control, 0).map_err(|e| Error::os("initialise", &path, e))?;
@@ -79,6 +80,17 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
             Err(Blocked { error, patience }) if started.elapsed() >= patience => return Err(error),
             Err(_) => thread::sleep(RETRY),
         }
+    }
+}
+
+/// Spares a reader that will be refused the reservation of its memory. Judged again under the locks; a reader that is
+/// just closing has no pid any more, and is waited for there.
+fn refuse_early(name: &str) -> Result<()> {
+    match Segment::open_read_only(name).map(|segment| judge(&segment)) {
+        Ok(Verdict::Alive { pid }) if pid != 0 => {
+            Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid })
+        }
+        _ => Ok(()),
     }
 }
 
