@@ -18,6 +18,7 @@ from zerobuffer import Writer
 PATIENCE = 60.0
 
 _counter = itertools.count()
+_LAP = bytes(range(251))
 
 
 def unique_name(label: str = "py") -> str:
@@ -117,8 +118,8 @@ def required(variable: str, purpose: str) -> str:
 
 def pattern(size: int, seed: int) -> bytes:
     """Return contents that differ between frames and between positions."""
-    block = bytes((i * 7 + seed * 31 + (i >> 8)) % 251 for i in range(min(size, 4096)))
-    return (block * (size // max(len(block), 1) + 1))[:size]
+    start = seed * 31 % 251
+    return (_LAP * ((start + size) // 251 + 1))[start : start + size]
 
 
 def write_frames(name: str, count: int) -> None:

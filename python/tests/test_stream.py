@@ -44,7 +44,7 @@ WRITE_RANDOM_SIZES = """
 
 
 @pytest.mark.parametrize(
-    ("ring", "largest", "count"), [(1024, 1008, 3000), (64 * 1024, 4000, 6000), (8 << 20, 1 << 20, 60)]
+    ("ring", "largest", "count"), [(1024, 1008, 2000), (64 * 1024, 4000, 5000), (8 << 20, 1 << 20, 60)]
 )
 def test_random_sizes_from_another_process(
     name: str, tests_path: dict[str, str], ring: int, largest: int, count: int

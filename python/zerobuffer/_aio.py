@@ -5,6 +5,7 @@ the event loop is woken once per result and polls nothing.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 import weakref
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _SLICE = 0.1
 #: Seconds an idle thread stays for the next call: starting one costs more than the calls of a busy endpoint.
 _LINGER = 0.2
-#: Calls that found their frame ready, after which the event loop gets a turn.
+#: Calls that did not have to wait, after which the event loop gets a turn.
 _TURN = 32
 
 _Endpoint = TypeVar("_Endpoint", ReaderBase, WriterBase)
@@ -36,6 +37,8 @@ class _Request:
         self.future: asyncio.Future[Any] = self.loop.create_future()
         self.data = data
         self.deadline = deadline
+        #: Set by a cancelled write: not to be tried again.
+        self.withdrawn = False
 
 
 class _Queue(Generic[_Endpoint]):
@@ -174,7 +177,6 @@ class WriteQueue(_Queue[WriterBase]):
 
     async def write(self, writer: "Writer", data: Any) -> None:
         """Write one frame; waits for space up to the write timeout."""
-        await self._turn()
         with self._changed:
             first = not self._requests
         if first:
@@ -184,15 +186,35 @@ class WriteQueue(_Queue[WriterBase]):
                 if writer._full != "block":
                     raise
             else:
+                # Only now: a turn before the write would let a later call overtake it.
+                await self._turn()
                 return
         request = _Request(data, time.monotonic() + writer._write_timeout_ns / 1e9)
         self._add(request)
         try:
-            await request.future
-        finally:
-            self._discard(request)
+            await asyncio.shield(request.future)
+        except asyncio.CancelledError:
+            await self._withdraw(request)
+            raise
+
+    async def _withdraw(self, request: _Request) -> None:
+        """Return when the frame can no longer be sent: its data may change once the caller has control again."""
+        with self._changed:
+            request.withdrawn = True
+            if request in self._requests and self._requests[0] is not request:
+                # Waits behind others: the thread has not touched it.
+                self._requests.remove(request)
+                return
+        while not request.future.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([request.future])
+        if not request.future.cancelled():
+            request.future.exception()  # Seen: nobody is left to tell.
 
     def _serve(self, endpoint: WriterBase, request: _Request) -> bool:
+        if request.withdrawn:
+            self._answer(request, None)
+            return True
         left = max(request.deadline - time.monotonic(), 0.0)
         try:
             endpoint._write_within(request.data, min(left, _SLICE))

@@ -1,0 +1,144 @@
+"""Frames as arrays: shapes given, shapes from the metadata, DLPack, no copies."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from zerobuffer import BufferConfig, Frame, Reader, Writer
+from zerobuffer._array import describe
+
+CAPS = "video/x-raw, format=(string){}, width=(int){}, height=(int){}, framerate=(fraction)25/1"
+
+
+def video(kind: str, width: int, height: int) -> bytes:
+    """Metadata as the existing video clients write it."""
+    fields = {"type": "send", "version": "1", "element_name": "src", "caps": CAPS.format(kind, width, height)}
+    return json.dumps(fields).encode()
+
+
+def send(reader: Reader, writer: Writer, data: Any) -> Frame:
+    writer.write_frame(data)
+    frame = reader.read_frame()
+    assert frame is not None
+    return frame
+
+
+def test_given_shape_and_dtype(reader: Reader, writer: Writer) -> None:
+    sent = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    frame = send(reader, writer, sent)
+    rows = frame.array((3, 4, 5), np.float32)
+    assert np.array_equal(rows, sent)
+    assert np.array_equal(frame.array(shape=(3, -1), dtype="f4"), sent.reshape(3, 20))
+    assert frame.array(dtype=np.uint16).shape == (120,)
+    assert frame.array((2, 120)).dtype == np.uint8
+    assert frame.array().shape == (240,)
+    rows[0, 0, 0] = 99.0
+    assert np.frombuffer(frame.data, np.float32)[0] == 99.0, "an array is a view of the ring"
+    with pytest.raises(ValueError, match="reshape"):
+        frame.array((7, 7))
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "height", "shape", "dtype"),
+    [
+        ("RGB", 8, 6, (6, 8, 3), "u1"),
+        ("BGRx", 5, 6, (6, 5, 4), "u1"),
+        ("GRAY8", 8, 6, (6, 8), "u1"),
+        ("GRAY16_LE", 8, 6, (6, 8), "<u2"),
+        ("YUY2", 8, 6, (6, 8, 2), "u1"),
+        ("I420", 8, 6, (9, 8), "u1"),
+        ("NV12", 8, 6, (9, 8), "u1"),
+    ],
+)
+def test_shape_from_caps(
+    reader: Reader, writer: Writer, kind: str, width: int, height: int, shape: Any, dtype: str
+) -> None:
+    writer.set_metadata(video(kind, width, height))
+    sent = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+    rows = send(reader, writer, sent).array()
+    assert rows.shape == shape
+    assert np.array_equal(rows, sent)
+
+
+def test_padded_rows(reader: Reader, writer: Writer) -> None:
+    """GStreamer rounds rows up to 4 bytes: 5 RGB pixels are 15 bytes in rows of 16."""
+    writer.set_metadata(video("RGB", 5, 4))
+    padded = np.arange(64, dtype=np.uint8).reshape(4, 16)
+    rows = send(reader, writer, padded).array()
+    assert np.array_equal(rows, padded[:, :15].reshape(4, 5, 3))
+    assert rows.base is not None
+
+
+def test_audio_and_explicit_metadata(reader: Reader, writer: Writer) -> None:
+    writer.set_metadata(
+        b"audio/x-raw, format=(string)S16LE, layout=(string)interleaved, channels=(int)2, rate=(int)48000"
+    )
+    sent = np.arange(20, dtype="<i2").reshape(10, 2)
+    assert np.array_equal(send(reader, writer, sent).array(), sent)
+    assert describe(b'{"shape": [2, 3], "dtype": "float64"}', 48) == ((2, 3), "float64", None)
+
+
+def test_a_frame_that_does_not_fit_its_caps(reader: Reader, writer: Writer) -> None:
+    writer.set_metadata(video("RGB", 8, 6))
+    frame = send(reader, writer, bytes(100))
+    with pytest.raises(ValueError, match="8 x 6 RGB, 144 bytes, but the frame has 100"):
+        frame.array()
+    assert frame.array((10, 10), "u1").shape == (10, 10)
+
+
+@pytest.mark.parametrize(
+    "metadata", [b"", b"free text", b"\xff\xfe", b'{"caps": 5}', b"[1]", b'{"a": "b"}', b"video/x-h264", b"{bad"]
+)
+def test_metadata_that_says_nothing(reader: Reader, writer: Writer, metadata: bytes) -> None:
+    writer.set_metadata(metadata)
+    assert send(reader, writer, b"12345678").array().shape == (8,)
+
+
+def test_asarray_is_a_view(reader: Reader, writer: Writer) -> None:
+    frame = send(reader, writer, b"abcd")
+    rows = np.asarray(frame)
+    rows[0] = ord("X")
+    assert bytes(frame) == b"Xbcd"
+    assert np.shares_memory(rows, np.asarray(frame.data))
+
+
+@pytest.mark.skipif(not hasattr(np, "from_dlpack"), reason="this NumPy has no from_dlpack")
+def test_dlpack(reader: Reader, writer: Writer) -> None:
+    frame = send(reader, writer, b"abcd")
+    assert frame.__dlpack_device__() == (1, 0)
+    tensor = np.from_dlpack(frame)
+    assert tensor.tobytes() == b"abcd"
+    frame.dispose()
+    assert tensor.tobytes() == b"abcd", "a DLPack consumer keeps the space"
+    assert reader.utilization > 0
+    del tensor
+    assert reader.utilization == 0
+
+
+def test_arrays_of_a_frame_keep_its_space(name: str) -> None:
+    with Reader(name, BufferConfig(1024, 4096)) as reader, Writer(name, full="refuse") as writer:
+        writer.set_metadata(video("RGB", 10, 10))
+        rows = send(reader, writer, bytes(range(150)) * 2).array()
+        for _ in range(10):
+            assert send(reader, writer, b"x" * 300).size == 300
+        assert rows.tobytes() == bytes(range(150)) * 2
+
+
+def test_without_numpy() -> None:
+    """NumPy is optional: all but the array methods work, and those say what is missing."""
+    code = """
+import sys
+sys.modules["numpy"] = None
+from zerobuffer import Frame
+frame = Frame(memoryview(b"abc"), 0, 3, 1)
+assert bytes(frame) == b"abc"
+try:
+    frame.array()
+except ImportError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install numpy" in run.stdout

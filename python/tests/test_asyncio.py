@@ -1,0 +1,289 @@
+"""Asynchronous reading and writing: no frame and no thread is lost, whatever is cancelled."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import pytest
+from support import PATIENCE, child, unique_name, wait_until
+from zerobuffer import (
+    BufferConfig,
+    BufferFullException,
+    Frame,
+    Reader,
+    Writer,
+    WriterDeadException,
+    ZeroBufferException,
+)
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine; afterwards no thread of the package may be left."""
+
+    async def limited() -> T:
+        return await asyncio.wait_for(work, PATIENCE)
+
+    try:
+        return asyncio.run(limited())
+    finally:
+        wait_until(lambda: waiters() == [], "the waiting threads have ended")
+
+
+def waiters() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("zerobuffer")]
+
+
+async def received(frame: Awaitable[Any]) -> bytes:
+    got = await frame
+    assert isinstance(got, Frame)
+    return bytes(got)
+
+
+def test_stream_from_another_process(reader: Reader) -> None:
+    code = """
+        import sys, time
+        from zerobuffer import Writer
+        with Writer(sys.argv[1]) as writer:
+            for i in range(300):
+                writer.write_frame(i.to_bytes(2, "little") * 200)
+                if i % 50 == 0:
+                    time.sleep(0.02)
+    """
+
+    async def consume() -> list[int]:
+        return [int.from_bytes(frame.data[:2], "little") async for frame in reader.stream()]
+
+    with child(code, reader.name) as writer:
+        assert run(consume()) == list(range(300))
+        writer.finish()
+
+
+def test_the_loop_runs_while_a_read_waits(reader: Reader, writer: Writer) -> None:
+    async def work() -> int:
+        turns = 0
+        pending = asyncio.ensure_future(reader.read_frame_async(None))
+        while turns < 50:
+            await asyncio.sleep(0)
+            turns += 1
+        assert not pending.done()
+        writer.write_frame(b"late")
+        assert await received(pending) == b"late"
+        return turns
+
+    assert run(work()) == 50
+
+
+def test_timeout(reader: Reader) -> None:
+    async def work() -> None:
+        start = time.monotonic()
+        assert await reader.read_frame_async(0.2) is None
+        assert time.monotonic() - start >= 0.19
+        assert await reader.read_frame_async(0) is None
+        assert await reader.read_frame_async(timeout=-1.0) is None
+
+    run(work())
+
+
+def test_the_end_of_the_writer(reader: Reader) -> None:
+    async def work() -> None:
+        with Writer(reader.name) as writer:
+            pending = asyncio.ensure_future(reader.read_frame_async(None))
+            await asyncio.sleep(0.05)
+            writer.write_frame(b"last")
+            assert await received(pending) == b"last"
+            pending = asyncio.ensure_future(reader.read_frame_async(None))
+            await asyncio.sleep(0.05)
+        with pytest.raises(WriterDeadException):
+            await pending
+        assert [frame async for frame in reader.stream()] == []
+
+    run(work())
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.01, 0.06])
+def test_cancelled_reads_lose_nothing(reader: Reader, writer: Writer, delay: float) -> None:
+    """Reads are cancelled all the time while frames come in; every frame arrives once, in order."""
+    count = 60
+
+    async def work() -> list[int]:
+        numbers: list[int] = []
+        sent = 0
+        while len(numbers) < count:
+            pending = asyncio.ensure_future(reader.read_frame_async(None))
+            if sent < count:
+                await asyncio.sleep(delay)
+                writer.write_frame(bytes([sent]))
+                sent += 1
+                await asyncio.sleep(0 if sent % 3 else delay)
+                pending.cancel()
+            try:
+                frame = await pending
+            except asyncio.CancelledError:
+                continue
+            assert frame is not None
+            numbers.append(frame.data[0])
+        return numbers
+
+    assert run(work()) == list(range(count))
+    assert reader.frames_read == count
+
+
+def test_a_frame_of_a_cancelled_read_comes_next_in_a_plain_read(reader: Reader, writer: Writer) -> None:
+    async def work() -> None:
+        for i in range(20):
+            pending = asyncio.ensure_future(reader.read_frame_async(None))
+            await asyncio.sleep(0.002)
+            writer.write_frame(bytes([i]))
+            pending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await pending
+            frame = await asyncio.get_running_loop().run_in_executor(None, reader.read_frame, PATIENCE)
+            assert frame is not None
+            assert bytes(frame) == bytes([i])
+
+    run(work())
+    assert reader.utilization == 0.0
+
+
+def test_wait_for_loses_nothing(reader: Reader, writer: Writer) -> None:
+    async def work() -> None:
+        for i in range(20):
+            try:
+                frame = await asyncio.wait_for(reader.read_frame_async(None), 0.005)
+            except asyncio.TimeoutError:
+                frame = None
+            assert frame is None
+            writer.write_frame(bytes([i]))
+            assert await received(reader.read_frame_async(PATIENCE)) == bytes([i])
+
+    run(work())
+
+
+def test_a_loop_that_ends_with_reads_pending(reader: Reader, writer: Writer) -> None:
+    async def abandon() -> None:
+        for _ in range(3):
+            asyncio.ensure_future(reader.read_frame_async(None))  # noqa: RUF006  (abandoned on purpose)
+        await asyncio.sleep(0.05)
+
+    run(abandon())
+    writer.write_frame(b"kept")
+
+    async def resume() -> bytes:
+        return await received(reader.read_frame_async(PATIENCE))
+
+    assert run(resume()) == b"kept"
+
+
+def test_several_reads_at_once(reader: Reader, writer: Writer) -> None:
+    async def work() -> set[bytes]:
+        pending = [asyncio.ensure_future(received(reader.read_frame_async(None))) for _ in range(10)]
+        await asyncio.sleep(0.02)
+        assert len(waiters()) == 1
+        for i in range(10):
+            writer.write_frame(bytes([i]))
+        return set(await asyncio.gather(*pending))
+
+    assert run(work()) == {bytes([i]) for i in range(10)}
+
+
+def test_close_ends_pending_reads(name: str) -> None:
+    async def work() -> None:
+        reader = Reader(name)
+        pending = [asyncio.ensure_future(reader.read_frame_async(None)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        reader.close()
+        for task in pending:
+            with pytest.raises(ZeroBufferException, match="closed"):
+                await task
+
+    run(work())
+
+
+def test_writing(name: str) -> None:
+    """More than the ring holds, while the reader takes its time; the order is that of the calls."""
+
+    async def work() -> list[int]:
+        with Reader(name, BufferConfig(64, 4096)) as reader, Writer(name) as writer:
+            writer.write_timeout = timedelta(seconds=PATIENCE)
+            tasks = [asyncio.ensure_future(writer.write_frame_async(bytes([i]) * 1000)) for i in range(40)]
+            numbers = []
+            for _ in range(40):
+                frame = await reader.read_frame_async(PATIENCE)
+                assert frame is not None
+                with frame:
+                    numbers.append(frame.data[999])
+            await asyncio.gather(*tasks)
+            return numbers
+
+    assert run(work()) == list(range(40))
+
+
+def test_a_full_ring_raises_after_the_write_timeout(name: str) -> None:
+    async def work() -> None:
+        with Reader(name, BufferConfig(64, 4096)), Writer(name) as writer:
+            writer.write_timeout = timedelta(milliseconds=250)
+            await writer.write_frame_async(bytes(4000))
+            start = time.monotonic()
+            with pytest.raises(BufferFullException):
+                await writer.write_frame_async(bytes(1000))
+            assert time.monotonic() - start >= 0.2
+            with pytest.raises(TypeError):
+                await writer.write_frame_async(5)  # type: ignore[arg-type]
+
+    run(work())
+
+
+def test_refusing_writers_raise_at_once(name: str) -> None:
+    async def work() -> None:
+        with Reader(name, BufferConfig(64, 4096)), Writer(name, full="refuse") as writer:
+            await writer.write_frame_async(bytes(4000))
+            with pytest.raises(BufferFullException):
+                await writer.write_frame_async(bytes(1000))
+            assert waiters() == []
+
+    run(work())
+
+
+def test_cancelled_writes_are_whole_or_not_at_all(name: str) -> None:
+    async def work() -> None:
+        with Reader(name, BufferConfig(64, 4096)) as reader, Writer(name) as writer:
+            writer.write_timeout = timedelta(seconds=PATIENCE)
+            await writer.write_frame_async(b"A" * 4000)
+            cancelled = asyncio.ensure_future(writer.write_frame_async(b"B" * 1000))
+            kept = asyncio.ensure_future(writer.write_frame_async(b"C" * 1000))
+            await asyncio.sleep(0.15)
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+            assert await received(reader.read_frame_async(PATIENCE)) == b"A" * 4000
+            await kept
+            assert await received(reader.read_frame_async(PATIENCE)) == b"C" * 1000
+            assert await reader.read_frame_async(0.1) is None
+
+    run(work())
+
+
+def test_an_interpreter_that_exits_with_reads_pending() -> None:
+    """The loop is stopped, not closed; the waiting thread must not keep the process alive."""
+    name = unique_name("exit")
+    code = f"""
+import asyncio
+from zerobuffer import Reader
+reader = Reader({name!r})
+loop = asyncio.new_event_loop()
+task = loop.create_task(reader.read_frame_async(None))
+loop.run_until_complete(asyncio.sleep(0.1))
+task._log_destroy_pending = False
+print("leaving")
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
+    assert (result.returncode, result.stdout) == (0, "leaving\n")
+    with Reader(name):
+        pass

@@ -1,0 +1,49 @@
+"""The built wheel in an empty environment: nothing else is needed to import it and to stream."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from support import PATIENCE, required, unique_name
+
+PROGRAM = """
+import sys
+import zerobuffer, zerobuffer_serve.services
+with zerobuffer.Reader(sys.argv[1]) as reader, zerobuffer.Writer(sys.argv[1]) as writer:
+    writer.set_metadata(b"meta")
+    writer.write_frame(b"frame")
+    print(bytes(reader.read_frame()), bytes(reader.get_metadata()), zerobuffer.__version__)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel() -> Path:
+    """The wheel under test."""
+    return Path(required("ZEROBUFFER_TEST_WHEEL", "the path of the wheel that was built for this interpreter"))
+
+
+def test_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "empty"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=4 * PATIENCE)
+    python = environment / "bin/python"
+    install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-index", str(wheel)]
+    subprocess.run(install, check=True, timeout=4 * PATIENCE)
+    command = [str(python), "-I", "-W", "error", "-c", PROGRAM, unique_name("wheel")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert (result.returncode, result.stderr) == (0, "")
+    version = wheel.name.split("-")[1]
+    assert result.stdout == f"b'frame' b'meta' {version}\n"
+
+
+def test_contents(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in ("zerobuffer/py.typed", "zerobuffer/_zerobuffer.pyi", "zerobuffer_serve/py.typed"):
+        assert name in names
+    assert [name for name in names if name.startswith("zerobuffer/_zerobuffer.") and name.endswith(".so")]
+    assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"zerobuffer", "zerobuffer_serve"}
+    assert "abi3" in wheel.name or sys.version_info < (3, 11) or "t-" in wheel.name
+    text = zipfile.ZipFile(wheel).read(next(name for name in names if name.endswith("METADATA"))).decode()
+    assert "Name: zerobuffer-ipc" in text
+    assert "Requires-Dist: numpy" in text
