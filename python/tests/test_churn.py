@@ -4,6 +4,7 @@ import gc
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from support import unique_name
@@ -23,7 +24,7 @@ def descriptors() -> int:
 
 
 def test_36000_frames(reader: Reader, writer: Writer) -> None:
-    held = []
+    held: list[Any] = []
 
     def work(count: int) -> None:
         for i in range(count):

@@ -1,0 +1,27 @@
+"""OpenCV works on frames in the ring: blur each picture of one buffer straight into the next buffer.
+
+Needs ``pip install opencv-python-headless``. Arguments: the two names, width and height. It creates the first buffer, and
+writes to the second once somebody reads that.
+"""
+
+import sys
+
+import cv2
+import numpy as np
+from zerobuffer import BufferConfig, Reader, Writer
+
+
+def blur(source: str, target: str, width: int, height: int) -> None:
+    """Blur BGR pictures of ``source`` into ``target``."""
+    size = width * height * 3
+    with Reader(source, BufferConfig(payload_size=4 * size)) as reader, Writer(target, timeout=60.0) as writer:
+        for frame in reader:
+            with frame, writer.loan(size) as view:
+                picture = frame.array((height, width, 3), np.uint8)
+                result = np.frombuffer(view, np.uint8).reshape(height, width, 3)
+                cv2.GaussianBlur(picture, (9, 9), 0, dst=result)
+                del picture, result
+
+
+if __name__ == "__main__":
+    blur(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
