@@ -4,10 +4,12 @@ mod attach;
 mod frame_mut;
 mod handle;
 mod shared;
+mod space;
 
 pub use frame_mut::FrameMut;
 pub use handle::WriterHandle;
 pub(crate) use shared::WriterShared;
+use space::ReaderWatch;
 
 use crate::{
     config::{FullRingPolicy, WriterConfig},
@@ -15,16 +17,12 @@ use crate::{
     frame::Keepalive,
     layout::{FRAME_HEADER_SIZE, Word},
     reader::utilization,
-    ring::{Fault, Producer, Refusal, Slot, Step},
+    ring::{Fault, Producer, Slot},
     stats::WriterStats,
     sync::{Arc, Ordering, lock},
-    waiter::{WAIT_SLICE, Waiter},
+    waiter::Waiter,
 };
-use std::{
-    io::IoSlice,
-    ops::Deref,
-    time::{Duration, Instant},
-};
+use std::{io::IoSlice, ops::Deref, time::Duration};
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +78,7 @@ pub struct Writer {
     /// What was found corrupt; then nothing is written any more.
     fault: Option<Fault>,
     closed: bool,
-    /// Why the reader is gone, once it was found to be: it does not come back to this segment.
-    reader_lost: Option<&'static str>,
-    /// When the reader is looked at again, should the ring be full then.
-    next_look: Instant,
-    /// Since when nothing of the reader has moved, as of the last look, and what it was.
-    still: (Instant, [u64; 2]),
+    watch: ReaderWatch,
 }
 
 impl Writer {
@@ -109,20 +102,8 @@ impl Writer {
         let (shared, producer) = attach::attach(name, &config)?;
         let waiter = Waiter::new(config.wait);
         let shared = Arc::new(shared);
-        let now = Instant::now();
-        let still = (now, [u64::MAX; 2]);
-        Ok(Self {
-            shared,
-            producer,
-            waiter,
-            config,
-            pending: None,
-            fault: None,
-            closed: false,
-            reader_lost: None,
-            next_look: now,
-            still,
-        })
+        let watch = ReaderWatch::new();
+        Ok(Self { shared, producer, waiter, config, pending: None, fault: None, closed: false, watch })
     }
 
     /// Copies `data` into the ring as one frame. A full ring is met as the policy says.
@@ -412,7 +393,7 @@ impl Writer {
 
     fn check(&self) -> Result<()> {
         self.shared.check_open()?;
-        if let Some(reason) = self.reader_lost {
+        if let Some(reason) = self.watch.lost() {
             return Err(self.shared.reader_gone(reason));
         }
         match &self.fault {
@@ -428,131 +409,12 @@ impl Writer {
         log::error!(target: "zerobuffer::writer", "{error}");
         error
     }
-
-    /// Reserves a slot; abandons a pending one.
-    fn reserve(&mut self, size: usize, waits: bool) -> Result<Slot> {
-        self.pending = None;
-        self.check()?;
-        if size == 0 {
-            return Err(Error::EmptyFrame { name: self.shared.name.clone() });
-        }
-        let shortage = match self.step(size as u64)? {
-            Ok(slot) => return Ok(slot),
-            Err(shortage) => shortage,
-        };
-        if !waits {
-            // Who never waits must learn of the reader's death too.
-            self.look_at_reader(Instant::now())?;
-            return Err(self.full(shortage, Duration::ZERO));
-        }
-        let started = Instant::now();
-        let result = self.wait_for_space(size as u64, shortage, started);
-        self.shared.counters.waited(started.elapsed());
-        result
-    }
-
-    /// One attempt without waiting: a slot, or how much is missing.
-    fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
-        loop {
-            match self.producer.reserve(&self.shared.region, size) {
-                Ok(Step::Ready(slot)) => return Ok(Ok(slot)),
-                Ok(Step::Wait { needed, free }) => return Ok(Err(Shortage { needed, free })),
-                Ok(Step::Wrapped) => self.shared.data.post(),
-                Err(refusal) => return Err(self.refuse(refusal, size)),
-            }
-        }
-    }
-
-    fn refuse(&mut self, refusal: Refusal, size: u64) -> Error {
-        let (name, capacity) = (self.shared.name.clone(), self.capacity());
-        match refusal {
-            Refusal::TooLarge => Error::FrameTooLarge { name, size, max: self.max_frame_size() },
-            Refusal::Unplaceable { needed_capacity } => {
-                Error::Unplaceable { name, size, capacity, needed_capacity }
-            }
-            Refusal::Fault(fault) => self.fail(fault),
-        }
-    }
-
-    fn full(&self, Shortage { needed, free }: Shortage, waited: Duration) -> Error {
-        Error::Full { name: self.shared.name.clone(), needed, free, capacity: self.capacity(), waited }
-    }
-
-    /// Waits, in slices, until a slot of that size can be reserved.
-    fn wait_for_space(&mut self, size: u64, mut shortage: Shortage, started: Instant) -> Result<Slot> {
-        let deadline = self.config.write_timeout.and_then(|timeout| started.checked_add(timeout));
-        let mut now = started;
-        loop {
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(self.full(shortage, started.elapsed()));
-            }
-            self.look_at_reader(now)?;
-            let until = deadline.map_or(self.next_look, |deadline| deadline.min(self.next_look));
-            let slept_in_vain = !self.spin(shortage, until) && self.waiter.sleeps();
-            if slept_in_vain {
-                self.shared.space.take_all();
-            }
-            // Edge E4: space whose token was just swallowed is seen now.
-            match self.step(size)? {
-                Ok(slot) => return Ok(slot),
-                Err(now_missing) => shortage = now_missing,
-            }
-            self.check()?;
-            if slept_in_vain {
-                self.shared.space.wait(until.saturating_duration_since(Instant::now()));
-                self.check()?;
-                match self.step(size)? {
-                    Ok(slot) => return Ok(slot),
-                    Err(now_missing) => shortage = now_missing,
-                }
-            }
-            now = Instant::now();
-        }
-    }
-
-    fn spin(&mut self, shortage: Shortage, until: Instant) -> bool {
-        let shared = &self.shared;
-        let moved = || shared.region.load(Word::PayloadFree, Ordering::Relaxed) > shortage.free;
-        self.waiter.spin(until, || moved() || shared.interrupted.load(Ordering::Relaxed))
-    }
-
-    /// What only a live reader changes.
-    fn movement(&self) -> [u64; 2] {
-        [Word::PayloadFree, Word::ReadCount].map(|word| self.shared.region.load(word, Ordering::Relaxed))
-    }
-
-    /// Fails if the reader is gone: at once if that is certain, else after a slice without movement (W8). At most one
-    /// look per slice, since it takes system calls.
-    fn look_at_reader(&mut self, now: Instant) -> Result<()> {
-        if now < self.next_look {
-            return Ok(());
-        }
-        self.next_look = now + WAIT_SLICE;
-        let movement = self.movement();
-        if self.still.1 != movement {
-            self.still = (now, movement);
-        }
-        match self.shared.reader_loss() {
-            Some(loss) if loss.certain || now - self.still.0 >= WAIT_SLICE => {
-                self.reader_lost = Some(loss.reason);
-                Err(self.shared.reader_gone(loss.reason))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shut_down();
     }
-}
-
-/// What a frame lacks.
-#[derive(Clone, Copy, Debug)]
-struct Shortage {
-    needed: u64,
-    free: u64,
 }
 
 fn total_len(parts: &[IoSlice<'_>]) -> usize {

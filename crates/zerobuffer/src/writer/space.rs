@@ -1,0 +1,150 @@
+//! Getting room in the ring: one attempt, or waiting for the reader while it lives (W5, W8).
+
+use super::{Writer, WriterShared};
+use crate::{
+    error::{Error, Result},
+    layout::Word,
+    ring::{Refusal, Slot, Step},
+    sync::Ordering,
+    waiter::WAIT_SLICE,
+};
+use std::time::{Duration, Instant};
+
+/// What a frame lacks.
+#[derive(Clone, Copy, Debug)]
+struct Shortage {
+    needed: u64,
+    free: u64,
+}
+
+impl Writer {
+    /// Reserves a slot; abandons a pending one.
+    pub(super) fn reserve(&mut self, size: usize, waits: bool) -> Result<Slot> {
+        self.pending = None;
+        self.check()?;
+        if size == 0 {
+            return Err(Error::EmptyFrame { name: self.shared.name.clone() });
+        }
+        let shortage = match self.step(size as u64)? {
+            Ok(slot) => return Ok(slot),
+            Err(shortage) => shortage,
+        };
+        if !waits {
+            // Who never waits must learn of the reader's death too.
+            self.watch.look(&self.shared, Instant::now())?;
+            return Err(self.full(shortage, Duration::ZERO));
+        }
+        let started = Instant::now();
+        let result = self.wait_for_space(size as u64, shortage, started);
+        self.shared.counters.waited(started.elapsed());
+        result
+    }
+
+    /// One attempt without waiting: a slot, or how much is missing.
+    fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
+        loop {
+            match self.producer.reserve(&self.shared.region, size) {
+                Ok(Step::Ready(slot)) => return Ok(Ok(slot)),
+                Ok(Step::Wait { needed, free }) => return Ok(Err(Shortage { needed, free })),
+                Ok(Step::Wrapped) => self.shared.data.post(),
+                Err(refusal) => return Err(self.refuse(refusal, size)),
+            }
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, size: u64) -> Error {
+        let (name, capacity) = (self.shared.name.clone(), self.capacity());
+        match refusal {
+            Refusal::TooLarge => Error::FrameTooLarge { name, size, max: self.max_frame_size() },
+            Refusal::Unplaceable { needed_capacity } => {
+                Error::Unplaceable { name, size, capacity, needed_capacity }
+            }
+            Refusal::Fault(fault) => self.fail(fault),
+        }
+    }
+
+    fn full(&self, Shortage { needed, free }: Shortage, waited: Duration) -> Error {
+        Error::Full { name: self.shared.name.clone(), needed, free, capacity: self.capacity(), waited }
+    }
+
+    /// Waits, in slices, until a slot of that size can be reserved.
+    fn wait_for_space(&mut self, size: u64, mut shortage: Shortage, started: Instant) -> Result<Slot> {
+        let deadline = self.config.write_timeout.and_then(|timeout| started.checked_add(timeout));
+        let mut now = started;
+        loop {
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(self.full(shortage, started.elapsed()));
+            }
+            let next_look = self.watch.look(&self.shared, now)?;
+            let until = deadline.map_or(next_look, |deadline| deadline.min(next_look));
+            let slept_in_vain = !self.spin(shortage, until) && self.waiter.sleeps();
+            if slept_in_vain {
+                self.shared.space.take_all();
+            }
+            // Edge E4: space whose token was just swallowed is seen now.
+            match self.step(size)? {
+                Ok(slot) => return Ok(slot),
+                Err(now_missing) => shortage = now_missing,
+            }
+            self.check()?;
+            if slept_in_vain {
+                self.shared.space.wait(until.saturating_duration_since(Instant::now()));
+                self.check()?;
+                match self.step(size)? {
+                    Ok(slot) => return Ok(slot),
+                    Err(now_missing) => shortage = now_missing,
+                }
+            }
+            now = Instant::now();
+        }
+    }
+
+    fn spin(&mut self, shortage: Shortage, until: Instant) -> bool {
+        let shared = &self.shared;
+        let moved = || shared.region.load(Word::PayloadFree, Ordering::Relaxed) > shortage.free;
+        self.waiter.spin(until, || moved() || shared.interrupted.load(Ordering::Relaxed))
+    }
+}
+
+/// Whether the reader lives, looked at only when the ring is full and once per slice, since it takes system calls.
+#[derive(Debug)]
+pub(super) struct ReaderWatch {
+    /// Why the reader is gone, once it was found to be: it does not come back to this segment.
+    lost: Option<&'static str>,
+    next_look: Instant,
+    /// Since when nothing of the reader has moved, as of the last look, and what it was.
+    still: (Instant, [u64; 2]),
+}
+
+impl ReaderWatch {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self { lost: None, next_look: now, still: (now, [u64::MAX; 2]) }
+    }
+
+    pub(super) fn lost(&self) -> Option<&'static str> {
+        self.lost
+    }
+
+    /// Looks if it is time to, and says when it is again. Fails if the reader is gone: at once if that is certain, else
+    /// after a slice without movement (W8).
+    fn look(&mut self, shared: &WriterShared, now: Instant) -> Result<Instant> {
+        if now < self.next_look {
+            return Ok(self.next_look);
+        }
+        self.next_look = now + WAIT_SLICE;
+        // What only a live reader changes.
+        let movement =
+            [Word::PayloadFree, Word::ReadCount].map(|word| shared.region.load(word, Ordering::Relaxed));
+        if self.still.1 != movement {
+            self.still = (now, movement);
+        }
+        match shared.reader_loss() {
+            Some(loss) if loss.certain || now - self.still.0 >= WAIT_SLICE => {
+                self.lost = Some(loss.reason);
+                Err(shared.reader_gone(loss.reason))
+            }
+            _ => Ok(self.next_look),
+        }
+    }
+}
