@@ -368,6 +368,13 @@ fn our_writer_after_an_old_one_that_died_between_its_stores() {
             let due = key - behind;
             assert_eq!(reader.must(&format!("read 5000 {due}")), format!("{due} 112"));
         }
+        // The uncharged bytes are never taken for free ones: a full ring overwrites nothing.
+        ours.must("timeout 100");
+        let last = (201..300).find(|key| ours.ask(&format!("write {key} 112 write")).starts_with("err Full"));
+        let last = last.expect("the ring has an end") - 1;
+        for key in 201 - behind..=last - behind {
+            assert_eq!(reader.must(&format!("read 5000 {key}")), format!("{key} 112"));
+        }
         ours.must("close");
         reader.must("close");
     }
