@@ -105,6 +105,13 @@ impl BufferConfig {
         self.prefault = on;
         self
     }
+
+    /// Whether the writer chooses the sequence numbers (W8 level 2), as a duplex server does for its answers.
+    #[must_use]
+    pub(crate) fn free_sequences(mut self, on: bool) -> Self {
+        self.free_sequences = on;
+        self
+    }
 }
 
 /// Behaviour of a writer.

@@ -144,6 +144,23 @@ pub enum Error {
     #[allow(missing_docs)]
     NoSpace { name: String, needed: u64, available: u64 },
 
+    /// Shared memory has no room for a duplex client's response buffer.
+    #[error(
+        "the response buffer '{name}' needs {needed} bytes of shared memory, {available} are available; choose a smaller `response_size`, or make /dev/shm larger (in a container: --shm-size)"
+    )]
+    #[allow(missing_docs)]
+    NoResponseSpace { name: String, needed: u64, available: u64 },
+
+    /// A duplex server serves already.
+    #[error("the server of channel '{name}' is running: stop it before starting it again")]
+    #[allow(missing_docs)]
+    ServerRunning { name: String },
+
+    /// A zero-copy request was begun and neither committed nor aborted.
+    #[error("channel '{name}': the previous request is neither committed nor aborted")]
+    #[allow(missing_docs)]
+    RequestPending { name: String },
+
     /// Any other failure of a system call.
     #[error("cannot {operation} {object}: {source}")]
     #[allow(missing_docs)]

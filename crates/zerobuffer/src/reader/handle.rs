@@ -4,6 +4,7 @@ use super::ReaderShared;
 use crate::{
     error::Result,
     frame::{Keepalive, Metadata},
+    layout::Word,
     stats::ReaderStats,
     sync::{Arc, Ordering},
 };
@@ -44,6 +45,22 @@ impl ReaderHandle {
     #[must_use]
     pub fn is_writer_connected(&self) -> bool {
         self.0.is_writer_connected()
+    }
+
+    /// Whether the attached writer is of this implementation.
+    pub(crate) fn has_writer_of_ours(&self) -> bool {
+        self.0.sees_writer_present(self.0.region.load(Word::WriterPid, Ordering::Acquire))
+    }
+
+    /// Makes room for the metadata of the next writer (D7): the present ones are its predecessor's if they are `known`,
+    /// or if no writer is attached.
+    pub(crate) fn renew_metadata(&self, known: bool) {
+        self.0.renew_metadata(known);
+    }
+
+    /// Whether this is a forked child, in which the endpoint cannot be used.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.0.birth.is_forked()
     }
 
     /// Counters since the creation.

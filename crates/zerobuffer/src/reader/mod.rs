@@ -24,7 +24,7 @@ use watch::WriterWatch;
 /// Capability level announced to writers of this implementation (W8): 1 slivers, bare and hot wrap; 2 also free
 /// sequences.
 const LEVEL: u8 = 1;
-const LEVEL_FREE_SEQUENCES: u8 = 2;
+pub(crate) const LEVEL_FREE_SEQUENCES: u8 = 2;
 /// Without a writer there is nobody to wake a waiting reader.
 const WRITER_POLL: Duration = Duration::from_millis(5);
 

@@ -99,6 +99,27 @@ impl ReaderShared {
         Ok(Some(Metadata::new(Arc::clone(this), prefix)))
     }
 
+    /// See [`ReaderHandle::renew_metadata`](super::ReaderHandle::renew_metadata).
+    pub(crate) fn renew_metadata(&self, known: bool) {
+        let written = self.region.load(Word::MetadataWritten, Ordering::Acquire);
+        if written == 0 || self.closed.load(Ordering::Acquire) || self.birth.is_forked() {
+            return;
+        }
+        let presence = lock(&self.presence);
+        let locked =
+            presence.as_ref().is_some_and(|presence| presence.try_lock(Role::Writer).unwrap_or(false));
+        let vacant = locked && self.region.load(Word::WriterPid, Ordering::SeqCst) == 0;
+        if known || vacant {
+            // Nobody writes metadata while there are some, so that these are still the same.
+            self.region.store(Word::MetadataFree, self.region.metadata_capacity(), Ordering::Relaxed);
+            self.region.exchange(Word::MetadataWritten, written, 0);
+        }
+        if locked && let Some(presence) = presence.as_ref() {
+            // Releasing a lock that is held does not fail.
+            let _ = presence.unlock(Role::Writer);
+        }
+    }
+
     /// Whether a writer is registered and alive, as far as can be told without waiting (W8).
     pub(crate) fn is_writer_connected(&self) -> bool {
         let pid = self.region.load(Word::WriterPid, Ordering::Acquire);

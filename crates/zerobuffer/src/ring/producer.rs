@@ -106,6 +106,11 @@ impl Producer {
         self.next_sequence
     }
 
+    /// Chooses the number of the next frame; only for a reader that announces free sequences (W8 level 2).
+    pub(crate) fn set_next_sequence(&mut self, sequence: u64) {
+        self.next_sequence = sequence;
+    }
+
     fn room(&self, region: &Region) -> Room {
         Room {
             capacity: region.capacity(),

@@ -186,6 +186,7 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
         presence: Mutex::new(presence),
         reader_pid,
         ours,
+        level,
         counters: Counters::default(),
         own_pid,
         replaced_by: AtomicU64::new(0),

@@ -2,6 +2,8 @@
 
 use super::WriterShared;
 use crate::{
+    error::Error,
+    layout::Word,
     reader::utilization,
     stats::WriterStats,
     sync::{Arc, Ordering},
@@ -32,6 +34,22 @@ impl WriterHandle {
     #[must_use]
     pub fn is_reader_connected(&self) -> bool {
         self.0.is_reader_connected()
+    }
+
+    /// Whether the reader has closed the buffer: one load, for the data path. A death is not noticed.
+    pub(crate) fn has_reader_closed(&self) -> bool {
+        self.0.region.load(Word::ReaderPid, Ordering::Acquire) == 0
+    }
+
+    /// Why the reader is not there any more, if it is not; `patient`: it has stood still for a slice.
+    pub(crate) fn reader_loss(&self, patient: bool) -> Option<Error> {
+        let loss = self.0.reader_loss().filter(|loss| patient || loss.certain)?;
+        Some(self.0.reader_gone(loss.reason))
+    }
+
+    /// Whether this is a forked child, in which the endpoint cannot be used.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.0.birth.is_forked()
     }
 
     /// Counters since the attach.

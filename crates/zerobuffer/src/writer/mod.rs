@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     frame::Keepalive,
     layout::{FRAME_HEADER_SIZE, Word},
-    reader::utilization,
+    reader::{LEVEL_FREE_SEQUENCES, utilization},
     ring::{Fault, Producer, Slot},
     stats::WriterStats,
     sync::{Arc, Ordering, lock},
@@ -223,7 +223,7 @@ impl Writer {
         Some(self.shared.region.slot_mut(slot))
     }
 
-    fn pending_bytes(&self) -> &[u8] {
+    pub(crate) fn pending_bytes(&self) -> &[u8] {
         self.pending.as_ref().map(|slot| self.shared.region.slot(slot)).unwrap_or_default()
     }
 
@@ -338,6 +338,18 @@ impl Writer {
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.producer.next_sequence()
+    }
+
+    /// Whether the reader takes any sequence number (W8 level 2), as duplex endpoints of this implementation do.
+    pub(crate) fn has_free_sequences(&self) -> bool {
+        self.shared.level >= LEVEL_FREE_SEQUENCES
+    }
+
+    /// Chooses the number of the next frame, if the reader takes any.
+    pub(crate) fn stamp(&mut self, sequence: u64) {
+        if self.has_free_sequences() {
+            self.producer.set_next_sequence(sequence);
+        }
     }
 
     /// How long one write waits for space; `None` waits for ever.

@@ -26,6 +26,8 @@ pub(crate) struct WriterShared {
     pub(crate) reader_pid: u64,
     /// The reader is of this implementation: slivers, bare wraps and presence count.
     pub(crate) ours: bool,
+    /// Its capability level (W8); 0 if it is of another implementation.
+    pub(crate) level: u8,
     pub(crate) counters: Counters,
     pub(crate) own_pid: u64,
     /// The pid that was found in the place of ours; 0 as long as none was.

@@ -1,0 +1,226 @@
+//! What a duplex server and a duplex client may choose.
+
+use super::Failure;
+use crate::{
+    config::{BufferConfig, WaitStrategy},
+    error::Result,
+};
+use std::{fmt, num::NonZeroUsize, sync::Arc, thread, time::Duration};
+
+type OnError = Arc<dyn Fn(&Failure) + Send + Sync>;
+type OnInit = Arc<dyn Fn(Option<&[u8]>) -> Result<(), super::BoxError> + Send + Sync>;
+
+/// Where handlers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ProcessingMode {
+    /// In one thread, one request after the other.
+    #[default]
+    SingleThread,
+    /// In so many threads at once; responses still go out in request order.
+    ThreadPool(NonZeroUsize),
+}
+
+impl ProcessingMode {
+    /// A pool with one thread per processor, at least two.
+    #[must_use]
+    pub fn thread_pool() -> Self {
+        let two = NonZeroUsize::MIN.saturating_add(1);
+        Self::ThreadPool(thread::available_parallelism().unwrap_or(two).max(two))
+    }
+}
+
+/// Behaviour of a [`Server`](super::Server).
+///
+/// ```
+/// use std::time::Duration;
+/// use zerobuffer::{BufferConfig, duplex::{ProcessingMode, ServerConfig}};
+/// let config = ServerConfig::default()
+///     .buffer(BufferConfig::new(4096, 32 * 1024 * 1024))
+///     .mode(ProcessingMode::thread_pool())
+///     .on_error(|failure| eprintln!("{failure}"));
+/// # let _ = config;
+/// ```
+#[derive(Clone)]
+pub struct ServerConfig {
+    pub(super) buffer: BufferConfig,
+    pub(super) mode: ProcessingMode,
+    pub(super) persistent: bool,
+    pub(super) client_timeout: Option<Duration>,
+    pub(super) write_timeout: Option<Duration>,
+    pub(super) wait: WaitStrategy,
+    pub(super) on_error: Vec<OnError>,
+    pub(super) on_init: Option<OnInit>,
+}
+
+impl Default for ServerConfig {
+    /// The default request buffer, one thread, one client after the other for ever, 5 s for a full response ring.
+    fn default() -> Self {
+        Self {
+            buffer: BufferConfig::default(),
+            mode: ProcessingMode::default(),
+            persistent: true,
+            client_timeout: None,
+            write_timeout: Some(Duration::from_secs(5)),
+            wait: WaitStrategy::default(),
+            on_error: Vec::new(),
+            on_init: None,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// The request buffer, which the server creates.
+    #[must_use]
+    pub fn buffer(mut self, buffer: BufferConfig) -> Self {
+        self.buffer = buffer;
+        self
+    }
+
+    /// Where handlers run.
+    #[must_use]
+    pub fn mode(mut self, mode: ProcessingMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Whether the server goes on when its client has gone (the default), or reports that and stops.
+    #[must_use]
+    pub fn persistent(mut self, on: bool) -> Self {
+        self.persistent = on;
+        self
+    }
+
+    /// After how long without a client [`Failure::NoClient`] is reported, once; a server that is not persistent then
+    /// stops. `None`, the default, waits for ever.
+    #[must_use]
+    pub fn client_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.client_timeout = timeout;
+        self
+    }
+
+    /// How long a response waits for space in the response ring; `None` waits for ever.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    /// How the server waits for space in the response ring; for requests, see [`BufferConfig::wait`].
+    #[must_use]
+    pub fn wait(mut self, wait: WaitStrategy) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Adds a function that is told of every failure, on the thread where it happens. A panic in it is caught.
+    #[must_use]
+    pub fn on_error(mut self, handler: impl Fn(&Failure) + Send + Sync + 'static) -> Self {
+        self.on_error.push(Arc::new(handler));
+        self
+    }
+
+    /// A function that gets the client's metadata, `None` if it has written none: once per client, before the handler
+    /// gets its first request. An error is reported, and the request is handled all the same.
+    #[must_use]
+    pub fn on_init(
+        mut self,
+        handler: impl Fn(Option<&[u8]>) -> Result<(), super::BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_init = Some(Arc::new(handler));
+        self
+    }
+}
+
+impl fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConfig")
+            .field("buffer", &self.buffer)
+            .field("mode", &self.mode)
+            .field("persistent", &self.persistent)
+            .field("client_timeout", &self.client_timeout)
+            .field("write_timeout", &self.write_timeout)
+            .field("wait", &self.wait)
+            .field("error_handlers", &self.on_error.len())
+            .field("on_init", &self.on_init.is_some())
+            .finish()
+    }
+}
+
+/// Behaviour of a [`Client`](super::Client).
+///
+/// ```
+/// use std::time::Duration;
+/// use zerobuffer::duplex::ClientConfig;
+/// let config = ClientConfig::default()
+///     .response_size(8 * 1024 * 1024)
+///     .connect_timeout(Duration::from_secs(10));
+/// # let _ = config;
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    pub(super) response_metadata_size: u64,
+    pub(super) response_size: u64,
+    pub(super) mode: u32,
+    pub(super) connect_timeout: Duration,
+    pub(super) write_timeout: Option<Duration>,
+    pub(super) wait: WaitStrategy,
+}
+
+impl Default for ClientConfig {
+    /// A response buffer of 4096 bytes and 256 MiB, mode 0600, no waiting for a server, 5 s for a full request ring.
+    fn default() -> Self {
+        Self {
+            response_metadata_size: 4096,
+            response_size: 256 * 1024 * 1024,
+            mode: 0o600,
+            connect_timeout: Duration::ZERO,
+            write_timeout: Some(Duration::from_secs(5)),
+            wait: WaitStrategy::default(),
+        }
+    }
+}
+
+impl ClientConfig {
+    /// Bytes of the response ring, which the client creates and reserves at once; the largest response is 16 bytes less.
+    #[must_use]
+    pub fn response_size(mut self, bytes: u64) -> Self {
+        self.response_size = bytes;
+        self
+    }
+
+    /// Bytes of the response buffer's metadata block.
+    #[must_use]
+    pub fn response_metadata_size(mut self, bytes: u64) -> Self {
+        self.response_metadata_size = bytes;
+        self
+    }
+
+    /// Permission bits of the response buffer.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// How long to wait for the server to appear.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a request waits for space in the request ring; `None` waits for ever.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    /// How the client waits, for space and for responses.
+    #[must_use]
+    pub fn wait(mut self, wait: WaitStrategy) -> Self {
+        self.wait = wait;
+        self
+    }
+}

@@ -1,0 +1,75 @@
+//! Which response belongs to whom: threads that wait for one of their own, and the rest (D2).
+
+use super::Response;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    ops::RangeInclusive,
+};
+
+/// Responses that have been read and not been fetched, and calls that wait for theirs.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// Calls under way by their request, each with its response once that is there. Few at a time.
+    calls: Vec<(u64, Option<Response>)>,
+    /// Requests whose callers have given up.
+    abandoned: BTreeSet<u64>,
+    /// Responses to requests that were merely sent.
+    others: VecDeque<Response>,
+    /// The newest request that is answered: responses come in the order of requests.
+    answered: u64,
+    /// A thread reads the response buffer for all.
+    pub(super) reading: bool,
+    /// Threads that wait for that one.
+    pub(super) waiting: u32,
+    /// The metadata of the request buffer are this client's.
+    pub(super) wrote_metadata: bool,
+}
+
+impl Inbox {
+    pub(super) fn expect(&mut self, request: u64) {
+        self.calls.push((request, None));
+    }
+
+    /// The call is over; a response that has come or comes later is dropped.
+    pub(super) fn abandon(&mut self, request: u64) {
+        let Some(at) = self.calls.iter().position(|(call, _)| *call == request) else { return };
+        let (_, response) = self.calls.swap_remove(at);
+        if response.is_none() && request > self.answered {
+            self.abandoned.insert(request);
+        }
+    }
+
+    /// The request was not sent after all.
+    pub(super) fn forget(&mut self, request: u64) {
+        self.calls.retain(|(call, _)| *call != request);
+    }
+
+    /// The response to a call, which stays under way until [`Self::abandon`].
+    pub(super) fn fetch(&mut self, request: u64) -> Option<Response> {
+        self.calls.iter_mut().find(|(call, _)| *call == request).and_then(|(_, response)| response.take())
+    }
+
+    pub(super) fn fetch_other(&mut self) -> Option<Response> {
+        self.others.pop_front()
+    }
+
+    /// Sorts a response in. `sent` is the range of this client's requests, if the server tells which one it answers: an
+    /// answer to a predecessor's is dropped, and so is a second one.
+    pub(super) fn sort(&mut self, response: Response, sent: Option<RangeInclusive<u64>>) {
+        let request = response.sequence();
+        if sent.is_some_and(|sent| !sent.contains(&request) || request <= self.answered) {
+            return;
+        }
+        self.answered = request;
+        // Older requests get no answer any more.
+        let given_up = self.abandoned.contains(&request);
+        self.abandoned = self.abandoned.split_off(&(request + 1));
+        if given_up {
+            return;
+        }
+        match self.calls.iter_mut().find(|(call, _)| *call == request) {
+            Some((_, place)) => *place = Some(response),
+            None => self.others.push_back(response),
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! How a handler answers: a writer for one response, which keeps the order and stamps the sequence (D2).
+
+use super::{Failure, failure::BoxError, session::Session};
+use crate::{
+    error::{Error, Result},
+    frame::Keepalive,
+    waiter::WAIT_SLICE,
+    writer::{Outcome, Writer},
+};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Answers one request, from any thread, during the handler or after it.
+///
+/// The first response is sent, in the order of the requests: a write waits until all earlier requests are answered or
+/// given up. Further responses are dropped and reported; so is a responder that is dropped without an answer, after
+/// which the next request has its turn.
+pub struct Responder {
+    session: Arc<Session>,
+    /// In the order of responses.
+    place: u64,
+    sequence: u64,
+    case: Arc<Case>,
+    /// Here from the first use to the answer.
+    writer: Option<Box<Writer>>,
+    /// The place of a second answer, which goes nowhere.
+    scratch: Option<Vec<u8>>,
+}
+
+/// What is known of one request's handling, shared by its responder and the thread that calls the handler.
+#[derive(Default)]
+pub(super) struct Case {
+    answers: AtomicU32,
+    /// Who has finished with it, in bits.
+    ends: AtomicU8,
+}
+
+const RETURNED: u8 = 1;
+const DROPPED: u8 = 2;
+/// The handler's failure is reported, which explains a missing answer.
+const EXPLAINED: u8 = 4;
+
+impl Case {
+    /// The one who comes last reports a wrong number of answers.
+    fn end(&self, session: &Session, request: u64, bits: u8) {
+        let before = self.ends.fetch_or(bits, Ordering::AcqRel);
+        let ends = before | bits;
+        if ends & (RETURNED | DROPPED) != RETURNED | DROPPED {
+            return;
+        }
+        let answers = self.answers.load(Ordering::Acquire);
+        if answers == 1 || (answers == 0 && ends & EXPLAINED != 0) {
+            return;
+        }
+        session.report(&Failure::Answers {
+            channel: session.channel.clone(),
+            request,
+            answers,
+            renumbered: answers == 0 && !session.stamps,
+        });
+    }
+
+    /// The handler has returned.
+    pub(super) fn returned(&self, session: &Session, request: u64, failed: Option<BoxError>) {
+        let explained = if let Some(source) = failed {
+            session.report(&Failure::Handler { channel: session.channel.clone(), request, source });
+            EXPLAINED
+        } else {
+            0
+        };
+        self.end(session, request, RETURNED | explained);
+    }
+
+    /// The server stops before the handler was called: nothing is to be reported.
+    pub(super) fn cancelled(&self) {
+        self.ends.fetch_or(EXPLAINED | RETURNED, Ordering::AcqRel);
+    }
+}
+
+impl Responder {
+    pub(super) fn new(session: &Arc<Session>, place: u64, sequence: u64, case: &Arc<Case>) -> Self {
+        Self {
+            session: Arc::clone(session),
+            place,
+            sequence,
+            case: Arc::clone(case),
+            writer: None,
+            scratch: None,
+        }
+    }
+
+    /// The sequence number of the request.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Whether a response was sent. A further one is dropped.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.case.answers.load(Ordering::Acquire) > 0
+    }
+
+    /// Sends `data` as the response.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::write`](crate::Writer::write); [`Error::ReaderGone`] if the client has gone, [`Error::Full`] if the
+    /// response ring stayed full for the write timeout, [`Error::Closed`] if the server stops meanwhile.
+    pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
+        if self.is_answered() {
+            self.case.answers.fetch_add(1, Ordering::AcqRel);
+            return Ok(Outcome::Dropped);
+        }
+        self.begin(data.len())?;
+        if let Some(room) = self.pending() {
+            room.copy_from_slice(data);
+        }
+        self.commit(data.len()).map(|sequence| Outcome::Sent { sequence })
+    }
+
+    /// Lends `size` bytes of the response ring, to be filled in place and committed; dropping it sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn loan(&mut self, size: usize) -> Result<ResponseMut<'_>> {
+        self.begin(size)?;
+        Ok(ResponseMut { responder: self })
+    }
+
+    /// [`Self::loan`] without a borrow, for bindings: the response stays pending until [`Self::commit`],
+    /// [`Self::abort`] or the next use, which abandons it. For a second answer the bytes are private memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn begin(&mut self, size: usize) -> Result<()> {
+        if self.is_answered() {
+            self.scratch = Some(vec![0; size]);
+            return Ok(());
+        }
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.session.wait_for_turn(self.place)?,
+        };
+        let begun = self.begin_in(&mut writer, size);
+        self.writer = Some(writer);
+        begun
+    }
+
+    /// Waits for space in slices, so that a server that stops is noticed.
+    fn begin_in(&self, writer: &mut Writer, size: usize) -> Result<()> {
+        writer.stamp(self.sequence);
+        let full = match writer.try_begin(size) {
+            Err(error @ Error::Full { .. }) => error,
+            other => return other,
+        };
+        let started = Instant::now();
+        let timeout = self.session.write_timeout;
+        let mut last = full;
+        loop {
+            let waited = started.elapsed();
+            let left = timeout.map_or(WAIT_SLICE, |timeout| timeout.saturating_sub(waited));
+            if left.is_zero() {
+                return Err(Self::waited(last, waited));
+            }
+            if self.session.is_stopping() {
+                return Err(Error::Closed { name: writer.name().to_owned() });
+            }
+            writer.set_write_timeout(Some(left.min(WAIT_SLICE)));
+            match writer.begin(size) {
+                Err(error @ Error::Full { .. }) => last = error,
+                other => return other,
+            }
+        }
+    }
+
+    fn waited(full: Error, waited: Duration) -> Error {
+        match full {
+            Error::Full { name, needed, free, capacity, .. } => {
+                Error::Full { name, needed, free, capacity, waited }
+            }
+            other => other,
+        }
+    }
+
+    /// The bytes of the pending response. Their address stays the same until commit or abort.
+    pub fn pending(&mut self) -> Option<&mut [u8]> {
+        if let Some(scratch) = &mut self.scratch {
+            return Some(scratch);
+        }
+        self.writer.as_mut()?.pending()
+    }
+
+    /// Sends the first `len` bytes of the pending response and returns the sequence number that it carries.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::commit`](crate::Writer::commit).
+    pub fn commit(&mut self, len: usize) -> Result<u64> {
+        if self.scratch.take().is_some() {
+            self.case.answers.fetch_add(1, Ordering::AcqRel);
+            return Ok(self.sequence);
+        }
+        let Some(writer) = &mut self.writer else {
+            return Err(Error::NothingPending { name: self.session.handle.name().to_owned() });
+        };
+        let sequence = writer.commit(len)?;
+        self.case.answers.fetch_add(1, Ordering::AcqRel);
+        if let Some(writer) = self.writer.take() {
+            self.session.give_back(self.place, writer);
+        }
+        Ok(sequence)
+    }
+
+    /// Gives up the pending response; nothing is sent, and another one may be. `false`: there was none.
+    pub fn abort(&mut self) -> bool {
+        self.scratch.take().is_some() || self.writer.as_mut().is_some_and(|writer| writer.abort())
+    }
+
+    /// Keeps the memory of [`Self::pending`] mapped, for bindings that hand out views of it.
+    #[must_use]
+    pub fn keep_alive(&self) -> Option<Keepalive> {
+        self.writer.as_ref().map(|writer| writer.keep_alive())
+    }
+
+    /// Whether the client is alive and still owns the response buffer.
+    #[must_use]
+    pub fn is_client_connected(&self) -> bool {
+        self.session.handle.is_reader_connected()
+    }
+
+    /// The response buffer: name, sizes, counters.
+    #[must_use]
+    pub fn buffer(&self) -> crate::WriterHandle {
+        self.session.handle.clone()
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        match self.writer.take() {
+            Some(mut writer) => {
+                writer.abort();
+                self.session.give_back(self.place, writer);
+            }
+            None if self.is_answered() => {}
+            None => self.session.skip(self.place),
+        }
+        self.case.end(&self.session, self.sequence, DROPPED);
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder")
+            .field("channel", &self.session.channel)
+            .field("sequence", &self.sequence)
+            .field("answered", &self.is_answered())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Response memory, filled in place and then committed; dropping it sends nothing.
+#[derive(Debug)]
+pub struct ResponseMut<'r> {
+    responder: &'r mut Responder,
+}
+
+impl ResponseMut<'_> {
+    /// Sends the whole response.
+    ///
+    /// # Errors
+    ///
+    /// As [`Responder::write`].
+    pub fn commit(self) -> Result<u64> {
+        let len = self.len();
+        self.commit_len(len)
+    }
+
+    /// Sends the first `len` bytes, 1 to all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Responder::write`], and [`Error::InvalidCommit`].
+    pub fn commit_len(self, len: usize) -> Result<u64> {
+        self.responder.commit(len)
+    }
+}
+
+impl Deref for ResponseMut<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.responder.scratch {
+            Some(scratch) => scratch,
+            None => self.responder.writer.as_ref().map(|writer| writer.pending_bytes()).unwrap_or_default(),
+        }
+    }
+}
+
+impl DerefMut for ResponseMut<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.responder.pending().unwrap_or_default()
+    }
+}
+
+impl Drop for ResponseMut<'_> {
+    fn drop(&mut self) {
+        self.responder.abort();
+    }
+}

@@ -1,0 +1,519 @@
+//! One run of a server, from start to stop: wait for a client, read its requests, have them handled.
+
+use super::{
+    BoxError, Failure, ProcessingMode, ServerConfig,
+    pool::{Fate, Pool},
+    responder::{Case, Responder},
+    response_name,
+    session::Session,
+};
+use crate::{
+    config::{HotWrap, WriterConfig},
+    error::{Error, Result},
+    frame::Frame,
+    reader::{Reader, ReaderHandle},
+    sync::{Mutex, lock},
+    waiter::WAIT_SLICE,
+    writer::Writer,
+};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Condvar, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    thread::{self, ThreadId},
+    time::{Duration, Instant},
+};
+
+/// How long a connected client may take to create its response buffer.
+const RESPONSE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long running handlers may wait for their turn once the server stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// What is done with a request.
+pub(super) enum Handler {
+    Answer(Box<dyn Fn(Frame, Responder) -> Outcome + Send + Sync>),
+    Edit(Box<dyn Fn(&mut Frame) -> Outcome + Send + Sync>),
+}
+
+type Outcome = Result<(), BoxError>;
+
+/// How far a run has been asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Handle what has been sent, then end.
+    Drain = 1,
+    /// Take no further request.
+    Now = 2,
+}
+
+/// What the server's owner and the serving thread share.
+pub(super) struct Run {
+    channel: String,
+    config: ServerConfig,
+    handler: Handler,
+    stop: AtomicU8,
+    reader: Mutex<Option<Reader>>,
+    pub(super) handle: Mutex<ReaderHandle>,
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    ended: bool,
+    /// The threads that call handlers: they must not wait for themselves.
+    threads: Vec<ThreadId>,
+}
+
+impl Run {
+    /// Creates the request buffer and starts to serve.
+    pub(super) fn start(channel: &str, config: ServerConfig, handler: Handler) -> Result<Arc<Self>> {
+        let reader = create(channel, &config)?;
+        let run = Arc::new(Self {
+            channel: channel.to_owned(),
+            config,
+            handler,
+            stop: AtomicU8::new(0),
+            handle: Mutex::new(reader.handle()),
+            reader: Mutex::new(Some(reader)),
+            state: Mutex::new(State::default()),
+            ended: Condvar::new(),
+        });
+        let serving = Arc::clone(&run);
+        let thread = thread::Builder::new().name("zerobuffer-duplex".to_owned());
+        let started = thread.spawn(move || Service::new(serving).serve());
+        started.map_err(|source| Error::Os { operation: "start", object: "a thread".to_owned(), source })?;
+        Ok(run)
+    }
+
+    pub(super) fn ask_to_stop(&self, how: Stop) {
+        self.stop.fetch_max(how as u8, Ordering::SeqCst);
+    }
+
+    fn is_asked(&self, how: Stop) -> bool {
+        self.stop.load(Ordering::Acquire) >= how as u8
+    }
+
+    /// Whether requests are, or may still be, handled.
+    pub(super) fn is_serving(&self) -> bool {
+        !self.is_asked(Stop::Drain) && !lock(&self.state).ended
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        lock(&self.state).ended
+    }
+
+    /// Waits for the end; `false`: not within `timeout`. One of the run's own threads does not wait.
+    pub(super) fn wait(&self, timeout: Option<Duration>) -> bool {
+        let state = lock(&self.state);
+        if state.threads.contains(&thread::current().id()) {
+            return state.ended;
+        }
+        let running = |state: &mut State| !state.ended;
+        match timeout {
+            Some(timeout) => {
+                let waited = self.ended.wait_timeout_while(state, timeout, running);
+                waited.unwrap_or_else(PoisonError::into_inner).0.ended
+            }
+            None => self.ended.wait_while(state, running).unwrap_or_else(PoisonError::into_inner).ended,
+        }
+    }
+
+    pub(super) fn is_own_thread(&self) -> bool {
+        lock(&self.state).threads.contains(&thread::current().id())
+    }
+
+    pub(super) fn is_forked(&self) -> bool {
+        lock(&self.handle).is_forked()
+    }
+
+    /// Removes the request buffer, whose frames stay readable, although a handler may still be busy.
+    pub(super) fn close_reader(&self) {
+        let reader = lock(&self.reader).take();
+        drop(reader);
+    }
+
+    fn report(&self, failure: &Failure) {
+        log::error!(target: "zerobuffer::duplex::server", "{failure}");
+        for handler in &self.config.on_error {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler(failure))) {
+                log::error!(target: "zerobuffer::duplex::server", "error handler panicked: {}", text_of(&*panic));
+            }
+        }
+    }
+}
+
+fn create(channel: &str, config: &ServerConfig) -> Result<Reader> {
+    // Level 2: it tells clients of ours that responses bear the sequence of their request. A client of another
+    // implementation that connects anew counts from 1 again.
+    Reader::create(&super::request_name(channel), config.buffer.clone().free_sequences(true))
+}
+
+/// What the serving thread alone knows.
+struct Service {
+    run: Arc<Run>,
+    pool: Option<Pool>,
+    client: Option<Connected>,
+    /// A request that was read when its client turned out to be a new one.
+    held: Option<Frame>,
+    /// Since when there is no client; `None` when that has been reported.
+    lonely_since: Option<Instant>,
+    /// Since when there is a client without a response buffer.
+    mute_since: Option<Instant>,
+    /// That was reported, and its requests are dropped.
+    gave_up: bool,
+}
+
+/// A client with a way back to it.
+struct Connected {
+    session: Arc<Session>,
+    /// Its first request has come.
+    begun: bool,
+    /// It has written metadata, as far as is known.
+    knows_metadata: bool,
+}
+
+impl Service {
+    fn new(run: Arc<Run>) -> Self {
+        Self {
+            run,
+            pool: None,
+            client: None,
+            held: None,
+            lonely_since: Some(Instant::now()),
+            mute_since: None,
+            gave_up: false,
+        }
+    }
+
+    fn serve(mut self) {
+        let run = Arc::clone(&self.run);
+        if let Err(error) = self.prepare() {
+            run.report(&Failure::Buffer { channel: run.channel.clone(), source: error });
+            run.ask_to_stop(Stop::Now);
+        }
+        while !run.is_asked(Stop::Now) {
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(source) => self.recover(source),
+            }
+        }
+        if run.is_asked(Stop::Now) {
+            if let Some(pool) = &self.pool {
+                pool.cancel();
+            }
+            if let Some(client) = &self.client {
+                client.session.stop_waiting(Instant::now() + LAST_ANSWERS);
+            }
+        } else {
+            // Draining, or no longer needed: what has been read is answered.
+            run.ask_to_stop(Stop::Drain);
+        }
+        drop(self.held.take());
+        // Waits for running handlers.
+        drop(self.pool.take());
+        if let Some(client) = self.client.take() {
+            client.session.close();
+        }
+        run.close_reader();
+        lock(&run.state).ended = true;
+        run.ended.notify_all();
+        log::info!(target: "zerobuffer::duplex::server", "server of channel '{}' has ended", run.channel);
+    }
+
+    fn prepare(&mut self) -> Result<()> {
+        let mut threads = vec![thread::current().id()];
+        if let ProcessingMode::ThreadPool(workers) = self.run.config.mode {
+            let pool = Pool::start(workers.get(), "zerobuffer-duplex-worker");
+            let pool = pool.map_err(|source| Error::Os {
+                operation: "start",
+                object: format!("{workers} threads"),
+                source,
+            })?;
+            threads.extend(pool.threads());
+            self.pool = Some(pool);
+        }
+        lock(&self.run.state).threads = threads;
+        Ok(())
+    }
+
+    /// One round. `false`: the run is over.
+    fn step(&mut self) -> Result<bool> {
+        let Some(Connected { session, .. }) = &self.client else { return self.await_client() };
+        if let Some(pool) = &self.pool
+            && !pool.has_room(WAIT_SLICE)
+        {
+            return Ok(true);
+        }
+        let draining = self.run.is_asked(Stop::Drain);
+        let read = match lock(&self.run.reader).as_mut() {
+            Some(reader) if draining => reader.try_read(),
+            Some(reader) => reader.read_timeout(WAIT_SLICE),
+            None => return Ok(false),
+        };
+        match read {
+            // A client leaves its response buffer before its successor can send: the request may be that one's.
+            Ok(Some(frame)) if session.handle.has_reader_closed() => {
+                self.held = Some(frame);
+                Ok(self.lose_client(None))
+            }
+            Ok(Some(frame)) => {
+                self.handle(frame);
+                Ok(true)
+            }
+            Ok(None) if draining => Ok(false),
+            Ok(None) => Ok(match session.handle.reader_loss(true) {
+                Some(loss) => self.lose_client(Some(loss)),
+                None => true,
+            }),
+            Err(error @ Error::WriterGone { .. }) => Ok(self.lose_client(Some(error)) && !draining),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits a slice for a client and for its response buffer.
+    fn await_client(&mut self) -> Result<bool> {
+        if self.run.is_asked(Stop::Drain) && self.held.is_none() {
+            return Ok(false);
+        }
+        let attached = match lock(&self.run.reader).as_mut() {
+            Some(reader) => reader.wait_for_writer(WAIT_SLICE)?,
+            None => return Ok(false),
+        };
+        let handle = lock(&self.run.handle).clone();
+        if !attached {
+            // A request whose sender is gone has nobody to be answered to.
+            self.held = None;
+            self.mute_since = None;
+            handle.renew_metadata(false);
+            return Ok(self.check_lonely());
+        }
+        let config = WriterConfig::default()
+            .connect_timeout(WAIT_SLICE)
+            .wait(self.run.config.wait)
+            .hot_wrap(HotWrap::Eager);
+        match Writer::connect_with(&response_name(&self.run.channel), config) {
+            Ok(writer) => {
+                self.meet(writer);
+                if let Some(frame) = self.held.take() {
+                    self.handle(frame);
+                }
+                Ok(true)
+            }
+            Err(source) => self.miss_response_buffer(&handle, source),
+        }
+    }
+
+    fn meet(&mut self, writer: Writer) {
+        let run = Arc::clone(&self.run);
+        let report = Arc::new(move |failure: &Failure| run.report(failure));
+        let session = Session::new(&self.run.channel, writer, self.run.config.write_timeout, report);
+        let numbering = if session.stamps { "free" } else { "consecutive" };
+        log::info!(target: "zerobuffer::duplex::server", "channel '{}': a client is connected, {numbering} sequences", self.run.channel);
+        self.client = Some(Connected { session, begun: false, knows_metadata: false });
+        self.mute_since = None;
+        self.gave_up = false;
+    }
+
+    fn miss_response_buffer(&mut self, handle: &ReaderHandle, source: Error) -> Result<bool> {
+        let gone = !handle.is_writer_connected();
+        let waited = self.mute_since.get_or_insert_with(Instant::now).elapsed();
+        let transient = matches!(
+            source,
+            Error::NotFound { .. }
+                | Error::NotReady { .. }
+                | Error::WriterAlreadyConnected { .. }
+                | Error::CrashNotNoticed { .. }
+        );
+        let patience = self.run.config.client_timeout.unwrap_or(RESPONSE_PATIENCE);
+        if transient && !gone && waited < patience {
+            return Ok(true);
+        }
+        if !transient {
+            // The next try after a pause.
+            thread::sleep(WAIT_SLICE);
+        }
+        // Requests that cannot be answered are not kept.
+        self.held = None;
+        if let Some(lost) = self.drop_requests()? {
+            self.mute_since = None;
+            self.gave_up = false;
+            return Ok(self.say_gone(lost));
+        }
+        if self.gave_up {
+            return Ok(true);
+        }
+        self.gave_up = true;
+        self.stop_unless_persistent();
+        self.run.report(&Failure::NoResponseBuffer { channel: self.run.channel.clone(), waited, source });
+        Ok(self.run.config.persistent)
+    }
+
+    /// Drops what has been sent; the error that says that the client has gone, if it has.
+    fn drop_requests(&self) -> Result<Option<Error>> {
+        let mut reader = lock(&self.run.reader);
+        let Some(reader) = reader.as_mut() else { return Ok(None) };
+        loop {
+            match reader.try_read() {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(None),
+                Err(error @ Error::WriterGone { .. }) => return Ok(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reports, once, that no client has come in time. `false`: the run is over.
+    fn check_lonely(&mut self) -> bool {
+        let Some((since, timeout)) = self.lonely_since.zip(self.run.config.client_timeout) else {
+            return true;
+        };
+        let waited = since.elapsed();
+        if waited < timeout {
+            return true;
+        }
+        self.lonely_since = None;
+        self.stop_unless_persistent();
+        self.run.report(&Failure::NoClient { channel: self.run.channel.clone(), waited });
+        self.run.config.persistent
+    }
+
+    /// Nobody who is told of the end finds the server running.
+    fn stop_unless_persistent(&self) {
+        if !self.run.config.persistent {
+            self.run.ask_to_stop(Stop::Drain);
+        }
+    }
+
+    /// The client has gone. `false`: the run is over.
+    fn lose_client(&mut self, reason: Option<Error>) -> bool {
+        let Some(Connected { session, knows_metadata, .. }) = self.client.take() else { return true };
+        let reason = reason.or_else(|| session.handle.reader_loss(true));
+        let source = reason.unwrap_or_else(|| Error::Closed { name: session.handle.name().to_owned() });
+        // A handler that answers it is told so by the writer.
+        session.close();
+        let handle = lock(&self.run.handle).clone();
+        handle.renew_metadata(knows_metadata);
+        self.say_gone(source)
+    }
+
+    fn say_gone(&mut self, source: Error) -> bool {
+        self.lonely_since = Some(Instant::now());
+        self.stop_unless_persistent();
+        self.run.report(&Failure::ClientGone { channel: self.run.channel.clone(), source });
+        self.run.config.persistent
+    }
+
+    /// The request buffer is unusable: a new one takes its place.
+    fn recover(&mut self, source: Error) {
+        if matches!(source, Error::Closed { .. } | Error::Forked { .. }) {
+            self.run.ask_to_stop(Stop::Now);
+            return;
+        }
+        self.stop_unless_persistent();
+        self.run.report(&Failure::Buffer { channel: self.run.channel.clone(), source });
+        if let Some(client) = self.client.take() {
+            client.session.close();
+        }
+        self.held = None;
+        self.run.close_reader();
+        if !self.run.config.persistent {
+            return self.run.ask_to_stop(Stop::Now);
+        }
+        while !self.run.is_asked(Stop::Drain) {
+            match create(&self.run.channel, &self.run.config) {
+                Ok(reader) => {
+                    *lock(&self.run.handle) = reader.handle();
+                    *lock(&self.run.reader) = Some(reader);
+                    return;
+                }
+                Err(error) => {
+                    log::warn!(target: "zerobuffer::duplex::server", "{error}");
+                    thread::sleep(WAIT_SLICE);
+                }
+            }
+        }
+    }
+
+    /// Has a request handled, here or by the pool.
+    fn handle(&mut self, frame: Frame) {
+        let Some(client) = &mut self.client else { return };
+        if !client.begun && !client.begin(&self.run, &frame) {
+            return;
+        }
+        let session = Arc::clone(&client.session);
+        let place = session.take_place();
+        let case = Arc::new(Case::default());
+        let responder = Responder::new(&session, place, frame.sequence(), &case);
+        let run = Arc::clone(&self.run);
+        let job = move |fate| {
+            if fate == Fate::Cancelled {
+                return case.cancelled();
+            }
+            let request = frame.sequence();
+            let outcome = catch_unwind(AssertUnwindSafe(|| run.call(frame, responder)));
+            let failed = match outcome {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error),
+                Err(panic) => Some(format!("it panicked: {}", text_of(&*panic)).into()),
+            };
+            case.returned(&session, request, failed);
+        };
+        match &self.pool {
+            Some(pool) => pool.run(job),
+            None => job(Fate::Handled),
+        }
+    }
+}
+
+impl Connected {
+    /// Before the client's first request. `false`: the request is its predecessor's.
+    fn begin(&mut self, run: &Run, frame: &Frame) -> bool {
+        let handle = lock(&run.handle).clone();
+        if !self.session.stamps && frame.sequence() != 1 && !handle.has_writer_of_ours() {
+            // Its client would take the answer for that of its own first request, which has the number 1.
+            log::info!(target: "zerobuffer::duplex::server", "channel '{}': request {} of a client that has gone is dropped", run.channel, frame.sequence());
+            return false;
+        }
+        self.begun = true;
+        let metadata = handle.metadata();
+        self.knows_metadata = !matches!(metadata, Ok(None));
+        let Some(on_init) = &run.config.on_init else { return true };
+        let outcome: Outcome = match metadata {
+            Ok(metadata) => {
+                let bytes = metadata.as_ref().map(crate::Metadata::as_slice);
+                match catch_unwind(AssertUnwindSafe(|| on_init(bytes))) {
+                    Ok(outcome) => outcome,
+                    Err(panic) => Err(format!("it panicked: {}", text_of(&*panic)).into()),
+                }
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(source) = outcome {
+            run.report(&Failure::Init { channel: run.channel.clone(), source });
+        }
+        true
+    }
+}
+
+impl Run {
+    fn call(&self, mut frame: Frame, mut responder: Responder) -> Outcome {
+        match &self.handler {
+            Handler::Answer(handler) => handler(frame, responder),
+            Handler::Edit(handler) => {
+                handler(&mut frame)?;
+                responder.write(frame.data())?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

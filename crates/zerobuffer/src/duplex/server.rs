@@ -1,0 +1,181 @@
+//! The answering end of a channel.
+
+use super::{
+    BoxError, Responder, ServerConfig,
+    run::{Handler, Run, Stop},
+};
+use crate::{
+    error::{Error, Result},
+    frame::Frame,
+    layout::name as names,
+    reader::ReaderHandle,
+    sync::{Arc, Mutex, lock},
+};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+/// How long [`Server::stop`] waits for a handler that is running.
+const STOP_PATIENCE: Duration = Duration::from_millis(150);
+
+/// Answers requests: one client at a time, one client after the other.
+///
+/// ```
+/// use zerobuffer::duplex::{Server, ServerConfig};
+/// # use zerobuffer::duplex::{Client, ClientConfig};
+/// # use std::time::Duration;
+/// let channel = format!("doc-server-{}", std::process::id());
+/// let server = Server::new(&channel, ServerConfig::default());
+/// // A mutable server: the edited request is the response.
+/// server.start_mutable(|request| {
+///     request.data_mut().reverse();
+///     Ok(())
+/// })?;
+/// # let client = Client::connect_with(&channel, ClientConfig::default().response_size(64 * 1024))?;
+/// # assert_eq!(client.call(b"abc", Duration::from_secs(5))?.unwrap().data(), b"cba");
+/// assert!(server.is_running());
+/// assert!(server.stop());
+/// # Ok::<(), zerobuffer::Error>(())
+/// ```
+pub struct Server {
+    channel: String,
+    config: ServerConfig,
+    run: Mutex<Option<Arc<Run>>>,
+}
+
+impl Server {
+    /// A server of `channel`, which does nothing before it is started.
+    #[must_use]
+    pub fn new(channel: &str, config: ServerConfig) -> Self {
+        Self { channel: channel.to_owned(), config, run: Mutex::new(None) }
+    }
+
+    /// Creates the request buffer, which exists when this returns, and serves from now on: `handler` gets each request
+    /// and answers it by the [`Responder`]. The request's space is returned when its frame is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ServerRunning`], and as [`Reader::create`](crate::Reader::create).
+    pub fn start<H>(&self, handler: H) -> Result<()>
+    where
+        H: Fn(Frame, Responder) -> Result<(), BoxError> + Send + Sync + 'static,
+    {
+        self.run(Handler::Answer(Box::new(handler)))
+    }
+
+    /// As [`Self::start`]; `handler` edits each request in place, and the edited bytes are the response. If it fails,
+    /// there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_mutable<H>(&self, handler: H) -> Result<()>
+    where
+        H: Fn(&mut Frame) -> Result<(), BoxError> + Send + Sync + 'static,
+    {
+        self.run(Handler::Edit(Box::new(handler)))
+    }
+
+    fn run(&self, handler: Handler) -> Result<()> {
+        names::check(&super::response_name(&self.channel))?;
+        let mut run = lock(&self.run);
+        if run.as_ref().is_some_and(|run| run.is_serving()) {
+            return Err(Error::ServerRunning { name: self.channel.clone() });
+        }
+        if let Some(last) = run.take() {
+            end(&last);
+        }
+        *run = Some(Run::start(&self.channel, self.config.clone(), handler)?);
+        Ok(())
+    }
+
+    /// Takes no further request and closes the channel's buffers; within 200 ms, also from a handler.
+    ///
+    /// A handler that is running then is left alone: it may finish and answer, and the response buffer is closed after
+    /// it. Requests that were not begun are dropped. `false`: such a handler is still busy.
+    #[allow(
+        clippy::must_use_candidate,
+        reason = "most callers want the server to stop, whatever is still running"
+    )]
+    pub fn stop(&self) -> bool {
+        let Some(run) = self.current() else { return true };
+        end(&run)
+    }
+
+    /// Handles all requests that have been sent, then stops. `false`: they were not all handled within `timeout`, and the
+    /// server was stopped as by [`Self::stop`]; or this is called from a handler, and it drains after that.
+    #[allow(clippy::must_use_candidate, reason = "as for `stop`")]
+    pub fn drain(&self, timeout: Duration) -> bool {
+        let Some(run) = self.current() else { return true };
+        run.ask_to_stop(Stop::Drain);
+        if run.is_own_thread() {
+            return false;
+        }
+        let drained = run.wait(Some(timeout));
+        if !drained {
+            end(&run);
+        }
+        drained
+    }
+
+    /// Waits until the server has stopped by itself or by another thread; `false`: it has not within `timeout`.
+    #[allow(clippy::must_use_candidate, reason = "a wait for ever has no news")]
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        self.current().is_none_or(|run| run.wait(timeout))
+    }
+
+    /// Whether the server takes requests.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.current().is_some_and(|run| run.is_serving())
+    }
+
+    /// The channel's name.
+    #[must_use]
+    pub fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// The request buffer: the client's metadata, counters. `None` while the server is stopped.
+    #[must_use]
+    pub fn request_buffer(&self) -> Option<ReaderHandle> {
+        let run = self.current().filter(|run| !run.has_ended())?;
+        let handle = lock(&run.handle).clone();
+        Some(handle)
+    }
+
+    fn current(&self) -> Option<Arc<Run>> {
+        lock(&self.run).clone()
+    }
+}
+
+/// Ends a run as [`Server::stop`] says.
+fn end(run: &Run) -> bool {
+    run.ask_to_stop(Stop::Now);
+    if run.is_forked() {
+        return true;
+    }
+    let started = Instant::now();
+    let ended = run.wait(Some(STOP_PATIENCE));
+    log::debug!(target: "zerobuffer::duplex::server", "stopping took {:?}, ended: {ended}", started.elapsed());
+    // The name is free at once, whatever a handler is still doing; the frame that it has stays readable.
+    run.close_reader();
+    ended
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("channel", &self.channel)
+            .field("running", &self.is_running())
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
