@@ -430,7 +430,9 @@ impl Shared {
         let mut guard = lock(&self.reader);
         let Some(reader) = guard.as_mut() else { return Err(self.closed()) };
         let mut frame = reader.read_timeout(slice)?;
+        // A server that has stopped reading may still answer what it has read.
         if frame.is_none()
+            && !self.responses.is_writer_connected()
             && let Some(loss) = self.requests.reader_loss(slice >= WAIT_SLICE)
         {
             // What it has written before is still to be read.

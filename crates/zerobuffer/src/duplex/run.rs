@@ -27,10 +27,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long a client may keep its response buffer without a request writer.
+const PARTING: Duration = Duration::from_millis(500);
+/// Pause while one of these is waited for.
+const PAUSE: Duration = Duration::from_millis(2);
 /// How long a connected client may take to create its response buffer.
 const RESPONSE_PATIENCE: Duration = Duration::from_secs(5);
-/// How long running handlers may wait for their turn once the server stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// What is done with a request.
 pub(super) enum Handler {
@@ -49,12 +51,26 @@ pub(super) enum Stop {
     Now = 2,
 }
 
+/// How far that has come, for all who wait for something.
+#[derive(Debug, Default)]
+pub(super) struct StopFlag(AtomicU8);
+
+impl StopFlag {
+    fn ask(&self, how: Stop) {
+        self.0.fetch_max(how as u8, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_asked(&self, how: Stop) -> bool {
+        self.0.load(Ordering::Acquire) >= how as u8
+    }
+}
+
 /// What the server's owner and the serving thread share.
 pub(super) struct Run {
     channel: String,
     config: ServerConfig,
     handler: Handler,
-    stop: AtomicU8,
+    stop: Arc<StopFlag>,
     reader: Mutex<Option<Reader>>,
     pub(super) handle: Mutex<ReaderHandle>,
     state: Mutex<State>,
@@ -76,7 +92,7 @@ impl Run {
             channel: channel.to_owned(),
             config,
             handler,
-            stop: AtomicU8::new(0),
+            stop: Arc::default(),
             handle: Mutex::new(reader.handle()),
             reader: Mutex::new(Some(reader)),
             state: Mutex::new(State::default()),
@@ -90,11 +106,11 @@ impl Run {
     }
 
     pub(super) fn ask_to_stop(&self, how: Stop) {
-        self.stop.fetch_max(how as u8, Ordering::SeqCst);
+        self.stop.ask(how);
     }
 
     fn is_asked(&self, how: Stop) -> bool {
-        self.stop.load(Ordering::Acquire) >= how as u8
+        self.stop.is_asked(how)
     }
 
     /// Whether requests are, or may still be, handled.
@@ -165,6 +181,8 @@ struct Service {
     mute_since: Option<Instant>,
     /// That was reported, and its requests are dropped.
     gave_up: bool,
+    /// The end of the last client has been reported.
+    told: bool,
 }
 
 /// A client with a way back to it.
@@ -174,6 +192,8 @@ struct Connected {
     begun: bool,
     /// It has written metadata, as far as is known.
     knows_metadata: bool,
+    /// Since when it has no request writer.
+    parted_since: Option<Instant>,
 }
 
 impl Service {
@@ -186,6 +206,7 @@ impl Service {
             lonely_since: Some(Instant::now()),
             mute_since: None,
             gave_up: false,
+            told: false,
         }
     }
 
@@ -205,9 +226,6 @@ impl Service {
         if run.is_asked(Stop::Now) {
             if let Some(pool) = &self.pool {
                 pool.cancel();
-            }
-            if let Some(client) = &self.client {
-                client.session.stop_waiting(Instant::now() + LAST_ANSWERS);
             }
         } else {
             // Draining, or no longer needed: what has been read is answered.
@@ -262,6 +280,9 @@ impl Service {
                 Ok(self.lose_client(None))
             }
             Ok(Some(frame)) => {
+                if let Some(client) = &mut self.client {
+                    client.parted_since = None;
+                }
                 self.handle(frame);
                 Ok(true)
             }
@@ -270,9 +291,23 @@ impl Service {
                 Some(loss) => self.lose_client(Some(loss)),
                 None => true,
             }),
-            Err(error @ Error::WriterGone { .. }) => Ok(self.lose_client(Some(error)) && !draining),
+            Err(error @ Error::WriterGone { .. }) => {
+                let keeps_responses = session.handle.reader_loss(true).is_none();
+                if keeps_responses && !draining && !self.is_parted() {
+                    thread::sleep(PAUSE);
+                    return Ok(true);
+                }
+                Ok(self.lose_client(Some(error)) && !draining)
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the client has been without a request writer for long: one that closes leaves its two buffers one after
+    /// the other, and a new one may have its response buffer before its predecessor's end is noticed.
+    fn is_parted(&mut self) -> bool {
+        let Some(client) = &mut self.client else { return true };
+        client.parted_since.get_or_insert_with(Instant::now).elapsed() >= PARTING
     }
 
     /// Waits a slice for a client and for its response buffer.
@@ -292,6 +327,10 @@ impl Service {
             handle.renew_metadata(false);
             return Ok(self.check_lonely());
         }
+        if !handle.is_writer_connected() {
+            return self.clear_up(&handle);
+        }
+        self.told = false;
         let config = WriterConfig::default()
             .connect_timeout(WAIT_SLICE)
             .wait(self.run.config.wait)
@@ -311,16 +350,16 @@ impl Service {
     fn meet(&mut self, writer: Writer) {
         let run = Arc::clone(&self.run);
         let report = Arc::new(move |failure: &Failure| run.report(failure));
-        let session = Session::new(&self.run.channel, writer, self.run.config.write_timeout, report);
+        let (timeout, stop) = (self.run.config.write_timeout, Arc::clone(&self.run.stop));
+        let session = Session::new(&self.run.channel, writer, timeout, stop, report);
         let numbering = if session.stamps { "free" } else { "consecutive" };
         log::info!(target: "zerobuffer::duplex::server", "channel '{}': a client is connected, {numbering} sequences", self.run.channel);
-        self.client = Some(Connected { session, begun: false, knows_metadata: false });
+        self.client = Some(Connected { session, begun: false, knows_metadata: false, parted_since: None });
         self.mute_since = None;
         self.gave_up = false;
     }
 
     fn miss_response_buffer(&mut self, handle: &ReaderHandle, source: Error) -> Result<bool> {
-        let gone = !handle.is_writer_connected();
         let waited = self.mute_since.get_or_insert_with(Instant::now).elapsed();
         let transient = matches!(
             source,
@@ -330,7 +369,7 @@ impl Service {
                 | Error::CrashNotNoticed { .. }
         );
         let patience = self.run.config.client_timeout.unwrap_or(RESPONSE_PATIENCE);
-        if transient && !gone && waited < patience {
+        if transient && waited < patience {
             return Ok(true);
         }
         if !transient {
@@ -339,12 +378,10 @@ impl Service {
         }
         // Requests that cannot be answered are not kept.
         self.held = None;
-        if let Some(lost) = self.drop_requests()? {
-            self.mute_since = None;
-            self.gave_up = false;
-            return Ok(self.say_gone(lost));
+        if !self.clear_up(handle)? {
+            return Ok(false);
         }
-        if self.gave_up {
+        if self.gave_up || self.told {
             return Ok(true);
         }
         self.gave_up = true;
@@ -353,18 +390,31 @@ impl Service {
         Ok(self.run.config.persistent)
     }
 
-    /// Drops what has been sent; the error that says that the client has gone, if it has.
-    fn drop_requests(&self) -> Result<Option<Error>> {
-        let mut reader = lock(&self.run.reader);
-        let Some(reader) = reader.as_mut() else { return Ok(None) };
-        loop {
-            match reader.try_read() {
+    /// Drops requests that cannot be answered. `false`: the run is over.
+    fn clear_up(&mut self, handle: &ReaderHandle) -> Result<bool> {
+        let lost = loop {
+            let read = match lock(&self.run.reader).as_mut() {
+                Some(reader) => reader.try_read(),
+                None => return Ok(false),
+            };
+            match read {
+                // A client that has come meanwhile may have sent this one.
+                Ok(Some(frame)) if self.mute_since.is_none() && handle.is_writer_connected() => {
+                    self.held = Some(frame);
+                    return Ok(true);
+                }
                 Ok(Some(_)) => {}
-                Ok(None) => return Ok(None),
-                Err(error @ Error::WriterGone { .. }) => return Ok(Some(error)),
+                Ok(None) => {
+                    thread::sleep(PAUSE);
+                    return Ok(true);
+                }
+                Err(error @ Error::WriterGone { .. }) => break error,
                 Err(error) => return Err(error),
             }
-        }
+        };
+        self.mute_since = None;
+        self.gave_up = false;
+        Ok(self.told || self.say_gone(lost))
     }
 
     /// Reports, once, that no client has come in time. `false`: the run is over.
@@ -403,6 +453,7 @@ impl Service {
 
     fn say_gone(&mut self, source: Error) -> bool {
         self.lonely_since = Some(Instant::now());
+        self.told = true;
         self.stop_unless_persistent();
         self.run.report(&Failure::ClientGone { channel: self.run.channel.clone(), source });
         self.run.config.persistent

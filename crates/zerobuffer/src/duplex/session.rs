@@ -1,6 +1,9 @@
 //! One client's way back: the response writer, lent to one request after the other (D3).
 
-use super::Failure;
+use super::{
+    Failure,
+    run::{Stop, StopFlag},
+};
 use crate::{
     error::{Error, Result},
     sync::{Mutex, MutexGuard, lock},
@@ -13,6 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long running handlers may wait for their turn once the server stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
 /// The connection to one client's response buffer.
 pub(super) struct Session {
     pub(super) channel: String,
@@ -20,6 +26,7 @@ pub(super) struct Session {
     /// Responses carry the sequence of their request.
     pub(super) stamps: bool,
     pub(super) write_timeout: Option<Duration>,
+    stop: Arc<StopFlag>,
     order: Mutex<Order>,
     /// The writer has come back.
     returned: Condvar,
@@ -39,7 +46,7 @@ struct Order {
     /// Threads that wait for their turn: nobody is woken in vain, which would be a system call.
     waiting: u32,
     closed: bool,
-    /// Waiting for a turn ends here: the server stops.
+    /// Waiting for a turn ends here, since the server stops.
     deadline: Option<Instant>,
 }
 
@@ -48,6 +55,7 @@ impl Session {
         channel: &str,
         writer: Writer,
         write_timeout: Option<Duration>,
+        stop: Arc<StopFlag>,
         report: Arc<dyn Fn(&Failure) + Send + Sync>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -55,6 +63,7 @@ impl Session {
             handle: writer.handle(),
             stamps: writer.has_free_sequences(),
             write_timeout,
+            stop,
             order: Mutex::new(Order {
                 writer: Some(Box::new(writer)),
                 next: 0,
@@ -89,8 +98,11 @@ impl Session {
             {
                 return Ok(writer);
             }
-            if order.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(self.closed());
+            if self.is_stopping() {
+                let now = Instant::now();
+                if now >= *order.deadline.get_or_insert(now + LAST_ANSWERS) {
+                    return Err(self.closed());
+                }
             }
             order.waiting += 1;
             let waited = self.returned.wait_timeout(order, WAIT_SLICE);
@@ -127,16 +139,9 @@ impl Session {
         self.wake(&order);
     }
 
-    /// Whether a full response ring should not be waited for any longer: the server stops.
+    /// Whether a full response ring should not be waited for any longer.
     pub(super) fn is_stopping(&self) -> bool {
-        lock(&self.order).deadline.is_some()
-    }
-
-    /// The server stops: running handlers may still answer, as far as they need not wait for it for long.
-    pub(super) fn stop_waiting(&self, deadline: Instant) {
-        let mut order = lock(&self.order);
-        order.deadline = Some(deadline);
-        self.wake(&order);
+        self.stop.is_asked(Stop::Now)
     }
 
     /// Leaves the response buffer, unless a handler is writing into it just now: then that one does.

@@ -15,6 +15,11 @@ impl Name {
         Self(format!("zbt-{tag}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
+    /// A name made elsewhere.
+    pub(crate) fn of(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
     pub(crate) fn shm(&self) -> PathBuf {
         Path::new("/dev/shm").join(&self.0)
     }

@@ -1,0 +1,79 @@
+//! The client's two ways of asking, side by side.
+
+use crate::{Channel, LONG, common::expect_error, server};
+use std::{thread, time::Duration};
+use zerobuffer::duplex::{Client, ClientConfig};
+
+#[test]
+fn calls_and_sends_do_not_take_each_other_s_responses() {
+    let channel = Channel::new("dmix");
+    let _server = server(&channel, "echo", "");
+    let client = channel.connect();
+    let sent = client.send(b"sent 1").unwrap();
+    let call = client.submit(b"called").unwrap();
+    client.send(b"sent 2").unwrap();
+    let given_up = client.submit(b"given up").unwrap();
+    drop(given_up);
+    client.send(b"sent 3").unwrap();
+    for (expected, sequence) in [(&b"sent 1"[..], 1), (b"sent 2", 3), (b"sent 3", 5)] {
+        let response = client.receive(LONG).unwrap().unwrap();
+        assert_eq!((response.data(), response.sequence()), (expected, sequence));
+    }
+    assert_eq!(sent, 1);
+    assert_eq!(call.wait(Duration::ZERO).unwrap().unwrap().data(), b"called");
+    assert!(call.wait(Duration::ZERO).unwrap().is_none(), "there is one response");
+    assert!(client.receive(Duration::ZERO).unwrap().is_none());
+}
+
+#[test]
+fn a_client_closed_by_another_thread_ends_all_waits() {
+    let channel = Channel::new("dclose");
+    let _server = server(&channel, "slow:60000", "");
+    let client = channel.connect();
+    thread::scope(|scope| {
+        let waits: Vec<_> = (0..3)
+            .map(|i| {
+                let client = &client;
+                scope.spawn(move || if i == 0 { client.receive(LONG) } else { client.call(b"x", LONG) })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(100));
+        client.close().unwrap();
+        for wait in waits {
+            expect_error(wait.join().unwrap(), "Closed");
+        }
+    });
+    expect_error(client.send(b"x"), "Closed");
+    assert!(channel.response.leftovers().is_empty());
+    client.close().unwrap();
+}
+
+#[test]
+fn responses_outlive_their_client() {
+    let channel = Channel::new("doutlive");
+    let _server = server(&channel, "echo", "");
+    let client = channel.connect();
+    let response = client.call(&[7; 1000], LONG).unwrap().unwrap();
+    client.close().unwrap();
+    drop(client);
+    assert_eq!(response.data(), [7; 1000]);
+}
+
+#[test]
+fn who_may_not_connect_leaves_no_trace() {
+    let channel = Channel::new("dtrace");
+    let small = || ClientConfig::default().response_size(4096);
+    expect_error(Client::connect_with(&channel.name, small()), "NotFound");
+    assert!(channel.response.leftovers().is_empty(), "a response buffer without a server");
+    let mut server = server(&channel, "echo", "");
+    let huge = ClientConfig::default().response_size(1 << 50);
+    let text = expect_error(Client::connect_with(&channel.name, huge), "NoResponseSpace");
+    assert!(text.contains("`response_size`") && text.contains("needs 11258999"), "{text}");
+    assert!(channel.response.leftovers().is_empty());
+    // The server has not even seen it.
+    assert_eq!(server.must("failures"), "");
+    let client = channel.connect();
+    let second = Client::connect_with(&channel.name, small());
+    assert!(second.is_err(), "two clients at a time");
+    client.call(b"x", LONG).unwrap().unwrap();
+}

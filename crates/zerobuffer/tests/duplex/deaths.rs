@@ -1,0 +1,86 @@
+//! Either end killed at any point.
+
+use crate::{
+    Channel, LONG, SMALL, agent,
+    common::{check, content},
+    server,
+};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+#[test]
+fn a_client_killed_at_any_point_is_followed_by_the_next() {
+    let channel = Channel::new("dckill");
+    for options in ["", "pool=3"] {
+        let mut peer = server(&channel, "echo", options);
+        for round in 0..15_u64 {
+            let mut client = agent::start();
+            client.must(&format!("connect {} {SMALL}", channel.name));
+            client.tell("chatter 5000");
+            // Anywhere from before its first request on.
+            thread::sleep(Duration::from_micros(round * round * 150));
+            client.kill();
+            let next = channel.connect();
+            for key in 1..=3 {
+                let response = next.call(&content(round * 10 + key, 900), LONG).unwrap();
+                let response = response.unwrap_or_else(|| panic!("round {round}: no answer to {key}"));
+                check(response.data(), round * 10 + key).unwrap();
+            }
+        }
+        assert_eq!(peer.must("running"), "true");
+        peer.must("close");
+    }
+}
+
+#[test]
+fn a_server_killed_at_any_point_is_noticed_within_a_slice() {
+    let mut latencies = Vec::new();
+    for round in 0..12_u64 {
+        let channel = Channel::new("dskill");
+        let mut peer = server(&channel, "echo", if round % 2 == 0 { "" } else { "pool=2" });
+        let client = channel.connect();
+        let killer = thread::spawn(move || {
+            thread::sleep(Duration::from_micros(round * round * 200));
+            let killed = Instant::now();
+            peer.kill();
+            killed
+        });
+        let error = loop {
+            match client.call(&content(1, 2000), LONG) {
+                Ok(Some(response)) => check(response.data(), 1).unwrap(),
+                Ok(None) => panic!("round {round}: the death was not noticed"),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.is_peer_gone(), "{error}");
+        latencies.push(killer.join().unwrap().elapsed());
+        // A new server takes the channel over, once the client has left it.
+        drop(client);
+        let _next = server(&channel, "echo", "");
+        check(channel.connect().call(&content(2, 20), LONG).unwrap().unwrap().data(), 2).unwrap();
+    }
+    latencies.sort();
+    // A slice is 50 ms, twice that for a pid that still exists (a zombie does not); the machine is shared.
+    let median = latencies[latencies.len() / 2];
+    assert!(median < Duration::from_millis(250), "noticed after {latencies:?}");
+}
+
+#[test]
+fn a_client_killed_with_requests_in_flight_leaves_nothing_to_its_successor() {
+    let channel = Channel::new("dflight");
+    let mut peer = server(&channel, "slow:20", "");
+    let mut first = agent::start();
+    first.must(&format!("connect {} {SMALL}", channel.name));
+    for key in 1..=8 {
+        first.must(&format!("send {key} 100"));
+    }
+    first.kill();
+    let next = channel.connect();
+    let sequence = next.send(&content(99, 100)).unwrap();
+    let response = next.receive(LONG).unwrap().unwrap();
+    assert_eq!(response.sequence(), sequence);
+    check(response.data(), 99).unwrap();
+    assert!(peer.must("failures").contains("ClientGone: "));
+}

@@ -1,0 +1,208 @@
+//! Start, stop, restart, from everywhere and at any time (D1, D5, D6).
+
+use crate::{Channel, LONG, SMALL, agent, common::check, common::content, eventually, server};
+use std::time::{Duration, Instant};
+use zerobuffer::{
+    BufferConfig,
+    duplex::{Client, ClientConfig, Server, ServerConfig},
+};
+
+#[test]
+fn the_request_buffer_exists_when_start_returns() {
+    for _ in 0..20 {
+        let channel = Channel::new("dstart");
+        let server = Server::new(&channel.name, ServerConfig::default().buffer(BufferConfig::new(64, 4096)));
+        server.start(|_, mut response| Ok(response.write(b"!").map(drop)?)).unwrap();
+        let client =
+            Client::connect_with(&channel.name, ClientConfig::default().response_size(4096)).unwrap();
+        assert_eq!(client.call(b"?", LONG).unwrap().unwrap().data(), b"!");
+    }
+}
+
+#[test]
+fn start_twice_stop_twice_and_start_again() {
+    let channel = Channel::new("dtwice");
+    let server = Server::new(&channel.name, ServerConfig::default());
+    assert!(server.stop(), "nothing runs");
+    for round in 0..5_u8 {
+        server.start(move |_, mut response| Ok(response.write(&[round]).map(drop)?)).unwrap();
+        let error = server.start(|_, _| Ok(())).unwrap_err();
+        assert!(matches!(error, zerobuffer::Error::ServerRunning { .. }), "{error}");
+        assert!(server.is_running() && server.request_buffer().is_some());
+        let client = channel.connect_with(4096);
+        assert_eq!(client.call(b"?", LONG).unwrap().unwrap().data(), [round]);
+        let stopped = Instant::now();
+        assert!(server.stop() && server.stop());
+        assert!(stopped.elapsed() < Duration::from_millis(500), "{:?}", stopped.elapsed());
+        assert!(!server.is_running() && server.request_buffer().is_none());
+        assert!(client.call(b"?", LONG).unwrap_err().is_peer_gone());
+        drop(client);
+        channel.assert_gone();
+    }
+}
+
+#[test]
+fn stop_without_any_client_is_prompt() {
+    let channel = Channel::new("dprompt");
+    let mut peer = server(&channel, "echo", "");
+    let mut times: Vec<u64> = Vec::new();
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(30));
+        let answer = peer.must("stop");
+        times.push(answer.strip_prefix("true ").unwrap().parse().unwrap());
+        channel.assert_gone();
+        peer.must(&format!("serve {} echo", channel.name));
+    }
+    times.sort_unstable();
+    // The promise is 200 ms; the machine is shared.
+    assert!(times[2] <= 200, "stopping took {times:?} ms");
+}
+
+#[test]
+fn stop_while_blocked_on_a_full_response_ring() {
+    let channel = Channel::new("dblocked");
+    let mut peer = server(&channel, "echo", "write-timeout=60000");
+    let client = channel.connect_with(4096);
+    for key in 1..=4 {
+        client.send(&content(key, 3000)).unwrap();
+    }
+    eventually("an answer is there", || client.response_buffer().utilization() > 0.7);
+    std::thread::sleep(Duration::from_millis(100));
+    let answer = peer.must("stop");
+    let taken: u64 = answer.strip_prefix("true ").unwrap_or_else(|| panic!("{answer}")).parse().unwrap();
+    assert!(taken <= 400, "stopping took {taken} ms");
+    check(client.receive(LONG).unwrap().unwrap().data(), 1).unwrap();
+    assert!(client.receive(LONG).unwrap_err().is_peer_gone());
+}
+
+#[test]
+fn stop_from_a_handler_lets_it_answer() {
+    for options in ["", "pool=2"] {
+        let channel = Channel::new("dself");
+        let mut peer = server(&channel, "stop", options);
+        let client = channel.connect();
+        let response = client.call(b"stop yourself", LONG).unwrap().unwrap();
+        let taken: u64 = std::str::from_utf8(response.data()).unwrap().parse().unwrap();
+        assert!(taken <= 400, "stopping took {taken} ms");
+        assert!(client.receive(LONG).unwrap_err().is_peer_gone());
+        assert_eq!(peer.must("running"), "false");
+        assert_eq!(peer.must("failures"), "");
+        drop(client);
+        eventually("the buffers are gone", || channel.request.leftovers().is_empty());
+        // The same object, again.
+        peer.must(&format!("serve {} echo", channel.name));
+        check(channel.connect().call(&content(1, 50), LONG).unwrap().unwrap().data(), 1).unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_is_not_persistent_reports_and_stops() {
+    let channel = Channel::new("donce");
+    let mut peer = server(&channel, "echo", "once client-timeout=100");
+    eventually("it has stopped", || peer.must("running") == "false");
+    let failures = peer.must("failures");
+    assert!(failures.starts_with("NoClient: ") && !failures.contains('|'), "{failures}");
+    eventually("the buffer is gone", || channel.request.leftovers().is_empty());
+
+    let mut peer = server(&channel, "echo", "once client-timeout=20000");
+    let client = channel.connect();
+    client.call(b"x", LONG).unwrap().unwrap();
+    drop(client);
+    eventually("it has stopped", || peer.must("running") == "false");
+    let failures = peer.must("failures");
+    assert!(failures.starts_with("ClientGone: ") && !failures.contains('|'), "{failures}");
+}
+
+#[test]
+fn a_persistent_server_reports_the_absence_of_clients_once_and_serves_on() {
+    let channel = Channel::new("dabsent");
+    let mut peer = server(&channel, "echo", "client-timeout=50");
+    std::thread::sleep(Duration::from_millis(400));
+    let failures = peer.must("failures");
+    assert!(failures.starts_with("NoClient: ") && !failures.contains('|'), "{failures}");
+    check(channel.connect().call(&content(1, 50), LONG).unwrap().unwrap().data(), 1).unwrap();
+}
+
+#[test]
+fn a_client_without_a_response_buffer_is_reported_and_the_next_one_served() {
+    let channel = Channel::new("dmute");
+    let mut peer = server(&channel, "echo", "client-timeout=300");
+    let mut writer = zerobuffer::Writer::connect(&channel.request).unwrap();
+    for _ in 0..3 {
+        writer.write(b"to nobody").unwrap();
+    }
+    eventually("it is reported", || peer.must("failures").contains("NoResponseBuffer: "));
+    drop(writer);
+    check(channel.connect().call(&content(1, 50), LONG).unwrap().unwrap().data(), 1).unwrap();
+    assert_eq!(peer.must("handled"), "1");
+}
+
+#[test]
+fn a_thousand_servers_and_clients_leak_nothing() {
+    let channel = Channel::new("dleak");
+    let entries = |path: &str| std::fs::read_dir(path).unwrap().count();
+    // Other tests of this process come and go: a process of its own.
+    if std::env::var_os("ZEROBUFFER_TEST_LEAK").is_none() {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "life::a_thousand_servers_and_clients_leak_nothing", "--nocapture"])
+            .env("ZEROBUFFER_TEST_LEAK", "1")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        return;
+    }
+    let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    let mut before = (0, 0, 0);
+    for round in 0..1000_u32 {
+        if round == 50 {
+            before = (entries("/proc/self/fd"), mappings(), entries("/proc/self/task"));
+        }
+        let config = ServerConfig::default().buffer(BufferConfig::new(64, 4096));
+        let server = Server::new(&channel.name, config);
+        server.start(|request, mut response| Ok(response.write(request.data()).map(drop)?)).unwrap();
+        let client =
+            Client::connect_with(&channel.name, ClientConfig::default().response_size(4096)).unwrap();
+        if round % 4 == 0 {
+            client.call(b"x", LONG).unwrap().unwrap();
+        }
+        if round % 2 == 0 {
+            drop(client);
+            assert!(server.stop());
+        } else {
+            drop(server);
+            drop(client);
+        }
+        channel.assert_gone();
+    }
+    let after = (entries("/proc/self/fd"), mappings(), entries("/proc/self/task"));
+    let grown = (
+        after.0 as i64 - before.0 as i64,
+        after.1 as i64 - before.1 as i64,
+        after.2 as i64 - before.2 as i64,
+    );
+    // Thread stacks are kept by the allocator for the next thread.
+    assert!(grown.0 <= 0 && grown.1 <= 8 && grown.2 <= 0, "descriptors, mappings, threads grew by {grown:?}");
+}
+
+#[test]
+fn many_clients_one_after_the_other() {
+    let channel = Channel::new("dmany");
+    let mut peer = server(&channel, "echo", "");
+    let mut agent = agent::start();
+    for round in 0..60_u64 {
+        if round % 3 == 0 {
+            agent.must(&format!("connect {} {SMALL}", channel.name));
+            agent.must("call 3 100 20000");
+            agent.must("close");
+        } else {
+            let client = channel.connect();
+            // Requests that are not waited for: their answers must not reach the next client.
+            for key in 0..round % 5 {
+                client.send(&content(key, 100)).unwrap();
+            }
+            check(client.call(&content(round, 10), LONG).unwrap().unwrap().data(), round).unwrap();
+            client.send(b"unread").unwrap();
+        }
+    }
+    assert_eq!(peer.must("running"), "true");
+}
