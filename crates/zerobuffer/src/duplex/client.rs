@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a predecessor is given to be gone, and the server to notice that.
+/// How long a predecessor is given to be gone, and a server to finish the buffer that it is creating.
 const SUCCESSION: Duration = Duration::from_millis(500);
 /// Pause between two looks for a server.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -66,7 +66,6 @@ struct Shared {
     last: AtomicU64,
     /// The server gives responses the sequence of their request.
     stamped: bool,
-    write_timeout: Option<Duration>,
 }
 
 impl Client {
@@ -111,7 +110,6 @@ impl Client {
                 sender: Mutex::new(Some(writer)),
                 inbox: Mutex::new(Inbox::default()),
                 arrived: Condvar::new(),
-                write_timeout: config.write_timeout,
             }),
         })
     }
@@ -120,24 +118,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Writer::set_metadata`]. Metadata of a client before this one are removed by a server of this implementation,
-    /// which is waited for; with another server they stay, and this fails.
+    /// As [`Writer::set_metadata`]. With a server of another implementation, a client before this one may have written
+    /// metadata, which stay.
     pub fn set_metadata(&self, data: &[u8]) -> Result<()> {
-        let started = Instant::now();
-        loop {
-            let done =
-                self.sender()?.as_mut().map_or_else(|| Err(self.shared.closed()), |w| w.set_metadata(data));
-            let others = matches!(done, Err(Error::MetadataAlreadyWritten { .. }))
-                && self.shared.stamped
-                && !self.shared.wrote_metadata();
-            let patience = self.shared.write_timeout.unwrap_or(Duration::MAX);
-            if !others || started.elapsed() >= patience {
-                if done.is_ok() {
-                    lock(&self.shared.inbox).wrote_metadata = true;
-                }
-                return done;
-            }
-            thread::sleep(PAUSE);
+        match self.sender()?.as_mut() {
+            Some(writer) => writer.set_metadata(data),
+            None => Err(self.shared.closed()),
         }
     }
 
@@ -260,7 +246,7 @@ impl Client {
     }
 
     /// Ends blocked calls and all later ones with [`Error::Closed`], and leaves the channel. Responses that were handed
-    /// out stay readable. Dropping the last of the client and its [`Call`]s does the same.
+    /// out stay readable. Dropping the client does the same.
     ///
     /// # Errors
     ///
@@ -319,6 +305,13 @@ impl Client {
     }
 }
 
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Whoever wants to know closes by `close`.
+        let _ = self.close();
+    }
+}
+
 /// Waits until a server reads the channel's requests. Nothing is touched.
 fn look_for_server(channel: &str, started: Instant, patience: Duration) -> Result<()> {
     let name = request_name(channel);
@@ -330,7 +323,12 @@ fn look_for_server(channel: &str, started: Instant, patience: Duration) -> Resul
             }
             Ok(_) => Error::NotReady { name: name.clone(), reason: "its server has closed it" },
             Err(Error::NotFound { name, .. }) => Error::NotFound { name, waited: started.elapsed() },
-            Err(error) => return Err(error),
+            Err(error) if started.elapsed() >= SUCCESSION => return Err(error),
+            // It may be half made.
+            Err(_) => {
+                thread::sleep(PAUSE);
+                continue;
+            }
         };
         let waited = started.elapsed();
         if waited >= patience {
@@ -368,10 +366,6 @@ fn create_response_buffer(channel: &str, config: &ClientConfig) -> Result<Reader
 impl Shared {
     fn closed(&self) -> Error {
         Error::Closed { name: self.requests.name().to_owned() }
-    }
-
-    fn wrote_metadata(&self) -> bool {
-        lock(&self.inbox).wrote_metadata
     }
 
     /// Waits until `fetch` finds something. One of the waiting threads reads for all.

@@ -21,8 +21,6 @@ pub(super) struct Inbox {
     pub(super) reading: bool,
     /// Threads that wait for that one.
     pub(super) waiting: u32,
-    /// The metadata of the request buffer are this client's.
-    pub(super) wrote_metadata: bool,
 }
 
 impl Inbox {

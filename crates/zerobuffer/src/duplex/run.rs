@@ -107,6 +107,10 @@ impl Run {
 
     pub(super) fn ask_to_stop(&self, how: Stop) {
         self.stop.ask(how);
+        if how == Stop::Now {
+            // Wakes the serving thread; frames that were read stay readable.
+            lock(&self.handle).interrupt();
+        }
     }
 
     fn is_asked(&self, how: Stop) -> bool {
@@ -175,6 +179,9 @@ struct Service {
     client: Option<Connected>,
     /// A request that was read when its client turned out to be a new one.
     held: Option<Frame>,
+    /// The number of the client's next request. Its successor starts with another one: 1 if it is of another
+    /// implementation, else one is left out. `None` when no request of the client can be unread.
+    coming: Option<u64>,
     /// Since when there is no client; `None` when that has been reported.
     lonely_since: Option<Instant>,
     /// Since when there is a client without a response buffer.
@@ -203,6 +210,7 @@ impl Service {
             pool: None,
             client: None,
             held: None,
+            coming: None,
             lonely_since: Some(Instant::now()),
             mute_since: None,
             gave_up: false,
@@ -274,14 +282,19 @@ impl Service {
             None => return Ok(false),
         };
         match read {
-            // A client leaves its response buffer before its successor can send: the request may be that one's.
-            Ok(Some(frame)) if session.handle.has_reader_closed() => {
-                self.held = Some(frame);
-                Ok(self.lose_client(None))
-            }
             Ok(Some(frame)) => {
-                if let Some(client) = &mut self.client {
-                    client.parted_since = None;
+                let continues = self.coming == Some(frame.sequence());
+                self.coming = Some(frame.sequence().wrapping_add(1));
+                let Some(client) = &mut self.client else { return Ok(true) };
+                if client.session.handle.has_reader_closed() {
+                    // A client leaves its response buffer before its successor can send.
+                    self.held = Some(frame).filter(|_| !continues);
+                    return Ok(self.lose_client(None));
+                }
+                client.parted_since = None;
+                if continues && !client.begun {
+                    log::info!(target: "zerobuffer::duplex::server", "channel '{}': request {} of a client that has gone is dropped", self.run.channel, frame.sequence());
+                    return Ok(true);
                 }
                 self.handle(frame);
                 Ok(true)
@@ -292,6 +305,8 @@ impl Service {
                 None => true,
             }),
             Err(error @ Error::WriterGone { .. }) => {
+                // All its requests are read.
+                self.coming = None;
                 let keeps_responses = session.handle.reader_loss(true).is_none();
                 if keeps_responses && !draining && !self.is_parted() {
                     thread::sleep(PAUSE);
@@ -399,16 +414,22 @@ impl Service {
             };
             match read {
                 // A client that has come meanwhile may have sent this one.
-                Ok(Some(frame)) if self.mute_since.is_none() && handle.is_writer_connected() => {
-                    self.held = Some(frame);
-                    return Ok(true);
+                Ok(Some(frame)) => {
+                    let next = frame.sequence().wrapping_add(1);
+                    let continues = self.coming.replace(next) == Some(frame.sequence());
+                    if !continues && self.mute_since.is_none() && handle.is_writer_connected() {
+                        self.held = Some(frame);
+                        return Ok(true);
+                    }
                 }
-                Ok(Some(_)) => {}
                 Ok(None) => {
                     thread::sleep(PAUSE);
                     return Ok(true);
                 }
-                Err(error @ Error::WriterGone { .. }) => break error,
+                Err(error @ Error::WriterGone { .. }) => {
+                    self.coming = None;
+                    break error;
+                }
                 Err(error) => return Err(error),
             }
         };
@@ -471,6 +492,7 @@ impl Service {
             client.session.close();
         }
         self.held = None;
+        self.coming = None;
         self.run.close_reader();
         if !self.run.config.persistent {
             return self.run.ask_to_stop(Stop::Now);
@@ -493,8 +515,8 @@ impl Service {
     /// Has a request handled, here or by the pool.
     fn handle(&mut self, frame: Frame) {
         let Some(client) = &mut self.client else { return };
-        if !client.begun && !client.begin(&self.run, &frame) {
-            return;
+        if !client.begun {
+            client.begin(&self.run);
         }
         let session = Arc::clone(&client.session);
         let place = session.take_place();
@@ -522,22 +544,18 @@ impl Service {
 }
 
 impl Connected {
-    /// Before the client's first request. `false`: the request is its predecessor's.
-    fn begin(&mut self, run: &Run, frame: &Frame) -> bool {
+    /// Before the client's first request.
+    fn begin(&mut self, run: &Run) {
         let handle = lock(&run.handle).clone();
-        if !self.session.stamps && frame.sequence() != 1 && !handle.has_writer_of_ours() {
-            // Its client would take the answer for that of its own first request, which has the number 1.
-            log::info!(target: "zerobuffer::duplex::server", "channel '{}': request {} of a client that has gone is dropped", run.channel, frame.sequence());
-            return false;
-        }
         self.begun = true;
         let metadata = handle.metadata();
         self.knows_metadata = !matches!(metadata, Ok(None));
-        let Some(on_init) = &run.config.on_init else { return true };
+        let Some(on_init) = &run.config.on_init else { return };
         let outcome: Outcome = match metadata {
             Ok(metadata) => {
-                let bytes = metadata.as_ref().map(crate::Metadata::as_slice);
-                match catch_unwind(AssertUnwindSafe(|| on_init(bytes))) {
+                // A copy: a next client may write its own while this one's are still looked at.
+                let bytes = metadata.map(|metadata| metadata.as_slice().to_vec());
+                match catch_unwind(AssertUnwindSafe(|| on_init(bytes.as_deref()))) {
                     Ok(outcome) => outcome,
                     Err(panic) => Err(format!("it panicked: {}", text_of(&*panic)).into()),
                 }
@@ -547,7 +565,6 @@ impl Connected {
         if let Err(source) = outcome {
             run.report(&Failure::Init { channel: run.channel.clone(), source });
         }
-        true
     }
 }
 

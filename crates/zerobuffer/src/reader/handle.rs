@@ -4,7 +4,6 @@ use super::ReaderShared;
 use crate::{
     error::Result,
     frame::{Keepalive, Metadata},
-    layout::Word,
     stats::ReaderStats,
     sync::{Arc, Ordering},
 };
@@ -47,13 +46,8 @@ impl ReaderHandle {
         self.0.is_writer_connected()
     }
 
-    /// Whether the attached writer is of this implementation.
-    pub(crate) fn has_writer_of_ours(&self) -> bool {
-        self.0.sees_writer_present(self.0.region.load(Word::WriterPid, Ordering::Acquire))
-    }
-
-    /// Makes room for the metadata of the next writer (D7): the present ones are its predecessor's if they are `known`,
-    /// or if no writer is attached.
+    /// Makes room for the metadata of the next writer (D7). A writer of ours that is attached already has done that.
+    /// With another one, the present metadata are its predecessor's if they are `known` to be.
     pub(crate) fn renew_metadata(&self, known: bool) {
         self.0.renew_metadata(known);
     }

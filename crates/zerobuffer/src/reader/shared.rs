@@ -106,11 +106,14 @@ impl ReaderShared {
             return;
         }
         let presence = lock(&self.presence);
-        let locked =
-            presence.as_ref().is_some_and(|presence| presence.try_lock(Role::Writer).unwrap_or(false));
-        let vacant = locked && self.region.load(Word::WriterPid, Ordering::SeqCst) == 0;
-        if known || vacant {
-            // Nobody writes metadata while there are some, so that these are still the same.
+        // While this is held, no writer of ours attaches; one that is attached holds it.
+        let locked = match presence.as_ref() {
+            Some(presence) => presence.try_lock(Role::Writer).unwrap_or(false),
+            None => true,
+        };
+        let vacant = self.region.load(Word::WriterPid, Ordering::SeqCst) == 0;
+        if locked && (known || vacant) {
+            // An old writer does not write metadata while there are some: these are still the same.
             self.region.store(Word::MetadataFree, self.region.metadata_capacity(), Ordering::Relaxed);
             self.region.exchange(Word::MetadataWritten, written, 0);
         }

@@ -4,6 +4,7 @@ use super::{WriterConfig, WriterShared};
 use crate::{
     error::{Error, Result},
     layout::{ControlSnapshot, Word, name as names},
+    reader::LEVEL_FREE_SEQUENCES,
     ring::{Producer, Region, TOMBSTONE, next_sequence},
     stats::Counters,
     sync::{AtomicBool, AtomicU64, Mutex, Ordering},
@@ -163,6 +164,7 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
     let word = |word| region.load(word, Ordering::Acquire);
     let sequence =
         next_sequence(&region, word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
+    let sequence = if level >= LEVEL_FREE_SEQUENCES { succeed(&region, sequence) } else { sequence };
     let producer =
         Producer::attach(&region, ours, config.hot_wrap, sequence).map_err(|fault| fault.on(name))?;
     std::mem::forget(registration);
@@ -192,6 +194,17 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
         replaced_by: AtomicU64::new(0),
     };
     Ok((shared, producer))
+}
+
+/// The entry upon a predecessor's place in a channel (D5, D7), where the reader tells clients apart by a number that is
+/// left out, and where metadata are the client's: its predecessor's are removed. The first number of this writer.
+fn succeed(region: &Region, sequence: u64) -> u64 {
+    if region.load(Word::MetadataWritten, Ordering::Acquire) != 0 {
+        region.store(Word::MetadataFree, region.metadata_capacity(), Ordering::Relaxed);
+        region.store(Word::MetadataWritten, 0, Ordering::Release);
+    }
+    let is_first = region.load(Word::WrittenCount, Ordering::Relaxed) == 0;
+    if is_first { sequence } else { sequence.wrapping_add(1) }
 }
 
 /// Takes the registration back if the attach fails after it.

@@ -65,6 +65,11 @@ impl Peer {
 
     /// The published Python package 1.3.0; `None`, with the reason printed, when it is not at hand.
     pub(crate) fn old() -> Option<Self> {
+        Self::old_running("old_peer.py")
+    }
+
+    /// As [`Self::old`], with another of the scripts in `tests/python`.
+    pub(crate) fn old_running(script: &str) -> Option<Self> {
         let Some(python) = old_python() else {
             let reason = "ZEROBUFFER_TEST_OLD_PYTHON names no Python with zerobuffer-ipc 1.3.0 and posix-ipc";
             assert!(std::env::var_os("ZEROBUFFER_TEST_REQUIRE").is_none_or(|v| v != "1"), "{reason}");
@@ -72,7 +77,7 @@ impl Peer {
             return None;
         };
         let mut command = Command::new(python);
-        command.arg("-u").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/old_peer.py"));
+        command.arg("-u").arg(format!("{}/tests/python/{script}", env!("CARGO_MANIFEST_DIR")));
         let mut peer = Self::start(command, "Python 1.3.0");
         assert_eq!(peer.ask("version"), "ok 1.3.0");
         Some(peer)

@@ -197,7 +197,7 @@ impl Agent {
         } else {
             let own: Arc<OnceLock<std::sync::Weak<Server>>> = Arc::default();
             own.set(Arc::downgrade(&server)).unwrap();
-            server.start(move |frame, responder| log.handle(&handler, frame, responder, &own))?;
+            server.start(move |frame, responder| log.handle(&handler, &frame, responder, &own))?;
         }
         // A server that is started anew keeps its log.
         self.server = Some(server);
@@ -217,7 +217,7 @@ impl Log {
     fn handle(
         &self,
         kind: &str,
-        frame: Frame,
+        frame: &Frame,
         mut responder: Responder,
         own: &OnceLock<std::sync::Weak<Server>>,
     ) -> Result<(), BoxError> {

@@ -13,6 +13,7 @@ mod clients;
 #[path = "../common/mod.rs"]
 mod common;
 mod deaths;
+mod interop;
 
 mod life;
 mod metadata;

@@ -12,7 +12,7 @@ fn kind_of(key: u64) -> u8 {
         39 => 3,
         52 => 4,
         65 => 5,
-        78 if key % 5 == 0 => 6,
+        78 if key.is_multiple_of(5) => 6,
         _ => 0,
     }
 }

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from importlib.metadata import version
 
 from old_peer import Wrong, content, reply
 
@@ -14,6 +15,9 @@ class Agent:
         self.server = self.client = None
         self.errors = []
         self.inits = []
+
+    def version(self):
+        return version("zerobuffer-ipc")
 
     def serve(self, channel, handler, *_):
         self.server = DuplexChannelFactory.get_instance().create_immutable_server(channel, BufferConfig(4096, 1 << 20), 20.0)
@@ -110,4 +114,5 @@ def main():
             reply(f"err {type(error).__name__}: {text}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -179,4 +179,5 @@ def main():
             reply(f"err {type(error).__name__}: {text}")
 
 
-main()
+if __name__ == "__main__":
+    main()
