@@ -358,7 +358,7 @@ view, rows = frame.data, np.asarray(second)
 cycle = [view, reader, writer, frame]
 cycle.append(cycle)
 keep = sys.modules[__name__]
-print("done")
+print("done", flush=True)
 {ending}
 """
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
