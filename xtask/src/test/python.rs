@@ -28,7 +28,8 @@ pub(super) fn test(project: &Project) -> Result<()> {
 
 fn pytest(project: &Project, interpreter: &Interpreter, wheel: &Path) -> Result<()> {
     let name = format!("python-{}", interpreter.version());
-    let venv = install::venv_of(project, &name, &interpreter.path, tools::PYTHON_TESTS)?;
+    let packages = [tools::PYTHON_TESTS, tools::PYTHON_EXAMPLES].concat();
+    let venv = install::venv_of(project, &name, &interpreter.path, &packages)?;
     install::wheel(project, &venv, wheel)?;
     let environment = install::test_environment(project)?;
     // Not `python -m pytest`: that would put the repository's root before the installed package.
