@@ -18,7 +18,8 @@ def encode(name: str, path: str, rate: int = 25) -> int:
             with frame:
                 # The one copy is PyAV's own, into the encoder's picture.
                 picture = av.VideoFrame.from_ndarray(frame.array(), format="rgb24")
-            stream.width, stream.height = picture.width, picture.height
+            if not stream.codec_context.is_open:
+                stream.width, stream.height = picture.width, picture.height
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
         return reader.frames_read
