@@ -14,9 +14,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
 
 
 def load(file: str) -> Any:
-    spec = importlib.util.spec_from_file_location(file, EXAMPLES / f"{file}.py")
-    assert spec is not None
-    assert spec.loader is not None
+    spec: Any = importlib.util.spec_from_file_location(file, EXAMPLES / f"{file}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

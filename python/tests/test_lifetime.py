@@ -254,8 +254,9 @@ def test_exceptions_with_tracebacks(small: tuple[Reader, Writer]) -> None:
         rows = np.asarray(frame.data)
         raise RuntimeError(f"cannot process {rows.size} bytes")
 
+    frame = next_frame(reader)
     try:
-        with next_frame(reader) as frame:
+        with frame:
             process(frame)
     except RuntimeError as error:
         kept.append(error)
@@ -301,6 +302,7 @@ def test_frames_released_by_other_threads(small: tuple[Reader, Writer]) -> None:
     import threading
 
     reader, writer = small
+    rows: Any = None
     for i in range(50):
         writer.write_frame(pattern(1000, i))
         frames = [next_frame(reader)]
