@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from typing import Optional, Union
 
 import pytest
 from zerobuffer import BufferConfig, Reader, Writer, WriterDeadException, ZeroBufferException
@@ -19,7 +20,7 @@ with Reader(sys.argv[1], BufferConfig(64, 4096)) as reader, Writer(sys.argv[1]) 
 """
 
 
-def run(name: str, value: "str | None", setup: str = "") -> "subprocess.CompletedProcess[str]":
+def run(name: str, value: Optional[str], setup: str = "") -> "subprocess.CompletedProcess[str]":
     import os
 
     env = {key: text for key, text in os.environ.items() if key != "ZEROBUFFER_LOG_LEVEL"}
@@ -176,7 +177,7 @@ def test_handlers_of_the_application_may_use_the_endpoint(name: str) -> None:
 
     logger = logging.getLogger("zerobuffer")
     handler = Nosy()
-    endpoints: list[Reader | Writer] = []
+    endpoints: list[Union[Reader, Writer]] = []
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:

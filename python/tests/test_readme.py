@@ -108,7 +108,7 @@ def test_published_frame_management(reader: Reader, writer: Writer) -> None:
     with pytest.raises(ZeroDivisionError):
         if frame:
             with frame:
-                1 / (len(frame.data) - 10)
+                _ = 1 / (len(frame.data) - 10)
     assert frame is not None
     assert not frame.is_valid
 
