@@ -217,7 +217,7 @@ impl Frame {
     }
 
     /// Releases the frame and its memoryview; further calls do nothing.
-    fn dispose(&self, py: Python<'_>) -> PyResult<()> {
+    pub(crate) fn dispose(&self, py: Python<'_>) -> PyResult<()> {
         self.let_go(py, true)
     }
 

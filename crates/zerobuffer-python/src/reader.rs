@@ -290,7 +290,11 @@ impl Reader {
     /// Releases a frame: the same as `frame.dispose()`.
     #[expect(clippy::unused_self, reason = "a method by contract")]
     fn release_frame(&self, frame: &Bound<'_, PyAny>) -> PyResult<()> {
-        frame.call_method0(intern!(frame.py(), "dispose"))?;
+        match frame.cast_exact::<Frame>() {
+            Ok(frame) => frame.get().dispose(frame.py())?,
+            // A subclass may have a `dispose` of its own.
+            Err(_) => drop(frame.call_method0(intern!(frame.py(), "dispose"))?),
+        }
         if READER.debugging(frame.py())? {
             let sequence: u64 = frame.getattr(intern!(frame.py(), "sequence"))?.extract()?;
             READER.debug(frame.py(), &format!("Released frame: seq={sequence}"))?;
