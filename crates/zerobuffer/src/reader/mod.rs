@@ -16,7 +16,7 @@ use crate::{
     stats::{Counters, ReaderStats},
     sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock},
     sys::{self, NameGuard, fork::Birth, process},
-    waiter::{WAIT_SLICE, Waiter},
+    waiter::Waiter,
 };
 use std::time::{Duration, Instant};
 use watch::WriterWatch;
@@ -357,7 +357,7 @@ impl Reader {
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok(None);
             }
-            let slice = now + WAIT_SLICE;
+            let slice = self.watch.due(now);
             let until = deadline.map_or(slice, |deadline| deadline.min(slice));
             let attached = self.watch.is_attached();
             if self.watch.publishes_in_order() {

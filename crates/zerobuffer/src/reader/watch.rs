@@ -179,6 +179,13 @@ impl WriterWatch {
         self.last != 0 || wrote(Word::WrittenCount) || wrote(Word::MetadataWritten)
     }
 
+    /// When a waiting reader has to look around next: a slice from now at the latest, earlier if the writer's judgement
+    /// is due earlier. Else its death would be found up to two slices after it.
+    pub(crate) fn due(&self, now: Instant) -> Instant {
+        let judgement = self.judged + WAIT_SLICE;
+        if judgement > now { judgement.min(now + WAIT_SLICE) } else { now + WAIT_SLICE }
+    }
+
     fn judge_attached(
         &mut self,
         shared: &ReaderShared,
@@ -241,5 +248,20 @@ impl WriterWatch {
             let _ = presence.unlock(Role::Writer);
         }
         repaired.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_wait_ends_when_the_writer_is_to_be_judged() {
+        let watch = WriterWatch::new();
+        let at = |millis| watch.judged + Duration::from_millis(millis);
+        assert_eq!(watch.due(at(30)), at(50), "a slice from here would be 30 ms late");
+        assert_eq!(watch.due(at(0)), at(50));
+        assert_eq!(watch.due(at(70)), at(120), "nobody was there to be judged");
     }
 }
