@@ -10,6 +10,7 @@ mod project;
 mod python;
 mod test;
 mod tools;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -25,7 +26,7 @@ pub(crate) struct Command {
     pub(crate) run: fn(&Project, Arguments) -> anyhow::Result<()>,
 }
 
-const COMMANDS: &[Command] = &[test::COMMAND, model::COMMAND, env::COMMAND];
+const COMMANDS: &[Command] = &[test::COMMAND, model::COMMAND, torture::COMMAND, env::COMMAND];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_env();

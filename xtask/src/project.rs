@@ -30,6 +30,11 @@ impl Project {
         Ok(Self { cache: target.join("xtask"), root })
     }
 
+    /// A program of this workspace, built with the profile of the tests.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        self.cache.with_file_name("debug").join(name)
+    }
+
     /// `program` in the repository's root, without standard input.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());

@@ -1,0 +1,101 @@
+//! The processes that are killed: one endpoint each, told what to do on standard input, telling on standard output.
+
+mod reader;
+mod writer;
+
+pub(crate) use reader::run as reader;
+pub(crate) use writer::run as writer;
+
+use anyhow::Result;
+use rustix::time::{ClockId, clock_gettime};
+use std::{
+    fs,
+    io::{BufRead as _, Write as _},
+    os::unix::fs::MetadataExt as _,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+/// Orders from the supervisor, each at most once.
+pub(crate) struct Orders {
+    /// Come to a clean end: a writer closes, a reader drains.
+    finish: AtomicBool,
+    /// A reader closes at once, drained or not.
+    close: AtomicBool,
+    /// Say when the writer is found to be gone.
+    watch: AtomicBool,
+}
+
+static ORDERS: Orders =
+    Orders { finish: AtomicBool::new(false), close: AtomicBool::new(false), watch: AtomicBool::new(false) };
+
+impl Orders {
+    /// Listens on a thread of its own. The end of the input is the supervisor's end, and then this process's.
+    pub(crate) fn listen() -> &'static Self {
+        thread::spawn(|| {
+            for line in std::io::stdin().lock().lines() {
+                match line.as_deref() {
+                    Ok("finish") => ORDERS.finish.store(true, Ordering::SeqCst),
+                    Ok("close") => ORDERS.close.store(true, Ordering::SeqCst),
+                    Ok("watch") => ORDERS.watch.store(true, Ordering::SeqCst),
+                    _ => break,
+                }
+            }
+            std::process::exit(3);
+        });
+        &ORDERS
+    }
+
+    pub(crate) fn finishes(&self) -> bool {
+        self.finish.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn closes(&self) -> bool {
+        self.close.load(Ordering::Relaxed)
+    }
+
+    /// Whether the supervisor waits for the writer's end; forgets it.
+    pub(crate) fn take_watch(&self) -> bool {
+        self.watch.load(Ordering::Relaxed) && self.watch.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// One line to the supervisor, written whole.
+pub(crate) fn say(text: &str) {
+    // Nobody listens any more if this fails, and then this process ends by its own.
+    let _ = std::io::stdout().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Nanoseconds on the clock that all processes share.
+pub(crate) fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+/// The segment that has the name now; 0 if there is none.
+pub(crate) fn segment(name: &str) -> u64 {
+    fs::metadata(format!("/dev/shm/{name}")).map_or(0, |meta| meta.ino())
+}
+
+/// This process's number in the supervisor's namespace, whose `/proc` is mounted.
+pub(crate) fn hello() -> Result<()> {
+    say(&format!("hello {}", fs::read_link("/proc/self")?.display()));
+    Ok(())
+}
+
+/// Descriptors, threads and resident KiB of this process.
+pub(crate) fn footprint() -> String {
+    let count = |path: &str| fs::read_dir(path).map_or(0, Iterator::count);
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let rss: String = rss.chars().filter(char::is_ascii_digit).collect();
+    format!("{} {} {rss}", count("/proc/self/fd"), count("/proc/self/task"))
+}
+
+/// Pauses now and then, for a random time, so that both ends meet in every state.
+fn pause(rng: &mut fastrand::Rng, most: u64) {
+    if most > 0 && rng.u32(0..4) == 0 {
+        thread::sleep(Duration::from_micros(rng.u64(0..=most)));
+    }
+}

@@ -1,0 +1,27 @@
+//! What a closed buffer may not leave on the machine.
+
+use std::{fs, path::PathBuf};
+
+/// Files of that name: segment, semaphores, lock files of both folders.
+pub(crate) fn of(name: &str) -> Vec<PathBuf> {
+    let temp = std::env::temp_dir();
+    let shared = [name.to_owned(), format!("sem.sem-w-{name}"), format!("sem.sem-r-{name}")];
+    let locks = [PathBuf::from("/tmp/zerobuffer"), temp.join("zerobuffer/locks")];
+    let shared = shared.iter().map(|file| PathBuf::from("/dev/shm").join(file));
+    let locks = locks.iter().map(|folder| folder.join(format!("{name}.lock")));
+    shared.chain(locks).filter(|path| fs::symlink_metadata(path).is_ok()).collect()
+}
+
+/// Removes them, so that one failure does not spoil what comes after it.
+pub(crate) fn sweep(name: &str) -> Vec<PathBuf> {
+    let left = of(name);
+    for path in &left {
+        let _ = fs::remove_file(path);
+    }
+    left
+}
+
+/// Descriptors, threads and resident KiB of this process: flat in a long run.
+pub(crate) fn own_footprint() -> String {
+    crate::child::footprint()
+}

@@ -1,0 +1,200 @@
+//! Fault injection: endpoints in processes of their own are killed, stopped, closed and starved at random moments, and
+//! every byte, every frame and every file is accounted for. `RELIABILITY.md` says what the figures mean.
+
+mod child;
+mod ledger;
+mod leftovers;
+mod old_round;
+mod pattern;
+mod plan;
+mod process;
+mod round;
+mod tally;
+
+use anyhow::{Context as _, Result, bail};
+use pico_args::Arguments;
+use plan::Plan;
+use std::{
+    fs::{self, Permissions},
+    num::NonZero,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+use tally::Tally;
+
+const USAGE: &str = "usage: zerobuffer-torture [--seconds N | --hours N | --kills N | --rounds N] [--seed S] [--lanes N] [--old]";
+
+fn main() -> ExitCode {
+    match dispatch() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("zerobuffer-torture: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch() -> Result<bool> {
+    let mut arguments = Arguments::from_env();
+    match arguments.subcommand()?.as_deref() {
+        None => torture(arguments),
+        Some(role @ ("reader" | "writer")) => {
+            let words: Vec<String> =
+                arguments.finish().into_iter().map(|word| word.to_string_lossy().into()).collect();
+            let (number, plan) = words.split_first().context(USAGE)?;
+            let (number, plan) = (number.parse()?, Plan::parse(plan)?);
+            if role == "reader" { child::reader(&plan, number) } else { child::writer(&plan, number) }?;
+            Ok(true)
+        }
+        Some(other) => bail!("no command is called {other}; {USAGE}"),
+    }
+}
+
+/// When a run is over.
+struct Limit {
+    deadline: Option<Instant>,
+    kills: u64,
+    rounds: u64,
+}
+
+impl Limit {
+    fn parse(arguments: &mut Arguments) -> Result<Self> {
+        let hours: Option<f64> = arguments.opt_value_from_str("--hours")?;
+        let seconds: Option<f64> = arguments.opt_value_from_str("--seconds")?;
+        let (kills, rounds) =
+            (arguments.opt_value_from_str("--kills")?, arguments.opt_value_from_str("--rounds")?);
+        let seconds = seconds.or(hours.map(|hours| hours * 3600.0));
+        let seconds =
+            if seconds.is_none() && kills.is_none() && rounds.is_none() { Some(60.0) } else { seconds };
+        let time = seconds.map(Duration::try_from_secs_f64).transpose()?;
+        Ok(Self {
+            deadline: time.and_then(|time| Instant::now().checked_add(time)),
+            kills: kills.unwrap_or(u64::MAX),
+            rounds: rounds.unwrap_or(u64::MAX),
+        })
+    }
+
+    fn is_reached(&self, tally: &Tally, started: u64) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            || tally.kills >= self.kills
+            || started >= self.rounds
+    }
+}
+
+struct Run {
+    tally: Tally,
+    /// Rounds begun.
+    started: u64,
+    /// The next round's seed.
+    seed: u64,
+    /// When the state was last printed.
+    told: Instant,
+}
+
+fn torture(mut arguments: Arguments) -> Result<bool> {
+    let limit = Limit::parse(&mut arguments)?;
+    let seed: Option<String> = arguments.opt_value_from_str("--seed")?;
+    let lanes: usize = arguments
+        .opt_value_from_str("--lanes")?
+        .unwrap_or_else(|| 2 * thread::available_parallelism().map_or(1, NonZero::get));
+    let only_old = arguments.contains("--old");
+    let rest = arguments.finish();
+    if !rest.is_empty() {
+        bail!("unknown {rest:?}; {USAGE}");
+    }
+    let seed = seed.map_or_else(|| Ok(fastrand::u64(..)), |text| number(&text))?;
+    let root = rustix::process::geteuid().is_root();
+    let old_python = std::env::var_os("ZEROBUFFER_TEST_OLD_PYTHON").map(PathBuf::from);
+    if old_python.is_none() {
+        println!("ZEROBUFFER_TEST_OLD_PYTHON is not set: no rounds with the published 1.3.0");
+    }
+    let base = std::env::temp_dir().join(format!("zerobuffer-torture-{}", std::process::id()));
+    fs::create_dir_all(&base).with_context(|| format!("cannot make {}", base.display()))?;
+    let surroundings = Surroundings { base, root, old_python, only_old };
+    println!("seed={seed:#x} lanes={lanes}");
+    if !root {
+        println!("not root: no pid namespaces, no other users, no full tmpfs in this run");
+    }
+    open_to_all(&surroundings.base)?;
+
+    let run = Mutex::new(Run { tally: Tally::default(), started: 0, seed, told: Instant::now() });
+    thread::scope(|scope| {
+        for _ in 0..lanes.max(1) {
+            scope.spawn(|| lane(&run, &limit, &surroundings));
+        }
+    });
+    let tally = run.into_inner().unwrap_or_else(PoisonError::into_inner).tally;
+    for violation in &tally.violations {
+        println!("VIOLATION {violation}");
+    }
+    if tally.is_clean() {
+        let _ = fs::remove_dir_all(&surroundings.base);
+    } else {
+        println!("ledgers of the rounds with violations: {}", surroundings.base.display());
+    }
+    println!("{tally}");
+    Ok(tally.is_clean())
+}
+
+/// What all rounds of a run share.
+struct Surroundings {
+    /// Where the ledgers go.
+    base: PathBuf,
+    root: bool,
+    /// An interpreter that has the published 1.3.0.
+    old_python: Option<PathBuf>,
+    only_old: bool,
+}
+
+/// One round in so many is with the published 1.3.0 at one end; it takes several times as long as another.
+const OLD_ROUNDS: u64 = 50;
+
+fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
+    let lock = || run.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let (seed, number) = {
+            let mut run = lock();
+            if limit.is_reached(&run.tally, run.started) {
+                return;
+            }
+            let seed = run.seed;
+            run.seed = pattern::mix(seed);
+            run.started += 1;
+            (seed, run.started)
+        };
+        let name = format!("torture-{}-{number}", std::process::id());
+        let Surroundings { base, root, old_python, only_old } = surroundings;
+        let tally = match old_python {
+            Some(python) if *only_old || number % OLD_ROUNDS == 0 => {
+                old_round::run(&name, base, seed, python)
+            }
+            _ => round::run(&name, base, seed, *root),
+        };
+        let mut run = lock();
+        for violation in &tally.violations {
+            println!("violation: {violation}");
+        }
+        run.tally.add(tally);
+        if run.told.elapsed() > Duration::from_secs(10) {
+            run.told = Instant::now();
+            println!("{} [descriptors, threads, KiB: {}]", run.tally, leftovers::own_footprint());
+        }
+    }
+}
+
+/// A decimal or 0x number.
+fn number(text: &str) -> Result<u64> {
+    let parsed = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| u64::from_str_radix(hex, 16));
+    parsed.with_context(|| format!("`{text}` is no number"))
+}
+
+/// Processes of another user write their ledgers there.
+pub(crate) fn open_to_all(folder: &Path) -> Result<()> {
+    fs::set_permissions(folder, Permissions::from_mode(0o777))
+        .with_context(|| format!("cannot open {} to all", folder.display()))
+}
