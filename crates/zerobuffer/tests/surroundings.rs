@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use common::segment::FREE;
 use common::{Name, Peer, Segment, skipped};
+use zerobuffer::{BufferConfig, Error, Reader, Writer};
 
 /// An ordinary user of every Linux system.
 const NOBODY: u32 = 65_534;
@@ -283,5 +284,38 @@ fn ends_in_different_pid_namespaces() {
         writer.must("close");
         reader.must("close");
         name.assert_gone();
+    }
+}
+
+/// The number of a writer in a container, mostly 1, exists wherever its reader looks. It must be known for one of ours
+/// although it died before any reader saw it alive.
+#[test]
+fn a_writer_of_another_pid_namespace_that_nobody_has_seen_alive() {
+    if !namespaces() {
+        return;
+    }
+    let name = Name::new("unseen");
+    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    for with_successor in [false, true] {
+        let mut writer = Peer::ours_after(own_pid_namespace);
+        writer.must(&format!("connect {} 0", &*name));
+        let children = format!("/proc/{0}/task/{0}/children", writer.pid());
+        let inside = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
+        // SAFETY: a plain number, of a process that this test has started.
+        assert_eq!(unsafe { libc::kill(inside, libc::SIGKILL) }, 0);
+        drop(writer);
+        if with_successor {
+            let name = name.to_string();
+            let successor =
+                std::thread::spawn(move || Writer::connect(&name).and_then(|mut w| w.write(b"next")));
+            // The dead one's end may be reported first.
+            let frame = std::iter::repeat_with(|| reader.read_timeout(Duration::from_secs(10)))
+                .find(|read| !matches!(read, Err(Error::WriterGone { .. })));
+            assert_eq!(frame.unwrap().unwrap().unwrap().data(), b"next");
+            successor.join().unwrap().unwrap();
+        } else {
+            let ended = reader.read_timeout(Duration::from_secs(10));
+            assert!(matches!(ended, Err(Error::WriterGone { .. })), "{ended:?}");
+        }
     }
 }

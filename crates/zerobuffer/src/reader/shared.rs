@@ -132,7 +132,14 @@ impl ReaderShared {
         if self.sees_writer_present(pid) {
             return true;
         }
-        self.present_writer.load(Ordering::Relaxed) != pid && process::is_alive(pid)
+        !self.knows_writer(pid) && process::is_alive(pid)
+    }
+
+    /// Whether `pid` is known to be a writer of ours: it was seen to hold its presence byte, or has noted itself before
+    /// it registered. Without the note, one that dies before it is looked at would be judged by its number, which in
+    /// this pid namespace may be another, living process.
+    pub(crate) fn knows_writer(&self, pid: u64) -> bool {
+        self.present_writer.load(Ordering::Relaxed) == pid || self.data.noted_writer() == pid
     }
 
     /// Whether somebody holds the writer's presence byte; then `pid` is known to be of this implementation.

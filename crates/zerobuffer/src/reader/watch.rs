@@ -135,7 +135,7 @@ impl WriterWatch {
             log::info!(target: "zerobuffer::reader", "buffer '{}': writer {} has left", shared.name, self.last);
             return;
         }
-        self.ours = shared.sees_writer_present(pid);
+        self.ours = shared.sees_writer_present(pid) || shared.data.noted_writer() == pid;
         // The first writer of a buffer starts at 1; only a successor may start anywhere.
         self.fresh = self.last != 0;
         self.last = pid;
@@ -242,6 +242,7 @@ impl WriterWatch {
         if matches!(repaired, Ok(true)) {
             // No writer is attached, and none attaches while the byte is held: nobody sleeps on the space semaphore.
             shared.space.forget_sleepers();
+            shared.data.forget_writer();
         }
         if let Some(presence) = presence.as_ref() {
             // Releasing a lock that is held does not fail.

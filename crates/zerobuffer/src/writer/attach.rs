@@ -153,9 +153,9 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
         log::warn!(target: "zerobuffer::writer", "buffer '{name}': presence locks do not work here ({error})");
     }
     let patience = config.connect_timeout.max(VERDICT);
-    claim(name, &region, locks, ours, patience, || data.post())?.ok_or_else(refused)?;
+    claim(name, &region, locks, ours.then_some(&data), patience)?.ok_or_else(refused)?;
 
-    let registration = Registration { region: &region, own_pid };
+    let registration = Registration { region: &region, data: &data, own_pid };
     let replaced =
         locks.is_some_and(Presence::is_unlinked) || region.load(Word::ReaderPid, Ordering::SeqCst) == 0;
     if replaced {
@@ -210,29 +210,33 @@ fn succeed(region: &Region, sequence: u64) -> u64 {
 /// Takes the registration back if the attach fails after it.
 struct Registration<'a> {
     region: &'a Region,
+    data: &'a Semaphore,
     own_pid: u64,
 }
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         self.region.exchange(Word::WriterPid, self.own_pid, 0);
+        self.data.forget_writer();
     }
 }
 
 /// Registers our pid. `Ok(None)`: a live writer is there.
 ///
 /// With a reader of ours a crashed predecessor's entry is removed by that reader alone, which repairs the ring first
-/// (W10): a tombstone asks it to, and this waits for it.
+/// (W10): a tombstone asks it to, and this waits for it. `data` is that reader's semaphore; `None`: it is an old one.
 fn claim(
     name: &str,
     region: &Region,
     locks: Option<&Presence>,
-    ours: bool,
+    data: Option<&Semaphore>,
     patience: Duration,
-    wake_reader: impl Fn(),
 ) -> Result<Option<()>> {
     let own_pid = process::own_pid();
-    let is_stale = |pid| pid == TOMBSTONE || pid == own_pid || !process::is_alive(pid);
+    let ours = data.is_some();
+    // A noted writer would hold the byte that this one holds, whoever has its number here.
+    let is_noted = |pid| data.is_some_and(|data| data.noted_writer() == pid);
+    let is_stale = |pid| pid == TOMBSTONE || pid == own_pid || is_noted(pid) || !process::is_alive(pid);
     let unlock = || {
         if let Some(presence) = locks {
             let _ = presence.unlock(Role::Writer);
@@ -248,8 +252,17 @@ fn claim(
         let stale = pid != 0 && is_stale(pid);
         if pid == 0 || (!ours && stale) {
             // Edge E8, acquire end: positions and `free` are read after this.
+            // First the note: a reader that sees the number knows whose it is, even if it looks after our death.
+            // Where the locks do not work, a note would make a living writer look dead.
+            let locked = locks.is_some_and(|locks| matches!(locks.try_lock(Role::Writer), Ok(true)));
+            if let Some(data) = data.filter(|_| locked) {
+                data.note_writer(own_pid);
+            }
             if region.exchange(Word::WriterPid, pid, own_pid) {
                 return Ok(Some(()));
+            }
+            if let Some(data) = data {
+                data.forget_writer();
             }
         } else if stale {
             region.exchange(Word::WriterPid, pid, TOMBSTONE);
@@ -258,8 +271,8 @@ fn claim(
         }
         unlock();
         // A token without a frame: to an old reader, or beside a live old writer, it would announce one.
-        if ours && stale {
-            wake_reader();
+        if let Some(data) = data.filter(|_| stale) {
+            data.post();
         }
         let waited = started.elapsed();
         if waited >= patience {

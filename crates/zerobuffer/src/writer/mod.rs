@@ -396,6 +396,7 @@ impl Writer {
         // W6: the pid, the wake-up (an old reader can be killed by it), the lock last. Edge E7, release end.
         shared.region.exchange(Word::WriterPid, shared.own_pid, 0);
         if shared.ours {
+            shared.data.forget_writer();
             shared.data.post();
         }
         lock(&shared.presence).take();

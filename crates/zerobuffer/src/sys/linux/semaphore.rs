@@ -56,6 +56,27 @@ impl Semaphore {
         unsafe { AtomicU64::from_ptr(self.mapping.base().as_ptr().cast()) }
     }
 
+    /// A word behind the bytes that any libc uses, in which a writer of ours leaves its pid.
+    fn note(&self) -> &AtomicU64 {
+        // SAFETY: as above, at offset 16 of 32.
+        unsafe { AtomicU64::from_ptr(self.mapping.base().as_ptr().add(16).cast()) }
+    }
+
+    /// The last writer of ours that noted itself; 0 if it has left, or if there was none.
+    pub(crate) fn noted_writer(&self) -> u64 {
+        self.note().load(Ordering::SeqCst)
+    }
+
+    /// Notes the writer of ours that is about to register itself.
+    pub(crate) fn note_writer(&self, pid: u64) {
+        self.note().store(pid, Ordering::SeqCst);
+    }
+
+    /// Removes the note; only for who holds the writer's presence byte.
+    pub(crate) fn forget_writer(&self) {
+        self.note().store(0, Ordering::SeqCst);
+    }
+
     /// The number of tokens.
     #[inline]
     pub(crate) fn value(&self) -> u32 {
