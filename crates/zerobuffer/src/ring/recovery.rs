@@ -1,7 +1,10 @@
 //! Reading the chain of frames: which number comes next (W9), and whether the whole ring is unread (W4).
 
 use super::Region;
-use crate::layout::FrameHeader;
+use crate::{
+    layout::{FrameHeader, Word},
+    sync::Ordering,
+};
 
 /// A walk over headers whose sequence numbers follow each other.
 struct Chain<'a> {
@@ -77,8 +80,11 @@ impl<'a> Chain<'a> {
 pub(crate) fn next_sequence(region: &Region, write_pos: u64, read_pos: u64, written_count: u64) -> u64 {
     let capacity = region.capacity();
     let (to, from) = (write_pos % capacity, read_pos % capacity);
-    // A writer may die between the position and the count of its first frame.
-    if (written_count == 0 && to == 0) || write_pos > capacity {
+    // A writer may die between the position and the count of its first frame, which may have filled the whole ring.
+    let word = |word| region.load(word, Ordering::Acquire);
+    let untouched =
+        written_count == 0 && to == 0 && word(Word::ReadCount) == 0 && word(Word::PayloadFree) == capacity;
+    if untouched || write_pos > capacity {
         return 1;
     }
     let walk = |start, end| (start != end).then(|| Chain::from(region, start).reach(end)).flatten();
@@ -87,9 +93,9 @@ pub(crate) fn next_sequence(region: &Region, write_pos: u64, read_pos: u64, writ
     // At the position 0 this lap has no frame yet; the one before it ends where the reader is, or at the end.
     let last_lap = || if from == 0 { Chain::from(region, 0).lap() } else { walk(0, from) };
     let lap = || if to == 0 { last_lap() } else { walk(0, to) };
-    // If an old writer has begun the new lap, its header has replaced the first one of the lap before.
-    let dangling =
-        || region.header(0).filter(|header| to == 0 && is_plausible(*header, capacity)).map(|h| h.sequence);
+    // A frame that begins the next lap and was not published has replaced the first header of this one: that of an old
+    // writer, or one of ours that died between storing the final header and charging for it.
+    let dangling = || region.header(0).filter(|header| is_plausible(*header, capacity)).map(|h| h.sequence);
     walk(from, to).or_else(abandoned).or_else(lap).or_else(dangling).unwrap_or(1)
 }
 
@@ -165,6 +171,27 @@ mod tests {
         assert_eq!(next_sequence(region, 0, end, 6), 6);
         put(region, 0, 20, 6); // a loan of an old writer that was never committed
         assert_eq!(next_sequence(region, 0, end, 6), 6);
+    }
+
+    #[test]
+    fn a_wrap_that_was_all_but_published_gives_its_own_number() {
+        let region = &heap::region(0, 256);
+        let end = put(region, put(region, 0, 48, 4), 96, 5);
+        assert!(region.put_header(end, FrameHeader::WRAP));
+        put(region, 0, 70, 6); // the writer died before it charged for it
+        assert_eq!(next_sequence(region, end, end, 5), 6);
+    }
+
+    #[test]
+    fn a_first_frame_that_fills_the_ring_and_was_not_counted() {
+        let region = &heap::region(0, 128);
+        put(region, 0, 104, 1); // and a sliver of 8 bytes
+        assert_eq!(next_sequence(region, 0, 0, 0), 1, "not charged: not published");
+        region.subtract(Word::PayloadFree, 128);
+        assert_eq!(next_sequence(region, 0, 0, 0), 2, "not read yet");
+        region.add(Word::PayloadFree, 128);
+        region.add(Word::ReadCount, 1);
+        assert_eq!(next_sequence(region, 0, 0, 0), 2, "read");
     }
 
     #[test]
