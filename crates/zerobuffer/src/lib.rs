@@ -28,6 +28,7 @@
 compile_error!("zerobuffer: the protocol is little-endian and positions are 64 bits wide");
 
 mod config;
+mod crash;
 pub mod duplex;
 mod error;
 mod frame;

@@ -4,6 +4,7 @@
 
 use super::{Slot, Span};
 use crate::{
+    crash,
     layout::{CONTROL_SIZE, FRAME_HEADER_SIZE, FrameHeader, Geometry, Word},
     sync::{AtomicU64, Ordering},
 };
@@ -71,26 +72,31 @@ impl Region {
         self.word(word).load(order)
     }
 
+    #[cfg_attr(crash_points, track_caller)]
     #[inline]
     pub(crate) fn store(&self, word: Word, value: u64, order: Ordering) {
-        self.word(word).store(value, order);
+        crash::around(|| self.word(word).store(value, order));
     }
 
     /// Adds and returns the value before.
+    #[cfg_attr(crash_points, track_caller)]
     #[inline]
     pub(crate) fn add(&self, word: Word, value: u64) -> u64 {
-        self.word(word).fetch_add(value, Ordering::SeqCst)
+        crash::around(|| self.word(word).fetch_add(value, Ordering::SeqCst))
     }
 
     /// Subtracts and returns the value before.
+    #[cfg_attr(crash_points, track_caller)]
     #[inline]
     pub(crate) fn subtract(&self, word: Word, value: u64) -> u64 {
-        self.word(word).fetch_sub(value, Ordering::SeqCst)
+        crash::around(|| self.word(word).fetch_sub(value, Ordering::SeqCst))
     }
 
     /// Replaces `old` by `new`; `false` if the word holds something else.
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn exchange(&self, word: Word, old: u64, new: u64) -> bool {
-        self.word(word).compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        let word = self.word(word);
+        crash::around(|| word.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst).is_ok())
     }
 
     /// The address of `len` ring bytes at `at`; `None` if they are not inside the ring.
@@ -111,12 +117,13 @@ impl Region {
     }
 
     /// Stores a header; `false` if there is no room for one.
+    #[cfg_attr(crash_points, track_caller)]
     #[inline]
     #[must_use]
     pub(crate) fn put_header(&self, at: u64, header: FrameHeader) -> bool {
         let Some(address) = self.ring(at, FRAME_HEADER_SIZE) else { return false };
         // SAFETY: 16 writable bytes that no reader looks at before they are published.
-        unsafe { ptr::write(address.as_ptr().cast::<[u8; 16]>(), header.to_bytes()) };
+        crash::around(|| unsafe { ptr::write(address.as_ptr().cast::<[u8; 16]>(), header.to_bytes()) });
         true
     }
 
@@ -160,10 +167,11 @@ impl Region {
     }
 
     /// Zeroes ring bytes that nobody uses; out of range does nothing.
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn zero(&self, at: u64, len: u64) {
         if let Some(address) = self.ring(at, len) {
             // SAFETY: the bytes are inside the ring and belong to the writer, who calls this.
-            unsafe { address.write_bytes(0, len as usize) };
+            crash::around(|| unsafe { address.write_bytes(0, len as usize) });
         }
     }
 
@@ -198,15 +206,18 @@ impl Region {
     }
 
     /// Stores length and content; `false` if they do not fit.
+    #[cfg_attr(crash_points, track_caller)]
     #[must_use]
     pub(crate) fn put_metadata(&self, content: &[u8]) -> bool {
         let Some(room) = self.metadata_content(content.len() as u64) else { return false };
         // SAFETY: the room is as long as the content, 8 bytes precede it, and no reader looks at either before
         // `metadata_written_bytes` says so.
-        unsafe {
+        crash::around(|| unsafe {
             ptr::copy_nonoverlapping(content.as_ptr(), room.as_ptr(), content.len());
-            ptr::write(self.metadata_base().as_ptr().cast::<[u8; 8]>(), (content.len() as u64).to_le_bytes());
-        }
+        });
+        let prefix = (content.len() as u64).to_le_bytes();
+        // SAFETY: as above.
+        crash::around(|| unsafe { ptr::write(self.metadata_base().as_ptr().cast::<[u8; 8]>(), prefix) });
         true
     }
 }

@@ -11,6 +11,7 @@ use super::{
     shm::{self, FileId, Segment},
 };
 use crate::{
+    crash,
     error::{Error, Result},
     layout::{CONTROL_SIZE, ControlSnapshot, Word, name as names},
 };
@@ -62,7 +63,7 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     refuse_early(name)?;
     let file = shm::unnamed()?;
     shm::reserve(&file, name, request.size)?;
-    file.write_all_at(request.control, 0).map_err(|e| Error::os("initialise", &path, e))?;
+    crash::around(|| file.write_all_at(request.control, 0)).map_err(|e| Error::os("initialise", &path, e))?;
     let presence = presence_of(&file, request.level);
     let mark = if presence.is_some() { 0o1000 } else { 0 };
     set_mode(&file, request.mode | mark, &path)?;
@@ -182,7 +183,8 @@ fn presence_of(file: &File, level: u8) -> Option<Presence> {
 }
 
 fn set_mode(file: &File, mode: u32, path: &str) -> Result<()> {
-    file.set_permissions(Permissions::from_mode(mode)).map_err(|e| Error::os("set the mode of", path, e))
+    let set = crash::around(|| file.set_permissions(Permissions::from_mode(mode)));
+    set.map_err(|e| Error::os("set the mode of", path, e))
 }
 
 /// The names of a buffer, removed on drop as far as they still are ours (W6).
@@ -203,10 +205,11 @@ impl NameGuard {
         let path = shm::path(file_name);
         let file = shm::unnamed()?;
         shm::reserve(&file, &self.name, semaphore::SIZE)?;
-        file.write_all_at(&semaphore::FRESH, 0).map_err(|e| Error::os("initialise", &path, e))?;
+        let written = crash::around(|| file.write_all_at(&semaphore::FRESH, 0));
+        written.map_err(|e| Error::os("initialise", &path, e))?;
         set_mode(&file, mode, &path)?;
         for _ in 0..ATTEMPTS {
-            match fs::remove_file(&path) {
+            match crash::around(|| fs::remove_file(&path)) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::os("replace", path, e)),
                 _ => {}
             }
@@ -346,7 +349,8 @@ fn remove_dead_segment(name: &str) -> Result<bool, Blocked> {
 /// A writer that is still attached to a dead reader's segment sees "no reader" at once.
 fn tell_writer(name: &str, segment: &Segment) {
     if segment.control().is_some() {
-        let _ = segment.file.write_all_at(&0_u64.to_le_bytes(), Word::ReaderPid as u64);
+        let nobody = 0_u64.to_le_bytes();
+        let _ = crash::around(|| segment.file.write_all_at(&nobody, Word::ReaderPid as u64));
     }
     if let Ok(space) = Semaphore::open(&names::space_semaphore(name)) {
         space.post();
@@ -364,7 +368,7 @@ pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
     }
     for semaphore in [names::data_semaphore(name), names::space_semaphore(name)] {
         let path = shm::path(&semaphore);
-        match fs::remove_file(&path) {
+        match crash::around(|| fs::remove_file(&path)) {
             Ok(()) => removed.push(PathBuf::from(path)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(Error::os("remove", path, e)),

@@ -1,7 +1,10 @@
 //! The lock on the shared-memory folder that makes creation and removal of names one at a time (W12).
 
 use super::{fork::PrivateFd, shm};
-use crate::error::{Error, Result};
+use crate::{
+    crash,
+    error::{Error, Result},
+};
 use std::{
     fs::OpenOptions,
     io,
@@ -41,10 +44,12 @@ impl DirectoryLock {
 }
 
 /// Tries to take the whole-file lock. `Ok(false)`: another description holds it.
+#[cfg_attr(crash_points, track_caller)]
 pub(crate) fn try_flock(fd: &impl AsRawFd) -> io::Result<bool> {
     loop {
         // SAFETY: the descriptor is open.
-        if unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        let lock = || unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+        if crash::around(lock) == 0 {
             return Ok(true);
         }
         match io::Error::last_os_error() {

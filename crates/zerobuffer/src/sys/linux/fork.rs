@@ -4,6 +4,7 @@
 //! without help it would keep a dead parent "present". Every descriptor that carries a lock is registered here, and a
 //! `pthread_atfork` handler closes them in the child; it never unlocks, which would drop the parent's lock.
 
+use crate::crash;
 use std::{
     hint, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
@@ -51,7 +52,9 @@ impl Drop for PrivateFd {
         // In a forked child the handler has emptied the slot and closed the descriptor.
         if self.slot.compare_exchange(self.fd, EMPTY, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             // SAFETY: this value owns the descriptor, and the slot proves that it is still open.
-            drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+            let fd = unsafe { OwnedFd::from_raw_fd(self.fd) };
+            // Whatever it has locked is free from here on.
+            crash::around(|| drop(fd));
         }
     }
 }

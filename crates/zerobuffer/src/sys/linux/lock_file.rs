@@ -5,6 +5,7 @@ use super::{
     fork::PrivateFd,
     shm::{self, FileId},
 };
+use crate::crash;
 use std::{
     env,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -80,8 +81,8 @@ pub(crate) fn acquire(name: &str) -> Locks {
 
 /// A real folder that everybody may use: made so if it is missing, whatever the umask.
 fn ensure_folder(folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o1777).create(folder) {
-        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(0o1777))?,
+    match crash::around(|| DirBuilder::new().mode(0o1777).create(folder)) {
+        Ok(()) => crash::around(|| fs::set_permissions(folder, Permissions::from_mode(0o1777)))?,
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(e),
     }
@@ -131,7 +132,9 @@ fn open_or_make(path: &Path) -> io::Result<File> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             other => return other.and_then(regular),
         }
-        match OpenOptions::new().write(true).create_new(true).mode(0o644).custom_flags(flags).open(path) {
+        let make =
+            || OpenOptions::new().write(true).create_new(true).mode(0o644).custom_flags(flags).open(path);
+        match crash::around(make) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             other => return other,
         }

@@ -4,6 +4,7 @@
 //! description is never mapped, since a mapping would keep it, and with it the lock, alive.
 
 use super::fork::PrivateFd;
+use crate::crash;
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -44,10 +45,12 @@ impl Presence {
     }
 
     /// Takes a role's byte, unless another description holds it.
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn try_lock(&self, role: Role) -> io::Result<bool> {
         self.set(libc::F_WRLCK, role as i64, 1)
     }
 
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn unlock(&self, role: Role) -> io::Result<()> {
         self.set(libc::F_UNLCK, role as i64, 1).map(drop)
     }
@@ -58,6 +61,7 @@ impl Presence {
     }
 
     /// Announces the capability level of this endpoint.
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<()> {
         self.set(libc::F_WRLCK, level_start(role), level.into()).map(drop)
     }
@@ -76,10 +80,12 @@ impl Presence {
         }
     }
 
+    #[cfg_attr(crash_points, track_caller)]
     fn set(&self, kind: libc::c_int, start: i64, len: i64) -> io::Result<bool> {
         let lock = range(kind, start, len);
         // SAFETY: the descriptor is open and the structure outlives the call.
-        if unsafe { libc::fcntl(self.fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } == 0 {
+        let set = || unsafe { libc::fcntl(self.fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+        if crash::around(set) == 0 {
             return Ok(true);
         }
         let error = io::Error::last_os_error();

@@ -4,6 +4,7 @@
 //! a u32 that glibc sets to 128 for "shared between processes". Sleepers wait on the low half with a futex.
 
 use super::{mapping::Mapping, shm};
+use crate::crash;
 use crate::error::{Error, Result};
 use crate::ring::Memory;
 use std::{
@@ -68,13 +69,15 @@ impl Semaphore {
     }
 
     /// Notes the writer of ours that is about to register itself.
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn note_writer(&self, pid: u64) {
-        self.note().store(pid, Ordering::SeqCst);
+        crash::around(|| self.note().store(pid, Ordering::SeqCst));
     }
 
     /// Removes the note; only for who holds the writer's presence byte.
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn forget_writer(&self) {
-        self.note().store(0, Ordering::SeqCst);
+        crash::around(|| self.note().store(0, Ordering::SeqCst));
     }
 
     /// The number of tokens.
@@ -85,24 +88,28 @@ impl Semaphore {
     }
 
     /// Adds a token and wakes one sleeper.
+    #[cfg_attr(crash_points, track_caller)]
     #[inline]
     pub(crate) fn post(&self) {
         if self.state().load(Ordering::Relaxed) & VALUE >= SATURATED {
             return;
         }
         // Edge E3, release end: what was written before is visible to who takes the token.
-        let old = self.state().fetch_add(1, Ordering::SeqCst);
+        let old = crash::around(|| self.state().fetch_add(1, Ordering::SeqCst));
         if old >= ONE_SLEEPER {
             self.futex(libc::FUTEX_WAKE, 1, ptr::null());
         }
     }
 
     /// Takes one token if there is one.
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn take(&self) -> bool {
         let mut state = self.state().load(Ordering::Relaxed);
         while state & VALUE != 0 {
             // Edge E3, acquire end.
-            match self.state().compare_exchange_weak(state, state - 1, Ordering::SeqCst, Ordering::Relaxed) {
+            let take =
+                || self.state().compare_exchange_weak(state, state - 1, Ordering::SeqCst, Ordering::Relaxed);
+            match crash::around(take) {
                 Ok(_) => return true,
                 Err(now) => state = now,
             }
@@ -112,27 +119,33 @@ impl Semaphore {
 
     /// Takes all tokens; the caller looks at what they announced afterwards.
     /// `false`: there was none.
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn take_all(&self) -> bool {
         if self.state().load(Ordering::Relaxed) & VALUE == 0 {
             return false;
         }
         // Edge E3 and E4, acquire end: a token posted before is gone, one posted later stays.
-        self.state().fetch_and(!VALUE, Ordering::SeqCst) & VALUE != 0
+        crash::around(|| self.state().fetch_and(!VALUE, Ordering::SeqCst)) & VALUE != 0
     }
 
     /// Forgets sleepers that died asleep; only for who knows that nobody can be waiting.
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn forget_sleepers(&self) {
-        self.state().fetch_and(VALUE, Ordering::SeqCst);
+        crash::around(|| self.state().fetch_and(VALUE, Ordering::SeqCst));
     }
 
     /// Sleeps until a token could be taken (`true`), or `timeout` has passed or a signal arrived (`false`).
+    #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        let mut state = self.state().fetch_add(ONE_SLEEPER, Ordering::SeqCst) + ONE_SLEEPER;
+        let before = crash::around(|| self.state().fetch_add(ONE_SLEEPER, Ordering::SeqCst));
+        let mut state = before + ONE_SLEEPER;
         loop {
             if state & VALUE != 0 {
                 let taken = state - 1 - ONE_SLEEPER;
-                match self.state().compare_exchange_weak(state, taken, Ordering::SeqCst, Ordering::Relaxed) {
+                let take =
+                    || self.state().compare_exchange_weak(state, taken, Ordering::SeqCst, Ordering::Relaxed);
+                match crash::around(take) {
                     Ok(_) => return true,
                     Err(now) => state = now,
                 }
@@ -145,7 +158,7 @@ impl Semaphore {
             state = self.state().load(Ordering::SeqCst);
             if state & VALUE == 0 && (interrupted || left.is_zero()) {
                 // A token that arrives in between stays for the next look.
-                self.state().fetch_sub(ONE_SLEEPER, Ordering::SeqCst);
+                crash::around(|| self.state().fetch_sub(ONE_SLEEPER, Ordering::SeqCst));
                 return false;
             }
         }

@@ -1,6 +1,9 @@
 //! The shared-memory folder: opening, making, naming and listing its files.
 
-use crate::error::{Error, Result};
+use crate::{
+    crash,
+    error::{Error, Result},
+};
 use std::{
     ffi::CString,
     fs::{self, File, OpenOptions},
@@ -52,11 +55,12 @@ impl FileId {
 }
 
 /// Removes a name if it still is that file's. `Ok(false)`: it was not.
+#[cfg_attr(crash_points, track_caller)]
 pub(crate) fn unlink_if(path: &str, id: FileId) -> Result<bool> {
     if FileId::named(path) != Some(id) {
         return Ok(false);
     }
-    match fs::remove_file(path) {
+    match crash::around(|| fs::remove_file(path)) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(Error::os("remove", path, e)),
@@ -76,14 +80,15 @@ pub(crate) fn unnamed() -> Result<File> {
 }
 
 /// Gives an unnamed file its name. `Ok(false)`: the name is taken.
+#[cfg_attr(crash_points, track_caller)]
 pub(crate) fn link(file: &File, path: &str) -> Result<bool> {
     let c_string = |text: String| CString::new(text).map_err(|e| Error::os("name", path, e.into()));
     let from = c_string(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     let to = c_string(path.to_owned())?;
     // SAFETY: both strings outlive the call.
-    let result = unsafe {
+    let result = crash::around(|| unsafe {
         libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_SYMLINK_FOLLOW)
-    };
+    });
     if result == 0 {
         return Ok(true);
     }
@@ -94,6 +99,7 @@ pub(crate) fn link(file: &File, path: &str) -> Result<bool> {
 }
 
 /// Reserves `size` bytes, so that no page can be missing later: a full folder is an error here, never a SIGBUS (W12).
+#[cfg_attr(crash_points, track_caller)]
 pub(crate) fn reserve(file: &File, name: &str, size: u64) -> Result<()> {
     let length = libc::off_t::try_from(size).map_err(|_| Error::NoSpace {
         name: name.to_owned(),
@@ -102,7 +108,7 @@ pub(crate) fn reserve(file: &File, name: &str, size: u64) -> Result<()> {
     })?;
     loop {
         // SAFETY: the descriptor is open.
-        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, length) } == 0 {
+        if crash::around(|| unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, length) }) == 0 {
             return Ok(());
         }
         let error = io::Error::last_os_error();
