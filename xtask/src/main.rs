@@ -2,6 +2,7 @@
 //!
 //! A command is one file with one [`Command`] constant; naming it in [`COMMANDS`] is all it takes to add one.
 
+mod crashpoints;
 mod env;
 mod install;
 mod model;
@@ -26,7 +27,8 @@ pub(crate) struct Command {
     pub(crate) run: fn(&Project, Arguments) -> anyhow::Result<()>,
 }
 
-const COMMANDS: &[Command] = &[test::COMMAND, model::COMMAND, torture::COMMAND, env::COMMAND];
+const COMMANDS: &[Command] =
+    &[test::COMMAND, model::COMMAND, crashpoints::COMMAND, torture::COMMAND, env::COMMAND];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_env();

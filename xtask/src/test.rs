@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 
 use crate::project::Project;
-use crate::{Command, model, torture};
+use crate::{Command, crashpoints, model, torture};
 
 pub(crate) const COMMAND: Command = Command {
     name: "test",
@@ -40,6 +40,7 @@ const STEPS: &[Step] = &[
     Step::new("rustdoc", "the API documentation builds, no link is dead", lint::rustdoc),
     Step::new("model", "the formal models hold, their known-bad variants do not", model::check_all),
     Step::new("rust", "all Rust tests, doctests included", rust::run).makes_buffers(),
+    Step::new("crashpoints", "a process may end between any two changes", crashpoints::quick).makes_buffers(),
     Step::new("torture", "45 seconds of random kills lose nothing", torture::short).makes_buffers(),
     Step::new("python", "the Python package on every interpreter found", python::test).makes_buffers(),
 ];
@@ -115,7 +116,8 @@ fn words(arguments: Arguments) -> Result<Vec<String>> {
 }
 
 fn table() -> String {
-    let lines: Vec<String> = STEPS.iter().map(|step| format!("  {:<9}{}", step.name, step.summary)).collect();
+    let lines: Vec<String> =
+        STEPS.iter().map(|step| format!("  {:<12}{}", step.name, step.summary)).collect();
     lines.join("\n")
 }
 

@@ -2,6 +2,7 @@
 //! every byte, every frame and every file is accounted for. `RELIABILITY.md` says what the figures mean.
 
 mod child;
+mod crash;
 mod ledger;
 mod leftovers;
 mod old_round;
@@ -50,6 +51,12 @@ fn dispatch() -> Result<bool> {
             let (number, plan) = (number.parse()?, Plan::parse(plan)?);
             if role == "reader" { child::reader(&plan, number) } else { child::writer(&plan, number) }?;
             Ok(true)
+        }
+        Some("crashpoints") => crash::run(arguments),
+        Some("victim") => {
+            let words: Vec<String> =
+                arguments.finish().into_iter().map(|word| word.to_string_lossy().into()).collect();
+            crash::victim(&words).map(|()| true)
         }
         Some(other) => bail!("no command is called {other}; {USAGE}"),
     }

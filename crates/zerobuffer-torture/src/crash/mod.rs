@@ -1,0 +1,174 @@
+//! Crash points: an endpoint's process is ended before and after every change that others see, one run per point, and
+//! what survives must behave as if nothing had happened (W10). Needs a core built with `--cfg crash_points`.
+
+mod scene;
+mod victim;
+
+pub(crate) use victim::run as victim;
+
+use crate::{leftovers, open_to_all};
+use anyhow::{Context as _, Result, bail};
+use pico_args::Arguments;
+use scene::{Scene, Script};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+/// What is killed, each with a script of its own.
+const SCRIPTS: [Script; 6] =
+    [Script::Writer, Script::Attach, Script::Reader, Script::TakeOver, Script::Repair, Script::Clean];
+/// Most of a run is waiting for a slice to pass.
+const LANES: usize = 6;
+
+/// One run: which script, at which passage or place, what comes after it.
+struct Case {
+    script: Script,
+    at: String,
+    /// The successor is there before the survivor has noticed the death.
+    hasty: bool,
+}
+
+#[derive(Default)]
+struct Figures {
+    kills: u64,
+    /// The process came to its end before that passage: it waited less often than in the recording.
+    unreached: u64,
+    frames: u64,
+    places: BTreeSet<String>,
+    violations: Vec<String>,
+}
+
+pub(crate) fn run(mut arguments: Arguments) -> Result<bool> {
+    let quick = arguments.contains("--quick");
+    let only: Option<String> = arguments.opt_value_from_str("--case")?;
+    let rest = arguments.finish();
+    if !rest.is_empty() {
+        bail!(
+            "unknown {rest:?}; usage: zerobuffer-torture crashpoints [--quick] [--case SCRIPT:PASSAGE:hasty|calm]"
+        );
+    }
+    let started = Instant::now();
+    let base = std::env::temp_dir().join(format!("zerobuffer-crashpoints-{}", std::process::id()));
+    fs::create_dir_all(&base).with_context(|| format!("cannot make {}", base.display()))?;
+    open_to_all(&base)?;
+    let (mut cases, mut known) = (Vec::new(), BTreeSet::new());
+    for script in SCRIPTS {
+        let passages = record(script, &base)?;
+        println!("{:<9}{} passages", script.name(), passages.len());
+        for (at, place) in (1..).zip(&passages) {
+            known.insert(place.clone());
+            let both = [false, true].into_iter().filter(|&hasty| !quick || hasty == (at % 2 == 0));
+            cases.extend(both.map(|hasty| Case { script, at: at.to_string(), hasty }));
+        }
+        // A passage may come sooner or later than it did in the recording; a place is where it is.
+        for place in passages.iter().collect::<BTreeSet<_>>() {
+            cases.push(Case { script, at: place.clone(), hasty: cases.len() % 2 == 0 });
+        }
+    }
+    if let Some(only) = &only {
+        cases.retain(|case| case.to_string() == *only);
+    }
+    let figures = Mutex::new(Figures::default());
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    play(case, &base, &figures);
+                }
+            });
+        }
+    });
+    let Figures { kills, unreached, frames, places, violations } =
+        figures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for violation in &violations {
+        println!("VIOLATION {violation}");
+    }
+    // A place that only a lucky recording has passed is no violation, and is named.
+    let missed: Vec<&String> = known.difference(&places).collect();
+    if only.is_none() && !missed.is_empty() {
+        println!("recorded and not killed at in this run: {missed:?}");
+    }
+    let _ = fs::remove_dir_all(&base);
+    println!(
+        "points={} kills={kills} unreached={unreached} frames={frames} uncovered={} violations={} seconds={:.1}",
+        places.len(),
+        if only.is_none() { missed.len() } else { 0 },
+        violations.len(),
+        started.elapsed().as_secs_f64()
+    );
+    Ok(violations.is_empty() && (kills > 0))
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.script.name(), self.at, if self.hasty { "hasty" } else { "calm" })
+    }
+}
+
+/// The places that a whole, undisturbed run of a script passes, in order.
+fn record(script: Script, base: &Path) -> Result<Vec<String>> {
+    let name = format!("crash-{}-{}-record", std::process::id(), script.name());
+    let folder = base.join(&name);
+    fs::create_dir_all(&folder)?;
+    let mut scene = Scene {
+        name: name.clone(),
+        folder: folder.clone(),
+        script,
+        at: String::new(),
+        hasty: false,
+        frames: 0,
+    };
+    let result = scene.play();
+    leftovers::sweep(&name);
+    result.with_context(|| format!("{}: undisturbed run", script.name()))?;
+    let places = scene.places()?;
+    if places.is_empty() {
+        bail!(
+            "the core has no crash points: build it with RUSTFLAGS='--cfg crash_points' (cargo xtask crashpoints)"
+        );
+    }
+    Ok(places)
+}
+
+fn play(case: &Case, base: &Path, figures: &Mutex<Figures>) {
+    let name = format!("crash-{}-{}", std::process::id(), case.to_string().replace([':', '/', ' '], "-"));
+    let folder = base.join(&name);
+    let mut scene = Scene {
+        name: name.clone(),
+        folder: folder.clone(),
+        script: case.script,
+        at: case.at.clone(),
+        hasty: case.hasty,
+        frames: 0,
+    };
+    let result = fs::create_dir_all(&folder).map_err(Into::into).and_then(|()| scene.play());
+    let places = scene.places().unwrap_or_default();
+    let reached = places.len().to_string() == case.at || places.last() == Some(&case.at);
+    let left = leftovers::sweep(&name);
+    let _ = fs::remove_dir_all(&folder);
+    let mut figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
+    figures.frames += scene.frames;
+    let place = places.last().cloned().unwrap_or_default();
+    if let Err(error) = result {
+        let what = format!("{case} at {place}: {error:#}");
+        println!("violation: {what}");
+        figures.violations.push(what);
+    } else if !left.is_empty() {
+        figures.violations.push(format!("{case} at {place}: left behind {left:?}"));
+    }
+    if reached {
+        figures.kills += 1;
+        figures.places.insert(place);
+    } else {
+        figures.unreached += 1;
+    }
+}

@@ -1,0 +1,401 @@
+//! One run: a victim that ends at its crash point, the survivor, the successor, and what must hold.
+
+use super::victim::{FRAMES, PAYLOAD, buffer, check, may_hold, patient};
+use crate::{ledger::records, leftovers, pattern::mix, process::PATIENCE};
+use anyhow::{Context as _, Result, bail, ensure};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::process::ExitStatusExt as _,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+use zerobuffer::{Error, Frame, Reader, Writer, observe};
+
+/// Who dies, and in the middle of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// A writer: attach, frames, close.
+    Writer,
+    /// The same behind a writer that has died in the middle of something.
+    Attach,
+    /// A reader: creation, frames, close.
+    Reader,
+    /// The same in the place of a dead reader whose writer is still attached.
+    TakeOver,
+    /// A reader whose writer dies in the middle of something.
+    Repair,
+    /// A clean-up after a dead reader.
+    Clean,
+}
+
+impl Script {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Writer => "writer",
+            Self::Attach => "attach",
+            Self::Reader => "reader",
+            Self::TakeOver => "takeover",
+            Self::Repair => "repair",
+            Self::Clean => "clean",
+        }
+    }
+
+    fn victim(self) -> &'static str {
+        match self {
+            Self::Writer | Self::Attach => "writer",
+            Self::Reader | Self::TakeOver | Self::Repair => "reader",
+            Self::Clean => "clean",
+        }
+    }
+}
+
+pub(crate) struct Scene {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) script: Script,
+    /// At which passage or place the victim ends; empty: at none.
+    pub(crate) at: String,
+    pub(crate) hasty: bool,
+    pub(crate) frames: u64,
+}
+
+/// A killed child is reaped, whatever happens.
+struct Victim(Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Victim {
+    /// Waits for its first word; an end without one is as good.
+    fn hear(&mut self) {
+        if let Some(output) = self.0.stdout.take() {
+            let _ = BufReader::new(output).read_line(&mut String::new());
+        }
+    }
+
+    /// `None`: it still runs.
+    fn end(&mut self) -> Result<Option<()>> {
+        let Some(status) = self.0.try_wait()? else { return Ok(None) };
+        ensure!(status.success() || status.signal() == Some(9), "the victim failed: {status}");
+        Ok(Some(()))
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.end()?.is_none() {
+            ensure!(Instant::now() < deadline, "the victim hangs");
+            thread::sleep(Duration::from_micros(200));
+        }
+        Ok(())
+    }
+}
+
+/// The frames as they come in, some of them held.
+struct Intake {
+    expected: u64,
+    held: Vec<Frame>,
+}
+
+impl Intake {
+    fn new() -> Self {
+        Self { expected: 1, held: Vec::new() }
+    }
+
+    /// One read. `true`: there is no writer, and nothing left of the last one.
+    fn read(&mut self, reader: &mut Reader, timeout: Duration) -> Result<bool> {
+        match reader.read_timeout(timeout) {
+            Ok(Some(frame)) => {
+                let sequence = frame.sequence();
+                ensure!(sequence == self.expected, "frame {sequence} came, {} was expected", self.expected);
+                check(&frame)?;
+                self.expected += 1;
+                self.held.push(frame);
+                if self.held.len() > 1 || !may_hold(sequence) {
+                    self.release()?;
+                }
+                Ok(false)
+            }
+            Ok(None) => Ok(false),
+            Err(Error::WriterGone { .. }) => Ok(true),
+            Err(error) => Err(error).context("read"),
+        }
+    }
+
+    /// The younger first; each still has its bytes.
+    fn release(&mut self) -> Result<()> {
+        while let Some(frame) = self.held.pop() {
+            check(&frame).context("while it was held")?;
+        }
+        Ok(())
+    }
+}
+
+impl Scene {
+    fn log(&self) -> PathBuf {
+        self.folder.join("passages")
+    }
+
+    /// The places that the victim has passed, the one of its death last.
+    pub(crate) fn places(&self) -> Result<Vec<String>> {
+        let text = fs::read_to_string(self.log()).unwrap_or_default();
+        let place = |line: &str| line.split_once(' ').map(|(_, place)| place.to_owned());
+        text.lines().map(|line| place(line).context("a damaged line in the log")).collect()
+    }
+
+    fn spawn(&self, script: &str, ledger: &str, at: &str, logged: bool) -> Result<Victim> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["victim", script, &self.name]).arg(self.folder.join(ledger));
+        // What a victim says on its error output is its end's reason at most; its status tells.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        if !at.is_empty() {
+            command.env("ZEROBUFFER_CRASH_AT", at);
+        }
+        if logged {
+            command.env("ZEROBUFFER_CRASH_LOG", self.log());
+        }
+        Ok(Victim(command.spawn().context("cannot start the victim")?))
+    }
+
+    fn victim(&self) -> Result<Victim> {
+        self.spawn(
+            self.script.victim(),
+            if self.script.victim() == "writer" { "w-1" } else { "r-1" },
+            &self.at,
+            true,
+        )
+    }
+
+    /// A writer that dies somewhere in its frames; in front of an attach elsewhere in every run.
+    fn predecessor(&self) -> Result<Victim> {
+        let chance = if self.script == Script::Attach {
+            mix(self.at.len() as u64 + self.at.parse().unwrap_or(0))
+        } else {
+            90
+        };
+        self.spawn("writer", "w-0", &(40 + chance % 200).to_string(), false)
+    }
+
+    pub(crate) fn play(&mut self) -> Result<()> {
+        match self.script {
+            Script::Writer | Script::Attach => self.writer_dies(),
+            Script::Reader | Script::TakeOver | Script::Repair => self.reader_dies(),
+            Script::Clean => self.cleaner_dies(),
+        }
+    }
+
+    fn writer_dies(&mut self) -> Result<()> {
+        let mut reader = Reader::create(&self.name, buffer()).context("create")?;
+        let mut intake = Intake::new();
+        if self.script == Script::Attach {
+            let mut predecessor = self.predecessor()?;
+            while predecessor.end()?.is_none() {
+                intake.read(&mut reader, Duration::from_millis(2))?;
+            }
+        }
+        let mut victim = self.victim()?;
+        while victim.end()?.is_none() {
+            intake.read(&mut reader, Duration::from_millis(2))?;
+        }
+        if !self.hasty {
+            // Noticed, drained and repaired before anybody comes.
+            let started = Instant::now();
+            let mut quiet = Instant::now();
+            loop {
+                let before = intake.expected;
+                if intake.read(&mut reader, Duration::from_millis(20))? {
+                    break;
+                }
+                if intake.expected != before || reader.is_writer_connected() {
+                    quiet = Instant::now();
+                }
+                // Nobody had come yet.
+                if quiet.elapsed() > Duration::from_millis(150) {
+                    break;
+                }
+                ensure!(started.elapsed() < PATIENCE, "the dead writer is not noticed");
+            }
+        }
+        self.stream_to_the_end(reader, intake)
+    }
+
+    /// A new writer, on a thread, that sends frames and closes; the reader gets all, and then the ring is as if fresh.
+    fn stream_to_the_end(&mut self, mut reader: Reader, mut intake: Intake) -> Result<()> {
+        let name = self.name.clone();
+        let successor = thread::spawn(move || send(&name));
+        // The successor gives up first.
+        let deadline = Instant::now() + 2 * PATIENCE;
+        loop {
+            let over = successor.is_finished();
+            let drained = intake.read(&mut reader, Duration::from_millis(20))?;
+            // Late is also the end of one that could not attach: its error is the one to tell.
+            let late = Instant::now() > deadline;
+            if over && (drained || late) {
+                break;
+            }
+            ensure!(!late, "the successor's frames do not come, {} were had", intake.expected - 1);
+        }
+        let last = successor
+            .join()
+            .map_err(|_| anyhow::anyhow!("the successor panicked"))?
+            .context("the successor")?;
+        intake.release()?;
+        ensure!(
+            intake.expected == last + 1,
+            "{} frames were delivered, {last} published",
+            intake.expected - 1
+        );
+        for record in records(&self.folder, "w-")? {
+            ensure!(record.last <= last, "frame {} was committed, {last} delivered", record.last);
+        }
+        self.frames += intake.expected - 1;
+        let info = observe::inspect(&self.name)?;
+        let same = info.read_pos % PAYLOAD == info.write_pos % PAYLOAD;
+        let fresh = info.free == PAYLOAD && same && info.writer.is_none() && info.defects.is_empty();
+        ensure!(fresh, "the drained ring is not as it must be: {info:?}");
+        reader.metadata().context("metadata")?;
+        reader.close().context("close")?;
+        let left = leftovers::of(&self.name);
+        ensure!(left.is_empty(), "left behind after the close: {left:?}");
+        Ok(())
+    }
+
+    fn reader_dies(&mut self) -> Result<()> {
+        let mut old_writer = None;
+        if self.script == Script::TakeOver {
+            let mut idle = self.spawn("idle", "unused", "", false)?;
+            idle.hear();
+            old_writer = Some(Writer::connect(&self.name).context("connect to the first reader")?);
+            drop(idle);
+        }
+        let over = AtomicBool::new(false);
+        let (name, over) = (&self.name.clone(), &over);
+        thread::scope(|scope| {
+            let told = old_writer.map(|writer| scope.spawn(move || write_until_told(writer)));
+            let peer = if self.script == Script::Repair { Some(self.predecessor()?) } else { None };
+            let mut victim = self.victim()?;
+            let writer = (self.script != Script::Repair).then(|| scope.spawn(move || feed(name, over)));
+            let ended = victim.wait();
+            over.store(true, Ordering::SeqCst);
+            ended?;
+            let join = |thread: Option<thread::ScopedJoinHandle<'_, Result<()>>>| match thread {
+                Some(thread) => thread.join().map_err(|_| anyhow::anyhow!("a writer panicked"))?,
+                None => Ok(()),
+            };
+            if !self.hasty {
+                join(told).context("the first reader's writer")?;
+                join(writer).context("the victim's writer")?;
+                // It may still wait for a reader that never came to be.
+                drop(peer);
+                return Ok(());
+            }
+            let reader = Reader::create(&self.name, buffer()).context("the successor")?;
+            join(told).context("the first reader's writer")?;
+            join(writer).context("the victim's writer")?;
+            drop(peer);
+            // What a peer that has come over to this reader has left is read first.
+            self.forget_ledgers()?;
+            self.stream_to_the_end(reader, Intake::new())
+        })?;
+        if self.hasty {
+            return Ok(());
+        }
+        self.forget_ledgers()?;
+        let reader = Reader::create(&self.name, buffer()).context("the successor")?;
+        self.stream_to_the_end(reader, Intake::new())
+    }
+
+    /// What was sent to a dead reader is nobody's.
+    fn forget_ledgers(&self) -> Result<()> {
+        for file in ["w-0", "w-1"] {
+            let path = self.folder.join(file);
+            if path.exists() {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cleaner_dies(&mut self) -> Result<()> {
+        let mut idle = self.spawn("idle", "unused", "", false)?;
+        idle.hear();
+        drop(idle);
+        self.victim()?.wait()?;
+        if !self.hasty {
+            for orphan in observe::orphans()?.iter().filter(|orphan| orphan.name == self.name) {
+                observe::remove(orphan).context("the second clean-up")?;
+            }
+            let memory: Vec<PathBuf> =
+                leftovers::of(&self.name).into_iter().filter(|path| path.starts_with("/dev/shm")).collect();
+            ensure!(memory.is_empty(), "left behind after a second clean-up: {memory:?}");
+        }
+        let reader = Reader::create(&self.name, buffer()).context("the successor")?;
+        self.stream_to_the_end(reader, Intake::new())
+    }
+}
+
+/// Attaches, whoever is still being judged dead, sends frames and closes; the last number.
+fn send(name: &str) -> Result<u64> {
+    let mut writer = connect(name, &AtomicBool::new(false))?.context("no reader")?;
+    let mut last = 0;
+    for _ in 0..FRAMES {
+        let sequence = writer.next_sequence();
+        last = writer.write(&super::victim::PATTERN.content(sequence))?.sequence().unwrap_or(0);
+    }
+    writer.close()?;
+    Ok(last)
+}
+
+/// `None`: `over` has been set.
+fn connect(name: &str, over: &AtomicBool) -> Result<Option<Writer>> {
+    let deadline = Instant::now() + PATIENCE;
+    while !over.load(Ordering::SeqCst) {
+        match Writer::connect_with(name, patient().connect_timeout(Duration::from_millis(5))) {
+            Ok(writer) => return Ok(Some(writer)),
+            Err(
+                error @ (Error::NotFound { .. }
+                | Error::NotReady { .. }
+                | Error::WriterAlreadyConnected { .. }
+                | Error::CrashNotNoticed { .. }),
+            ) => {
+                if Instant::now() > deadline {
+                    return Err(error).context("connect");
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error).context("connect"),
+        }
+    }
+    Ok(None)
+}
+
+/// Writes to the victim until it is gone. The reader before it may still be there at the first attempt.
+fn feed(name: &str, over: &AtomicBool) -> Result<()> {
+    while let Some(writer) = connect(name, over)? {
+        // It may have come to the successor.
+        if over.load(Ordering::SeqCst) {
+            writer.close()?;
+            break;
+        }
+        write_until_told(writer)?;
+    }
+    Ok(())
+}
+
+fn write_until_told(mut writer: Writer) -> Result<()> {
+    loop {
+        let sequence = writer.next_sequence();
+        match writer.write(&super::victim::PATTERN.content(sequence)) {
+            Ok(_) => {}
+            Err(Error::ReaderGone { .. }) => return Ok(()),
+            Err(error) => bail!("the reader's end is not noticed: {error}"),
+        }
+    }
+}
