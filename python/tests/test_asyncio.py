@@ -1,6 +1,7 @@
 """Asynchronous reading and writing: no frame and no thread is lost, whatever is cancelled."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -133,6 +134,45 @@ def test_cancelled_reads_lose_nothing(reader: Reader, writer: Writer, delay: flo
 
     assert run(work()) == list(range(count))
     assert reader.frames_read == count
+
+
+def test_order_when_the_next_read_comes_before_the_cancelled_one_has_handed_back(
+    reader: Reader, writer: Writer
+) -> None:
+    """The thread takes a frame for a cancelled read while the event loop is busy; the next frame must not overtake it."""
+
+    async def work() -> list[int]:
+        async def read() -> Any:
+            try:
+                return await reader.read_frame_async(None)
+            except asyncio.CancelledError:
+                return await reader.read_frame_async(PATIENCE)
+
+        pending = asyncio.ensure_future(read())
+        await asyncio.sleep(0.05)
+        pending.cancel()
+        writer.write_frame(b"first")
+        wait_until(lambda: reader.frames_read == 1, "the thread has taken the first frame")
+        writer.write_frame(b"second")
+        frames = [await pending, await reader.read_frame_async(PATIENCE)]
+        return [frame.sequence for frame in frames]
+
+    assert run(work()) == [1, 2]
+
+
+def test_a_loop_that_ends_with_an_answer_under_way_loses_no_frame(reader: Reader, writer: Writer) -> None:
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)  # which is told that the task is destroyed
+    pending = loop.create_task(reader.read_frame_async(None))
+    loop.run_until_complete(asyncio.sleep(0.05))
+    writer.write_frame(b"kept")
+    wait_until(lambda: waiters() == [], "the waiting thread has handed its frame over and ended")
+    loop.close()
+    del pending
+    gc.collect()
+    frame = reader.read_frame(0)
+    assert frame is not None
+    assert bytes(frame) == b"kept"
 
 
 def test_a_frame_of_a_cancelled_read_comes_next_in_a_plain_read(reader: Reader, writer: Writer) -> None:

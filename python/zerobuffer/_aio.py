@@ -37,8 +37,10 @@ class _Request:
         self.future: asyncio.Future[Any] = self.loop.create_future()
         self.data = data
         self.deadline = deadline
-        #: Set by a cancelled write: not to be tried again.
+        #: Nobody waits for the answer any more: a read must not keep a frame, a write must not be tried again.
         self.withdrawn = False
+        #: The frame on its way to the event loop.
+        self.frame: Optional[Frame] = None
 
 
 class _Queue(Generic[_Endpoint]):
@@ -49,6 +51,8 @@ class _Queue(Generic[_Endpoint]):
         self._endpoint: weakref.ref[_Endpoint] = weakref.ref(endpoint)
         self._changed = threading.Condition()
         self._requests: deque[_Request] = deque()
+        #: What the thread is working on, perhaps withdrawn already.
+        self._serving: Optional[_Request] = None
         self._thread: Optional[threading.Thread] = None
         self._ready = 0
 
@@ -71,18 +75,13 @@ class _Queue(Generic[_Endpoint]):
             else:
                 self._changed.notify()
 
-    def _discard(self, request: _Request) -> None:
-        with self._changed:
-            if request in self._requests:
-                self._requests.remove(request)
-
     def _run(self) -> None:
         while True:
             with self._changed:
                 if not self._requests and not self._changed.wait_for(lambda: bool(self._requests), _LINGER):
                     self._thread = None
                     return
-                request = self._requests[0]
+                request = self._serving = self._requests[0]
             endpoint = self._endpoint()
             try:
                 done = endpoint is None or request.future.done() or self._serve(endpoint, request)
@@ -90,9 +89,11 @@ class _Queue(Generic[_Endpoint]):
                 self._answer(request, error)
                 done = True
             del endpoint
-            if done:
-                self._discard(request)
-            elif not threading.main_thread().is_alive():
+            with self._changed:
+                self._serving = None
+                if done and request in self._requests:
+                    self._requests.remove(request)
+            if not done and not threading.main_thread().is_alive():
                 # The interpreter is shutting down and waits for this thread; nobody waits for the answer.
                 return
             del request
@@ -108,14 +109,11 @@ class _Queue(Generic[_Endpoint]):
     def _deliver(self, request: _Request, answer: Any) -> None:
         """Complete a request, in its event loop."""
         if request.future.done():
-            self._refused(answer)
-        elif isinstance(answer, BaseException):
+            return
+        if isinstance(answer, BaseException):
             request.future.set_exception(answer)
         else:
             request.future.set_result(answer)
-
-    def _refused(self, answer: Any) -> None:
-        """Take back an answer that came too late."""
 
 
 class ReadQueue(_Queue[ReaderBase]):
@@ -125,7 +123,8 @@ class ReadQueue(_Queue[ReaderBase]):
         """Return the next frame, or None after ``timeout`` seconds."""
         await self._turn()
         with self._changed:
-            first = not self._requests
+            # A withdrawn read may have a frame in hand that comes before all that are in the ring.
+            first = not self._requests and self._serving is None
         if first:
             frame = reader.read_frame(0)
             if frame is not None or (timeout is not None and timeout <= 0):
@@ -136,40 +135,44 @@ class ReadQueue(_Queue[ReaderBase]):
             timer = request.loop.call_later(timeout, self._expire, request)
         self._add(request)
         try:
-            return await self._result(request)
+            frame = await request.future
+            request.frame = None
+            return frame
         finally:
             if timer is not None:
                 timer.cancel()
-            self._discard(request)
+            self._give_up(request)
 
-    async def _result(self, request: _Request) -> Optional[Frame]:
-        future = request.future
-        try:
-            frame: Optional[Frame] = await future
-        except asyncio.CancelledError:
-            # Cancelled after the frame had been delivered, before this coroutine ran again.
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self._refused(future.result())
-            raise
-        return frame
+    def _expire(self, request: _Request) -> None:
+        with self._changed:
+            if not request.future.done():
+                request.withdrawn = request.frame is None
+                request.future.set_result(request.frame)
 
-    @staticmethod
-    def _expire(request: _Request) -> None:
-        if not request.future.done():
-            request.future.set_result(None)
+    def _give_up(self, request: _Request) -> None:
+        """End a read, whatever its outcome; a frame that its caller will never see goes back before the next read."""
+        endpoint = self._endpoint()
+        with self._changed:
+            request.withdrawn = True
+            if request in self._requests:
+                self._requests.remove(request)
+            frame, request.frame = request.frame, None
+            if frame is not None and endpoint is not None:
+                endpoint._give_back(frame)
 
     def _serve(self, endpoint: ReaderBase, request: _Request) -> bool:
         frame = endpoint.read_frame(_SLICE)
         if frame is None:
             return False
-        if not self._answer(request, frame):
+        with self._changed:
+            if not request.withdrawn:
+                # Before the event loop can act on the answer.
+                request.frame = frame
+                if self._answer(request, frame):
+                    return True
+                request.frame = None
             endpoint._give_back(frame)
         return True
-
-    def _refused(self, answer: Any) -> None:
-        endpoint = self._endpoint()
-        if isinstance(answer, Frame) and endpoint is not None:
-            endpoint._give_back(answer)
 
 
 class WriteQueue(_Queue[WriterBase]):
