@@ -161,3 +161,27 @@ fn a_writer_in_a_segment_without_a_name_is_told() {
     let message = message.unwrap_or_default();
     assert!(message.starts_with("ReaderGone") && start.elapsed() < PROMPT, "{message}");
 }
+
+/// Whoever judges a dead reader holds its presence byte for an instant: a writer that looks just then must not take the
+/// judge for a reader of another implementation.
+#[test]
+fn a_judge_is_no_reader() {
+    use std::os::fd::AsRawFd;
+    let name = Name::new("judge");
+    let mut dead = Peer::ours();
+    dead.must(&format!("create {} 64 1024", &*name));
+    dead.kill();
+    let judge = fs::OpenOptions::new().read(true).write(true).open(name.shm()).unwrap();
+    // SAFETY: all zeros are a valid lock description, which the call only reads.
+    let done = unsafe {
+        let mut lock: libc::flock = std::mem::zeroed();
+        (lock.l_type, lock.l_whence, lock.l_len) = (libc::F_WRLCK as i16, libc::SEEK_SET as i16, 1);
+        libc::fcntl(judge.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock)
+    };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    let error = expect_error(Writer::connect(&name), "NotReady");
+    assert!(error.contains("its reader is dead"), "{error}");
+    drop(judge);
+    Reader::create(&name, BufferConfig::new(64, 1024)).unwrap().close().unwrap();
+    name.assert_gone();
+}

@@ -110,10 +110,10 @@ fn open(name: &str) -> Result<Opened, Trouble> {
     if control.reader_pid == 0 {
         return Err(Trouble::Absent(not_ready("its reader has closed it")));
     }
+    let dead =
+        || Trouble::Absent(not_ready("its reader is dead; start a new one, which takes the name over"));
     if !alive {
-        return Err(Trouble::Absent(not_ready(
-            "its reader is dead; start a new one, which takes the name over",
-        )));
+        return Err(dead());
     }
     let semaphore = |file_name: String| {
         Semaphore::open(&file_name).map_err(|error| match error {
@@ -129,6 +129,11 @@ fn open(name: &str) -> Result<Opened, Trouble> {
         Some(presence) if held == Some(true) => presence.level(Role::Reader).unwrap_or(0),
         _ => 0,
     };
+    if segment.is_marked() && held == Some(true) && level == 0 {
+        // A reader of ours announces its level before its buffer has a name: this one has died just now, or whoever
+        // holds the byte is judging it. It must not be taken for an old one.
+        return Err(dead());
+    }
     let mapping = Mapping::new(&segment.file, geometry.segment()).map_err(|e| Error::os("map", path, e))?;
     let region = Region::new(mapping, geometry).ok_or_else(|| not_ready("its mapping is too small"))?;
     Ok(Opened { region, data, space, presence, reader_pid: control.reader_pid, level })
