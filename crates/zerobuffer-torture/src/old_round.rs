@@ -42,6 +42,8 @@ pub(crate) fn run(name: &str, base: &Path, seed: u64, python: &Path) -> Tally {
 fn plan(name: &str, folder: &Path, seed: u64) -> Plan {
     let mut plan = Plan::draw(name.to_owned(), folder, seed);
     plan.payload = plan.payload.max(4096);
+    // 1.3.0 refuses a buffer without room for metadata.
+    plan.metadata = plan.metadata.max(64);
     plan.pattern.max = plan.pattern.max.clamp(1, plan.payload / 4 - 16);
     plan
 }
