@@ -21,6 +21,7 @@ use std::{
 pub(crate) struct PrivateFd {
     fd: RawFd,
     slot: &'static AtomicI32,
+    birth: Birth,
 }
 
 impl PrivateFd {
@@ -29,7 +30,7 @@ impl PrivateFd {
         install_handlers();
         let _no_fork = Registering::begin();
         let fd = open()?.into_raw_fd();
-        Ok(Self { fd, slot: register(fd) })
+        Ok(Self { fd, slot: register(fd), birth: Birth::now() })
     }
 }
 
@@ -49,13 +50,18 @@ impl AsRawFd for PrivateFd {
 
 impl Drop for PrivateFd {
     fn drop(&mut self) {
-        // In a forked child the handler has emptied the slot and closed the descriptor.
-        if self.slot.compare_exchange(self.fd, EMPTY, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            // SAFETY: this value owns the descriptor, and the slot proves that it is still open.
-            let fd = unsafe { OwnedFd::from_raw_fd(self.fd) };
-            // Whatever it has locked is free from here on.
-            crash::around(|| drop(fd));
+        // In a forked child the handler has closed the descriptor; number and slot may be those of an endpoint that the
+        // child has made since.
+        if self.birth.is_forked() {
+            return;
         }
+        // Nor may a fork happen while the descriptor is open and no longer registered.
+        let _no_fork = Registering::begin();
+        self.slot.store(EMPTY, Ordering::Release);
+        // SAFETY: this value owns the descriptor, which only a fork would have closed.
+        let fd = unsafe { OwnedFd::from_raw_fd(self.fd) };
+        // Whatever it has locked is free from here on.
+        crash::around(|| drop(fd));
     }
 }
 
@@ -117,7 +123,7 @@ fn register(fd: RawFd) -> &'static AtomicI32 {
     }
 }
 
-/// The short time in which a descriptor is open but not registered: fork waits for its end.
+/// A short time in which a descriptor is open but not registered: fork waits for its end.
 struct Registering;
 
 impl Registering {
@@ -175,4 +181,45 @@ unsafe extern "C" fn after_fork_child() {
         chunk = current.next();
     }
     release_registering();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs::File, mem};
+
+    fn open() -> PrivateFd {
+        PrivateFd::open(|| File::open("/dev/null").map(OwnedFd::from)).unwrap()
+    }
+
+    #[test]
+    fn dropping_what_was_inherited_closes_nothing_of_the_childs_own() {
+        let inherited = open();
+        // SAFETY: the child only opens and closes files, and ends by `_exit`.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // The lowest numbers and slots are handed out first: one of these gets those of the inherited one.
+            for _ in 0..1000 {
+                let own = open();
+                if own.fd == inherited.fd && ptr::eq(own.slot, inherited.slot) {
+                    drop(inherited);
+                    // SAFETY: asks about a number.
+                    let is_open = unsafe { libc::fcntl(own.fd, libc::F_GETFD) } != -1;
+                    // SAFETY: ends the child at once.
+                    unsafe { libc::_exit(if is_open { 0 } else { 1 }) };
+                }
+                mem::forget(own);
+            }
+            // SAFETY: as above.
+            unsafe { libc::_exit(2) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child made above.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(
+            libc::WEXITSTATUS(status),
+            0,
+            "1: the child's descriptor was closed; 2: no number was reused"
+        );
+    }
 }
