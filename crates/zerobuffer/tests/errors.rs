@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::segment::{self, by_hand, semaphore_by_hand};
 use common::{Name, Segment, content, expect_error};
-use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig};
+use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig, observe};
 
 #[test]
 fn a_buffer_that_is_not_there() {
@@ -219,11 +219,16 @@ fn a_shorter_commit_stays_valid_for_an_old_reader() {
 #[test]
 fn a_foreign_file_under_the_name() {
     let name = Name::new("foreign");
-    for bytes in [&b"a letter"[..], &[7; 4096]] {
+    let mut begins_alike = [255; 4096];
+    begins_alike[..4].copy_from_slice(&[128, 0, 0, 0]);
+    for bytes in [&b"a letter"[..], &[7; 4096], &begins_alike] {
         fs::write(name.shm(), bytes).unwrap();
         let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotReady");
         assert!(message.contains(&*name), "{message}");
-        expect_error(Writer::connect(&name), "Corrupt");
+        let refused = Writer::connect(&name).map(drop).unwrap_err();
+        assert!(matches!(refused, Error::Corrupt { .. } | Error::Version { .. }), "{refused}");
+        let orphans = observe::orphans().unwrap();
+        assert!(!orphans.iter().any(|orphan| orphan.name == *name), "a foreign file would be cleaned away");
         assert_eq!(name.leftovers(), [name.shm()], "something was left or removed");
         assert_eq!(fs::read(name.shm()).unwrap(), bytes);
     }

@@ -305,6 +305,8 @@ fn judge_given(segment: &Segment, held: Option<bool>) -> Verdict {
             0 if young => Verdict::Young,
             0 => Verdict::Dead { pid, reason: "it was never initialised" },
             128 if process::is_alive(pid) => Verdict::Alive { pid },
+            // Somebody else's file may begin with that number.
+            128 if control.geometry("", segment.size).is_err() => Verdict::Foreign,
             128 if pid == 0 => Verdict::Dead { pid, reason: "its reader closed and left it" },
             128 => Verdict::Dead { pid, reason: "its reader died (no such process)" },
             _ => Verdict::Foreign,
