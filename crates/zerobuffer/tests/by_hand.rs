@@ -10,6 +10,8 @@
 mod common;
 
 use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
@@ -173,4 +175,39 @@ fn unread_bytes_that_overlap_a_held_frame_are_corrupt() {
     let text = expect_error(reader.try_read().map(drop), "Corrupt");
     assert!(text.contains("payload_write_pos = 99"), "{text}");
     assert_eq!(held.data(), [1; 84]);
+}
+
+/// Holds or frees one of the segment's presence bytes, as another endpoint of this implementation would.
+fn hold_byte(file: &File, kind: i32, byte: i64) {
+    // SAFETY: a zeroed `flock` is valid, the descriptor is open, and the structure outlives the call.
+    unsafe {
+        let mut lock: libc::flock = std::mem::zeroed();
+        lock.l_type = kind as libc::c_short;
+        lock.l_start = byte;
+        lock.l_len = 1;
+        assert_eq!(libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock), 0, "byte {byte}");
+    }
+}
+
+#[test]
+fn an_old_writer_outlives_an_attempt_to_take_its_place() {
+    let (name, old) = (Name::new("hand-attempt"), Other::start());
+    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let segment = Segment::open(&name);
+    segment.set(WRITER_PID, old.pid());
+    let mut read_for = |millis| {
+        let read = reader.read_timeout(Duration::from_millis(millis));
+        assert!(read.unwrap().is_none(), "the writer lives and writes nothing");
+    };
+    read_for(120);
+    // An attach holds the claim, and the writer's byte whenever it looks who is registered.
+    let attempt = OpenOptions::new().read(true).write(true).open(name.shm()).unwrap();
+    hold_byte(&attempt, libc::F_WRLCK, 2);
+    hold_byte(&attempt, libc::F_WRLCK, 1);
+    read_for(120);
+    hold_byte(&attempt, libc::F_UNLCK, 1);
+    read_for(120);
+    drop(attempt);
+    read_for(120);
+    assert_eq!(segment.get(WRITER_PID), old.pid(), "a live writer was taken for dead");
 }

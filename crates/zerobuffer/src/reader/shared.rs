@@ -142,11 +142,16 @@ impl ReaderShared {
         self.present_writer.load(Ordering::Relaxed) == pid || self.data.noted_writer() == pid
     }
 
-    /// Whether somebody holds the writer's presence byte; then `pid` is known to be of this implementation.
+    /// Whether somebody holds the writer's presence byte; then `pid` is known to be of this implementation, unless
+    /// somebody may only be trying to become the writer: an attempt beside a live old writer holds the byte for an
+    /// instant, again and again, and the claim all the time.
     pub(crate) fn sees_writer_present(&self, pid: u64) -> bool {
         let presence = lock(&self.presence);
-        let held = presence.as_ref().is_some_and(|presence| presence.is_held(Role::Writer).unwrap_or(false));
-        if held {
+        let Some(presence) = presence.as_ref() else { return false };
+        let is_held = |role| presence.is_held(role);
+        let claimed_before = is_held(Role::Claim).unwrap_or(true);
+        let held = is_held(Role::Writer).unwrap_or(false);
+        if held && !claimed_before && !is_held(Role::Claim).unwrap_or(true) {
             self.present_writer.store(pid, Ordering::Relaxed);
         }
         held

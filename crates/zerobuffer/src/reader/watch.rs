@@ -135,7 +135,10 @@ impl WriterWatch {
             log::info!(target: "zerobuffer::reader", "buffer '{}': writer {} has left", shared.name, self.last);
             return;
         }
-        self.ours = shared.sees_writer_present(pid) || shared.data.noted_writer() == pid;
+        // What was known of a number is not known of its next bearer.
+        shared.present_writer.store(0, Ordering::Relaxed);
+        shared.sees_writer_present(pid);
+        self.ours = shared.knows_writer(pid);
         // The first writer of a buffer starts at 1; only a successor may start anywhere.
         self.fresh = self.last != 0;
         self.last = pid;
@@ -219,7 +222,7 @@ impl WriterWatch {
     /// W8: a writer of ours by its presence lock, an old one by its pid alone.
     fn is_dead(&mut self, shared: &ReaderShared, stood_still: bool) -> bool {
         if shared.sees_writer_present(self.pid) {
-            self.ours = true;
+            self.ours = shared.knows_writer(self.pid);
             return false;
         }
         let exists = self.pid != shared.own_pid && process::is_alive(self.pid);
