@@ -21,7 +21,8 @@ pub enum Error {
 
     /// No buffer of that name exists: its reader has not created it, or has closed it.
     #[error(
-        "buffer '{name}' does not exist (waited {waited:?}): start its reader first, or give a longer connect timeout"
+        "buffer '{name}' does not exist{}: start its reader first, or let the writer wait for it longer",
+        after(*waited)
     )]
     #[allow(missing_docs)]
     NotFound { name: String, waited: Duration },
@@ -37,7 +38,7 @@ pub enum Error {
     ReaderAlreadyConnected { name: String, pid: u64 },
 
     /// A live writer is attached.
-    #[error("buffer '{name}' already has a writer, process {pid}: only one can be connected")]
+    #[error("buffer '{name}' already has a writer, process {pid}: close it first, only one can be connected")]
     #[allow(missing_docs)]
     WriterAlreadyConnected { name: String, pid: u64 },
 
@@ -54,7 +55,7 @@ pub enum Error {
     EmptyFrame { name: String },
 
     /// The frame can never fit this ring.
-    #[error("buffer '{name}': a frame of {size} bytes is larger than the ring allows, {max} bytes")]
+    #[error("buffer '{name}': a frame of {size} bytes is larger than its ring allows, {max} bytes; create it with a ring of at least {} bytes", size.saturating_add(16))]
     #[allow(missing_docs)]
     FrameTooLarge { name: String, size: u64, max: u64 },
 
@@ -77,7 +78,8 @@ pub enum Error {
 
     /// The ring has no room and the policy or the timeout says not to wait (any longer).
     #[error(
-        "buffer '{name}' is full: {needed} bytes needed, {free} of {capacity} free, waited {waited:?}; the reader is slow or holds frames"
+        "buffer '{name}' is full: {needed} bytes needed, {free} of {capacity} free{}; the reader is slow or holds frames: wait longer, or create a larger ring",
+        after(*waited)
     )]
     #[allow(missing_docs)]
     Full { name: String, needed: u64, free: u64, capacity: u64, waited: Duration },
@@ -93,7 +95,9 @@ pub enum Error {
     ReaderGone { name: String, pid: u64, reason: &'static str },
 
     /// Another writer has overwritten our registration.
-    #[error("buffer '{name}': process {found} has taken the place of this writer (process {own})")]
+    #[error(
+        "buffer '{name}': process {found} has taken the place of this writer (process {own}); connect again when it has left"
+    )]
     #[allow(missing_docs)]
     Replaced { name: String, own: u64, found: u64 },
 
@@ -108,12 +112,16 @@ pub enum Error {
     Forked { name: String },
 
     /// A value in shared memory is impossible (W13). The endpoint stays unusable.
-    #[error("buffer '{name}' is corrupt: {field} = {value}, expected {expected}")]
+    #[error(
+        "buffer '{name}' is corrupt: {field} = {value}, expected {expected}; its reader must create it anew"
+    )]
     #[allow(missing_docs)]
     Corrupt { name: String, field: &'static str, value: u64, expected: String },
 
     /// A frame does not carry the next sequence number. The endpoint stays unusable.
-    #[error("buffer '{name}': frame sequence {got}, expected {expected}")]
+    #[error(
+        "buffer '{name}': frame sequence {got}, expected {expected}; a frame was lost or the writer is at fault: create the buffer anew"
+    )]
     #[allow(missing_docs)]
     Sequence { name: String, expected: u64, got: u64 },
 
@@ -123,7 +131,9 @@ pub enum Error {
     Version { name: String, major: u8, minor: u8, patch: u8 },
 
     /// The metadata does not fit its block.
-    #[error("buffer '{name}': {size} bytes of metadata do not fit, its metadata block holds {max}")]
+    #[error(
+        "buffer '{name}': {size} bytes of metadata do not fit, its metadata block holds {max}; create it with a larger one"
+    )]
     #[allow(missing_docs)]
     MetadataTooLarge { name: String, size: u64, max: u64 },
 
@@ -133,7 +143,7 @@ pub enum Error {
     MetadataAlreadyWritten { name: String },
 
     /// The operating system refuses access.
-    #[error("no permission to {operation} {object}: it belongs to another user; let its owner widen `mode`")]
+    #[error("no permission to {operation} {object}: if it is another user's, let that user widen its `mode`")]
     #[allow(missing_docs)]
     PermissionDenied { object: String, operation: &'static str },
 
@@ -188,4 +198,9 @@ impl Error {
             _ => Self::Os { operation, object, source },
         }
     }
+}
+
+/// How long was waited, if at all.
+fn after(waited: Duration) -> String {
+    if waited.is_zero() { String::new() } else { format!(" after {waited:.1?}") }
 }
