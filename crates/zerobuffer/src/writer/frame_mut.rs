@@ -35,7 +35,8 @@ impl<'w> FrameMut<'w> {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`](crate::Error::Corrupt).
+    /// [`Error::Replaced`](crate::Error::Replaced), [`Error::Forked`](crate::Error::Forked),
+    /// [`Error::Corrupt`](crate::Error::Corrupt); then nothing was published.
     pub fn commit(self) -> Result<u64> {
         let len = self.len();
         self.commit_len(len)
@@ -45,8 +46,8 @@ impl<'w> FrameMut<'w> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCommit`](crate::Error::InvalidCommit): more than loaned, none, or a length that an old reader
-    /// could not cope with.
+    /// As [`Self::commit`], and [`Error::InvalidCommit`](crate::Error::InvalidCommit): more than loaned, none, or a length
+    /// that an old reader could not cope with.
     pub fn commit_len(self, len: usize) -> Result<u64> {
         self.writer.commit(len)
         // Dropping `self` then abandons nothing, or what an invalid length has left.

@@ -231,8 +231,8 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::NothingPending`]; [`Error::InvalidCommit`], after which the frame is still pending; [`Error::Forked`];
-    /// [`Error::Corrupt`].
+    /// [`Error::NothingPending`]; [`Error::InvalidCommit`], after which the frame is still pending; [`Error::Replaced`],
+    /// [`Error::Forked`], [`Error::Corrupt`], after which it is abandoned.
     pub fn commit(&mut self, len: usize) -> Result<u64> {
         let Some(slot) = self.pending.take() else {
             return Err(Error::NothingPending { name: self.shared.name.clone() });
@@ -244,6 +244,8 @@ impl Writer {
         if len == 0 || len > loaned {
             return Err(self.refuse_commit(slot, len, "a commit takes 1 byte to all of them"));
         }
+        // A loan may be filled for long: our position is outdated if another writer has come meanwhile (W7).
+        self.shared.check_place()?;
         let published = self.producer.publish(&self.shared.region, &slot, len);
         let Some(sequence) = published.map_err(|fault| self.fail(fault))? else {
             let reason = "it would leave 1 to 15 bytes at the end of the ring, which this reader cannot skip; \

@@ -48,6 +48,12 @@ impl WriterShared {
         if self.region.load(Word::ReaderPid, Ordering::Acquire) == 0 {
             return Err(self.reader_gone("it has closed the buffer"));
         }
+        self.check_place()
+    }
+
+    /// Whether the registration is still ours.
+    #[inline]
+    pub(crate) fn check_place(&self) -> Result<()> {
         let registered = self.region.load(Word::WriterPid, Ordering::Relaxed);
         if registered == self.own_pid { Ok(()) } else { self.reassert(registered) }
     }
