@@ -14,7 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::process::{Child, Command};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::segment::{self, FREE, READ_POS, WRITE_POS, WRITER_PID, WRITTEN_COUNT};
 use common::{Name, Segment, expect_error};
@@ -130,6 +130,19 @@ fn a_replaced_writer_stays_replaced() {
 }
 
 #[test]
+fn a_writer_that_is_replaced_while_it_fills_a_loan_publishes_nothing() {
+    let (name, intruder) = (Name::new("hand-loan"), Other::start());
+    let _reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    let segment = Segment::open(&name);
+    let loan = writer.loan(20).unwrap();
+    segment.set(WRITER_PID, intruder.pid());
+    expect_error(loan.commit(), "Replaced");
+    assert_eq!((segment.get(WRITE_POS), segment.get(FREE)), (0, RING));
+    expect_error(writer.write(b"two"), "Replaced");
+}
+
+#[test]
 fn a_frame_that_was_never_charged_is_credited_without_harm() {
     let (name, old) = (Name::new("hand-uncharged"), Other::start());
     let mut bytes = segment::by_hand(0, RING, old.pid());
@@ -210,4 +223,36 @@ fn an_old_writer_outlives_an_attempt_to_take_its_place() {
     drop(attempt);
     read_for(120);
     assert_eq!(segment.get(WRITER_PID), old.pid(), "a live writer was taken for dead");
+}
+
+#[test]
+fn late_tokens_of_an_old_writer_do_not_keep_a_waiting_reader_busy() {
+    let (name, old) = (Name::new("hand-late"), Other::start());
+    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let segment = Segment::open(&name);
+    segment.set(WRITER_PID, old.pid());
+    let at = publish(&name, &segment, 0, 1, b"one");
+    assert_eq!(reader.read().unwrap().sequence(), 1);
+    // Published without its token, found because it stands still; the token comes afterwards.
+    let end = put_frame(&segment, at, 2, b"two");
+    segment.set(WRITE_POS, end);
+    segment.set(FREE, segment.get(FREE) - (end - at));
+    assert_eq!(reader.read().unwrap().sequence(), 2);
+    // Whether a wait spins depends on those before it: some of these do.
+    let (wall, cpu) = (Instant::now(), cpu_time());
+    for _ in 0..8 {
+        assert!(reader.read_timeout(Duration::from_millis(1)).unwrap().is_none());
+        post_data(&name);
+        assert!(reader.read_timeout(Duration::from_millis(60)).unwrap().is_none());
+    }
+    let (wall, cpu) = (wall.elapsed(), cpu_time().saturating_sub(cpu));
+    assert!(cpu < wall / 10, "{cpu:?} of processor time in {wall:?} of waiting");
+    publish(&name, &segment, end, 3, b"three");
+    assert_eq!(reader.read().unwrap().data(), b"three");
+}
+
+/// Processor time of this thread.
+fn cpu_time() -> Duration {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(schedstat.split(' ').next().unwrap().parse().unwrap())
 }

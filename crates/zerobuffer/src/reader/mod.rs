@@ -95,7 +95,7 @@ impl Reader {
             name: name.to_owned(),
             reason: "the mapping is smaller than asked for",
         })?;
-        let (payload, metadata) = (geometry.payload, geometry.metadata);
+        let Geometry { payload, metadata } = geometry;
         log::info!(target: "zerobuffer::reader", "created buffer '{name}': {payload} bytes of ring, {metadata} of metadata");
         Ok(Self {
             shared: Arc::new(ReaderShared {
@@ -350,15 +350,13 @@ impl Reader {
         loop {
             self.check()?;
             announced |= self.look_around(now)?;
-            if let Some(frame) = self.poll(announced)? {
+            if let Some(frame) = self.poll(std::mem::take(&mut announced))? {
                 return Ok(Some(frame));
             }
-            announced = false;
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok(None);
             }
-            let slice = self.watch.due(now);
-            let until = deadline.map_or(slice, |deadline| deadline.min(slice));
+            let until = deadline.into_iter().fold(self.watch.due(now), Instant::min);
             let attached = self.watch.is_attached();
             if self.watch.publishes_in_order() {
                 // Before the spin: the tokens of frames that were found by their position would end it at once.
@@ -375,9 +373,12 @@ impl Reader {
             }
             // A writer that has just left has posted for the last time, and that token may be among the swallowed ones.
             let left_now = attached && !self.watch.is_attached();
-            if !left_now && !self.spin(until) && self.waiter.sleeps() {
-                let left = until.saturating_duration_since(Instant::now());
-                announced = self.shared.data.wait(left) && self.watch.token_announces();
+            if !self.watch.publishes_in_order() && self.shared.data.take() {
+                // Left lying there, one without a frame would end every spin at once.
+                announced = self.watch.token_announces();
+            } else if !left_now && !self.spin(until) && self.waiter.sleeps() {
+                let woken = self.shared.data.wait(until.saturating_duration_since(Instant::now()));
+                announced = woken && self.watch.token_announces();
             }
             now = Instant::now();
         }
@@ -387,9 +388,8 @@ impl Reader {
         let shared = &self.shared;
         let before = shared.region.load(Word::WritePos, Ordering::Relaxed);
         // Tokens count too: for an old writer they are the announcement, and a full lap leaves the position as it was.
-        let moved =
-            || shared.region.load(Word::WritePos, Ordering::Relaxed) != before || shared.data.value() != 0;
-        self.waiter.spin(until, moved)
+        let position = || shared.region.load(Word::WritePos, Ordering::Relaxed);
+        self.waiter.spin(until, || position() != before || shared.data.value() != 0)
     }
 
     /// `false`: there was none.
