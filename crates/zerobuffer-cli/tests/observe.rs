@@ -4,7 +4,9 @@
 
 mod common;
 
-use std::process::Stdio;
+use std::fs::{self, Permissions};
+use std::os::unix::{fs::PermissionsExt, process::CommandExt};
+use std::process::{Command, Stdio};
 
 use common::{assert_no_files, command, files, name, run, start, start_command};
 use rustix::process::Signal;
@@ -164,4 +166,24 @@ fn output_that_nobody_reads_to_its_end() {
     }
     // The code of a completed write into a pipe whose reader is there all along.
     start_command(command(&["ls"]).stdin(Stdio::null()).stdout(Stdio::piped())).finish().ok();
+}
+
+#[test]
+fn what_may_not_be_looked_at_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can run the command as another user");
+        return;
+    }
+    let name = name();
+    let _reader = Reader::create(&name, BufferConfig::new(0, 4096)).unwrap();
+    // Another user may not reach the folder that the program is built in.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("zerobuffer");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_zerobuffer"), &program).unwrap();
+    let listed = Command::new(&program).args(["ls", "--json"]).uid(65534).gid(65534).output().unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+    assert!(String::from_utf8(listed.stderr).unwrap().contains(&name));
+    assert!(!String::from_utf8(listed.stdout).unwrap().contains(&name));
+    assert!(!run(&["ls"]).ok().stderr.contains(&name), "root may look");
 }

@@ -16,11 +16,21 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     let buffers: Vec<BufferView> = observe::list()?.into_iter().map(BufferView::new).collect();
+    let unreadable = observe::unreadable()?;
+    if !unreadable.is_empty() {
+        let names: Vec<_> = unreadable.iter().map(|name| text::one_line(name)).collect();
+        say::note(&format!(
+            "no permission to look at {}: the mode is their owners' to widen",
+            names.join(", ")
+        ));
+    }
     if args.json {
         return output::print_json(&buffers);
     }
     if buffers.is_empty() {
-        say::note("there are no buffers on this machine");
+        if unreadable.is_empty() {
+            say::note("there are no buffers on this machine");
+        }
         return Ok(());
     }
     output::print(&format!("{}\n", table(&buffers).trim_fmt()))

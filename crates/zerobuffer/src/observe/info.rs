@@ -90,6 +90,22 @@ pub fn list() -> Result<Vec<BufferInfo>> {
     Ok(names.iter().filter_map(|name| inspect(name).ok()).filter(is_a_buffer).collect())
 }
 
+/// The names of buffers that exist and may not be looked at: another user's, whose mode keeps us out.
+///
+/// # Errors
+///
+/// [`Error::Os`] if the shared-memory folder cannot be listed.
+pub fn unreadable() -> Result<Vec<String>> {
+    let mut names = sys::entries()?;
+    names.sort_unstable();
+    // What cannot be read is known for a buffer by its semaphore.
+    let has_semaphore = |name: &String| names.binary_search(&names::data_semaphore(name)).is_ok();
+    let is_closed = |name: &&String| {
+        has_semaphore(name) && matches!(Segment::open_read_only(name), Err(Error::PermissionDenied { .. }))
+    };
+    Ok(names.iter().filter(is_closed).cloned().collect())
+}
+
 /// A foreign file is not listed; a damaged buffer is, as long as its first field is right.
 fn is_a_buffer(info: &BufferInfo) -> bool {
     info.payload_size != 0

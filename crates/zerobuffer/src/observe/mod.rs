@@ -13,5 +13,5 @@
 mod info;
 mod orphans;
 
-pub use info::{BufferInfo, Peer, inspect, list};
+pub use info::{BufferInfo, Peer, inspect, list, unreadable};
 pub use orphans::{Orphan, orphans, remove};
