@@ -111,6 +111,19 @@ impl fmt::Debug for Keepalive {
 }
 
 /// The newest frame, and how many older ones were passed over to get to it.
+///
+/// ```
+/// # use zerobuffer::{BufferConfig, Reader, Writer};
+/// # let name = format!("doc-latest-{}", std::process::id());
+/// let mut reader = Reader::create(&name, BufferConfig::default())?;
+/// let mut writer = Writer::connect(&name)?;
+/// for frame in [b"old", b"mid", b"new"] {
+///     writer.write(frame)?;
+/// }
+/// let latest = reader.latest()?;
+/// assert_eq!((latest.frame.data(), latest.skipped), (&b"new"[..], 2));
+/// # Ok::<(), zerobuffer::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Latest {
     /// The newest frame that was there.
@@ -120,6 +133,16 @@ pub struct Latest {
 }
 
 /// The metadata of a buffer: a view of shared memory, written once by the writer.
+///
+/// ```
+/// # use zerobuffer::{BufferConfig, Reader, Writer};
+/// # let name = format!("doc-metadata-{}", std::process::id());
+/// let reader = Reader::create(&name, BufferConfig::default())?;
+/// assert!(reader.metadata()?.is_none());
+/// Writer::connect(&name)?.set_metadata(b"{}")?;
+/// assert_eq!(reader.metadata()?.map(|metadata| metadata.as_slice().to_vec()), Some(b"{}".to_vec()));
+/// # Ok::<(), zerobuffer::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Metadata {
     shared: Arc<ReaderShared>,

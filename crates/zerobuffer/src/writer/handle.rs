@@ -10,6 +10,21 @@ use crate::{
 };
 
 /// Usable while another thread is blocked in a write: state, counters, and ending that write.
+///
+/// ```
+/// # use zerobuffer::{BufferConfig, Error, Reader, Writer};
+/// # let name = format!("doc-writer-handle-{}", std::process::id());
+/// let reader = Reader::create(&name, BufferConfig::new(0, 64))?;
+/// let mut writer = Writer::connect(&name)?;
+/// let handle = writer.handle();
+/// // The second frame finds the ring full.
+/// let blocked = std::thread::spawn(move || writer.write(&[1; 48]).and(writer.write(&[2; 48])));
+/// while handle.stats().frames < 1 {}
+/// handle.interrupt();
+/// assert!(matches!(blocked.join(), Ok(Err(Error::Closed { .. }))));
+/// assert_eq!(handle.utilization(), 1.0);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct WriterHandle(Arc<WriterShared>);
 
