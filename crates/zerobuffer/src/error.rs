@@ -33,12 +33,12 @@ pub enum Error {
     NotReady { name: String, reason: &'static str },
 
     /// A live reader owns the name.
-    #[error("buffer '{name}' already has a reader, process {pid}: close it or choose another name")]
+    #[error("buffer '{name}' already has a reader, {}: close it or choose another name", process(*pid))]
     #[allow(missing_docs)]
     ReaderAlreadyConnected { name: String, pid: u64 },
 
     /// A live writer is attached.
-    #[error("buffer '{name}' already has a writer, process {pid}: close it first, only one can be connected")]
+    #[error("buffer '{name}' already has a writer, {}: close it first, only one can be connected", process(*pid))]
     #[allow(missing_docs)]
     WriterAlreadyConnected { name: String, pid: u64 },
 
@@ -203,4 +203,9 @@ impl Error {
 /// How long was waited, if at all.
 fn after(waited: Duration) -> String {
     if waited.is_zero() { String::new() } else { format!(" after {waited:.1?}") }
+}
+
+/// A process by its number; 0 stands where an endpoint that is just coming or going has none.
+fn process(pid: u64) -> String {
+    if pid == 0 { "just coming or going".to_owned() } else { format!("process {pid}") }
 }
