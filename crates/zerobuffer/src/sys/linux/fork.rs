@@ -206,7 +206,7 @@ mod tests {
                     // SAFETY: asks about a number.
                     let is_open = unsafe { libc::fcntl(own.fd, libc::F_GETFD) } != -1;
                     // SAFETY: ends the child at once.
-                    unsafe { libc::_exit(if is_open { 0 } else { 1 }) };
+                    unsafe { libc::_exit(i32::from(!is_open)) };
                 }
                 mem::forget(own);
             }
