@@ -135,9 +135,9 @@ class ReadQueue(_Queue[ReaderBase]):
             timer = request.loop.call_later(timeout, self._expire, request)
         self._add(request)
         try:
-            frame = await request.future
+            answer: Optional[Frame] = await request.future
             request.frame = None
-            return frame
+            return answer
         finally:
             if timer is not None:
                 timer.cancel()
