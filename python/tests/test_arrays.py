@@ -118,6 +118,21 @@ def test_dlpack(reader: Reader, writer: Writer) -> None:
     assert reader.utilization == 0
 
 
+def test_arrays_of_a_released_frame(reader: Reader, writer: Writer) -> None:
+    """NumPy must not make an array of objects of it."""
+    frame = send(reader, writer, b"abcd")
+    assert frame.__array__(np.uint16).tolist() == [97, 98, 99, 100], "elements are converted, as NumPy means it"
+    assert np.shares_memory(frame.__array__(), np.asarray(frame))
+    assert not np.shares_memory(frame.__array__(copy=True), np.asarray(frame))
+    with pytest.raises(ValueError, match="copy"):
+        frame.__array__(np.uint16, copy=False)
+    frame.dispose()
+    with pytest.raises(ValueError, match="released"):
+        frame.array()
+    with pytest.raises(ValueError, match="released"):
+        np.asarray(frame)
+
+
 def test_arrays_of_a_frame_keep_its_space(name: str) -> None:
     with Reader(name, BufferConfig(1024, 4096)) as reader, Writer(name, full="refuse") as writer:
         writer.set_metadata(video("RGB", 10, 10))

@@ -55,6 +55,16 @@ def frame_array(frame: Frame, shape: Any, dtype: Any, metadata: Optional[bytes])
     return flat.view(layout.dtype).reshape(layout.shape)
 
 
+def plain_array(frame: Frame, dtype: Any, copy: Optional[bool]) -> "np.ndarray[Any, Any]":
+    """Return the bytes of ``frame`` as NumPy asks for them; behind ``Frame.__array__``."""
+    flat = frame_array(frame, None, None, None)
+    if dtype is None or flat.dtype == dtype:
+        return flat.copy() if copy else flat
+    if copy is False:
+        raise ValueError(f"elements of type {dtype} cannot be had from bytes without a copy")
+    return flat.astype(dtype)
+
+
 def _strides(stride: int, layout: Layout) -> tuple[int, ...]:
     """Strides of padded rows; the components of a pixel lie together."""
     item = int(layout.dtype[2:])

@@ -229,6 +229,8 @@ impl Frame {
         dtype: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        // NumPy takes a refused buffer for "no buffer at all" and would make an array of objects.
+        slf.get().view(py)?;
         let metadata = match &slf.get().source {
             Some(source) if dtype.is_none() || shape.is_none() => {
                 source.handle.metadata().map_err(crate::errors::raise)?
@@ -238,6 +240,19 @@ impl Frame {
         let metadata = metadata.map(|block| PyBytes::new(py, block.as_slice()));
         py.import(intern!(py, "zerobuffer._array"))?
             .call_method1(intern!(py, "frame_array"), (slf, shape, dtype, metadata))
+    }
+
+    /// `NumPy` calls this once the buffer is refused, so that `np.asarray` of a released frame raises `ValueError`.
+    #[pyo3(signature = (dtype = None, copy = None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        slf.get().view(py)?;
+        py.import(intern!(py, "zerobuffer._array"))?
+            .call_method1(intern!(py, "plain_array"), (slf, dtype, copy))
     }
 
     /// A `DLPack` capsule of the frame's bytes (needs `NumPy`).
