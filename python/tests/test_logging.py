@@ -62,12 +62,26 @@ def test_debug(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert "payload_size=4096" in read
     assert "seq=4, size=1500" in read
     assert "Released frame: seq=4" in read
-    assert "timed out" in read
+    assert "timed out after 10ms" in read
+    assert "timeout=0s" in messages(caplog, "zerobuffer.writer", 10)
     assert "seq=4, size=1500" in written
     assert "seq=5, size=100" in written
     both = (read + written).lower()
     for category in ("wrap", "semaphore", "free"):
         assert category in both, f"the README promises records about {category}"
+
+
+def test_each_wrap_around(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Also when the position after a frame is not lower than the one before."""
+    caplog.set_level(logging.DEBUG, "zerobuffer")
+    with Reader(name, BufferConfig(64, 256)) as reader, Writer(name, hot_wrap="off") as writer:
+        for size in (140, 140, 140):
+            writer.write_frame(bytes(size))
+            frame = reader.read_frame()
+            assert frame is not None
+            reader.release_frame(frame)
+    for logger in ("zerobuffer.reader", "zerobuffer.writer"):
+        assert messages(caplog, logger, 10).count("Wrap-around: from position 156 to 156 of 256") == 2
 
 
 def test_info(name: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -96,7 +96,7 @@ impl Core {
             match &frame {
                 Some(frame) => self.log_read(py, frame)?,
                 None => {
-                    READER.debug(py, &format!("Read of '{}' timed out after {timeout:?}", self.name()))?;
+                    READER.debug(py, &format!("Read of '{}' timed out after {timeout}", self.name()))?;
                 }
             }
         }
@@ -173,7 +173,7 @@ impl Core {
         let (sequence, size) = (frame.sequence(), frame.len());
         let name = self.source.handle.name();
         READER.debug(py, &format!("Read frame: buffer='{name}', seq={sequence}, size={size}"))?;
-        self.trace.look(py, name)
+        self.trace.look(py, name, size)
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {

@@ -247,7 +247,7 @@ impl Sending {
             None => format!("Dropped frame: buffer='{name}', size={size}, the ring is full"),
         };
         WRITER.debug(py, &text)?;
-        self.trace.look(py, name)
+        self.trace.look(py, name, size)
     }
 
     /// Reserves a frame.

@@ -1,5 +1,6 @@
 //! Waiting in slices: how long one detached wait may last, and when the whole one is over.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
@@ -45,6 +46,16 @@ impl Timeout {
             Self::Never => None,
         };
         Deadline { start: now, end }
+    }
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zero => f.write_str("0s"),
+            Self::For(d) => write!(f, "{d:?}"),
+            Self::Never => f.write_str("None"),
+        }
     }
 }
 

@@ -124,7 +124,7 @@ impl Writer {
             .write_timeout(Some(SLICE));
         let timeout = Timeout::from_seconds(timeout)?;
         if WRITER.debugging(py)? {
-            WRITER.debug(py, &format!("Connecting writer: buffer='{name}', timeout={timeout:?}"))?;
+            WRITER.debug(py, &format!("Connecting writer: buffer='{name}', timeout={timeout}"))?;
         }
         let writer = match connect(py, name, &config, timeout) {
             Ok(writer) => writer,
