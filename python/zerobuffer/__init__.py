@@ -6,6 +6,19 @@ Frames are read in place: ``frame.data`` is a memoryview of the ring.
 
 from . import _logging
 from ._zerobuffer import __version__ as __version__
+from .duplex import (
+    DuplexChannelFactory,
+    DuplexClient,
+    DuplexResponse,
+    IDuplexChannelFactory,
+    IDuplexClient,
+    IDuplexServer,
+    IImmutableDuplexServer,
+    IMutableDuplexServer,
+    ImmutableDuplexServer,
+    MutableDuplexServer,
+    ProcessingMode,
+)
 from .error_event_args import ErrorEventArgs
 from .exceptions import (
     BufferFullException,
@@ -29,12 +42,23 @@ __all__ = [
     "OIEB",
     "BufferConfig",
     "BufferFullException",
+    "DuplexChannelFactory",
+    "DuplexClient",
+    "DuplexResponse",
     "ErrorEventArgs",
     "Frame",
     "FrameHeader",
     "FrameTooLargeException",
+    "IDuplexChannelFactory",
+    "IDuplexClient",
+    "IDuplexServer",
+    "IImmutableDuplexServer",
+    "IMutableDuplexServer",
+    "ImmutableDuplexServer",
     "InvalidFrameSizeException",
     "MetadataAlreadyWrittenException",
+    "MutableDuplexServer",
+    "ProcessingMode",
     "Reader",
     "ReaderAlreadyConnectedException",
     "ReaderDeadException",

@@ -48,6 +48,11 @@ pub(crate) fn general(text: impl Into<String>) -> PyErr {
     classes::ZeroBufferException::new_err(text.into())
 }
 
+/// The client of a duplex server has gone.
+pub(crate) fn client_gone(text: impl Into<String>) -> PyErr {
+    classes::WriterDeadException::new_err(text.into())
+}
+
 /// No room for a frame now.
 pub(crate) fn full(text: impl Into<String>) -> PyErr {
     classes::BufferFullException::new_err(text.into())

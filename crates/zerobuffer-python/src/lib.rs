@@ -6,6 +6,9 @@
 #![deny(unsafe_code)]
 
 mod claim;
+mod duplex_client;
+mod duplex_responder;
+mod duplex_server;
 mod errors;
 mod frame;
 mod input;
@@ -43,5 +46,9 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::Reader>()?;
     module.add_class::<writer::Writer>()?;
     module.add_class::<loan::Loan>()?;
+    module.add_class::<duplex_server::DuplexServer>()?;
+    module.add_class::<duplex_responder::DuplexResponder>()?;
+    module.add_class::<duplex_client::DuplexClient>()?;
+    module.add_class::<duplex_client::PendingCall>()?;
     Ok(())
 }

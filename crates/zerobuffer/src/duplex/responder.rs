@@ -32,6 +32,7 @@ pub struct Responder {
     writer: Option<Box<Writer>>,
     /// The place of a second answer, which goes nowhere.
     scratch: Option<Vec<u8>>,
+    write_timeout: Option<Duration>,
 }
 
 /// What is known of one request's handling, shared by its responder and the thread that calls the handler.
@@ -93,6 +94,7 @@ impl Responder {
             case: Arc::clone(case),
             writer: None,
             scratch: None,
+            write_timeout: session.write_timeout,
         }
     }
 
@@ -164,7 +166,7 @@ impl Responder {
             other => return other,
         };
         let started = Instant::now();
-        let timeout = self.session.write_timeout;
+        let timeout = self.write_timeout;
         let mut last = full;
         loop {
             let waited = started.elapsed();
@@ -224,6 +226,29 @@ impl Responder {
     /// Gives up the pending response; nothing is sent, and another one may be. `false`: there was none.
     pub fn abort(&mut self) -> bool {
         self.scratch.take().is_some() || self.writer.as_mut().is_some_and(|writer| writer.abort())
+    }
+
+    /// Changes how long this response waits for space in the response ring; `None` waits for ever.
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.write_timeout = timeout;
+    }
+
+    /// Writes the response buffer's metadata, once per client.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::set_metadata`](crate::Writer::set_metadata), and [`Error::NothingPending`] after the answer.
+    pub fn set_metadata(&mut self, data: &[u8]) -> Result<()> {
+        if self.is_answered() {
+            return Err(Error::NothingPending { name: self.session.handle.name().to_owned() });
+        }
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.session.wait_for_turn(self.place)?,
+        };
+        let written = writer.set_metadata(data);
+        self.writer = Some(writer);
+        written
     }
 
     /// Keeps the memory of [`Self::pending`] mapped, for bindings that hand out views of it.

@@ -1,0 +1,262 @@
+//! `DuplexClientBase`: the native half of `zerobuffer.duplex.DuplexClient`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::PyMemoryView;
+use zerobuffer::Error;
+use zerobuffer::duplex::{Call, Client, ClientConfig, Response};
+
+use crate::errors::{general, invalid_size, raise};
+use crate::frame::{Frame, release};
+use crate::input::Input;
+use crate::logging;
+use crate::options;
+use crate::pin::{Hold, Pin, Region};
+use crate::source::Source;
+use crate::wait::{Deadline, SLICE, Timeout};
+
+/// The native half of `zerobuffer.duplex.DuplexClient`.
+#[pyclass(frozen, subclass, weakref, name = "DuplexClientBase", module = "zerobuffer._zerobuffer")]
+pub(crate) struct DuplexClient {
+    client: Client,
+    source: Arc<Source>,
+    /// The view of `acquire_request_buffer`, and its size.
+    pending: Mutex<Option<(Py<PyMemoryView>, usize)>>,
+    write_timeout: Timeout,
+}
+
+/// A response as Python gets it: the sequence of its request, and the frame.
+type Answer = (u64, Frame);
+
+impl DuplexClient {
+    /// Repeats a send, slice by slice, while the request ring is full.
+    fn send<T: Send>(
+        &self,
+        py: Python<'_>,
+        operation: impl Fn(&Client) -> Result<T, Error> + Sync,
+    ) -> PyResult<T> {
+        let deadline = self.write_timeout.start();
+        loop {
+            let sent = py.detach(|| operation(&self.client));
+            logging::flush(py)?;
+            match sent {
+                Err(Error::Full { name, needed, free, capacity, .. }) => {
+                    if deadline.passed() {
+                        let waited = deadline.waited();
+                        return Err(raise(Error::Full { name, needed, free, capacity, waited }));
+                    }
+                }
+                other => return other.map_err(raise),
+            }
+            py.check_signals()?;
+        }
+    }
+
+    fn wait(
+        &self,
+        py: Python<'_>,
+        deadline: &Deadline,
+        wait: impl Fn(Duration) -> Result<Option<Response>, Error> + Sync,
+    ) -> PyResult<Option<Answer>> {
+        loop {
+            let last = deadline.passed();
+            let response = py.detach(|| wait(deadline.slice()));
+            logging::flush(py)?;
+            if let Some(response) = response.map_err(raise)? {
+                let sequence = response.sequence();
+                return Ok(Some((
+                    sequence,
+                    Frame::received(response.into_frame(), Arc::clone(&self.source)),
+                )));
+            }
+            // Only after an empty slice: a response that has been taken is handed out whatever the signal.
+            py.check_signals()?;
+            if last {
+                return Ok(None);
+            }
+            self.source.stalled(py)?;
+        }
+    }
+
+    fn bytes_of<T>(
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        send: impl FnOnce(&[u8]) -> PyResult<T>,
+    ) -> PyResult<T> {
+        match Input::take(data)? {
+            Input::Bytes(bytes) => send(bytes.as_bytes()),
+            Input::View(view) => match view.bytes() {
+                Some(bytes) => send(bytes),
+                None => send(&view.to_vec(py)?),
+            },
+        }
+    }
+
+    fn retire(&self, py: Python<'_>) -> PyResult<Option<usize>> {
+        let pending = self.pending.lock().take();
+        let Some((view, size)) = pending else { return Ok(None) };
+        release(view.bind(py).as_any())?;
+        Ok(Some(size))
+    }
+}
+
+#[pymethods]
+impl DuplexClient {
+    #[new]
+    #[pyo3(signature = (channel_name, *, response_size, response_metadata_size, timeout, write_timeout, mode, wait))]
+    #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
+    fn new(
+        py: Python<'_>,
+        channel_name: &str,
+        response_size: u64,
+        response_metadata_size: u64,
+        timeout: Option<f64>,
+        write_timeout: Option<f64>,
+        mode: u32,
+        wait: &str,
+    ) -> PyResult<Self> {
+        let config = ClientConfig::default()
+            .response_size(response_size)
+            .response_metadata_size(response_metadata_size)
+            .mode(mode)
+            .write_timeout(Some(SLICE))
+            .wait(options::wait_strategy(wait)?);
+        let write_timeout = Timeout::from_seconds(write_timeout)?;
+        let deadline = Timeout::from_seconds(timeout)?.start();
+        loop {
+            let config = config.clone().connect_timeout(deadline.slice());
+            let connected = py.detach(|| Client::connect_with(channel_name, config));
+            logging::flush(py)?;
+            match connected {
+                Err(Error::NotFound { .. } | Error::NotReady { .. }) if !deadline.passed() => {}
+                Err(Error::NotFound { name, .. }) => {
+                    return Err(raise(Error::NotFound { name, waited: deadline.waited() }));
+                }
+                other => {
+                    let client = other.map_err(raise)?;
+                    let source = Source::new(client.response_buffer(), false);
+                    return Ok(Self { client, source, pending: Mutex::new(None), write_timeout });
+                }
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// Sends a request; the sequence number that its response will bear.
+    fn send_request(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<u64> {
+        Self::bytes_of(py, data, |bytes| self.send(py, |client| client.send(bytes)))
+    }
+
+    /// Reserves a request of `size` bytes: its sequence number, and its place in the ring.
+    fn acquire_request_buffer<'py>(
+        &self,
+        py: Python<'py>,
+        size: i64,
+    ) -> PyResult<(u64, Bound<'py, PyMemoryView>)> {
+        let size = usize::try_from(size)
+            .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))?;
+        let sequence = self.send(py, |client| client.begin(size))?;
+        let place = self.client.with_pending(Region::of_pending).zip(self.client.keep_alive());
+        let Some((region, mapping)) = place else { return Err(general("the client was closed meanwhile")) };
+        let (_, view) = Pin::export(py, region, Some(Hold::Mapping(mapping)))?;
+        *self.pending.lock() = Some((view.clone_ref(py), size));
+        Ok((sequence, view.into_bound(py)))
+    }
+
+    /// Sends the request of `acquire_request_buffer`, or its first `size` bytes; its memoryview is released.
+    #[pyo3(signature = (*, size = None))]
+    fn commit_request(&self, py: Python<'_>, size: Option<i64>) -> PyResult<()> {
+        let Some(reserved) = self.retire(py)? else {
+            return Err(general(format!(
+                "channel '{}': there is no pending request to commit",
+                self.client.channel()
+            )));
+        };
+        let len = size.map_or(Ok(reserved), |size| {
+            usize::try_from(size).map_err(|_| invalid_size(format!("{size} bytes cannot be committed")))
+        })?;
+        let sent = self.client.commit(len);
+        if sent.is_err() {
+            self.client.abort();
+        }
+        logging::flush(py)?;
+        sent.map(drop).map_err(raise)
+    }
+
+    /// Gives the request of `acquire_request_buffer` up. Whether there was one.
+    fn abort_request(&self, py: Python<'_>) -> PyResult<bool> {
+        self.retire(py)?;
+        Ok(self.client.abort())
+    }
+
+    fn _receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answer>> {
+        let deadline = Timeout::from_seconds(timeout)?.start();
+        self.wait(py, &deadline, |slice| self.client.receive(slice))
+    }
+
+    /// Sends a request and waits for its own response.
+    fn _call(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<(u64, Option<Answer>)> {
+        let timeout = Timeout::from_seconds(timeout)?;
+        let call = Self::bytes_of(py, data, |bytes| self.send(py, |client| client.submit(bytes)))?;
+        let answer = self.wait(py, &timeout.start(), |slice| call.wait(slice))?;
+        Ok((call.sequence(), answer))
+    }
+
+    /// Sends a request whose response is waited for later.
+    fn _submit(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<PendingCall> {
+        let py = slf.py();
+        let this = slf.get();
+        let call = Self::bytes_of(py, data, |bytes| this.send(py, |client| client.submit(bytes)))?;
+        Ok(PendingCall { client: slf.clone().unbind(), call })
+    }
+
+    /// Writes the metadata that the server's `on_init` gets; once, before the first request.
+    fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let written = Self::bytes_of(py, data, |bytes| self.client.set_metadata(bytes).map_err(raise));
+        logging::flush(py)?;
+        written
+    }
+
+    /// Whether a server reads requests and writes responses.
+    #[getter]
+    fn is_server_connected(&self) -> bool {
+        self.client.is_server_connected()
+    }
+
+    /// Closes the client; blocked calls of other threads end at once. Idempotent.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.retire(py)?;
+        let closed = py.detach(|| self.client.close());
+        logging::flush(py)?;
+        closed.map_err(raise)
+    }
+}
+
+/// A request under way.
+#[pyclass(frozen, name = "PendingCall", module = "zerobuffer._zerobuffer")]
+pub(crate) struct PendingCall {
+    client: Py<DuplexClient>,
+    call: Call,
+}
+
+#[pymethods]
+impl PendingCall {
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answer>> {
+        let deadline = Timeout::from_seconds(timeout)?.start();
+        self.client.get().wait(py, &deadline, |slice| self.call.wait(slice))
+    }
+
+    /// The sequence number of the request.
+    #[getter]
+    fn sequence(&self) -> u64 {
+        self.call.sequence()
+    }
+}

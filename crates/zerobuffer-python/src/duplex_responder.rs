@@ -1,0 +1,172 @@
+//! `DuplexResponder`: what a handler's response writer stands on.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyMemoryView};
+use zerobuffer::duplex::Responder;
+
+use crate::errors::{general, invalid_size, raise};
+use crate::frame::release;
+use crate::input::Input;
+use crate::pin::{Hold, Pin, Region};
+
+/// Answers one request, until its handler returns.
+#[pyclass(frozen, name = "DuplexResponder", module = "zerobuffer._zerobuffer")]
+pub(crate) struct DuplexResponder {
+    /// Taken out while an operation runs, detached; `None` for good once the handler has returned.
+    responder: Mutex<Option<Responder>>,
+    pending: Mutex<Option<Pending>>,
+    sequence: u64,
+    name: String,
+}
+
+/// A response that is being written in place.
+struct Pending {
+    view: Py<PyMemoryView>,
+    size: usize,
+}
+
+impl DuplexResponder {
+    pub(crate) fn new(responder: Responder) -> Self {
+        Self {
+            sequence: responder.sequence(),
+            name: responder.buffer().name().to_owned(),
+            responder: Mutex::new(Some(responder)),
+            pending: Mutex::new(None),
+        }
+    }
+
+    /// The handler has returned.
+    pub(crate) fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        let responder = self.responder.lock().take();
+        self.retire(py)?;
+        py.detach(|| drop(responder));
+        Ok(())
+    }
+
+    /// Ends the view of a pending response: what it shows may be another one by then.
+    fn retire(&self, py: Python<'_>) -> PyResult<()> {
+        let pending = self.pending.lock().take();
+        pending.map_or(Ok(()), |pending| release(pending.view.bind(py).as_any()))
+    }
+
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        operation: impl FnOnce(&mut Responder) -> Result<T, zerobuffer::Error> + Send,
+    ) -> PyResult<T> {
+        let taken = self.responder.lock().take();
+        let Some(mut responder) = taken else {
+            return Err(general(format!(
+                "'{}': request {} cannot be answered any more, its handler has returned (or another thread is answering)",
+                self.name, self.sequence
+            )));
+        };
+        let (outcome, responder) = py.detach(move || {
+            let outcome = operation(&mut responder);
+            (outcome, responder)
+        });
+        *self.responder.lock() = Some(responder);
+        outcome.map_err(raise)
+    }
+
+    fn write_bytes(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+        self.with(py, |responder| responder.write(bytes)).map(drop)
+    }
+}
+
+#[pymethods]
+impl DuplexResponder {
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.retire(py)?;
+        match Input::take(data)? {
+            Input::Bytes(bytes) => self.write_bytes(py, bytes.as_bytes()),
+            Input::View(view) => match view.bytes() {
+                Some(bytes) => self.write_bytes(py, bytes),
+                None => self.write_bytes(py, &view.to_vec(py)?),
+            },
+        }
+    }
+
+    /// A writable view of `size` bytes of the response ring; for a second answer, of memory that goes nowhere.
+    fn begin<'py>(&self, py: Python<'py>, size: i64) -> PyResult<Bound<'py, PyMemoryView>> {
+        let size = usize::try_from(size)
+            .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))?;
+        self.retire(py)?;
+        let place = self.with(py, move |responder| {
+            responder.begin(size)?;
+            let mapping = responder.keep_alive().filter(|_| !responder.is_answered());
+            Ok(mapping.zip(responder.pending().map(Region::of_pending)))
+        })?;
+        let view = match place {
+            Some((mapping, region)) => Pin::export(py, region, Some(Hold::Mapping(mapping)))?.1,
+            None => PyMemoryView::from(PyByteArray::new(py, &vec![0; size]).as_any())?.unbind(),
+        };
+        *self.pending.lock() = Some(Pending { view: view.clone_ref(py), size });
+        Ok(view.into_bound(py))
+    }
+
+    #[pyo3(signature = (size = None))]
+    fn commit(&self, py: Python<'_>, size: Option<i64>) -> PyResult<()> {
+        let pending = self.pending.lock().as_ref().map(|pending| pending.size);
+        let Some(reserved) = pending else {
+            return Err(general(format!("'{}': there is no pending response to commit", self.name)));
+        };
+        let len = match size {
+            None => reserved,
+            Some(size) => usize::try_from(size)
+                .map_err(|_| invalid_size(format!("{size} bytes cannot be committed")))?,
+        };
+        self.retire(py)?;
+        self.with(py, |responder| responder.commit(len)).map(drop)
+    }
+
+    fn abort(&self, py: Python<'_>) -> PyResult<bool> {
+        self.retire(py)?;
+        self.with(py, |responder| Ok(responder.abort()))
+    }
+
+    fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let bytes = match Input::take(data)? {
+            Input::Bytes(bytes) => bytes.as_bytes().to_vec(),
+            Input::View(view) => view.to_vec(py)?,
+        };
+        self.with(py, |responder| responder.set_metadata(&bytes))
+    }
+
+    fn set_write_timeout_ns(&self, py: Python<'_>, nanoseconds: u64) -> PyResult<()> {
+        let timeout = Duration::from_nanos(nanoseconds);
+        self.with(py, |responder| {
+            responder.set_write_timeout(Some(timeout));
+            Ok(())
+        })
+    }
+
+    #[getter]
+    fn is_client_connected(&self) -> bool {
+        self.responder.lock().as_ref().is_some_and(Responder::is_client_connected)
+    }
+
+    /// (frames, bytes, waits, seconds blocked, utilization, capacity) of the response buffer.
+    fn stats(&self) -> PyResult<(u64, u64, u64, f64, f64, u64)> {
+        let handle = self.responder.lock().as_ref().map(Responder::buffer);
+        let Some(handle) = handle else { return Err(general("the handler has returned")) };
+        let stats = handle.stats();
+        let blocked = stats.blocked.as_secs_f64();
+        Ok((stats.frames, stats.bytes, stats.waits, blocked, handle.utilization(), handle.capacity()))
+    }
+
+    /// The sequence number of the request.
+    #[getter]
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The response buffer's name.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
+    }
+}

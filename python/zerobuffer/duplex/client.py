@@ -1,0 +1,225 @@
+"""The asking end of a channel."""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Optional, TypeVar
+
+from .._zerobuffer import DuplexClientBase, Frame, PendingCall
+from .interfaces import IDuplexClient
+from .response import DuplexResponse
+
+__all__ = ["DuplexClient"]
+
+#: Seconds of one wait in a thread, on behalf of a coroutine.
+_SLICE = 0.05
+_Answer = Optional[tuple[int, Frame]]
+_T = TypeVar("_T")
+
+
+def _response(sequence: int, answer: _Answer) -> DuplexResponse:
+    if answer is None:
+        return DuplexResponse(sequence, None)
+    return DuplexResponse(answer[0], answer[1].data, answer[1])
+
+
+class DuplexClient(IDuplexClient):
+    """Sends requests to the server of a channel and receives its responses; usable from several threads.
+
+    A request is either sent by :meth:`send_request`, and its response received by :meth:`receive_response` with any
+    other, or it is a :meth:`call`, which returns the response that belongs to it.
+
+    Args:
+        channel_name: name of the channel; its server must be running, or start within ``timeout``.
+        response_size: bytes of the response ring, which are reserved at once.
+        response_metadata_size: bytes of the response buffer's metadata block.
+        timeout: seconds to wait for the server.
+        write_timeout: seconds that a request waits for space in the request ring; None waits for ever.
+        mode: permission bits of the response buffer.
+        wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
+
+    Raises:
+        ZeroBufferException: there is no server in time, or no room for ``response_size``.
+        WriterAlreadyConnectedException: the server has a client.
+        ReaderAlreadyConnectedException: another client has the channel's response buffer.
+    """
+
+    def __init__(
+        self,
+        channel_name: str,
+        *,
+        response_size: int = 256 * 1024 * 1024,
+        response_metadata_size: int = 4096,
+        timeout: Optional[float] = 0.0,
+        write_timeout: Optional[float] = 5.0,
+        mode: int = 0o600,
+        wait: str = "adaptive",
+    ) -> None:
+        self._channel_name = channel_name
+        self._returned: deque[tuple[int, Frame]] = deque()
+        self._core = DuplexClientBase(
+            channel_name,
+            response_size=response_size,
+            response_metadata_size=response_metadata_size,
+            timeout=timeout,
+            write_timeout=write_timeout,
+            mode=mode,
+            wait=wait,
+        )
+
+    def set_metadata(self, data: Any) -> None:
+        """Write the metadata that the server's ``on_init`` gets; once, before the first request."""
+        self._core.set_metadata(data)
+
+    def send_request(self, data: Any) -> int:
+        """Send a request; return the sequence number that its response bears."""
+        return self._core.send_request(data)
+
+    def acquire_request_buffer(self, size: int) -> tuple[int, memoryview]:
+        """Reserve a request of ``size`` bytes; return its sequence number and its place in the ring."""
+        return self._core.acquire_request_buffer(size)
+
+    def commit_request(self, *, size: Optional[int] = None) -> None:
+        """Send the request of :meth:`acquire_request_buffer`, or its first ``size`` bytes; its view is released."""
+        self._core.commit_request(size=size)
+
+    def abort_request(self) -> bool:
+        """Give the request of :meth:`acquire_request_buffer` up. Whether there was one."""
+        return self._core.abort_request()
+
+    def receive_response(self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = None) -> DuplexResponse:
+        """Return the next response that no :meth:`call` waits for; a falsy one if there is none in time.
+
+        Args:
+            timeout_ms: milliseconds to wait.
+            timeout: the same in seconds; 5 if neither is given.
+
+        Raises:
+            WriterDeadException, ReaderDeadException: the server has gone, and all its responses are read.
+        """
+        if timeout_ms is not None and timeout is not None:
+            raise TypeError("give timeout_ms or timeout, not both")
+        seconds = timeout_ms / 1000.0 if timeout_ms is not None else 5.0 if timeout is None else timeout
+        return _response(0, self._receive(seconds))
+
+    def _receive(self, seconds: float) -> _Answer:
+        try:
+            return self._returned.popleft()
+        except IndexError:
+            return self._core._receive(seconds)
+
+    def release_response(self, response: DuplexResponse) -> None:
+        """Return a response's space to the ring, as :meth:`DuplexResponse.dispose`."""
+        response.dispose()
+
+    def call(self, data: Any, timeout: Optional[float] = 5.0) -> DuplexResponse:
+        """Send a request and return its own response; a falsy one after ``timeout`` seconds (None waits for ever).
+
+        A response that comes later is dropped. A server of another implementation does not say which request it
+        answers: there the n-th response is taken for that to the n-th request.
+        """
+        sequence, answer = self._core._call(data, timeout)
+        return _response(sequence, answer)
+
+    async def send_request_async(self, data: Any) -> int:
+        """As :meth:`send_request`, without blocking the event loop while the request ring is full."""
+        return await _in_thread(lambda: self._core.send_request(data))
+
+    async def receive_response_async(
+        self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = None
+    ) -> DuplexResponse:
+        """As :meth:`receive_response`, without blocking the event loop. A response is never lost by cancelling."""
+        if timeout_ms is not None and timeout is not None:
+            raise TypeError("give timeout_ms or timeout, not both")
+        seconds = timeout_ms / 1000.0 if timeout_ms is not None else 5.0 if timeout is None else timeout
+        return _response(0, await self._wait_async(self._receive, seconds, self._give_back))
+
+    async def call_async(self, data: Any, timeout: Optional[float] = 5.0) -> DuplexResponse:
+        """As :meth:`call`, without blocking the event loop."""
+        pending: PendingCall = await _in_thread(lambda: self._core._submit(data))
+        answer = await self._wait_async(pending.wait, timeout, lambda _: None)
+        return _response(pending.sequence, answer)
+
+    def _give_back(self, answer: tuple[int, Frame]) -> None:
+        self._returned.append(answer)
+
+    async def _wait_async(
+        self,
+        wait: Callable[[float], _Answer],
+        timeout: Optional[float],
+        refuse: Callable[[tuple[int, Frame]], None],
+    ) -> _Answer:
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = _SLICE if end is None else min(_SLICE, max(0.0, end - time.monotonic()))
+            answer = await _in_thread(lambda left=left: wait(left), refuse)
+            if answer is not None or (end is not None and time.monotonic() >= end):
+                return answer
+
+    @property
+    def is_server_connected(self) -> bool:
+        """Whether a server reads requests and writes responses."""
+        return self._core.is_server_connected
+
+    def close(self) -> None:
+        """Leave the channel; blocked calls of other threads end at once. Idempotent."""
+        core: Optional[DuplexClientBase] = self.__dict__.get("_core")
+        if core is not None:
+            core.close()
+
+    def __enter__(self) -> "DuplexClient":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> "DuplexClient":
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+async def _in_thread(function: Callable[[], _T], refuse: Optional[Callable[[Any], None]] = None) -> _T:
+    """Run a function that may block in a thread. A result that comes after a cancellation goes to ``refuse``."""
+    loop = asyncio.get_running_loop()
+    done: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            result = function()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+
+    threading.Thread(target=run, name="zerobuffer-duplex-asyncio", daemon=True).start()
+    waiting = asyncio.wrap_future(done, loop=loop)
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+
+        def late(future: "Future[_T]") -> None:
+            if future.exception() is None and future.result() is not None and refuse is not None:
+                refuse(future.result())
+
+        waiting.add_done_callback(lambda future: None if future.cancelled() else future.exception())
+        done.add_done_callback(late)
+        raise

@@ -1,0 +1,334 @@
+"""The answering end of a channel."""
+
+import asyncio
+import atexit
+import inspect
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Optional, TypeVar
+
+from .._zerobuffer import DuplexResponder, DuplexServerBase
+from ..error_event_args import ErrorEventArgs
+from ..types import BufferConfig, Frame
+from ..writer import Writer
+from ._ends import RequestReader, ResponseWriter
+from .interfaces import IDuplexServer, IImmutableDuplexServer, IMutableDuplexServer
+from .processing_mode import ProcessingMode
+
+__all__ = ["ImmutableDuplexServer", "MutableDuplexServer"]
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that a server waits for a client unless told otherwise.
+_TIMEOUT = 5.0
+#: As in 1.x a running server needs no other reference; when the interpreter exits they are stopped.
+_running: "set[_Server]" = set()
+_running_lock = threading.Lock()
+
+_Self = TypeVar("_Self", bound="_Server")
+
+
+@atexit.register
+def _stop_all() -> None:
+    with _running_lock:
+        servers = list(_running)
+        _running.clear()
+    for server in servers:
+        server._core._stop()
+
+
+def _workers(mode: ProcessingMode, workers: Optional[int]) -> int:
+    if mode is ProcessingMode.SINGLE_THREAD:
+        return 0
+    if mode is not ProcessingMode.THREAD_POOL:
+        raise ValueError(f"Invalid processing mode: {mode}")
+    count = max(2, os.cpu_count() or 2) if workers is None else workers
+    if count < 1:
+        raise ValueError(f"workers must be positive, not {workers}")
+    return count
+
+
+class _Server(IDuplexServer):
+    """What both kinds of servers share."""
+
+    def __init__(
+        self, channel_name: str, config: BufferConfig, timeout: Optional[float], persistent: bool, mode: int
+    ) -> None:
+        self._channel_name = channel_name
+        wait: Optional[float] = timeout
+        if timeout is None and not persistent:
+            wait = _TIMEOUT
+        self._core = DuplexServerBase(channel_name, config.metadata_size, config.payload_size, mode, persistent, wait)
+        self._error_handlers: list[Callable[[ErrorEventArgs], None]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether requests are taken."""
+        return self._core.is_running
+
+    @property
+    def request_reader(self) -> Optional[RequestReader]:
+        """The request buffer: metadata and state; None while the server is stopped."""
+        if self._core._request_stats() is None:
+            return None
+        return RequestReader(self, self._core, f"{self._channel_name}_request")
+
+    def add_error_handler(self, handler: Callable[[ErrorEventArgs], None]) -> None:
+        """Add a function that is told of every failure, on the thread where it happens."""
+        with self._lock:
+            if handler not in self._error_handlers:
+                self._error_handlers.append(handler)
+
+    def remove_error_handler(self, handler: Callable[[ErrorEventArgs], None]) -> None:
+        """Remove it again."""
+        with self._lock:
+            if handler in self._error_handlers:
+                self._error_handlers.remove(handler)
+
+    def stop(self) -> None:
+        """Take no further request and close the buffers; within 200 ms, from a handler too.
+
+        A handler that is running may finish and answer. Requests that were not begun are dropped.
+        """
+        self._core._stop()
+        self._forget()
+
+    def drain(self, timeout: float = 5.0) -> bool:
+        """Answer all requests that have been sent, then stop. False if ``timeout`` seconds were not enough."""
+        drained = self._core._drain(timeout)
+        self._forget()
+        return drained
+
+    async def stop_async(self) -> None:
+        """As :meth:`stop`, without blocking the event loop."""
+        await asyncio.get_running_loop().run_in_executor(None, self.stop)
+
+    def _forget(self) -> None:
+        with _running_lock:
+            _running.discard(self)
+
+    def _serve(
+        self,
+        handler: Callable[..., object],
+        edits: bool,
+        on_init: Optional[Callable[[memoryview], None]],
+        workers: int,
+    ) -> None:
+        own = weakref.ref(self)
+
+        def report(exception: Exception) -> None:
+            server = own()
+            if server is not None:
+                server._report(exception)
+
+        self._core._start(handler, edits, on_init, report, workers)
+        with _running_lock:
+            ended = [server for server in _running if not server.is_running]
+            _running.difference_update(ended)
+            _running.add(self)
+
+    def _report(self, exception: Exception) -> None:
+        event = ErrorEventArgs(exception)
+        with self._lock:
+            handlers = list(self._error_handlers)
+        for handler in handlers:
+            try:
+                handler(event)
+            except Exception as error:
+                logger.error("Error in error handler: %s", error)
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self: _Self) -> _Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        await self.stop_async()
+
+
+class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
+    """A server whose handler reads the request and writes one response.
+
+    Args:
+        channel_name: name of the channel.
+        config: sizes of the request buffer.
+        timeout: seconds without a client after which that is reported; 5 unless persistent, then never.
+        persistent: go on when the client has gone, or none has come in time. By default the server then reports it to
+            its error handlers (``WriterDeadException`` for a client that has gone) and stops, as in 1.x.
+        mode: permission bits of the request buffer.
+    """
+
+    def __init__(
+        self,
+        channel_name: str,
+        config: BufferConfig,
+        timeout: Optional[float] = None,
+        *,
+        persistent: bool = False,
+        mode: int = 0o600,
+    ) -> None:
+        super().__init__(channel_name, config, timeout, persistent, mode)
+
+    def start(
+        self,
+        handler: Callable[[Frame, Writer], None],
+        on_init: Optional[Callable[[memoryview], None]] = None,
+        mode: ProcessingMode = ProcessingMode.SINGLE_THREAD,
+        *,
+        workers: Optional[int] = None,
+    ) -> None:
+        """Create the request buffer, which exists when this returns, and serve from now on.
+
+        Args:
+            handler: is given each request and a writer for its response. The request is released when it returns.
+            on_init: is given the client's metadata, if it has written any, before its first request; the view is valid
+                during the call.
+            mode: where handlers run.
+            workers: threads of ``THREAD_POOL``; one per processor, at least two, by default.
+
+        Raises:
+            ZeroBufferException: the server is running.
+            ReaderAlreadyConnectedException: the channel has a server.
+            ValueError: ``mode`` or ``workers`` is wrong.
+        """
+        count = _workers(mode, workers)
+
+        def answer(frame: Frame, responder: DuplexResponder) -> None:
+            handler(frame, ResponseWriter(responder))
+
+        self._serve(answer, False, on_init, count)
+
+    async def start_async(
+        self,
+        handler: Callable[[Frame, Writer], Awaitable[None]],
+        on_init: Optional[Callable[[memoryview], None]] = None,
+        mode: ProcessingMode = ProcessingMode.SINGLE_THREAD,
+        *,
+        workers: Optional[int] = None,
+    ) -> None:
+        """As :meth:`start`, with a coroutine function that runs in this event loop.
+
+        What it writes goes out when it has returned: writing never blocks the loop, at the price of one copy.
+        """
+        count = _workers(mode, workers)
+        loop = asyncio.get_running_loop()
+
+        def answer(frame: Frame, responder: DuplexResponder) -> None:
+            writer = _Collector(responder)
+
+            async def run() -> None:
+                result = handler(frame, writer)
+                if inspect.isawaitable(result):
+                    await result
+
+            asyncio.run_coroutine_threadsafe(run(), loop).result()
+            writer.send()
+
+        await loop.run_in_executor(None, self._serve, answer, False, on_init, count)
+
+
+class _Collector(ResponseWriter):
+    """Keeps what a coroutine writes until it has returned."""
+
+    def __init__(self, responder: DuplexResponder) -> None:
+        super().__init__(responder)
+        self._frames: list[bytes] = []
+        self._pending: Optional[bytearray] = None
+
+    def write_frame(self, data: Any) -> None:
+        self._pending = None
+        self._frames.append(data.tobytes() if isinstance(data, memoryview) else bytes(data))
+
+    def get_frame_buffer(self, size: int) -> memoryview:
+        self._pending = bytearray(size)
+        return memoryview(self._pending)
+
+    def commit_frame(self, *, size: Optional[int] = None) -> None:
+        pending = self._pending
+        if pending is None:
+            return super().commit_frame(size=size)
+        self._pending = None
+        self._frames.append(bytes(pending[:size]))
+        return None
+
+    def abort_frame(self) -> bool:
+        pending, self._pending = self._pending, None
+        return pending is not None
+
+    async def write_frame_async(self, data: Any) -> None:
+        self.write_frame(data)
+
+    def send(self) -> None:
+        """Send them, on the server's thread."""
+        for frame in self._frames:
+            super().write_frame(frame)
+
+
+class MutableDuplexServer(_Server, IMutableDuplexServer):
+    """A server whose handler edits the request in place; the edited bytes are the response.
+
+    Args: as :class:`ImmutableDuplexServer`.
+    """
+
+    def __init__(
+        self,
+        channel_name: str,
+        config: BufferConfig,
+        timeout: Optional[float] = None,
+        *,
+        persistent: bool = False,
+        mode: int = 0o600,
+    ) -> None:
+        super().__init__(channel_name, config, timeout, persistent, mode)
+
+    def start(
+        self,
+        handler: Callable[[Frame], None],
+        mode: ProcessingMode = ProcessingMode.SINGLE_THREAD,
+        *,
+        on_init: Optional[Callable[[memoryview], None]] = None,
+        workers: Optional[int] = None,
+    ) -> None:
+        """As :meth:`ImmutableDuplexServer.start`; ``handler`` edits ``frame.data``. If it raises, there is no response."""
+        self._serve(handler, True, on_init, _workers(mode, workers))
+
+    async def start_async(
+        self,
+        handler: Callable[[Frame], Awaitable[None]],
+        mode: ProcessingMode = ProcessingMode.SINGLE_THREAD,
+        *,
+        on_init: Optional[Callable[[memoryview], None]] = None,
+        workers: Optional[int] = None,
+    ) -> None:
+        """As :meth:`start`, with a coroutine function that runs in this event loop."""
+        count = _workers(mode, workers)
+        loop = asyncio.get_running_loop()
+
+        def edit(frame: Frame) -> None:
+            async def run() -> None:
+                result = handler(frame)
+                if inspect.isawaitable(result):
+                    await result
+
+            asyncio.run_coroutine_threadsafe(run(), loop).result()
+
+        await loop.run_in_executor(None, self._serve, edit, True, on_init, count)
