@@ -13,6 +13,8 @@ struct Chain<'a> {
     last: Option<u64>,
     /// Bytes walked, skipped ends of the ring included.
     walked: u64,
+    /// Numbers need not follow each other: each client of a channel leaves one out, or starts at 1 again (W8 level 2).
+    free: bool,
 }
 
 /// Where a walk stands after one step.
@@ -26,7 +28,7 @@ enum Link {
 
 impl<'a> Chain<'a> {
     fn from(region: &'a Region, at: u64) -> Self {
-        Self { region, at, last: None, walked: 0 }
+        Self { region, at, last: None, walked: 0, free: false }
     }
 
     fn step(&mut self) -> Link {
@@ -37,7 +39,7 @@ impl<'a> Chain<'a> {
             return Link::End;
         };
         let follows = header.unpublished_sequence().is_none()
-            && self.last.is_none_or(|last| header.sequence == last.wrapping_add(1));
+            && (self.free || self.last.is_none_or(|last| header.sequence == last.wrapping_add(1)));
         match header.total() {
             Some(total) if total <= tail && follows => {
                 self.at += total;
@@ -77,7 +79,15 @@ impl<'a> Chain<'a> {
 }
 
 /// The sequence number with which a successor writer goes on: positions as read from the control block.
-pub(crate) fn next_sequence(region: &Region, write_pos: u64, read_pos: u64, written_count: u64) -> u64 {
+///
+/// `free`: the reader takes any number (W8 level 2).
+pub(crate) fn next_sequence(
+    region: &Region,
+    write_pos: u64,
+    read_pos: u64,
+    written_count: u64,
+    free: bool,
+) -> u64 {
     let capacity = region.capacity();
     let (to, from) = (write_pos % capacity, read_pos % capacity);
     // A writer may die between the position and the count of its first frame, which may have filled the whole ring.
@@ -87,11 +97,12 @@ pub(crate) fn next_sequence(region: &Region, write_pos: u64, read_pos: u64, writ
     if untouched || write_pos > capacity {
         return 1;
     }
-    let walk = |start, end| (start != end).then(|| Chain::from(region, start).reach(end)).flatten();
+    let chain = |start| Chain { free, ..Chain::from(region, start) };
+    let walk = |start, end| (start != end).then(|| chain(start).reach(end)).flatten();
     // A wrap that was begun and not published: ours says so in its header.
     let abandoned = || region.header(0).and_then(FrameHeader::unpublished_sequence);
     // At the position 0 this lap has no frame yet; the one before it ends where the reader is, or at the end.
-    let last_lap = || if from == 0 { Chain::from(region, 0).lap() } else { walk(0, from) };
+    let last_lap = || if from == 0 { chain(0).lap() } else { walk(0, from) };
     let lap = || if to == 0 { last_lap() } else { walk(0, to) };
     // A frame that begins the next lap and was not published has replaced the first header of this one: that of an old
     // writer, or one of ours that died between storing the final header and charging for it.
@@ -135,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_fresh_ring_starts_at_one() {
-        assert_eq!(next_sequence(&heap::region(0, 128), 0, 0, 0), 1);
+        assert_eq!(next_sequence(&heap::region(0, 128), 0, 0, 0, false), 1);
     }
 
     #[test]
@@ -144,14 +155,24 @@ mod tests {
         put(region, 64, 20, 7);
         assert!(region.put_header(100, FrameHeader::WRAP));
         let end = put(region, 0, 10, 8);
-        assert_eq!(next_sequence(region, end, 64, 9), 9);
+        assert_eq!(next_sequence(region, end, 64, 9, false), 9);
     }
 
     #[test]
     fn a_drained_ring_is_walked_from_its_start() {
         let region = &heap::region(0, 128);
         let end = put(region, put(region, 0, 10, 4), 10, 5);
-        assert_eq!(next_sequence(region, end, end, 5), 6);
+        assert_eq!(next_sequence(region, end, end, 5, false), 6);
+    }
+
+    #[test]
+    fn numbers_with_gaps_are_walked_if_the_reader_takes_any() {
+        let region = &heap::region(0, 192);
+        let end = put(region, put(region, put(region, 0, 10, 4), 10, 6), 10, 7);
+        assert_eq!(next_sequence(region, end, end, 3, true), 8);
+        let end = put(region, end, 10, 1);
+        assert_eq!(next_sequence(region, end, 26, 4, true), 2);
+        assert_eq!(next_sequence(region, end, end, 4, false), 1);
     }
 
     #[test]
@@ -159,7 +180,7 @@ mod tests {
         let region = &heap::region(0, 128);
         assert_eq!(put(region, put(region, 0, 48, 4), 48, 5), 128);
         for write_pos in [0, 128] {
-            assert_eq!(next_sequence(region, write_pos, write_pos, 5), 6);
+            assert_eq!(next_sequence(region, write_pos, write_pos, 5, false), 6);
         }
     }
 
@@ -168,9 +189,9 @@ mod tests {
         let region = &heap::region(0, 128);
         let end = put(region, put(region, 0, 48, 4), 32, 5);
         assert!(region.put_header(end, FrameHeader::WRAP));
-        assert_eq!(next_sequence(region, 0, end, 6), 6);
+        assert_eq!(next_sequence(region, 0, end, 6, false), 6);
         put(region, 0, 20, 6); // a loan of an old writer that was never committed
-        assert_eq!(next_sequence(region, 0, end, 6), 6);
+        assert_eq!(next_sequence(region, 0, end, 6, false), 6);
     }
 
     #[test]
@@ -200,7 +221,7 @@ mod tests {
         let end = put(region, 0, 80, 5);
         let loan = FrameHeader { size: 80, sequence: 6 }.unpublished();
         assert!(region.put_header(0, loan));
-        assert_eq!(next_sequence(region, end, end, 5), 6);
+        assert_eq!(next_sequence(region, end, end, 5, false), 6);
     }
 
     #[test]
@@ -238,7 +259,7 @@ mod tests {
     fn a_first_frame_that_was_not_counted_is_walked() {
         let region = &heap::region(0, 128);
         let end = put(region, 0, 20, 1);
-        assert_eq!(next_sequence(region, end, 0, 0), 2);
-        assert_eq!(next_sequence(region, end, end, 0), 2);
+        assert_eq!(next_sequence(region, end, 0, 0, false), 2);
+        assert_eq!(next_sequence(region, end, end, 0, false), 2);
     }
 }

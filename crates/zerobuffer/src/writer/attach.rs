@@ -167,9 +167,10 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
         return Err(Error::NotReady { name: name.to_owned(), reason: "its reader has just closed it" });
     }
     let word = |word| region.load(word, Ordering::Acquire);
-    let sequence =
-        next_sequence(&region, word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
-    let sequence = if level >= LEVEL_FREE_SEQUENCES { succeed(&region, sequence) } else { sequence };
+    let free = level >= LEVEL_FREE_SEQUENCES;
+    let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
+    let sequence = next_sequence(&region, to, from, count, free);
+    let sequence = if free { succeed(&region, sequence) } else { sequence };
     let producer =
         Producer::attach(&region, ours, config.hot_wrap, sequence).map_err(|fault| fault.on(name))?;
     std::mem::forget(registration);

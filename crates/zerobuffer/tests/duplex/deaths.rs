@@ -84,3 +84,23 @@ fn a_client_killed_with_requests_in_flight_leaves_nothing_to_its_successor() {
     check(response.data(), 99).unwrap();
     assert!(peer.must("failures").contains("ClientGone: "));
 }
+
+#[test]
+fn clients_that_send_and_die_leave_their_answers_to_nobody() {
+    let channel = Channel::new("dleft");
+    // A small ring: the frames of several clients lie in each lap.
+    let _server = server(&channel, "echo", "ring=16384");
+    for round in 0..8_u64 {
+        let mut first = agent::start();
+        first.must(&format!("connect {} 65536", channel.name));
+        for key in 1..=5 {
+            first.must(&format!("send {key} 300"));
+        }
+        first.kill();
+        let next = channel.connect();
+        for key in 0..3 {
+            let response = next.call(&content(100 + key, 700), LONG).unwrap().unwrap();
+            check(response.data(), 100 + key).unwrap_or_else(|wrong| panic!("round {round}: {wrong}"));
+        }
+    }
+}
