@@ -7,7 +7,7 @@ use std::io::Write as _;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{clean, completions, demo, inspect, ls, recv, send};
+use crate::commands::{call, clean, completions, demo, inspect, ls, recv, send, serve};
 use crate::exit::{self, Exit};
 use crate::fail::Fail;
 use crate::{output, say, signals};
@@ -28,6 +28,8 @@ enum Command {
     Demo(demo::Args),
     Send(send::Args),
     Recv(recv::Args),
+    Serve(serve::Args),
+    Call(call::Args),
     Ls(ls::Args),
     Inspect(inspect::Args),
     Clean(clean::Args),
@@ -56,6 +58,8 @@ fn dispatch(command: Command) -> Result<(), Fail> {
         Command::Demo(args) => with_signals(|| demo::run(&args)),
         Command::Send(args) => with_signals(|| send::run(&args)),
         Command::Recv(args) => with_signals(|| recv::run(&args)),
+        Command::Serve(args) => with_signals(|| serve::run(&args)),
+        Command::Call(args) => call::run(&args),
         Command::DemoWriter(args) => with_signals(|| demo::writer::run(&args)),
         Command::DemoReader(args) => with_signals(|| demo::reader::run(&args)),
         Command::Ls(args) => ls::run(&args),

@@ -6,7 +6,8 @@ mod common;
 
 use common::run;
 
-const COMMANDS: [&str; 7] = ["demo", "send", "recv", "ls", "inspect", "clean", "completions"];
+const COMMANDS: [&str; 9] =
+    ["demo", "send", "recv", "serve", "call", "ls", "inspect", "clean", "completions"];
 
 #[test]
 fn help_names_every_command_and_every_exit_code() {

@@ -1,4 +1,5 @@
 //! The commands, one file each: its options and what it does.
+pub(crate) mod call;
 pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -6,4 +7,5 @@ pub(crate) mod inspect;
 pub(crate) mod ls;
 pub(crate) mod recv;
 pub(crate) mod send;
+pub(crate) mod serve;
 mod view;

@@ -1,0 +1,76 @@
+//! `zerobuffer serve`: a program that filters standard input to standard output answers a channel's requests.
+use std::io::{Read as _, Write as _};
+use std::num::NonZeroUsize;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use zerobuffer::BufferConfig;
+use zerobuffer::duplex::{BoxError, ProcessingMode, Responder, Server, ServerConfig};
+
+use crate::fail::Fail;
+use crate::{say, signals, size};
+
+/// Answer the requests of the duplex channel NAME with a program: each request is its standard input, and what it
+/// prints is the response.
+///
+/// The program is started once per request, by `sh -c`. If it fails or prints nothing, there is no response, and a
+/// line on stderr says so. Serves one client after the other until stopped.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: zerobuffer serve shout --exec 'tr a-z A-Z'")]
+pub(crate) struct Args {
+    /// The channel's name.
+    name: String,
+    /// The program, as a shell understands it.
+    #[arg(long, value_name = "COMMAND")]
+    exec: String,
+    /// Run so many programs at once; responses still go out in request order.
+    #[arg(long, value_name = "COUNT", default_value = "1")]
+    workers: NonZeroUsize,
+    /// Bytes of the request ring, for instance 64MiB.
+    #[arg(long, value_name = "BYTES", value_parser = size::parse_positive, default_value = "16MiB")]
+    ring: u64,
+    /// Bytes of the client's metadata block.
+    #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "4096")]
+    metadata: u64,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Fail> {
+    let mut config = ServerConfig::default()
+        .buffer(BufferConfig::new(args.metadata, args.ring))
+        .on_error(|failure| say::error(&failure.to_string()));
+    if args.workers.get() > 1 {
+        config = config.mode(ProcessingMode::ThreadPool(args.workers));
+    }
+    let server = Server::new(&args.name, config);
+    let program = args.exec.clone();
+    server.start(move |request, mut response| answer(&program, request.data(), &mut response))?;
+    say::note(&format!("serving channel {} with: {}", args.name, args.exec));
+    while !signals::sleep(Duration::from_secs(3600)) {}
+    server.drain(Duration::from_secs(2));
+    Err(signals::interrupted(&format!("channel {} is closed", args.name)))
+}
+
+fn answer(program: &str, request: &[u8], response: &mut Responder) -> Result<(), BoxError> {
+    let mut child = Command::new("sh")
+        .args(["-c", program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start sh: {error}"))?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let mut output = Vec::new();
+    std::thread::scope(|scope| {
+        // Both at once: a program may print before it has read everything, or read nothing at all.
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(request)));
+        stdout.map(|mut stdout| stdout.read_to_end(&mut output)).transpose().map(drop)
+    })?;
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(format!("'{program}' ended with {status}").into());
+    }
+    if output.is_empty() {
+        return Err(format!("'{program}' printed nothing, and a response has at least one byte").into());
+    }
+    response.write(&output)?;
+    Ok(())
+}
