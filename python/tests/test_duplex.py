@@ -19,8 +19,8 @@ from zerobuffer.duplex import (
     IDuplexChannelFactory,
     IDuplexClient,
     IImmutableDuplexServer,
-    IMutableDuplexServer,
     ImmutableDuplexServer,
+    IMutableDuplexServer,
     MutableDuplexServer,
     ProcessingMode,
 )
@@ -175,7 +175,13 @@ def test_old_calls(channel: str) -> None:
         second.dispose()
         nothing = client.receive_response(timeout_ms=1)
         assert isinstance(nothing, DuplexResponse)
-        assert (bool(nothing), nothing.is_valid, nothing.sequence, nothing.data, len(nothing)) == (False, False, 0, None, 0)
+        assert (bool(nothing), nothing.is_valid, nothing.sequence, nothing.data, len(nothing)) == (
+            False,
+            False,
+            0,
+            None,
+            0,
+        )
         with pytest.raises(TypeError):
             client.receive_response(1, timeout=1.0)
         assert client.is_server_connected
@@ -476,7 +482,8 @@ OLD = """
     else:
         inits = []
         server = factory.create_immutable_server(sys.argv[1], BufferConfig(4096, 1 << 20), 20.0)
-        server.start(lambda frame, writer: writer.write_frame(bytes(frame.data)), lambda view: inits.append(bytes(view)))
+        echo = lambda frame, writer: writer.write_frame(bytes(frame.data))
+        server.start(echo, lambda view: inits.append(bytes(view)))
         print("ready", flush=True)
         sys.stdin.readline()
         assert inits == [b"metadata"], inits

@@ -23,9 +23,7 @@ def test_snippet(label: str) -> None:
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
     code = SNIPPETS[label].replace('"doc-', f'"{unique_name("doc")}-')
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=PATIENCE
-    )
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert (run.returncode, run.stderr) == (0, "")
     expected = {"echo": "b'hello' 1\n", "coroutines": "b'HELLO'\n"}
     assert run.stdout == expected.get(label, "")

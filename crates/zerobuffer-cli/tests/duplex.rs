@@ -15,7 +15,8 @@ fn serving(channel: &str, program: &str, options: &[&str]) -> Running {
 
 fn ended(server: Running, channel: &str) {
     server.signal(Signal::INT);
-    server.finish().failed(130, &["stopped by Ctrl-C"]);
+    let done = server.finish();
+    assert!(done.code == Some(130) && done.stderr.contains("stopped by Ctrl-C"), "{}", done.stderr);
     assert_no_files(&format!("{channel}_request"));
     assert_no_files(&format!("{channel}_response"));
 }
@@ -39,7 +40,7 @@ fn a_filter_answers_one_call_after_the_other() {
 fn a_program_that_fails_is_reported_at_both_ends() {
     let channel = name();
     let mut server = serving(&channel, "cat > /dev/null; exit 3", &[]);
-    feed(&["call", &channel, "--timeout", "0.3"], b"x").failed(7, &["no response", "0.3s"]);
+    feed(&["call", &channel, "--timeout", "0.3"], b"x").failed(7, &["no response", "300ms"]);
     server.wait_for("exit status: 3");
     ended(server, &channel);
 }

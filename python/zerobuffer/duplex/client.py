@@ -91,7 +91,9 @@ class DuplexClient(IDuplexClient):
         """Give the request of :meth:`acquire_request_buffer` up. Whether there was one."""
         return self._core.abort_request()
 
-    def receive_response(self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = None) -> DuplexResponse:
+    def receive_response(
+        self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = None
+    ) -> DuplexResponse:
         """Return the next response that no :meth:`call` waits for; a falsy one if there is none in time.
 
         Args:

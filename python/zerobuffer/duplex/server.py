@@ -13,6 +13,7 @@ from typing import Any, Optional, TypeVar
 
 from .._zerobuffer import DuplexResponder, DuplexServerBase
 from ..error_event_args import ErrorEventArgs
+from ..exceptions import WriterDeadException
 from ..types import BufferConfig, Frame
 from ..writer import Writer
 from ._ends import RequestReader, ResponseWriter
@@ -133,6 +134,10 @@ class _Server(IDuplexServer):
             _running.add(self)
 
     def _report(self, exception: Exception) -> None:
+        if isinstance(exception, WriterDeadException):
+            logger.info("Client disconnected: %s", exception)
+        else:
+            logger.error("%s: %s", type(exception).__name__, exception)
         event = ErrorEventArgs(exception)
         with self._lock:
             handlers = list(self._error_handlers)
@@ -308,7 +313,7 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
         on_init: Optional[Callable[[memoryview], None]] = None,
         workers: Optional[int] = None,
     ) -> None:
-        """As :meth:`ImmutableDuplexServer.start`; ``handler`` edits ``frame.data``. If it raises, there is no response."""
+        """As :meth:`ImmutableDuplexServer.start`; ``handler`` edits ``frame.data``; no response if it raises."""
         self._serve(handler, True, on_init, _workers(mode, workers))
 
     async def start_async(

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use zerobuffer::BufferConfig;
-use zerobuffer::duplex::{BoxError, ProcessingMode, Responder, Server, ServerConfig};
+use zerobuffer::duplex::{BoxError, Failure, ProcessingMode, Responder, Server, ServerConfig};
 
 use crate::fail::Fail;
 use crate::{say, signals, size};
@@ -35,9 +35,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    let mut config = ServerConfig::default()
-        .buffer(BufferConfig::new(args.metadata, args.ring))
-        .on_error(|failure| say::error(&failure.to_string()));
+    let mut config =
+        ServerConfig::default().buffer(BufferConfig::new(args.metadata, args.ring)).on_error(|failure| {
+            match failure {
+                // Every call ends like that.
+                Failure::ClientGone { .. } => {}
+                _ => say::error(&failure.to_string()),
+            }
+        });
     if args.workers.get() > 1 {
         config = config.mode(ProcessingMode::ThreadPool(args.workers));
     }
@@ -45,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     let program = args.exec.clone();
     server.start(move |request, mut response| answer(&program, request.data(), &mut response))?;
     say::note(&format!("serving channel {} with: {}", args.name, args.exec));
-    while !signals::sleep(Duration::from_secs(3600)) {}
+    while !signals::sleep(Duration::from_hours(1)) {}
     server.drain(Duration::from_secs(2));
     Err(signals::interrupted(&format!("channel {} is closed", args.name)))
 }

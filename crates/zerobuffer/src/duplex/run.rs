@@ -157,7 +157,9 @@ impl Run {
     }
 
     fn report(&self, failure: &Failure) {
-        log::error!(target: "zerobuffer::duplex::server", "{failure}");
+        if self.config.on_error.is_empty() {
+            log::error!(target: "zerobuffer::duplex::server", "{failure}");
+        }
         for handler in &self.config.on_error {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler(failure))) {
                 log::error!(target: "zerobuffer::duplex::server", "error handler panicked: {}", text_of(&*panic));

@@ -83,10 +83,9 @@ fn an_old_client_killed_in_the_middle_is_followed_by_the_next() {
             assert_eq!(old.must("receive 20000 1"), "1 100");
         }
         old.kill();
-        if round < 2 {
-            let client = channel.connect();
-            check(client.call(&content(7, 70), LONG).unwrap().unwrap().data(), 7).unwrap();
-        }
+        // Which takes the dead client's response buffer over; 1.3.0 does not always do that.
+        let client = channel.connect();
+        check(client.call(&content(7, 70), LONG).unwrap().unwrap().data(), 7).unwrap();
     }
     let mut last = old().unwrap();
     last.must(&format!("connect {}", channel.name));
