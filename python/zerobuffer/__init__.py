@@ -14,8 +14,8 @@ from .duplex import (
     IDuplexClient,
     IDuplexServer,
     IImmutableDuplexServer,
-    IMutableDuplexServer,
     ImmutableDuplexServer,
+    IMutableDuplexServer,
     MutableDuplexServer,
     ProcessingMode,
 )
