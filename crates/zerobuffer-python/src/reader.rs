@@ -110,8 +110,10 @@ impl Core {
             return Ok(Some(frame));
         }
         if let Some(mut guard) = self.reader.try_lock() {
-            let Some(reader) = guard.as_mut() else { return Err(raise(self.gone())) };
-            match want.now(reader) {
+            let outcome = guard.as_mut().map_or_else(|| Err(self.gone()), |reader| want.now(reader));
+            // Before an exception is made: that runs Python code.
+            drop(guard);
+            match outcome {
                 Ok(None) => {}
                 done => return done.map_err(raise),
             }
