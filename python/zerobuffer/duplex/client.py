@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import Any, Optional, TypeVar
 
@@ -158,7 +159,7 @@ class DuplexClient(IDuplexClient):
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = _SLICE if end is None else min(_SLICE, max(0.0, end - time.monotonic()))
-            answer = await _in_thread(lambda left=left: wait(left), refuse)
+            answer: _Answer = await _in_thread(partial(wait, left), refuse)
             if answer is not None or (end is not None and time.monotonic() >= end):
                 return answer
 
