@@ -85,7 +85,7 @@ pub enum Error {
     Full { name: String, needed: u64, free: u64, capacity: u64, waited: Duration },
 
     /// The writer closed or died, and all its frames have been read.
-    #[error("buffer '{name}': its writer (process {pid}) is gone and all its frames are read")]
+    #[error("buffer '{name}': its writer{} is gone and all its frames are read", numbered(*pid))]
     #[allow(missing_docs)]
     WriterGone { name: String, pid: u64 },
 
@@ -203,6 +203,11 @@ impl Error {
 /// How long was waited, if at all.
 fn after(waited: Duration) -> String {
     if waited.is_zero() { String::new() } else { format!(" after {waited:.1?}") }
+}
+
+/// Names a process that may not be known.
+fn numbered(pid: u64) -> String {
+    if pid == 0 { String::new() } else { format!(" (process {pid})") }
 }
 
 /// A process by its number; 0 stands where an endpoint that is just coming or going has none.

@@ -296,7 +296,7 @@ impl Service {
                 client.parted_since = None;
                 if continues && !client.begun {
                     log::info!(target: "zerobuffer::duplex::server", "channel '{}': request {} of a client that has gone is dropped", self.run.channel, frame.sequence());
-                    return Ok(true);
+                    return Ok(self.told || self.say_dropped());
                 }
                 self.handle(frame);
                 Ok(true)
@@ -409,6 +409,7 @@ impl Service {
 
     /// Drops requests that cannot be answered. `false`: the run is over.
     fn clear_up(&mut self, handle: &ReaderHandle) -> Result<bool> {
+        let mut dropped = false;
         let lost = loop {
             let read = match lock(&self.run.reader).as_mut() {
                 Some(reader) => reader.try_read(),
@@ -421,12 +422,13 @@ impl Service {
                     let continues = self.coming.replace(next) == Some(frame.sequence());
                     if !continues && self.mute_since.is_none() && handle.is_writer_connected() {
                         self.held = Some(frame);
-                        return Ok(true);
+                        return Ok(!dropped || self.told || self.say_dropped());
                     }
+                    dropped = true;
                 }
                 Ok(None) => {
                     thread::sleep(PAUSE);
-                    return Ok(true);
+                    return Ok(!dropped || self.told || self.say_dropped());
                 }
                 Err(error @ Error::WriterGone { .. }) => {
                     self.coming = None;
@@ -472,6 +474,11 @@ impl Service {
         let handle = lock(&self.run.handle).clone();
         handle.renew_metadata(knows_metadata);
         self.say_gone(source)
+    }
+
+    /// A client came, sent and went before the server met it. `false`: the run is over.
+    fn say_dropped(&mut self) -> bool {
+        self.say_gone(Error::WriterGone { name: super::request_name(&self.run.channel), pid: 0 })
     }
 
     fn say_gone(&mut self, source: Error) -> bool {
