@@ -73,7 +73,10 @@ mod tests {
         drop(file);
         let after = holders(std::slice::from_ref(&path));
         fs::remove_file(&path).unwrap();
-        assert_eq!(before.get(&path), Some(&vec![std::process::id()]));
-        assert!(after.is_empty(), "{after:?}");
+        // A child that another test starts holds the file too, until it executes its program.
+        let holds =
+            |holders: Option<&Vec<u32>>| holders.is_some_and(|pids| pids.contains(&std::process::id()));
+        assert!(holds(before.get(&path)), "{before:?}");
+        assert!(!holds(after.get(&path)), "{after:?}");
     }
 }
