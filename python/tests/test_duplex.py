@@ -93,7 +93,8 @@ def test_readme(channel: str) -> None:
     response = client.receive_response(timeout=5.0)
     if response:
         with response:
-            assert response.data is not None and bytes(response.data) == b"HELLO, SERVER!"
+            assert response.data is not None
+            assert bytes(response.data) == b"HELLO, SERVER!"
             assert response.sequence == 1
     else:
         pytest.fail("no response")

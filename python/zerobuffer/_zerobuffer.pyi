@@ -9,7 +9,17 @@ from typing_extensions import Buffer, Self, TypeAlias, disjoint_base
 
 from .types import BufferConfig
 
-__all__ = ["Frame", "Loan", "ReaderBase", "WriterBase", "__version__"]
+__all__ = [
+    "DuplexClientBase",
+    "DuplexResponder",
+    "DuplexServerBase",
+    "Frame",
+    "Loan",
+    "PendingCall",
+    "ReaderBase",
+    "WriterBase",
+    "__version__",
+]
 
 __version__: Final[str]
 
@@ -131,6 +141,7 @@ class WriterBase:
     def _stats(self) -> tuple[int, int, int, int, float]: ...
     def _write_within(self, data: _Data, timeout: float) -> None: ...
 
+@disjoint_base
 class DuplexServerBase:
     def __new__(
         cls,
@@ -173,6 +184,7 @@ class DuplexResponder:
     @property
     def name(self) -> str: ...
 
+@disjoint_base
 class DuplexClientBase:
     def __new__(
         cls,
