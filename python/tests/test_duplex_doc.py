@@ -26,4 +26,6 @@ def test_snippet(label: str) -> None:
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert (run.returncode, run.stderr) == (0, "")
     expected = {"echo": "b'hello' 1\n", "coroutines": "b'HELLO'\n"}
-    assert run.stdout == expected.get(label, "")
+    # The server may or may not hear of its client's end before its own.
+    heard = [line for line in run.stdout.splitlines(keepends=True) if "the client has gone" not in line]
+    assert "".join(heard) == expected.get(label, "")
