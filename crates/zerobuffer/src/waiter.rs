@@ -11,53 +11,70 @@ pub const WAIT_SLICE: Duration = Duration::from_millis(50);
 
 /// How long an adaptive wait spins.
 const SPIN: Duration = Duration::from_micros(20);
+/// After a wait longer than this the next one does not spin: the peer comes at its own pace. Above the time that waking
+/// a sleeper takes (30 to 50 µs between two processors), so that two endpoints that have both slept get out of it.
+const WORTH: Duration = Duration::from_micros(100);
 /// Looks between two yields of the processor.
 const LOOKS: u32 = 64;
-/// After so many failed spins in a row only every so many-th wait spins.
-const MAX_REST: u32 = 64;
+/// Rounds of a glance: 1, 2, 4, … pauses, about a microsecond in all.
+const GLANCES: u32 = 11;
 
 /// Decides, per wait, between spinning and sleeping.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     strategy: WaitStrategy,
-    /// Waits that go to sleep at once before the next try to spin.
-    resting: u32,
-    /// The last rest; doubles with each spin in vain.
-    rest: u32,
+    /// The last wait was a short one.
+    pays: bool,
 }
 
 impl Waiter {
     pub(crate) fn new(strategy: WaitStrategy) -> Self {
-        Self { strategy, resting: 0, rest: 0 }
+        Self { strategy, pays: true }
+    }
+
+    fn spins(&self) -> bool {
+        match self.strategy {
+            WaitStrategy::Block => false,
+            WaitStrategy::Spin => true,
+            WaitStrategy::Adaptive => self.pays,
+        }
+    }
+
+    /// Looks a few times without reading a clock: what a peer at work needs for one frame. Ever longer pauses leave it
+    /// the cache line that both look at, so that one look finds several frames.
+    #[inline]
+    pub(crate) fn glance(&self, mut ready: impl FnMut() -> bool) -> bool {
+        self.spins()
+            && (0..GLANCES).any(|round| {
+                (0..1 << round.min(3)).for_each(|_| hint::spin_loop());
+                ready()
+            })
     }
 
     /// Spins as the strategy says, at most until `until`. `true`: `ready` has become true; `false`: sleep now.
-    pub(crate) fn spin(&mut self, until: Instant, ready: impl FnMut() -> bool) -> bool {
-        match self.strategy {
-            WaitStrategy::Block => false,
-            WaitStrategy::Spin => spin(until, false, ready),
-            WaitStrategy::Adaptive if self.resting > 0 => {
-                self.resting -= 1;
-                false
-            }
-            WaitStrategy::Adaptive => {
-                let found = spin(until.min(Instant::now() + SPIN), true, ready);
-                self.rest = if found { 0 } else { (self.rest * 2).clamp(1, MAX_REST) };
-                self.resting = self.rest;
-                found
-            }
-        }
+    pub(crate) fn spin(&self, until: Instant, ready: impl FnMut() -> bool) -> bool {
+        let adaptive = self.strategy == WaitStrategy::Adaptive;
+        let until = if adaptive { until.min(Instant::now() + SPIN) } else { until };
+        self.spins() && spin(until, adaptive, ready)
     }
 
     /// Whether this endpoint may sleep at all.
     pub(crate) fn sleeps(&self) -> bool {
         self.strategy != WaitStrategy::Spin
     }
+
+    /// A wait has ended; `found`: with what it waited for.
+    pub(crate) fn waited(&mut self, time: Duration, found: bool) {
+        self.pays = found && time <= WORTH;
+    }
 }
 
 /// Yielding keeps a spin from pushing the very peer aside that it waits for.
 fn spin(until: Instant, yielding: bool, mut ready: impl FnMut() -> bool) -> bool {
     loop {
+        if yielding {
+            thread::yield_now();
+        }
         for _ in 0..LOOKS {
             if ready() {
                 return true;
@@ -67,9 +84,6 @@ fn spin(until: Instant, yielding: bool, mut ready: impl FnMut() -> bool) -> bool
         if Instant::now() >= until {
             return false;
         }
-        if yielding {
-            thread::yield_now();
-        }
     }
 }
 
@@ -78,28 +92,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_adaptive_waiter_rests_after_spins_in_vain() {
+    fn an_adaptive_waiter_spins_after_short_waits_only() {
         let mut waiter = Waiter::new(WaitStrategy::Adaptive);
         let far = Instant::now() + Duration::from_secs(100);
-        let spins = (0..1000).filter(|_| {
-            let mut looked = false;
-            waiter.spin(far, || {
-                looked = true;
+        let looks = |waiter: &Waiter| {
+            let mut looks = 0;
+            let mut look = || {
+                looks += 1;
                 false
-            });
-            looked
-        });
-        let spins = spins.count();
-        assert!((10..40).contains(&spins), "{spins} of 1000 idle waits spun");
-        waiter.resting = 0;
-        assert!(waiter.spin(far, || true) && waiter.spin(far, || true));
+            };
+            assert!(!waiter.glance(&mut look) && !waiter.spin(far, &mut look));
+            looks
+        };
+        assert!(looks(&waiter) > 0, "nothing is known yet");
+        waiter.waited(WORTH * 2, true);
+        assert_eq!(looks(&waiter), 0, "the peer is slow");
+        waiter.waited(WORTH, true);
+        assert!(looks(&waiter) > 0);
+        waiter.waited(Duration::ZERO, false);
+        assert_eq!(looks(&waiter), 0, "nothing came");
     }
 
     #[test]
     fn strategies() {
         let soon = Instant::now() + Duration::from_millis(1);
-        assert!(!Waiter::new(WaitStrategy::Block).spin(soon, || true));
-        assert!(!Waiter::new(WaitStrategy::Spin).spin(soon, || false));
+        let block = Waiter::new(WaitStrategy::Block);
+        assert!(!block.spin(soon, || true) && !block.glance(|| true));
+        let spin = Waiter::new(WaitStrategy::Spin);
+        assert!(spin.glance(|| true) && !spin.spin(soon, || false));
         assert!(Instant::now() >= soon);
     }
 }

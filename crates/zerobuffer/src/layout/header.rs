@@ -41,11 +41,6 @@ impl FrameHeader {
     pub(crate) fn to_bytes(self) -> [u8; 16] {
         (u128::from(self.size) | (u128::from(self.sequence) << 64)).to_le_bytes()
     }
-
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
-        let both = u128::from_le_bytes(bytes);
-        Self { size: both as u64, sequence: (both >> 64) as u64 }
-    }
 }
 
 #[cfg(test)]
@@ -57,7 +52,6 @@ mod tests {
         let header = FrameHeader { size: 0x0102, sequence: 0x0304 };
         let bytes = header.to_bytes();
         assert_eq!(bytes, [2, 1, 0, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(FrameHeader::from_bytes(bytes), header);
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl Reader {
             shared: Arc::new(ReaderShared {
                 name: name.to_owned(),
                 region,
-                credit: Credit::default(),
+                credit: Credit::new(geometry.payload),
                 data: created.data,
                 space: created.space,
                 birth: Birth::now(),
@@ -142,6 +142,15 @@ impl Reader {
     /// As [`Self::read_timeout`].
     pub fn read(&mut self) -> Result<Frame> {
         loop {
+            self.check()?;
+            if let Some(frame) = self.poll(false)? {
+                return Ok(frame);
+            }
+            if self.glance()
+                && let Some(frame) = self.poll(false)?
+            {
+                return Ok(frame);
+            }
             if let Some(frame) = self.read_until(None)? {
                 return Ok(frame);
             }
@@ -160,7 +169,12 @@ impl Reader {
         if let Some(frame) = self.poll(false)? {
             return Ok(Some(frame));
         }
-        // A deadline beyond the clock's range is no deadline.
+        if !timeout.is_zero() && self.glance() {
+            // A deadline beyond the clock's range is no deadline.
+            if let Some(frame) = self.poll(false)? {
+                return Ok(Some(frame));
+            }
+        }
         self.read_until(Instant::now().checked_add(timeout))
     }
 
@@ -341,7 +355,9 @@ impl Reader {
     fn read_until(&mut self, deadline: Option<Instant>) -> Result<Option<Frame>> {
         let started = Instant::now();
         let result = self.wait_for_frame(started, deadline);
-        self.shared.counters.waited(started.elapsed());
+        let time = started.elapsed();
+        self.waiter.waited(time, matches!(result, Ok(Some(_))));
+        self.shared.counters.waited(time);
         result
     }
 
@@ -384,12 +400,25 @@ impl Reader {
         }
     }
 
-    fn spin(&mut self, until: Instant) -> bool {
+    /// Whether a frame of a writer of ours arrives in the next moment.
+    #[inline]
+    fn glance(&self) -> bool {
+        let position = || self.shared.region.load(Word::WritePos, Ordering::Relaxed);
+        let before = position();
+        self.watch.publishes_in_order() && self.waiter.glance(|| position() != before)
+    }
+
+    fn spin(&self, until: Instant) -> bool {
         let shared = &self.shared;
-        let before = shared.region.load(Word::WritePos, Ordering::Relaxed);
-        // Tokens count too: for an old writer they are the announcement, and a full lap leaves the position as it was.
         let position = || shared.region.load(Word::WritePos, Ordering::Relaxed);
-        self.waiter.spin(until, || position() != before || shared.data.value() != 0)
+        let before = position();
+        // Tokens count too: for an old writer they are the announcement, and a full lap leaves the position as it was. They
+        // are looked at less often, since a writer that posts needs their cache line.
+        let mut looks = 0_u32;
+        self.waiter.spin(until, || {
+            looks = looks.wrapping_add(1);
+            position() != before || (looks.is_multiple_of(16) && shared.data.value() != 0)
+        })
     }
 
     /// `false`: there was none.

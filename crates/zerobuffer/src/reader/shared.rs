@@ -40,7 +40,7 @@ impl ReaderShared {
         if self.birth.is_forked() {
             return;
         }
-        if self.credit.release(&self.region, start, end) {
+        if self.credit.release(&self.region, start, end, || self.space.has_sleepers()) {
             self.wake_writer();
         }
     }

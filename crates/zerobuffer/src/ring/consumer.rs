@@ -77,6 +77,7 @@ impl Consumer {
 
     /// Looks how much has been published. Called when everything known has been taken.
     pub(crate) fn refresh(&mut self, region: &Region, credit: &Credit) -> Result<(), Fault> {
+        credit.tell(region);
         // Edge E1, acquire end: everything before the position is complete.
         let write_pos = region.load(Word::WritePos, Ordering::Acquire);
         let distance = self.distance(region, write_pos)?;
@@ -141,8 +142,10 @@ impl Consumer {
         while self.available != 0 {
             let tail = region.capacity() - self.at;
             let Some(header) = region.header(self.at).filter(|header| !header.is_wrap()) else {
-                self.wrap(region, tail)?;
-                taken.credited |= credit.release(region, self.handed_out - tail, self.handed_out);
+                self.wrap(tail)?;
+                taken.credited |= self.moved(region, credit, 0);
+                // The writer may be waiting for just this (W11).
+                taken.credited |= credit.release(region, self.handed_out - tail, self.handed_out, || true);
                 continue;
             };
             let most = tail.min(self.available);
@@ -154,14 +157,17 @@ impl Consumer {
             if header.sequence != self.expected && !self.free_sequences && !accept(header.sequence) {
                 return Err(Fault::Sequence { expected: self.expected, got: header.sequence });
             }
-            taken.span = Some(self.take(region, total, header.size, header.sequence));
+            region.prefetch_frame(self.at, total);
+            let (span, read_pos) = self.take(region, total, header.size, header.sequence);
+            taken.credited |= self.moved(region, credit, read_pos);
+            taken.span = Some(span);
             break;
         }
         Ok(taken)
     }
 
     /// Skips the unused end of the ring: behind a marker, or too short for a header.
-    fn wrap(&mut self, region: &Region, tail: u64) -> Result<(), Fault> {
+    fn wrap(&mut self, tail: u64) -> Result<(), Fault> {
         if tail > self.available || self.at == 0 {
             let expected = format!("a frame at offset {}, {} bytes are published", self.at, self.available);
             return Err(Fault::field("frame payload size", 0, expected));
@@ -169,14 +175,12 @@ impl Consumer {
         self.at = 0;
         self.available -= tail;
         self.handed_out += tail;
-        region.store(Word::ReadPos, 0, Ordering::Release);
-        if tail >= FRAME_HEADER_SIZE {
-            self.count(region);
-        }
+        self.read_count = self.read_count.wrapping_add(u64::from(tail >= FRAME_HEADER_SIZE));
         Ok(())
     }
 
-    fn take(&mut self, region: &Region, total: u64, size: u64, sequence: u64) -> Span {
+    /// The frame at the position, and the position to publish.
+    fn take(&mut self, region: &Region, total: u64, size: u64, sequence: u64) -> (Span, u64) {
         let capacity = region.capacity();
         let (at, start) = (self.at, self.handed_out);
         let left = capacity - at - total;
@@ -186,16 +190,17 @@ impl Consumer {
         self.handed_out += total + sliver;
         let end = at + total + sliver;
         self.at = if end == capacity { 0 } else { end };
-        // After an exact fill P instead of 0: it rescues old Python writers (W2).
-        region.store(Word::ReadPos, if left == 0 { capacity } else { self.at }, Ordering::Release);
-        self.count(region);
+        self.read_count = self.read_count.wrapping_add(1);
         self.expected = sequence.wrapping_add(1);
-        Span { at, size, sequence, start, end: self.handed_out }
+        // After an exact fill P instead of 0: it rescues old Python writers (W2).
+        let read_pos = if left == 0 { capacity } else { self.at };
+        (Span { at, size, sequence, start, end: self.handed_out }, read_pos)
     }
 
-    fn count(&mut self, region: &Region) {
-        self.read_count = self.read_count.wrapping_add(1);
-        region.store(Word::ReadCount, self.read_count, Ordering::Release);
+    /// `true`: something was credited.
+    #[inline]
+    fn moved(&self, region: &Region, credit: &Credit, read_pos: u64) -> bool {
+        credit.moved(region, (read_pos, self.read_count), self.available != 0, !self.charged_first)
     }
 
     /// Whether `free` and the position are as they must be while no writer is attached. A hint: nothing is locked.

@@ -3,19 +3,56 @@
 use super::Region;
 use crate::{
     layout::Word,
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
+    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock},
 };
 use std::collections::BTreeMap;
 
-/// Where the released prefix of everything handed out ends.
+/// Rings below this credit every frame at once: a share of so little saves nothing.
+const BATCHED_RING: u64 = 4096;
+/// At most this share of the ring waits to be credited together.
+const BATCH_SHARE: u64 = 16;
+
+/// Where the released prefix of everything handed out ends, and how far the control block knows of it.
 ///
 /// Positions here count all bytes since the creation; they never wrap, and each region handed out is one interval.
-#[derive(Debug, Default)]
+///
+/// The control block is two cache lines that the writer stores to for every frame, so that a reader of frames of ours
+/// keeps away from it while it can: it stores its position when a frame is released or a further one is looked for, and
+/// while it knows of further frames it credits in batches. Nothing is kept back once no further frame is known.
+#[derive(Debug)]
 pub(crate) struct Credit {
+    /// Released bytes below this may wait for the next flush.
+    batch: u64,
+    /// Further frames are known: the next flush is near.
+    may_wait: AtomicBool,
+    /// Position and count as of the last frame taken, and as the control block has them.
+    read: Progress,
+    told: Progress,
+    /// Everything before this has been released.
+    prefix: AtomicU64,
     /// Everything before this has been added to `payload_free_bytes`.
     credited: AtomicU64,
-    /// Released intervals behind it, start to end, waiting for an older one.
+    /// Released intervals behind the prefix, start to end, waiting for an older one. The lock guards all of the above but
+    /// `read` and `may_wait`, which only the reader stores.
     waiting: Mutex<BTreeMap<u64, u64>>,
+}
+
+/// The reader's two words of the control block.
+#[derive(Debug, Default)]
+struct Progress {
+    position: AtomicU64,
+    count: AtomicU64,
+}
+
+impl Progress {
+    fn get(&self) -> (u64, u64) {
+        (self.position.load(Ordering::Relaxed), self.count.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, (position, count): (u64, u64)) {
+        self.position.store(position, Ordering::Relaxed);
+        self.count.store(count, Ordering::Relaxed);
+    }
 }
 
 /// Exclusive access: nothing is credited meanwhile.
@@ -25,6 +62,18 @@ pub(crate) struct CreditGuard<'a> {
 }
 
 impl Credit {
+    pub(crate) fn new(capacity: u64) -> Self {
+        Self {
+            batch: if capacity < BATCHED_RING { 0 } else { capacity / BATCH_SHARE },
+            may_wait: AtomicBool::new(false),
+            read: Progress::default(),
+            told: Progress::default(),
+            prefix: AtomicU64::new(0),
+            credited: AtomicU64::new(0),
+            waiting: Mutex::default(),
+        }
+    }
+
     pub(crate) fn lock(&self) -> CreditGuard<'_> {
         CreditGuard { credit: self, waiting: lock(&self.waiting) }
     }
@@ -34,26 +83,95 @@ impl Credit {
         handed_out - self.credited.load(Ordering::Relaxed)
     }
 
+    /// The reader has moved to that position and count. `true`: bytes were credited, and the writer may have to be woken.
+    ///
+    /// `more`: further frames are known. `exact`: the writer is of another implementation, which looks at the position.
+    #[inline]
+    pub(crate) fn moved(&self, region: &Region, to: (u64, u64), more: bool, exact: bool) -> bool {
+        self.read.set(to);
+        let exact = exact || self.batch == 0;
+        let may_wait = more && !exact;
+        if self.may_wait.load(Ordering::Relaxed) != may_wait {
+            self.may_wait.store(may_wait, Ordering::Relaxed);
+        }
+        let kept_back = || self.prefix.load(Ordering::Relaxed) != self.credited.load(Ordering::Relaxed);
+        (exact || (!more && kept_back())) && self.lock().flush(region)
+    }
+
+    /// The reader looks for further frames: what it has taken is told, also while it is held.
+    #[inline]
+    pub(crate) fn tell(&self, region: &Region) {
+        if self.read.get() != self.told.get() {
+            self.lock().tell(region);
+        }
+    }
+
     /// Takes back the interval `start..end`. `true` if bytes were credited and the writer may have to be woken.
-    pub(crate) fn release(&self, region: &Region, start: u64, end: u64) -> bool {
+    ///
+    /// `urgent`: the writer sleeps, or is about to.
+    #[inline]
+    pub(crate) fn release(
+        &self,
+        region: &Region,
+        start: u64,
+        end: u64,
+        urgent: impl FnOnce() -> bool,
+    ) -> bool {
         let mut guard = self.lock();
-        let credited = self.credited.load(Ordering::Relaxed);
-        if start != credited {
-            guard.waiting.insert(start, end);
+        if !guard.release(start, end) {
             return false;
         }
-        let mut prefix = end;
-        while let Some(next) = guard.waiting.remove(&prefix) {
-            prefix = next;
-        }
-        // Edge E2, release end: the bytes are read; the writer may overwrite them. Also the first half of edge E4.
-        region.add(Word::PayloadFree, prefix - credited);
-        self.credited.store(prefix, Ordering::Relaxed);
-        true
+        let waits = self.may_wait.load(Ordering::Relaxed) && guard.uncredited() < self.batch && !urgent();
+        !waits && guard.flush(region)
     }
 }
 
 impl CreditGuard<'_> {
+    /// Adds an interval. `false`: an older one is not released yet.
+    #[inline]
+    fn release(&mut self, start: u64, end: u64) -> bool {
+        if start != self.credit.prefix.load(Ordering::Relaxed) {
+            self.waiting.insert(start, end);
+            return false;
+        }
+        let mut prefix = end;
+        while let Some(next) = self.waiting.remove(&prefix) {
+            prefix = next;
+        }
+        self.credit.prefix.store(prefix, Ordering::Relaxed);
+        true
+    }
+
+    /// Released bytes that are not credited yet.
+    fn uncredited(&self) -> u64 {
+        self.credit.prefix.load(Ordering::Relaxed) - self.credit.credited.load(Ordering::Relaxed)
+    }
+
+    /// Stores position and count.
+    fn tell(&mut self, region: &Region) {
+        let read = self.credit.read.get();
+        if self.credit.told.get() != read {
+            region.store(Word::ReadPos, read.0, Ordering::Release);
+            region.store(Word::ReadCount, read.1, Ordering::Release);
+            self.credit.told.set(read);
+        }
+    }
+
+    /// Stores position and count, then credits what is released. `true`: that was something.
+    ///
+    /// In this order a position that is behind never points at bytes that the writer may overwrite (W9).
+    fn flush(&mut self, region: &Region) -> bool {
+        self.tell(region);
+        let bytes = self.uncredited();
+        if bytes == 0 {
+            return false;
+        }
+        // Edge E2, release end: the bytes are read; the writer may overwrite them. Also the first half of edge E4.
+        region.add(Word::PayloadFree, bytes);
+        self.credit.credited.store(self.credit.prefix.load(Ordering::Relaxed), Ordering::Relaxed);
+        true
+    }
+
     /// Bytes handed out up to `handed_out` and not credited yet.
     pub(crate) fn held(&self, handed_out: u64) -> u64 {
         handed_out - self.credit.credited.load(Ordering::Relaxed)
@@ -74,15 +192,51 @@ mod tests {
     fn only_the_released_prefix_is_credited() {
         let region = &heap::region(0, 128);
         region.subtract(Word::PayloadFree, 100);
-        let credit = Credit::default();
-        assert!(!credit.release(region, 30, 60));
-        assert!(!credit.release(region, 60, 100));
+        let credit = Credit::new(128);
+        let release = |start, end| credit.release(region, start, end, || false);
+        assert!(!release(30, 60));
+        assert!(!release(60, 100));
         let state = || {
             let guard = credit.lock();
             (region.load(Word::PayloadFree, Ordering::Relaxed), guard.held(100), guard.waiting())
         };
         assert_eq!(state(), (28, 100, 2));
-        assert!(credit.release(region, 0, 30));
+        assert!(release(0, 30));
         assert_eq!(state(), (128, 0, 0));
+    }
+
+    #[test]
+    fn credits_wait_while_further_frames_are_known_and_nobody_needs_them() {
+        let capacity = BATCHED_RING;
+        let region = &heap::region(0, capacity);
+        region.subtract(Word::PayloadFree, 1000);
+        let credit = Credit::new(capacity);
+        let words = || {
+            [Word::ReadPos, Word::ReadCount, Word::PayloadFree]
+                .map(|word| region.load(word, Ordering::Relaxed))
+        };
+        let free = capacity - 1000;
+        assert!(!credit.moved(region, (100, 1), true, false));
+        assert!(!credit.release(region, 0, 100, || false));
+        assert_eq!(words(), [0, 0, free], "not told yet");
+        assert_eq!(credit.lock().held(100), 100, "what is not credited counts as held");
+        assert!(!credit.moved(region, (150, 2), true, false));
+        assert!(credit.release(region, 100, 150, || true));
+        assert_eq!(words(), [150, 2, free + 150], "the writer sleeps");
+        assert!(!credit.moved(region, (500, 3), true, false));
+        assert!(credit.release(region, 150, 500, || false));
+        assert_eq!(words(), [500, 3, free + 500], "a whole batch");
+        assert!(!credit.moved(region, (600, 4), true, false));
+        assert!(!credit.release(region, 500, 600, || false));
+        assert!(credit.moved(region, (700, 5), false, false));
+        assert_eq!(words(), [700, 5, free + 600], "no further frame is known");
+        assert!(credit.release(region, 600, 700, || false));
+        assert_eq!(words(), [700, 5, free + 700]);
+        assert!(!credit.moved(region, (800, 6), false, false));
+        assert_eq!(words(), [700, 5, free + 700], "nothing was kept back");
+        credit.tell(region);
+        assert_eq!(words(), [800, 6, free + 700], "the next frame is looked for while one is held");
+        assert!(!credit.moved(region, (900, 7), true, true));
+        assert_eq!(words(), [900, 7, free + 700], "another implementation looks at the position");
     }
 }

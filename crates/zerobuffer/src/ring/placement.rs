@@ -68,11 +68,14 @@ pub(crate) fn place(room: Room, size: u64) -> Placement {
     };
     let sliver = |left: u64| if left < MARKER { left } else { 0 };
     let here = left(tail).map(|rest| Place { at, skip: 0, sliver: sliver(rest), total });
+    if let Some(place) = here
+        && !committed_to_start
+    {
+        return Placement::At(place);
+    }
     let skip = if at == 0 { 0 } else { tail };
     let start = left(capacity).map(|rest| Place { at: 0, skip, sliver: sliver(rest), total });
-    let fits_at_start = start.filter(|place| place.need() <= capacity);
-    let unbound = if committed_to_start { None } else { here };
-    match unbound.or(fits_at_start) {
+    match start.filter(|place| place.need() <= capacity) {
         Some(place) => Placement::At(place),
         None if ours => Placement::AfterBareWrap { tail },
         // Better a frame at the write position than none; the next one is bound to the start again.
@@ -91,6 +94,9 @@ fn needed_capacity(total: u64) -> u64 {
 /// The place at the start of the ring that keeps the working set small, if the policy wants it there (W11). The
 /// caller checks that so much is free that nobody waits for it.
 pub(crate) fn hot_place(room: Room, place: Place, policy: HotWrap) -> Option<Place> {
+    if !room.ours || place.at == 0 || place.total < HOT_FRAME {
+        return None;
+    }
     let tail = room.capacity - room.at;
     let after = match policy {
         HotWrap::Off => return None,
@@ -98,7 +104,7 @@ pub(crate) fn hot_place(room: Room, place: Place, policy: HotWrap) -> Option<Pla
         HotWrap::Eager => 2 * place.total,
     };
     let rest = room.capacity.checked_sub(place.total)?;
-    let pays = room.ours && place.at != 0 && place.total >= HOT_FRAME && room.at >= after && tail >= MARKER;
+    let pays = room.at >= after && tail >= MARKER;
     let hot = Place { at: 0, skip: tail, sliver: if rest < MARKER { rest } else { 0 }, total: place.total };
     (pays && hot.need() <= room.capacity).then_some(hot)
 }

@@ -8,11 +8,62 @@ use crate::{
     layout::{CONTROL_SIZE, FRAME_HEADER_SIZE, FrameHeader, Geometry, Word},
     sync::{AtomicU64, Ordering},
 };
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use std::arch::asm;
 use std::{
     fmt,
     ptr::{self, NonNull},
     slice,
 };
+
+/// Bytes of a cache line.
+const CACHE_LINE: u64 = 64;
+/// Of a longer frame the processor asks for the rest by itself.
+const PREFETCHED: u64 = 256;
+
+/// A word at any address, as headers lie; one load, where bytes would be sixteen.
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+struct Unaligned(u64);
+
+/// What a line is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// Asks for a cache line. Only a hint.
+#[inline]
+fn prefetch(line: NonNull<u8>, access: Access) {
+    let line = line.as_ptr();
+    // SAFETY: a prefetch changes no byte, register or flag, and never faults; x86-64 processors without `prefetchw` ignore it.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        match access {
+            Access::Read => {
+                asm!("prefetcht0 [{}]", in(reg) line, options(nostack, preserves_flags, readonly))
+            }
+            Access::Write => {
+                asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly))
+            }
+        }
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        match access {
+            Access::Read => {
+                asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly))
+            }
+            Access::Write => {
+                asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly))
+            }
+        }
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = (line, access);
+}
 
 /// Memory that a region can lie in.
 ///
@@ -107,13 +158,45 @@ impl Region {
         inside.then(|| unsafe { self.base.add((self.geometry.payload_offset() + at) as usize) })
     }
 
+    /// Asks for what follows a frame's header: it is used behind locked operations, which wait for what is asked before.
+    #[inline]
+    pub(crate) fn prefetch_frame(&self, at: u64, total: u64) {
+        self.prefetch(at + CACHE_LINE, total.min(PREFETCHED).saturating_sub(CACHE_LINE), Access::Read);
+    }
+
+    /// Asks for the lines of `len` ring bytes that are to be written soon.
+    #[inline]
+    pub(crate) fn prefetch_to_write(&self, at: u64, len: u64) {
+        self.prefetch(at, len, Access::Write);
+    }
+
+    #[inline]
+    fn prefetch(&self, at: u64, len: u64, access: Access) {
+        let Some(first) = self.ring(at, len) else { return };
+        let mut offset = 0;
+        while offset < len {
+            // SAFETY: the offset is inside the range that was just checked.
+            prefetch(unsafe { first.add(offset as usize) }, access);
+            offset += CACHE_LINE;
+        }
+    }
+
+    /// Asks for the control words, both lines of which a publication stores to.
+    #[inline]
+    pub(crate) fn prefetch_control(&self) {
+        prefetch(self.base, Access::Write);
+        // SAFETY: the control block has two cache lines.
+        prefetch(unsafe { self.base.add(CACHE_LINE as usize) }, Access::Write);
+    }
+
     /// A copy of the header at `at`, made once; `None` if there is no room for one.
     #[inline]
     pub(crate) fn header(&self, at: u64) -> Option<FrameHeader> {
-        let address = self.ring(at, FRAME_HEADER_SIZE)?;
+        let address = self.ring(at, FRAME_HEADER_SIZE)?.cast::<Unaligned>();
         // SAFETY: 16 readable bytes. A header that its writer may be storing just now is read only to be judged
         // implausible; volatile keeps it a single copy.
-        Some(FrameHeader::from_bytes(unsafe { ptr::read_volatile(address.as_ptr().cast::<[u8; 16]>()) }))
+        let [size, sequence] = unsafe { [address.read_volatile(), address.add(1).read_volatile()] };
+        Some(FrameHeader { size: u64::from_le(size.0), sequence: u64::from_le(sequence.0) })
     }
 
     /// Stores a header; `false` if there is no room for one.

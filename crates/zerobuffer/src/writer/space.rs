@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     layout::Word,
     ring::{Refusal, Slot, Step},
-    sync::Ordering,
+    sync::{Arc, Ordering},
     waiter::WAIT_SLICE,
 };
 use std::time::{Duration, Instant};
@@ -29,6 +29,12 @@ impl Writer {
             Ok(slot) => return Ok(slot),
             Err(shortage) => shortage,
         };
+        if waits
+            && self.glance(shortage)
+            && let Ok(slot) = self.step(size as u64)?
+        {
+            return Ok(slot);
+        }
         if !waits {
             // Who never waits must learn of the reader's death too.
             self.watch.look(&self.shared, Instant::now())?;
@@ -36,7 +42,9 @@ impl Writer {
         }
         let started = Instant::now();
         let result = self.wait_for_space(size as u64, shortage, started);
-        self.shared.counters.waited(started.elapsed());
+        let time = started.elapsed();
+        self.waiter.waited(time, result.is_ok());
+        self.shared.counters.waited(time);
         result
     }
 
@@ -70,6 +78,9 @@ impl Writer {
     /// Waits, in slices, until a slot of that size can be reserved.
     fn wait_for_space(&mut self, size: u64, mut shortage: Shortage, started: Instant) -> Result<Slot> {
         let deadline = self.config.write_timeout.and_then(|timeout| started.checked_add(timeout));
+        // A reader credits at once whoever sleeps; one that only spins wants the same.
+        let shared = Arc::clone(&self.shared);
+        let _counted = (!self.waiter.sleeps()).then(|| shared.space.count_as_sleeper());
         let mut now = started;
         loop {
             if deadline.is_some_and(|deadline| now >= deadline) {
@@ -99,7 +110,12 @@ impl Writer {
         }
     }
 
-    fn spin(&mut self, shortage: Shortage, until: Instant) -> bool {
+    /// Whether the reader gives space back in the next moment.
+    fn glance(&self, shortage: Shortage) -> bool {
+        self.waiter.glance(|| self.shared.region.load(Word::PayloadFree, Ordering::Relaxed) > shortage.free)
+    }
+
+    fn spin(&self, shortage: Shortage, until: Instant) -> bool {
         let shared = &self.shared;
         let moved = || shared.region.load(Word::PayloadFree, Ordering::Relaxed) > shortage.free;
         self.waiter.spin(until, || moved() || shared.interrupted.load(Ordering::Relaxed))
