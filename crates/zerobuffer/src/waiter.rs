@@ -17,7 +17,7 @@ const WORTH: Duration = Duration::from_micros(100);
 /// Looks between two yields of the processor.
 const LOOKS: u32 = 64;
 /// Rounds of a glance: 1, 2, 4, … pauses, about a microsecond in all.
-const GLANCES: u32 = 11;
+const GLANCES: u32 = 40;
 
 /// Decides, per wait, between spinning and sleeping.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Waiter {
     pub(crate) fn glance(&self, mut ready: impl FnMut() -> bool) -> bool {
         self.spins()
             && (0..GLANCES).any(|round| {
-                (0..1 << round.min(3)).for_each(|_| hint::spin_loop());
+                (0..1 << round.min(1)).for_each(|_| hint::spin_loop());
                 ready()
             })
     }

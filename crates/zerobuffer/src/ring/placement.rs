@@ -1,12 +1,12 @@
 //! Where a frame goes (W2, W11): pure arithmetic on private copies.
 #![forbid(unsafe_code)]
 
-use crate::{config::HotWrap, layout::FRAME_HEADER_SIZE};
+use crate::layout::FRAME_HEADER_SIZE;
 
 /// Tails below this have no room for a wrap marker.
 pub(super) const MARKER: u64 = FRAME_HEADER_SIZE;
 /// Smaller frames gain nothing from staying in the cache.
-const HOT_FRAME: u64 = 32 * 1024;
+pub(super) const HOT_FRAME: u64 = 32 * 1024;
 
 /// What the placement depends on.
 #[derive(Clone, Copy, Debug)]
@@ -91,20 +91,12 @@ fn needed_capacity(total: u64) -> u64 {
     (2 * total + MARKER - 1).next_multiple_of(crate::layout::BLOCK)
 }
 
-/// The place at the start of the ring that keeps the working set small, if the policy wants it there (W11). The
+/// The place at the start of the ring that keeps the working set small, once the write position is past `after` (W11). The
 /// caller checks that so much is free that nobody waits for it.
-pub(crate) fn hot_place(room: Room, place: Place, policy: HotWrap) -> Option<Place> {
-    if !room.ours || place.at == 0 || place.total < HOT_FRAME {
-        return None;
-    }
+pub(crate) fn hot_place(room: Room, place: Place, after: u64) -> Option<Place> {
     let tail = room.capacity - room.at;
-    let after = match policy {
-        HotWrap::Off => return None,
-        HotWrap::Auto => (room.capacity / 2).max(2 * place.total),
-        HotWrap::Eager => 2 * place.total,
-    };
     let rest = room.capacity.checked_sub(place.total)?;
-    let pays = room.at >= after && tail >= MARKER;
+    let pays = room.ours && place.at != 0 && room.at >= after.max(2 * place.total) && tail >= MARKER;
     let hot = Place { at: 0, skip: tail, sliver: if rest < MARKER { rest } else { 0 }, total: place.total };
     (pays && hot.need() <= room.capacity).then_some(hot)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Fault, Region,
-    placement::{MARKER, Place, Placement, Room, hot_place, place},
+    placement::{HOT_FRAME, MARKER, Place, Placement, Room, hot_place, place},
 };
 use crate::{
     config::HotWrap,
@@ -12,6 +12,9 @@ use crate::{
 
 /// How far ahead of its position a writer of small frames asks for cache lines.
 const AHEAD: u64 = 512;
+
+/// A reader's lag is forgotten by this share with each frame.
+const LAG_MEMORY: u64 = 64;
 
 /// The writer's private copies; the control block only receives them (W13).
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Producer {
     /// The reader is of this implementation.
     ours: bool,
     hot_wrap: HotWrap,
+    /// How far the reader has been behind lately, in bytes: the most, forgotten slowly. Only for [`HotWrap::Auto`].
+    lag: u64,
     /// Offset 0 holds the header of an abandoned loan.
     committed_to_start: bool,
     /// Old readers only: bytes skipped by the last wrap, which they give back before the frames in front of it.
@@ -87,6 +92,7 @@ impl Producer {
             written_count: region.load(Word::WrittenCount, Ordering::Relaxed),
             ours,
             hot_wrap,
+            lag: 0,
             committed_to_start: false,
             early_credit: 0,
             uncharged: 0,
@@ -167,7 +173,9 @@ impl Producer {
             }
             Placement::TooLarge => return Err(Refusal::TooLarge),
         };
-        if let Some(hot) = hot_place(room, found, self.hot_wrap)
+        if found.total >= HOT_FRAME
+            && let Some(after) = self.hot_after(region)?
+            && let Some(hot) = hot_place(room, found, after)
             && self.has(region, hot.need())?
         {
             found = hot;
@@ -181,12 +189,37 @@ impl Producer {
         Ok(Step::Ready(Slot { place: found, size }))
     }
 
+    /// Behind which position a large frame may go to the start of the ring; `None`: nowhere (W11).
+    fn hot_after(&mut self, region: &Region) -> Result<Option<u64>, Fault> {
+        Ok(match self.hot_wrap {
+            _ if !self.ours => None,
+            HotWrap::Off => None,
+            HotWrap::Eager => Some(0),
+            HotWrap::Half => Some(region.capacity() / 2),
+            HotWrap::Auto => {
+                self.free = self.usable(region)?;
+                self.lag = (region.capacity() - self.free).max(self.lag - self.lag / LAG_MEMORY);
+                Some(2 * self.lag)
+            }
+        })
+    }
+
+    /// The reader was so far behind that a writer noticed: the whole ring is used for a while.
+    pub(crate) fn reader_lagged(&mut self, region: &Region) {
+        self.lag = region.capacity();
+    }
+
     /// Asks for the lines of the frames to come while this one is being filled: each charge waits for the stores before
     /// it, so that without this every line of a small frame would cost its whole way from the reader's cache.
     #[inline]
     fn prefetch(&self, region: &Region, place: Place) {
-        if place.total <= AHEAD && self.free >= place.need() + 2 * AHEAD {
+        if self.free < place.need() + 2 * AHEAD {
+            return;
+        }
+        if place.total <= AHEAD {
             region.prefetch_to_write(place.at + AHEAD, place.total);
+        } else {
+            region.prefetch_to_write(place.at + place.total, FRAME_HEADER_SIZE);
         }
     }
 

@@ -40,25 +40,19 @@ fn prefetch(line: NonNull<u8>, access: Access) {
     // SAFETY: a prefetch changes no byte, register or flag, and never faults; x86-64 processors without `prefetchw` ignore it.
     #[cfg(target_arch = "x86_64")]
     unsafe {
-        match access {
-            Access::Read => {
-                asm!("prefetcht0 [{}]", in(reg) line, options(nostack, preserves_flags, readonly))
-            }
-            Access::Write => {
-                asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly))
-            }
+        if access == Access::Write {
+            asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+        } else {
+            asm!("prefetcht0 [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
         }
     }
     // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]
     unsafe {
-        match access {
-            Access::Read => {
-                asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly))
-            }
-            Access::Write => {
-                asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly))
-            }
+        if access == Access::Write {
+            asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+        } else {
+            asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
         }
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]

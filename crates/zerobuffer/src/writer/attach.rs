@@ -171,8 +171,8 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
     let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
     let sequence = next_sequence(&region, to, from, count, free);
     let sequence = if free { succeed(&region, sequence) } else { sequence };
-    let producer =
-        Producer::attach(&region, ours, config.hot_wrap, sequence).map_err(|fault| fault.on(name))?;
+    let producer = Producer::attach(&region, ours, config.hot_wrap_in_effect(), sequence)
+        .map_err(|fault| fault.on(name))?;
     std::mem::forget(registration);
     if let Some(presence) = locks {
         // Releasing a lock that is held does not fail.
