@@ -62,6 +62,7 @@ pub struct BufferConfig {
     pub(crate) wait: WaitStrategy,
     pub(crate) prefault: bool,
     pub(crate) free_sequences: bool,
+    pub(crate) global: bool,
 }
 
 impl Default for BufferConfig {
@@ -84,6 +85,7 @@ impl BufferConfig {
             wait: WaitStrategy::default(),
             prefault: true,
             free_sequences: false,
+            global: false,
         }
     }
 
@@ -106,6 +108,16 @@ impl BufferConfig {
     #[must_use]
     pub fn prefault(mut self, on: bool) -> Self {
         self.prefault = on;
+        self
+    }
+
+    /// Whether processes of other sessions can find the buffer. Windows alone has sessions: there a service and a
+    /// desktop program, or two users' programs, meet under a global name only, and creating one needs the privilege
+    /// `SeCreateGlobalPrivilege`, which services and administrators have. Elsewhere every name is global, and this
+    /// changes nothing.
+    #[must_use]
+    pub fn global(mut self, on: bool) -> Self {
+        self.global = on;
         self
     }
 

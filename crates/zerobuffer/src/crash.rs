@@ -51,8 +51,7 @@ mod armed {
             let _ = log.write_all(format!("{number} {place}\n").as_bytes());
         }
         while DEATH.as_ref().is_some_and(|death| *death == number.to_string() || *death == place) {
-            // SAFETY: plain numbers; the process ends here.
-            unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+            crate::sys::process::end_at_once();
         }
     }
 }

@@ -149,14 +149,16 @@ pub enum Error {
 
     /// Shared memory is full.
     #[error(
-        "buffer '{name}' needs {needed} bytes of shared memory, {available} are available; make /dev/shm larger (in a container: --shm-size) or the ring smaller"
+        "buffer '{name}' needs {needed} bytes of shared memory, {available} are available; {} or the ring smaller",
+        crate::sys::MORE_SPACE
     )]
     #[allow(missing_docs)]
     NoSpace { name: String, needed: u64, available: u64 },
 
     /// Shared memory has no room for a duplex client's response buffer.
     #[error(
-        "the response buffer '{name}' needs {needed} bytes of shared memory, {available} are available; choose a smaller `response_size`, or make /dev/shm larger (in a container: --shm-size)"
+        "the response buffer '{name}' needs {needed} bytes of shared memory, {available} are available; choose a smaller `response_size`, or {}",
+        crate::sys::MORE_SPACE
     )]
     #[allow(missing_docs)]
     NoResponseSpace { name: String, needed: u64, available: u64 },

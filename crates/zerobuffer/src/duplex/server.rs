@@ -7,9 +7,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     frame::Frame,
-    layout::name as names,
     reader::ReaderHandle,
     sync::{Arc, Mutex, lock},
+    sys,
 };
 use std::{
     fmt,
@@ -78,7 +78,7 @@ impl Server {
     }
 
     fn run(&self, handler: Handler) -> Result<()> {
-        names::check(&super::response_name(&self.channel))?;
+        sys::check_name(&super::response_name(&self.channel))?;
         let mut run = lock(&self.run);
         if run.as_ref().is_some_and(|run| run.is_serving()) {
             return Err(Error::ServerRunning { name: self.channel.clone() });

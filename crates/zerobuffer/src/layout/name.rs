@@ -1,4 +1,4 @@
-//! Which buffer names are allowed (W12), and what the objects of a buffer are called (W1).
+//! Which buffer names are allowed on every system (W12); `sys::check_name` adds what its system asks besides.
 
 use crate::error::{Error, Result};
 
@@ -25,26 +25,6 @@ pub(crate) fn check(name: &str) -> Result<()> {
     Err(Error::InvalidName { name: name.to_owned(), reason })
 }
 
-/// What precedes the buffer's name in the file names of its two semaphores.
-const DATA: &str = "sem.sem-w-";
-const SPACE: &str = "sem.sem-r-";
-
-/// File name of the semaphore "a frame is there".
-pub(crate) fn data_semaphore(name: &str) -> String {
-    format!("{DATA}{name}")
-}
-
-/// File name of the semaphore "space was returned".
-pub(crate) fn space_semaphore(name: &str) -> String {
-    format!("{SPACE}{name}")
-}
-
-/// The buffer that a semaphore's file belongs to, if it is one's.
-pub(crate) fn of_semaphore(file_name: &str) -> Option<&str> {
-    let name = file_name.strip_prefix(DATA).or_else(|| file_name.strip_prefix(SPACE))?;
-    check(name).is_ok().then_some(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,8 +37,5 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "/a", "sem.x", "a\0b", &"n".repeat(246)] {
             check(bad).unwrap_err();
         }
-        assert_eq!(of_semaphore(&data_semaphore("cam")), Some("cam"));
-        assert_eq!(of_semaphore(&space_semaphore("cam")), Some("cam"));
-        assert_eq!(of_semaphore("sem.other"), None);
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::{
     error::{Error, Result},
-    layout::{ControlSnapshot, Geometry, name as names},
+    layout::{ControlSnapshot, Geometry},
     ring::TOMBSTONE,
-    sys::{self, Role, Segment, process},
+    sys::{self, Role, Segment, Signal, process},
 };
-use std::{io, os::unix::fs::FileExt, time::Duration};
+use std::{io, time::Duration};
 
 /// How much metadata a look copies, bytes.
 const METADATA_EXCERPT: u64 = 64 * 1024;
@@ -49,9 +49,9 @@ pub struct BufferInfo {
     pub reader: Option<Peer>,
     /// The first 64 KiB of the metadata; `None` if none has been written.
     pub metadata: Option<Vec<u8>>,
-    /// Permission bits of the segment.
+    /// Permission bits of the segment; 0 on Windows, which has none.
     pub mode: u32,
-    /// Owner of the segment.
+    /// Owner of the segment; 0 on Windows.
     pub uid: u32,
     /// Value of the semaphore "a frame is there"; `None` if it cannot be read.
     pub data_tokens: Option<u32>,
@@ -68,7 +68,7 @@ pub struct BufferInfo {
 /// [`Error::InvalidName`], [`Error::NotFound`], [`Error::PermissionDenied`], and [`Error::Corrupt`] for a file without a
 /// control block. Other impossible values are listed as [`BufferInfo::defects`].
 pub fn inspect(name: &str) -> Result<BufferInfo> {
-    names::check(name)?;
+    sys::check_name(name)?;
     let segment = Segment::open_read_only(name).map_err(|error| match error {
         Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             Error::NotFound { name: name.to_owned(), waited: Duration::ZERO }
@@ -84,9 +84,7 @@ pub fn inspect(name: &str) -> Result<BufferInfo> {
 ///
 /// [`Error::Os`] if the shared-memory folder cannot be listed. Files that are no buffers are left out.
 pub fn list() -> Result<Vec<BufferInfo>> {
-    let mut names = sys::entries()?;
-    names.retain(|name| names::check(name).is_ok());
-    names.sort_unstable();
+    let names = sys::traces()?.buffers;
     Ok(names.iter().filter_map(|name| inspect(name).ok()).filter(is_a_buffer).collect())
 }
 
@@ -96,14 +94,13 @@ pub fn list() -> Result<Vec<BufferInfo>> {
 ///
 /// [`Error::Os`] if the shared-memory folder cannot be listed.
 pub fn unreadable() -> Result<Vec<String>> {
-    let mut names = sys::entries()?;
-    names.sort_unstable();
-    // What cannot be read is known for a buffer by its semaphore.
-    let has_semaphore = |name: &String| names.binary_search(&names::data_semaphore(name)).is_ok();
-    let is_closed = |name: &&String| {
-        has_semaphore(name) && matches!(Segment::open_read_only(name), Err(Error::PermissionDenied { .. }))
+    let sys::Traces { buffers, companions } = sys::traces()?;
+    // What cannot be read is known for a buffer by what goes with it.
+    let is_closed = |name: &String| {
+        companions.binary_search(name).is_ok()
+            && matches!(Segment::open_read_only(name), Err(Error::PermissionDenied { .. }))
     };
-    Ok(names.iter().filter(is_closed).cloned().collect())
+    Ok(buffers.into_iter().filter(is_closed).collect())
 }
 
 /// A foreign file is not listed; a damaged buffer is, as long as its first field is right.
@@ -148,8 +145,8 @@ fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
         metadata,
         mode: segment.mode & 0o777,
         uid: segment.uid,
-        data_tokens: tokens(&names::data_semaphore(name)),
-        space_tokens: tokens(&names::space_semaphore(name)),
+        data_tokens: sys::tokens(name, Signal::Data),
+        space_tokens: sys::tokens(name, Signal::Space),
         defects,
     })
 }
@@ -169,7 +166,7 @@ fn metadata(
         return None;
     }
     let mut content = vec![0; (written - 8).min(METADATA_EXCERPT) as usize];
-    segment.file.read_exact_at(&mut content, crate::layout::CONTROL_SIZE + 8).ok()?;
+    segment.read_at(&mut content, crate::layout::CONTROL_SIZE + 8).ok()?;
     Some(content)
 }
 
@@ -177,16 +174,9 @@ fn peer(segment: &Segment, role: Role, pid: u64) -> Option<Peer> {
     if pid == 0 || pid == TOMBSTONE {
         return None;
     }
-    let held = sys::is_held(&segment.file, role).unwrap_or(false);
-    let level = if held { sys::level(&segment.file, role).unwrap_or(0) } else { 0 };
+    let held = segment.is_held(role).unwrap_or(false);
+    let level = if held { segment.level(role).unwrap_or(0) } else { 0 };
     // A marked segment's reader has a lock while it lives; a writer without one may be an old one.
     let alive = held || (process::is_alive(pid) && !(role == Role::Reader && segment.is_marked()));
     Some(Peer { pid, alive, level })
-}
-
-fn tokens(file_name: &str) -> Option<u32> {
-    let segment = Segment::open_read_only(file_name).ok()?;
-    let mut value = [0; 4];
-    segment.file.read_exact_at(&mut value, 0).ok()?;
-    Some(u32::from_le_bytes(value))
 }

@@ -2,10 +2,9 @@
 
 use crate::{
     error::Result,
-    layout::name as names,
     sys::{self, Segment, Verdict},
 };
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 /// What a dead reader has left behind.
 #[derive(Clone, Debug)]
@@ -13,7 +12,7 @@ use std::{fs, path::PathBuf};
 pub struct Orphan {
     /// The buffer's name.
     pub name: String,
-    /// Segment, semaphores and lock files, as far as they exist.
+    /// Segment, semaphores and lock files, as far as they exist; on Windows also names that are no files.
     pub objects: Vec<PathBuf>,
     /// Memory that removing them sets free, bytes.
     pub bytes: u64,
@@ -27,18 +26,10 @@ pub struct Orphan {
 ///
 /// [`Error::Os`](crate::Error::Os) if the shared-memory folder cannot be listed. What may not be looked at is left out.
 pub fn orphans() -> Result<Vec<Orphan>> {
-    let entries = sys::entries()?;
-    let mut found = Vec::new();
-    for entry in &entries {
-        if names::check(entry).is_ok() {
-            found.extend(dead_buffer(entry));
-        } else if let Some(name) = names::of_semaphore(entry) {
-            let seen = found.iter().any(|orphan: &Orphan| orphan.name == name);
-            if !seen && !entries.iter().any(|other| other == name) {
-                found.extend(lonely_semaphores(name));
-            }
-        }
-    }
+    let sys::Traces { buffers, companions } = sys::traces()?;
+    let mut found: Vec<Orphan> = buffers.iter().filter_map(|name| dead_buffer(name)).collect();
+    let lonely = companions.iter().filter(|name| buffers.binary_search(name).is_err());
+    found.extend(lonely.filter_map(|name| lonely_companions(name)));
     found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
@@ -50,7 +41,7 @@ pub fn orphans() -> Result<Vec<Orphan>> {
 /// [`Error::ReaderAlreadyConnected`](crate::Error::ReaderAlreadyConnected) if the name has come to life meanwhile; [`Error::PermissionDenied`](crate::Error::PermissionDenied);
 /// [`Error::NotReady`](crate::Error::NotReady); [`Error::Os`](crate::Error::Os).
 pub fn remove(orphan: &Orphan) -> Result<Vec<PathBuf>> {
-    names::check(&orphan.name)?;
+    sys::check_name(&orphan.name)?;
     sys::remove_dead(&orphan.name)
 }
 
@@ -58,38 +49,16 @@ fn dead_buffer(name: &str) -> Option<Orphan> {
     let segment = Segment::open_read_only(name).ok()?;
     let Verdict::Dead { pid, reason } = sys::judge(&segment) else { return None };
     // An empty or zeroed file may be anybody's; only what looks like a buffer, or has its semaphores, is claimed.
-    let objects = objects(name);
-    if pid == 0 && objects.len() < 2 {
+    let sys::Objects { paths, bytes } = sys::objects(name);
+    if pid == 0 && paths.len() < 2 {
         return None;
     }
-    Some(Orphan {
-        name: name.to_owned(),
-        bytes: size(&objects),
-        objects,
-        reason: format!("{reason}, process {pid}"),
-    })
+    Some(Orphan { name: name.to_owned(), objects: paths, bytes, reason: format!("{reason}, process {pid}") })
 }
 
-fn lonely_semaphores(name: &str) -> Option<Orphan> {
-    let objects = objects(name);
-    // A reader that is just being created holds the lock file, and has no segment yet.
-    let locked = sys::lock_paths(name).iter().any(|path| sys::is_locked(path));
+fn lonely_companions(name: &str) -> Option<Orphan> {
+    let sys::Objects { paths, bytes } = sys::objects(name);
     let reason = "its semaphores have no buffer".to_owned();
-    (!locked && !objects.is_empty()).then(|| Orphan {
-        name: name.to_owned(),
-        bytes: size(&objects),
-        objects,
-        reason,
-    })
-}
-
-fn objects(name: &str) -> Vec<PathBuf> {
-    let shared = [name.to_owned(), names::data_semaphore(name), names::space_semaphore(name)];
-    let shared = shared.iter().map(|file_name| PathBuf::from(sys::shm_path(file_name)));
-    shared.chain(sys::lock_paths(name)).filter(|path| path.symlink_metadata().is_ok()).collect()
-}
-
-fn size(objects: &[PathBuf]) -> u64 {
-    let len = |path: &PathBuf| fs::symlink_metadata(path).map_or(0, |meta| meta.len());
-    objects.iter().map(len).sum()
+    let left = !paths.is_empty() && !sys::is_being_made(name);
+    left.then(|| Orphan { name: name.to_owned(), objects: paths, bytes, reason })
 }

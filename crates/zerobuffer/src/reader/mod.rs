@@ -11,7 +11,7 @@ use crate::{
     config::BufferConfig,
     error::{Error, Result},
     frame::{Frame, Latest, Metadata},
-    layout::{ControlSnapshot, Geometry, Word, name as names},
+    layout::{ControlSnapshot, Geometry, Word},
     ring::{Consumer, Credit, Fault, Region, Span},
     stats::{Counters, ReaderStats},
     sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock},
@@ -67,7 +67,7 @@ pub struct Reader {
 impl Reader {
     /// Creates the buffer `name` and waits for nothing.
     ///
-    /// A dead reader's name is taken over; a live reader's is refused. The memory is reserved now: a full `/dev/shm` is
+    /// A dead reader's name is taken over; a live reader's is refused. The memory is reserved now: too little of it is
     /// an error here and never a crash later (W12).
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Reader {
     /// [`Error::PermissionDenied`], [`Error::NotReady`], [`Error::Os`].
     #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
     pub fn create(name: &str, config: BufferConfig) -> Result<Self> {
-        names::check(name)?;
+        sys::check_name(name)?;
         let geometry = Geometry::for_config(config.metadata_size, config.payload_size)?;
         if config.mode & !0o777 != 0 || config.mode & 0o600 != 0o600 {
             let reason = "permission bits are 0600 to 0777, and the owner needs to read and write";
@@ -90,6 +90,7 @@ impl Reader {
             mode: config.mode,
             level: if config.free_sequences { LEVEL_FREE_SEQUENCES } else { LEVEL },
             prefault: config.prefault,
+            global: config.global,
         })?;
         let region = Region::new(created.mapping, geometry).ok_or_else(|| Error::NotReady {
             name: name.to_owned(),

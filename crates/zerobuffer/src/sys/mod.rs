@@ -1,4 +1,29 @@
-//! All operating-system calls. One folder per system, the same names in each.
+//! All operating-system calls. One folder per system, the same names in each; nothing above this folder knows the system.
+//!
+//! What each system provides:
+//!
+//! | name | what it is |
+//! | --- | --- |
+//! | `check_name(name)` | what every system asks of a buffer's name (`layout::name`), and what this one asks besides |
+//! | `create(&Request) -> Created` | a buffer that exists under its name, complete; a dead reader's name is taken over (W12) |
+//! | `NameGuard` | in `Created`: the names; `remove()`, and the drop, give up what still is ours (W6) |
+//! | `Segment` | a buffer of another process before it is trusted: `open(name)` to attach, `open_read_only(name)` to look; the fields `size`, `mode`, `uid` (0 where there is no such thing); `control()`, `read_at(&mut bytes, offset)`, `is_marked()` (a reader of ours made it), `is_held(role)`, `level(role)`; `map(len)`, `presence()`, `semaphore(name, signal)` for who attaches |
+//! | `Mapping` | memory of a segment, implements `ring::Memory`; unmapped on drop |
+//! | `Semaphore` | a wake-up: `value`, `post`, `take`, `take_all`, `wait(timeout)`; `forget_sleepers`; `noted_writer`, `note_writer`, `forget_writer`: a word that a writer of ours leaves its pid in |
+//! | `Presence` | "this endpoint lives", dropped by the kernel with the process (W8): `try_lock`, `unlock`, `is_held`, `level` (of others), `announce`; `is_unlinked`: the segment has lost its name |
+//! | `judge(&Segment) -> Verdict`, `remove_dead(name)` | whether a reader lives; removing what is left of a dead one, judged again |
+//! | `traces()`, `objects(name)`, `is_being_made(name)`, `tokens(name, signal)` | for `observe`: which buffers there may be, and what one consists of |
+//! | `shm_path(name)` | what messages call the segment |
+//! | `MORE_SPACE` | what messages advise when shared memory is full |
+//! | `process::own_pid()`, `process::is_alive(pid)` | liveness of an endpoint that holds no presence |
+//! | `process::end_at_once()` | ends this process as a kill does, for crash points |
+//! | `fork::Birth` | in which process an endpoint was made; never forked where there is no fork |
+//!
+//! A name without its object is `io::ErrorKind::NotFound` in `Error::Os`. On the data path are `Semaphore::post`,
+//! `value`, `take`, `take_all`, `Birth::is_forked` and memory of a `Mapping` alone.
+
+use crate::layout::CONTROL_SIZE;
+use std::path::PathBuf;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -7,3 +32,78 @@ pub(crate) use linux::*;
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("zerobuffer: this operating system is not supported yet");
+
+/// Who is present (W8). The numbers are those of the bytes that stand for them where presence is a lock on a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub(crate) enum Role {
+    Reader = 0,
+    Writer = 1,
+    /// A writer that is attaching; held until the attach has succeeded or failed.
+    Claim = 2,
+}
+
+/// Which of a buffer's two wake-ups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// "A frame is there", posted by the writer.
+    Data,
+    /// "Space was returned", posted by the reader.
+    Space,
+}
+
+/// What to create.
+pub(crate) struct Request<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) control: &'a [u8; CONTROL_SIZE as usize],
+    pub(crate) size: u64,
+    /// Permission bits, where there are any.
+    pub(crate) mode: u32,
+    pub(crate) level: u8,
+    pub(crate) prefault: bool,
+    /// Visible in all sessions, where there are sessions.
+    #[cfg_attr(not(windows), allow(dead_code, reason = "all names are machine-wide there"))]
+    pub(crate) global: bool,
+}
+
+/// A buffer that exists under its name, ready for a writer.
+#[derive(Debug)]
+pub(crate) struct Created {
+    pub(crate) mapping: Mapping,
+    pub(crate) data: Semaphore,
+    pub(crate) space: Semaphore,
+    /// `None` where presence does not work: then this endpoint is judged by its pid alone.
+    pub(crate) presence: Option<Presence>,
+    pub(crate) names: NameGuard,
+}
+
+/// What is known of a segment and its reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A reader lives.
+    Alive { pid: u64 },
+    /// Another implementation may be about to initialise it.
+    Young,
+    /// No buffer at all: somebody else's object.
+    Foreign,
+    /// No reader, and none to come.
+    Dead { pid: u64, reason: &'static str },
+}
+
+/// Names of which something can be seen, in the order of the alphabet.
+#[derive(Debug, Default)]
+pub(crate) struct Traces {
+    /// There may be a segment.
+    pub(crate) buffers: Vec<String>,
+    /// There is something that only a buffer has: a semaphore, a lock file.
+    pub(crate) companions: Vec<String>,
+}
+
+/// What a buffer consists of, as far as it exists.
+#[derive(Debug, Default)]
+pub(crate) struct Objects {
+    /// Segment, semaphores and lock files, by path or name.
+    pub(crate) paths: Vec<PathBuf>,
+    /// The memory and storage they take.
+    pub(crate) bytes: u64,
+}

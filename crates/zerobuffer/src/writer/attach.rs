@@ -3,12 +3,12 @@
 use super::{WriterConfig, WriterShared};
 use crate::{
     error::{Error, Result},
-    layout::{ControlSnapshot, Word, name as names},
+    layout::{ControlSnapshot, Word},
     reader::LEVEL_FREE_SEQUENCES,
     ring::{Producer, Region, TOMBSTONE, next_sequence},
     stats::Counters,
     sync::{AtomicBool, AtomicU64, Mutex, Ordering},
-    sys::{Mapping, Presence, Role, Segment, Semaphore, fork::Birth, process},
+    sys::{self, Presence, Role, Segment, Semaphore, Signal, fork::Birth, process},
 };
 use std::{
     io, thread,
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// Attaches, waiting for a buffer to appear as the configuration says.
 pub(super) fn attach(name: &str, config: &WriterConfig) -> Result<(WriterShared, Producer)> {
-    names::check(name)?;
+    sys::check_name(name)?;
     let started = Instant::now();
     loop {
         let (trouble, patience) = match open(name) {
@@ -98,8 +98,9 @@ fn open(name: &str) -> Result<Opened, Trouble> {
         return Err(Trouble::Making(not_ready("its reader is still initialising it")));
     }
     let geometry = control.geometry(name, segment.size)?;
-    let path = crate::sys::shm_path(name);
-    let presence = Presence::of(&segment.file)
+    let path = sys::shm_path(name);
+    let presence = segment
+        .presence()
         .inspect_err(|error| log::warn!(target: "zerobuffer::writer", "no presence lock on {path}: {error}"))
         .ok();
     let held = presence.as_ref().and_then(|presence| presence.is_held(Role::Reader).ok());
@@ -115,16 +116,16 @@ fn open(name: &str) -> Result<Opened, Trouble> {
     if !alive {
         return Err(dead());
     }
-    let semaphore = |file_name: String| {
-        Semaphore::open(&file_name).map_err(|error| match error {
+    let semaphore = |signal| {
+        segment.semaphore(name, signal).map_err(|error| match error {
             Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Trouble::Making(not_ready("one of its semaphores does not exist"))
             }
             other => Trouble::Final(other),
         })
     };
-    let data = semaphore(names::data_semaphore(name))?;
-    let space = semaphore(names::space_semaphore(name))?;
+    let data = semaphore(Signal::Data)?;
+    let space = semaphore(Signal::Space)?;
     let level = match &presence {
         Some(presence) if held == Some(true) => presence.level(Role::Reader).unwrap_or(0),
         _ => 0,
@@ -134,7 +135,7 @@ fn open(name: &str) -> Result<Opened, Trouble> {
         // holds the byte is judging it. It must not be taken for an old one.
         return Err(dead());
     }
-    let mapping = Mapping::new(&segment.file, geometry.segment()).map_err(|e| Error::os("map", path, e))?;
+    let mapping = segment.map(geometry.segment()).map_err(|e| Error::os("map", path, e))?;
     let region = Region::new(mapping, geometry).ok_or_else(|| not_ready("its mapping is too small"))?;
     Ok(Opened { region, data, space, presence, reader_pid: control.reader_pid, level })
 }

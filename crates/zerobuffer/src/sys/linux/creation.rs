@@ -5,7 +5,8 @@ use super::{
     fork::Birth,
     lock_file::{self, LockFile, Locks},
     mapping::Mapping,
-    presence::{Presence, Role},
+    names,
+    presence::Presence,
     process,
     semaphore::{self, Semaphore},
     shm::{self, FileId, Segment},
@@ -13,7 +14,8 @@ use super::{
 use crate::{
     crash,
     error::{Error, Result},
-    layout::{CONTROL_SIZE, ControlSnapshot, Word, name as names},
+    layout::{ControlSnapshot, Word},
+    sys::{Created, Request, Role, Signal, Verdict},
 };
 use std::{
     fs::{self, File, Permissions},
@@ -34,27 +36,6 @@ const LOCKED: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_millis(3);
 /// How often lost races are repeated before giving up.
 const ATTEMPTS: u32 = 5;
-
-/// What to create.
-pub(crate) struct Request<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) control: &'a [u8; CONTROL_SIZE as usize],
-    pub(crate) size: u64,
-    pub(crate) mode: u32,
-    pub(crate) level: u8,
-    pub(crate) prefault: bool,
-}
-
-/// A buffer that exists under its name, ready for a writer.
-#[derive(Debug)]
-pub(crate) struct Created {
-    pub(crate) mapping: Mapping,
-    pub(crate) data: Semaphore,
-    pub(crate) space: Semaphore,
-    /// `None` where presence locks do not work: then this endpoint is judged by its pid alone.
-    pub(crate) presence: Option<Presence>,
-    pub(crate) names: NameGuard,
-}
 
 /// Creates the buffer: complete and privately first, its names last.
 pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
@@ -124,7 +105,8 @@ fn publish(
         directory: Some(directory),
         birth: Birth::now(),
     };
-    let (data_name, space_name) = (names::data_semaphore(name), names::space_semaphore(name));
+    let (data_name, space_name) =
+        (names::semaphore(name, Signal::Data), names::semaphore(name, Signal::Space));
     for _ in 0..ATTEMPTS {
         remove_dead_segment(name)?;
         let mut data = names.make_semaphore(&data_name, request.mode)?;
@@ -263,22 +245,9 @@ impl Drop for NameGuard {
     }
 }
 
-/// What is known of a segment and its reader.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// A reader lives.
-    Alive { pid: u64 },
-    /// Another implementation may be about to initialise it.
-    Young,
-    /// No buffer at all: somebody else's file.
-    Foreign,
-    /// No reader, and none to come.
-    Dead { pid: u64, reason: &'static str },
-}
-
 /// Judges a segment by its reader (W8): by the presence lock where the segment is marked, else by the pid.
 pub(crate) fn judge(segment: &Segment) -> Verdict {
-    judge_given(segment, super::presence::is_held(&segment.file, Role::Reader).ok())
+    judge_given(segment, segment.is_held(Role::Reader).ok())
 }
 
 /// `held`: whether somebody other than the judge holds the reader's byte; `None` where the judge cannot ask.
@@ -354,7 +323,7 @@ fn tell_writer(name: &str, segment: &Segment) {
         let nobody = 0_u64.to_le_bytes();
         let _ = crash::around(|| segment.file.write_all_at(&nobody, Word::ReaderPid as u64));
     }
-    if let Ok(space) = Semaphore::open(&names::space_semaphore(name)) {
+    if let Ok(space) = Semaphore::open(&names::semaphore(name, Signal::Space)) {
         space.post();
     }
 }
@@ -368,8 +337,8 @@ pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
     if remove_dead_segment(name).map_err(|blocked| blocked.error)? {
         removed.push(PathBuf::from(shm::path(name)));
     }
-    for semaphore in [names::data_semaphore(name), names::space_semaphore(name)] {
-        let path = shm::path(&semaphore);
+    for signal in [Signal::Data, Signal::Space] {
+        let path = shm::path(&names::semaphore(name, signal));
         match crash::around(|| fs::remove_file(&path)) {
             Ok(()) => removed.push(PathBuf::from(path)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}

@@ -4,7 +4,7 @@
 //! description is never mapped, since a mapping would keep it, and with it the lock, alive.
 
 use super::fork::PrivateFd;
-use crate::crash;
+use crate::{crash, sys::Role};
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -13,16 +13,6 @@ use std::{
         unix::fs::OpenOptionsExt,
     },
 };
-
-/// Which byte of the segment stands for whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i64)]
-pub(crate) enum Role {
-    Reader = 0,
-    Writer = 1,
-    /// A writer that is attaching; held until the attach has succeeded or failed.
-    Claim = 2,
-}
 
 /// Where an endpoint's capability level is announced, by the length of a further lock.
 const LEVEL_SPAN: i64 = 64;

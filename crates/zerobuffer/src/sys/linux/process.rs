@@ -9,6 +9,13 @@ pub(crate) fn own_pid() -> u64 {
     u64::from(std::process::id())
 }
 
+/// Ends this process as a kill does: nothing is flushed, dropped or told.
+#[cfg(crash_points)]
+pub(crate) fn end_at_once() {
+    // SAFETY: plain numbers; the process ends here.
+    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+}
+
 /// Whether a process of that number exists and has not ended, as far as this pid namespace can tell.
 pub(crate) fn is_alive(pid: u64) -> bool {
     if pid == 0 || pid > PID_LIMIT {

@@ -1,8 +1,10 @@
 //! The shared-memory folder: opening, making, naming and listing its files.
 
+use super::{Mapping, Presence, Semaphore, names, presence};
 use crate::{
     crash,
     error::{Error, Result},
+    sys::{Role, Signal},
 };
 use std::{
     ffi::CString,
@@ -171,6 +173,37 @@ impl Segment {
     pub(crate) fn control(&self) -> Option<[u8; 128]> {
         let mut bytes = [0; 128];
         self.file.read_exact_at(&mut bytes, 0).is_ok().then_some(bytes)
+    }
+
+    /// A copy of the bytes at `offset`.
+    pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    /// Maps the first `len` bytes; the caller has seen that there are as many.
+    pub(crate) fn map(&self, len: u64) -> io::Result<Mapping> {
+        Mapping::new(&self.file, len)
+    }
+
+    /// The locks of an endpoint on this segment, none of which is taken yet.
+    pub(crate) fn presence(&self) -> io::Result<Presence> {
+        Presence::of(&self.file)
+    }
+
+    /// Whether anybody holds the role's byte.
+    pub(crate) fn is_held(&self, role: Role) -> io::Result<bool> {
+        presence::is_held(&self.file, role)
+    }
+
+    /// The capability level that the role's endpoint has announced; 0 if it has not.
+    pub(crate) fn level(&self, role: Role) -> io::Result<u8> {
+        presence::level(&self.file, role)
+    }
+
+    /// One of the two semaphores of the buffer that this is the segment of.
+    #[allow(clippy::unused_self, reason = "on other systems the segment knows where they are")]
+    pub(crate) fn semaphore(&self, name: &str, signal: Signal) -> Result<Semaphore> {
+        Semaphore::open(&names::semaphore(name, signal))
     }
 
     /// The sticky bit: made by a reader of this implementation, which holds a presence lock while it lives (W8).
