@@ -86,18 +86,26 @@ fn clip(project: &Project, clip: &Clip) -> Result<PathBuf> {
 
 /// Makes sure that a program of a Debian package can be called.
 pub(crate) fn program(project: &Project, program: &Program) -> Result<()> {
-    if in_path(program.name).is_some() {
-        return Ok(());
+    programs(project, std::slice::from_ref(program))
+}
+
+/// Like [`program`], for several, with one call of apt.
+pub(crate) fn programs(project: &Project, programs: &[Program]) -> Result<()> {
+    let is_missing = |program: &&Program| in_path(program.name).is_none();
+    let missing: Vec<&Program> = programs.iter().filter(is_missing).collect();
+    if !missing.is_empty() {
+        apt_install(project, &missing)?;
     }
-    apt_install(project, program)?;
-    if in_path(program.name).is_none() {
-        bail!("{} is not in PATH although the package {} is installed", program.name, program.package);
+    if let Some(program) = missing.into_iter().find(is_missing) {
+        bail!("{} is not there although the package {} is installed", program.name, program.package);
     }
     Ok(())
 }
 
-fn apt_install(project: &Project, program: &Program) -> Result<()> {
-    let Program { name, package } = program;
+fn apt_install(project: &Project, programs: &[&Program]) -> Result<()> {
+    let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
+    let packages: Vec<&str> = programs.iter().map(|program| program.package).collect();
+    let (name, package) = (names.join(", "), packages.join(" "));
     let remedy = format!("apt-get update && apt-get install -y --no-install-recommends {package}");
     if in_path("apt-get").is_none() {
         bail!("{name} needs {package}, and this machine has no apt-get: install {package} and repeat");
@@ -121,7 +129,7 @@ fn apt_install(project: &Project, program: &Program) -> Result<()> {
             .args(words))
     };
     apt(&["update"])
-        .and_then(|()| apt(&["install", "-y", "--no-install-recommends", package]))
+        .and_then(|()| apt(&[&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat()))
         .with_context(|| format!("cannot install {package} by itself; as root: {remedy}"))
 }
 
@@ -138,11 +146,11 @@ fn base_python(project: &Project) -> Result<PathBuf> {
     if let Some(python) = probe() {
         return Ok(PathBuf::from(python));
     }
-    apt_install(project, &tools::PYTHON_VENV)?;
+    apt_install(project, &[&tools::PYTHON_VENV])?;
     probe().map(PathBuf::from).context("no Python 3.9 or later with the modules venv and ensurepip in PATH")
 }
 
-/// Where PATH has the program.
+/// Where PATH has the program; a full path stands for itself.
 pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())

@@ -3,8 +3,11 @@
 //! A command is one file with one [`Command`] constant; naming it in [`COMMANDS`] is all it takes to add one.
 
 mod crashpoints;
+mod cross;
+mod debian_rust;
 mod env;
 mod install;
+mod macos;
 mod model;
 mod processes;
 mod project;
@@ -27,8 +30,15 @@ pub(crate) struct Command {
     pub(crate) run: fn(&Project, Arguments) -> anyhow::Result<()>,
 }
 
-const COMMANDS: &[Command] =
-    &[test::COMMAND, model::COMMAND, crashpoints::COMMAND, torture::COMMAND, env::COMMAND];
+const COMMANDS: &[Command] = &[
+    test::COMMAND,
+    model::COMMAND,
+    crashpoints::COMMAND,
+    torture::COMMAND,
+    macos::COMMAND,
+    cross::COMMAND,
+    env::COMMAND,
+];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_env();

@@ -61,3 +61,15 @@ pub(crate) const PYTHON_EXAMPLES: &[&str] =
 
 /// What reads the Python sources, on one interpreter.
 pub(crate) const PYTHON_LINT: &[&str] = &["mypy==2.4.1", "ruff==0.17.5"];
+
+/// Debian's Rust, with the sources of its standard library: builds for targets that the machine's own Rust does not
+/// have. Called by path, since the machine's own stands before it in PATH.
+pub(crate) const DEBIAN_RUST: &[Program] = &[
+    Program { name: "/usr/bin/rustc", package: "rustc-web" },
+    Program { name: "/usr/bin/cargo", package: "cargo-web" },
+    Program { name: "/usr/bin/cargo-clippy", package: "rust-web-clippy" },
+    Program { name: "/usr/lib/rustlib/src/rust/library/Cargo.lock", package: "rust-web-src" },
+];
+
+/// Links for macOS: zig brings the stubs of its system library.
+pub(crate) const ZIG: Venv = Venv { name: "zig", packages: &["ziglang==0.17.1", "cargo-zigbuild==0.24.0"] };

@@ -195,3 +195,57 @@ impl Drop for CountedSleeper<'_> {
         crash::around(|| self.0.state().fetch_sub(ONE_SLEEPER, Ordering::SeqCst));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    /// The bytes do not come from the C library that this is built with: musl's `sem_t` has another content.
+    #[test]
+    fn the_bytes_are_glibcs_whatever_the_c_library() {
+        let file = shm::unnamed().unwrap();
+        file.write_all_at(&FRESH, 0).unwrap();
+        let semaphore = Semaphore::of(&file, "a test").unwrap();
+        let bytes = || {
+            let mut bytes = [0; SIZE as usize];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            bytes
+        };
+        let mut expected = FRESH;
+        assert_eq!((expected[8], expected[..8].iter().sum::<u8>()), (128, 0));
+        semaphore.post();
+        semaphore.post();
+        expected[0] = 2;
+        assert_eq!(bytes(), expected, "the value is a little-endian word at offset 0");
+        assert!(semaphore.wait(Duration::ZERO));
+        expected[0] = 1;
+        assert_eq!(bytes(), expected, "no sleeper is left over at offset 4");
+        let code = include_str!("semaphore.rs").split("#[cfg(test)]").next().unwrap();
+        assert!(!code.contains("libc::sem_"), "a call of the C library would use its own layout");
+    }
+
+    /// The other direction, where the C library is glibc: its own calls take our file for one of theirs.
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn glibc_uses_the_same_bytes() {
+        assert_eq!(size_of::<libc::sem_t>() as u64, SIZE);
+        let file = shm::unnamed().unwrap();
+        shm::reserve(&file, "a test", SIZE).unwrap();
+        file.write_all_at(&FRESH, 0).unwrap();
+        let semaphore = Semaphore::of(&file, "a test").unwrap();
+        let theirs = semaphore.mapping.base().as_ptr().cast::<libc::sem_t>();
+        let mut value = 0;
+        // SAFETY: the mapping holds a semaphore of glibc's layout, which is what is tested, and outlives the calls.
+        unsafe {
+            assert_eq!(libc::sem_trywait(theirs), -1, "it is empty");
+            assert_eq!(libc::sem_post(theirs), 0);
+            assert!(semaphore.take() && !semaphore.take());
+            semaphore.post();
+            semaphore.post();
+            assert_eq!((libc::sem_getvalue(theirs, &raw mut value), value), (0, 2));
+            assert_eq!(libc::sem_wait(theirs), 0);
+        }
+        assert_eq!(semaphore.value(), 1);
+    }
+}
