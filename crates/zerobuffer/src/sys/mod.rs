@@ -1,4 +1,4 @@
-//! All operating-system calls. One folder per system, the same names in each; nothing above this folder knows the system.
+//! All operating-system calls. One folder per system, the same names in each, and `unix` for what two of them share; nothing above this folder knows the system.
 //!
 //! What each system provides:
 //!
@@ -25,12 +25,21 @@
 use crate::layout::CONTROL_SIZE;
 use std::path::PathBuf;
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
+mod unix;
+
+#[cfg(all(target_os = "linux", not(macos_sys)))]
 mod linux;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(macos_sys)))]
 pub(crate) use linux::*;
 
-#[cfg(not(target_os = "linux"))]
+// With `--cfg macos_sys` on Linux too: nearly all of it is POSIX, and its tests can run there.
+#[cfg(any(target_os = "macos", macos_sys))]
+mod macos;
+#[cfg(any(target_os = "macos", macos_sys))]
+pub(crate) use macos::*;
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("zerobuffer: this operating system is not supported yet");
 
 /// Who is present (W8). The numbers are those of the bytes that stand for them where presence is a lock on a file.

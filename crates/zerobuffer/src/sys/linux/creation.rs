@@ -1,21 +1,22 @@
 //! Making, taking over and removing a buffer's names (W6, W12).
 
 use super::{
-    directory::DirectoryLock,
-    fork::Birth,
     lock_file::{self, LockFile, Locks},
-    mapping::Mapping,
     names,
-    presence::Presence,
-    process,
     semaphore::{self, Semaphore},
-    shm::{self, FileId, Segment},
+    shm::{self, Segment},
 };
 use crate::{
     crash,
     error::{Error, Result},
     layout::{ControlSnapshot, Word},
-    sys::{Created, Request, Role, Signal, Verdict},
+    sys::{
+        Created, Request, Role, Signal, Verdict,
+        unix::{
+            FileId, Mapping, Presence, YOUNG, directory::DirectoryLock, fork::Birth, judge, judge_given,
+            unlink_if,
+        },
+    },
 };
 use std::{
     fs::{self, File, Permissions},
@@ -23,11 +24,9 @@ use std::{
     os::unix::fs::{FileExt, PermissionsExt},
     path::PathBuf,
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-/// How long a half-made segment of another implementation is left alone.
-const YOUNG: Duration = Duration::from_secs(1);
 /// How long a judge waits for another judge to let go of a presence byte.
 const JUDGING: Duration = Duration::from_millis(20);
 /// How long a reader that is just closing may hold the lock files.
@@ -95,7 +94,7 @@ fn publish(
     path: &str,
 ) -> Result<(Semaphore, Semaphore, NameGuard), Blocked> {
     let name = request.name;
-    let directory = DirectoryLock::acquire()?;
+    let directory = DirectoryLock::acquire(shm::FOLDER)?;
     let locks = lock_name(name)?;
     // From here on the guard removes, on any failure, what has been made.
     let mut names = NameGuard {
@@ -226,10 +225,10 @@ impl NameGuard {
             return Ok(());
         }
         // Names are removed even if the lock cannot be had.
-        let _directory = self.directory.take().or_else(|| DirectoryLock::acquire().ok());
+        let _directory = self.directory.take().or_else(|| DirectoryLock::acquire(shm::FOLDER).ok());
         let mut result = Ok(());
         while let Some((path, id)) = self.owned.pop() {
-            result = result.and(shm::unlink_if(&path, id).map(drop));
+            result = result.and(unlink_if(&path, id).map(drop));
         }
         self.locks.drain(..).for_each(LockFile::remove);
         result
@@ -242,44 +241,6 @@ impl Drop for NameGuard {
             // `Reader::close` reports failures; a dropped endpoint has nobody to tell.
             let _ = self.remove();
         }
-    }
-}
-
-/// Judges a segment by its reader (W8): by the presence lock where the segment is marked, else by the pid.
-pub(crate) fn judge(segment: &Segment) -> Verdict {
-    judge_given(segment, segment.is_held(Role::Reader).ok())
-}
-
-/// `held`: whether somebody other than the judge holds the reader's byte; `None` where the judge cannot ask.
-fn judge_given(segment: &Segment, held: Option<bool>) -> Verdict {
-    let young = SystemTime::now().duration_since(segment.changed).is_ok_and(|age| age < YOUNG);
-    let control = segment.control().map(|bytes| ControlSnapshot::from_bytes(&bytes));
-    let pid = control.map_or(0, |c| c.reader_pid);
-    if held == Some(true) {
-        return Verdict::Alive { pid };
-    }
-    if held.is_some() && segment.is_marked() {
-        return Verdict::Dead { pid, reason: "its reader died (no presence lock)" };
-    }
-    match control {
-        None if segment.size > 0 => Verdict::Foreign,
-        None => {
-            if young {
-                Verdict::Young
-            } else {
-                Verdict::Dead { pid, reason: "it was never initialised" }
-            }
-        }
-        Some(control) => match control.oieb_size {
-            0 if young => Verdict::Young,
-            0 => Verdict::Dead { pid, reason: "it was never initialised" },
-            128 if process::is_alive(pid) => Verdict::Alive { pid },
-            // Somebody else's file may begin with that number.
-            128 if control.geometry("", segment.size).is_err() => Verdict::Foreign,
-            128 if pid == 0 => Verdict::Dead { pid, reason: "its reader closed and left it" },
-            128 => Verdict::Dead { pid, reason: "its reader died (no such process)" },
-            _ => Verdict::Foreign,
-        },
     }
 }
 
@@ -312,7 +273,7 @@ fn remove_dead_segment(name: &str) -> Result<bool, Blocked> {
         Verdict::Dead { pid, reason } => {
             log::info!(target: "zerobuffer::reader", "taking over buffer '{name}' of process {pid}: {reason}");
             tell_writer(name, &segment);
-            Ok(shm::unlink_if(&path, id)?)
+            Ok(unlink_if(&path, id)?)
         }
     }
 }
@@ -330,7 +291,7 @@ fn tell_writer(name: &str, segment: &Segment) {
 
 /// Removes everything of a dead buffer, judged again under the locks; returns what was removed (`zerobuffer clean`).
 pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
-    let _directory = DirectoryLock::acquire()?;
+    let _directory = DirectoryLock::acquire(shm::FOLDER)?;
     let left_behind: Vec<_> = lock_file::paths(name).into_iter().filter(|path| path.exists()).collect();
     let locks = lock_name(name).map_err(|blocked| blocked.error)?;
     let mut removed = Vec::new();

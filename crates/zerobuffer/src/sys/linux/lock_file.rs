@@ -1,11 +1,7 @@
 //! The lock files by which readers of all implementations exclude each other (W12, peers' two folders).
 
-use super::{
-    directory::try_flock,
-    fork::PrivateFd,
-    shm::{self, FileId},
-};
 use crate::crash;
+use crate::sys::unix::{FileId, fork::PrivateFd, try_flock, unlink_if};
 use std::{
     env,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -120,7 +116,7 @@ impl LockFile {
     /// Removes the file while it is still locked, then lets go.
     pub(crate) fn remove(self) {
         // Nothing can be done about a failure, and the file is harmless without its lock.
-        let _ = shm::unlink_if(&self.path.to_string_lossy(), self.id);
+        let _ = unlink_if(&self.path.to_string_lossy(), self.id);
     }
 }
 

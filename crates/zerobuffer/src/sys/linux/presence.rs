@@ -1,10 +1,6 @@
-//! Presence (W8): "this endpoint lives" as a lock that the kernel drops when its process ends.
-//!
-//! Byte-range locks of an open file description on the segment itself: visible across users and pid namespaces. The
-//! description is never mapped, since a mapping would keep it, and with it the lock, alive.
+//! Where the presence locks lie (W8): on the segment, by a description of their own.
 
-use super::fork::PrivateFd;
-use crate::{crash, sys::Role};
+use crate::sys::unix::{Presence, fork::PrivateFd};
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -14,15 +10,6 @@ use std::{
     },
 };
 
-/// Where an endpoint's capability level is announced, by the length of a further lock.
-const LEVEL_SPAN: i64 = 64;
-
-/// The locks of one endpoint on one segment, released when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Presence {
-    fd: PrivateFd,
-}
-
 impl Presence {
     /// A description of its own for the file that `file` refers to.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
@@ -31,93 +18,11 @@ impl Presence {
             let options = OpenOptions::new().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(path);
             options.map(OwnedFd::from)
         };
-        Ok(Self { fd: PrivateFd::open(open)? })
+        Ok(Self::on(PrivateFd::open(open)?))
     }
 
-    /// Takes a role's byte, unless another description holds it.
-    #[cfg_attr(crash_points, track_caller)]
-    pub(crate) fn try_lock(&self, role: Role) -> io::Result<bool> {
-        self.set(libc::F_WRLCK, role as i64, 1)
-    }
-
-    #[cfg_attr(crash_points, track_caller)]
-    pub(crate) fn unlock(&self, role: Role) -> io::Result<()> {
-        self.set(libc::F_UNLCK, role as i64, 1).map(drop)
-    }
-
-    /// Whether another description holds the role's byte.
-    pub(crate) fn is_held(&self, role: Role) -> io::Result<bool> {
-        is_held(&self.fd, role)
-    }
-
-    /// Announces the capability level of this endpoint.
-    #[cfg_attr(crash_points, track_caller)]
-    pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<()> {
-        self.set(libc::F_WRLCK, level_start(role), level.into()).map(drop)
-    }
-
-    /// The level that the other endpoint has announced; 0 if it has not.
-    pub(crate) fn level(&self, role: Role) -> io::Result<u8> {
-        level(&self.fd, role)
-    }
-
-    /// Whether the file has lost its name: its reader closed, or someone replaced it.
+    /// Whether the segment has lost its name: its reader closed, or someone replaced it.
     pub(crate) fn is_unlinked(&self) -> bool {
-        // SAFETY: a zeroed `stat` is a valid out-parameter, and the descriptor is open.
-        unsafe {
-            let mut stat: libc::stat = std::mem::zeroed();
-            libc::fstat(self.fd.as_raw_fd(), &raw mut stat) == 0 && stat.st_nlink == 0
-        }
+        self.is_nameless()
     }
-
-    #[cfg_attr(crash_points, track_caller)]
-    fn set(&self, kind: libc::c_int, start: i64, len: i64) -> io::Result<bool> {
-        let lock = range(kind, start, len);
-        // SAFETY: the descriptor is open and the structure outlives the call.
-        let set = || unsafe { libc::fcntl(self.fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
-        if crash::around(set) == 0 {
-            return Ok(true);
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EAGAIN | libc::EACCES) => Ok(false),
-            _ => Err(error),
-        }
-    }
-}
-
-/// [`Presence::is_held`] for an observer that must not open the segment for writing.
-pub(crate) fn is_held(fd: &impl AsRawFd, role: Role) -> io::Result<bool> {
-    Ok(conflicting(fd, role as i64, 1)?.is_some())
-}
-
-/// [`Presence::level`] for an observer.
-pub(crate) fn level(fd: &impl AsRawFd, role: Role) -> io::Result<u8> {
-    let len = conflicting(fd, level_start(role), LEVEL_SPAN)?.unwrap_or(0);
-    // A length of 0 means "to the end of the file", which no endpoint announces.
-    Ok(u8::try_from(len).unwrap_or(0))
-}
-
-fn level_start(role: Role) -> i64 {
-    if role == Role::Reader { 64 } else { 128 }
-}
-
-/// The length of the first lock in the range that another description holds.
-fn conflicting(fd: &impl AsRawFd, start: i64, len: i64) -> io::Result<Option<i64>> {
-    let mut lock = range(libc::F_WRLCK, start, len);
-    // SAFETY: the descriptor is open and the structure outlives the call.
-    if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok((libc::c_int::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_len))
-}
-
-fn range(kind: libc::c_int, start: i64, len: i64) -> libc::flock {
-    // SAFETY: a zeroed `flock` is valid; `l_pid` must be 0 for these locks.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = start;
-    lock.l_len = len;
-    lock
 }

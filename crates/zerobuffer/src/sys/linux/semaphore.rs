@@ -3,10 +3,11 @@
 //! A 32-byte file: a little-endian u64 with the value in the low half and the number of sleepers in the high half, then
 //! a u32 that glibc sets to 128 for "shared between processes". Sleepers wait on the low half with a futex.
 
-use super::{mapping::Mapping, shm};
+use super::shm;
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::ring::Memory;
+use crate::sys::unix::Mapping;
 use std::{
     fs::File,
     io, ptr,

@@ -1,10 +1,13 @@
 //! The shared-memory folder: opening, making, naming and listing its files.
 
-use super::{Mapping, Presence, Semaphore, names, presence};
+use super::{Semaphore, names};
 use crate::{
     crash,
     error::{Error, Result},
-    sys::{Role, Signal},
+    sys::{
+        Role, Signal,
+        unix::{Mapping, Presence, is_held, level},
+    },
 };
 use std::{
     ffi::CString,
@@ -37,36 +40,6 @@ fn open_with(path: &str, write: bool) -> Result<File> {
         return Err(Error::os("open", path, io::Error::other("it is not a regular file")));
     }
     Ok(file)
-}
-
-/// Which file it is, whatever its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    pub(crate) fn of(file: &File) -> io::Result<Self> {
-        file.metadata().map(|m| Self { device: m.dev(), inode: m.ino() })
-    }
-
-    pub(crate) fn named(path: &str) -> Option<Self> {
-        fs::symlink_metadata(path).ok().map(|m| Self { device: m.dev(), inode: m.ino() })
-    }
-}
-
-/// Removes a name if it still is that file's. `Ok(false)`: it was not.
-#[cfg_attr(crash_points, track_caller)]
-pub(crate) fn unlink_if(path: &str, id: FileId) -> Result<bool> {
-    if FileId::named(path) != Some(id) {
-        return Ok(false);
-    }
-    match crash::around(|| fs::remove_file(path)) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(Error::os("remove", path, e)),
-    }
 }
 
 /// A new file without a name: nobody sees it before it is complete, and it vanishes with its maker.
@@ -192,12 +165,12 @@ impl Segment {
 
     /// Whether anybody holds the role's byte.
     pub(crate) fn is_held(&self, role: Role) -> io::Result<bool> {
-        presence::is_held(&self.file, role)
+        is_held(&self.file, role)
     }
 
     /// The capability level that the role's endpoint has announced; 0 if it has not.
     pub(crate) fn level(&self, role: Role) -> io::Result<u8> {
-        presence::level(&self.file, role)
+        level(&self.file, role)
     }
 
     /// One of the two semaphores of the buffer that this is the segment of.

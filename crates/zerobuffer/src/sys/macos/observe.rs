@@ -1,0 +1,66 @@
+//! Which buffers there are, by their lock files, and what they consist of. Memory and semaphores cannot be listed.
+
+use super::{lock_file, names, semaphore::Semaphore, shm};
+use crate::{
+    error::{Error, Result},
+    sys::{Objects, Signal, Traces},
+};
+use std::{fs, io, path::PathBuf};
+
+/// What to do about memory that the machine does not have.
+pub(crate) const MORE_SPACE: &str = "use a machine with more memory";
+
+/// The names that have a lock file.
+pub(crate) fn traces() -> Result<Traces> {
+    let entries = match fs::read_dir(names::FOLDER) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Traces::default()),
+        other => other.map_err(|e| Error::os("list", names::FOLDER, e))?,
+    };
+    let files = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut companions: Vec<String> = files
+        .filter_map(|file| file.strip_suffix(".lock").map(str::to_owned))
+        .filter(|name| names::check_name(name).is_ok())
+        .collect();
+    companions.sort_unstable();
+    let buffers = companions.iter().filter(|name| shm::size(name).is_some()).cloned().collect();
+    Ok(Traces { buffers, companions })
+}
+
+/// What exists of a buffer. Memory and semaphores have no path: they are told by kind and name.
+pub(crate) fn objects(name: &str) -> Objects {
+    let mut objects = Objects::default();
+    if let Some(size) = shm::size(name) {
+        objects.paths.push(segment(name));
+        objects.bytes = size;
+    }
+    for signal in [Signal::Data, Signal::Space] {
+        if Semaphore::open(name, signal).is_ok() {
+            objects.paths.push(semaphore(name, signal));
+        }
+    }
+    let lock = names::lock_file(name);
+    if lock.symlink_metadata().is_ok() {
+        objects.paths.push(lock);
+    }
+    objects
+}
+
+/// How lists of what was found or removed name the memory.
+pub(crate) fn segment(name: &str) -> PathBuf {
+    PathBuf::from(format!("shm:{}", names::segment(name)))
+}
+
+/// As [`segment`], for a semaphore.
+pub(crate) fn semaphore(name: &str, signal: Signal) -> PathBuf {
+    PathBuf::from(format!("sem:{}", names::semaphore(name, signal)))
+}
+
+/// Whether a reader holds the lock file of that name: one that is just being created has no memory yet.
+pub(crate) fn is_being_made(name: &str) -> bool {
+    lock_file::is_locked(name)
+}
+
+/// The value of a semaphore: nobody but who may take a token can tell anything about it.
+pub(crate) fn tokens(_: &str, _: Signal) -> Option<u32> {
+    None
+}

@@ -1,0 +1,282 @@
+//! Named semaphores of POSIX (W1), with a timed wait that macOS lacks.
+//!
+//! macOS has `sem_wait` and `sem_trywait`, no `sem_timedwait`, and no way to read a value. A wait therefore is a plain
+//! `sem_wait`, and an [`Alarm`] posts the semaphore at the deadline: the sleeper uses no processor time, a token wakes it
+//! as fast as the kernel can, and the time-out costs one wake-up. The alarm's token is taken out again by the wait that
+//! it ends. One that dies in between leaves a token too many, which does no harm (W5).
+
+use super::{alarm::Alarm, names};
+use crate::crash;
+use crate::error::{Error, Result};
+use crate::sys::Signal;
+use std::{
+    ffi::CString,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The value told for a semaphore that has any token at all: as many as nobody adds to.
+const SOME: u32 = 2;
+
+/// One of the two wake-up semaphores.
+#[derive(Debug)]
+pub(crate) struct Semaphore {
+    handle: Arc<Handle>,
+    alarm: Alarm,
+}
+
+/// An open semaphore.
+#[derive(Debug)]
+pub(crate) struct Handle(*mut libc::sem_t);
+
+// SAFETY: every call on a semaphore may be made from any thread; the pointer is only handed to the system.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
+
+impl Handle {
+    /// Adds a token and wakes one sleeper. A full semaphore wakes everybody as it is.
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn post(&self) {
+        // SAFETY: the semaphore is open as long as `self`.
+        crash::around(|| unsafe { libc::sem_post(self.0) });
+    }
+
+    /// Takes a token by `call`, again after a signal if `patient`.
+    #[cfg_attr(crash_points, track_caller)]
+    fn take_by(&self, call: unsafe extern "C" fn(*mut libc::sem_t) -> libc::c_int, patient: bool) -> bool {
+        loop {
+            // SAFETY: the semaphore is open as long as `self`.
+            if crash::around(|| unsafe { call(self.0) }) == 0 {
+                return true;
+            }
+            if !(patient && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted) {
+                return false;
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: opened by `Semaphore::with`, and nobody has it any more. A forked child closes its own copy.
+        unsafe { libc::sem_close(self.0) };
+    }
+}
+
+impl Semaphore {
+    pub(crate) fn open(name: &str, signal: Signal) -> Result<Self> {
+        Self::with(name, signal, 0, 0).map_err(|e| Error::os("open", names::semaphore(name, signal), e))
+    }
+
+    /// Makes a fresh semaphore. The mode is taken as it is: the kernel has no umask here.
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn create(name: &str, signal: Signal, mode: u32) -> io::Result<Self> {
+        crash::around(|| Self::with(name, signal, libc::O_CREAT | libc::O_EXCL, mode))
+    }
+
+    fn with(name: &str, signal: Signal, flags: libc::c_int, mode: u32) -> io::Result<Self> {
+        let handle = names::try_semaphore(name, signal, |name| {
+            let name = CString::new(name)?;
+            // SAFETY: the name outlives the call; mode and value are read only with `O_CREAT`.
+            let semaphore =
+                unsafe { libc::sem_open(name.as_ptr(), flags, mode as libc::c_uint, 0 as libc::c_uint) };
+            if semaphore == libc::SEM_FAILED {
+                Err(io::Error::last_os_error())
+            } else {
+                Ok(Handle(semaphore))
+            }
+        })?;
+        Ok(Self { handle: Arc::new(handle), alarm: Alarm::default() })
+    }
+
+    /// Removes the name. `Ok(false)`: there was none.
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn unlink(name: &str, signal: Signal) -> Result<bool> {
+        let removed = names::try_semaphore(name, signal, |name| {
+            let name = CString::new(name)?;
+            // SAFETY: the name outlives the call.
+            match crash::around(|| unsafe { libc::sem_unlink(name.as_ptr()) }) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        });
+        match removed {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(Error::os("remove", names::semaphore(name, signal), e)),
+        }
+    }
+
+    /// 0 if there is no token, else as many as nobody adds to: more cannot be known.
+    ///
+    /// The look takes a token and gives it back, so that nobody who could not sleep before sleeps on.
+    pub(crate) fn value(&self) -> u32 {
+        // Part of edge E4: both calls enter the kernel, in the total order after the credit that precedes them.
+        if !self.take() {
+            return 0;
+        }
+        self.post();
+        SOME
+    }
+
+    /// Adds a token and wakes one sleeper.
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn post(&self) {
+        // Edge E3, release end: what was written before is visible to who takes the token.
+        self.handle.post();
+    }
+
+    /// Takes one token if there is one.
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn take(&self) -> bool {
+        // Edge E3, acquire end.
+        self.handle.take_by(libc::sem_trywait, true)
+    }
+
+    /// Takes all tokens; the caller looks at what they announced afterwards.
+    /// `false`: there was none.
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn take_all(&self) -> bool {
+        let mut found = false;
+        // A call per token: writers post one per frame, and readers none beside one that lies there.
+        while self.take() {
+            found = true;
+        }
+        found
+    }
+
+    /// The kernel knows who sleeps, and forgets the dead by itself.
+    #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
+    pub(crate) fn forget_sleepers(&self) {}
+
+    /// No writer: a semaphore has no memory to leave a note in. A pid means the same to all processes here, so that only
+    /// a writer's number that is another process's, before the reader has ever looked, is mistaken for an old writer.
+    #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
+    pub(crate) fn noted_writer(&self) -> u64 {
+        0
+    }
+
+    /// See [`Self::noted_writer`].
+    #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
+    pub(crate) fn note_writer(&self, _: u64) {}
+
+    /// See [`Self::noted_writer`].
+    #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
+    pub(crate) fn forget_writer(&self) {}
+
+    /// Sleeps until a token could be taken (`true`), or `timeout` has passed or a signal arrived (`false`).
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        if self.take() {
+            return true;
+        }
+        if timeout.is_zero() {
+            return false;
+        }
+        let deadline = Instant::now() + timeout;
+        let Ok(ringing) = self.alarm.set(&self.handle, deadline) else {
+            // No thread for the alarm: a bounded sleep is the next best.
+            std::thread::sleep(timeout.min(Duration::from_millis(1)));
+            return self.take();
+        };
+        let taken = self.handle.take_by(libc::sem_wait, false);
+        if !ringing.stop() {
+            return taken;
+        }
+        // The alarm has put one token in and takes one out again, whichever it is: the others stay for the next look.
+        if !taken {
+            self.take();
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    /// A pair of handles on one fresh semaphore, without a name any more.
+    fn pair(test: &str) -> (Semaphore, Semaphore) {
+        let name = &format!("t{}-{test}", std::process::id());
+        let unlink = || Semaphore::unlink(name, Signal::Data).unwrap();
+        unlink();
+        let create = || Semaphore::create(name, Signal::Data, 0o600);
+        let made = create().unwrap();
+        assert_eq!(create().err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        let opened = Semaphore::open(name, Signal::Data).unwrap();
+        assert!(unlink() && !unlink());
+        assert!(Semaphore::open(name, Signal::Data).is_err());
+        (made, opened)
+    }
+
+    #[test]
+    fn tokens_pass_between_two_handles() {
+        let (ours, theirs) = pair("a");
+        assert!(!theirs.take() && theirs.value() == 0);
+        ours.post();
+        ours.post();
+        assert_eq!((theirs.value(), theirs.value()), (SOME, SOME), "looking takes nothing");
+        assert!(theirs.take() && theirs.take() && !theirs.take());
+        ours.post();
+        assert!(theirs.take_all() && !theirs.take_all());
+    }
+
+    #[test]
+    fn a_wait_ends_in_time_and_leaves_no_token() {
+        let (ours, _) = pair("b");
+        for millis in [0, 1, 5, 20, 1] {
+            let (started, timeout) = (Instant::now(), Duration::from_millis(millis));
+            assert!(!ours.wait(timeout));
+            assert!(started.elapsed() >= timeout, "{:?} < {timeout:?}", started.elapsed());
+        }
+        assert!(!ours.take(), "the alarm's token was taken by its own sleeper");
+    }
+
+    #[test]
+    fn a_token_wakes_a_sleeper_long_before_its_deadline() {
+        let (ours, theirs) = pair("c");
+        let far = Duration::from_secs(1000);
+        let started = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    assert!(ours.wait(far));
+                }
+            });
+            for _ in 0..100 {
+                thread::sleep(Duration::from_micros(200));
+                theirs.post();
+            }
+        });
+        assert!(started.elapsed() < far);
+        // The end joins the alarm's thread, which sleeps for a long time yet.
+        drop(ours);
+        assert!(started.elapsed() < far && !theirs.take());
+    }
+
+    #[test]
+    fn tokens_and_deadlines_race_and_no_token_is_lost_or_made() {
+        let (ours, theirs) = pair("d");
+        let (posts, pause) = (3000, Duration::from_micros(50));
+        let taken = thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let mut taken = 0;
+                let end = Instant::now() + Duration::from_secs(60);
+                while taken < posts && Instant::now() < end {
+                    taken += u32::from(ours.wait(pause));
+                }
+                taken
+            });
+            for _ in 0..posts {
+                theirs.post();
+                thread::sleep(pause);
+            }
+            waiter.join().unwrap()
+        });
+        assert_eq!(taken, posts);
+        assert!(!ours.wait(4 * pause) && !ours.take());
+    }
+}
