@@ -32,6 +32,8 @@ use std::{
 const LOCKED: Duration = Duration::from_millis(100);
 /// Pause between two attempts.
 const RETRY: Duration = Duration::from_millis(3);
+/// Mode of a lock file that is made for cleaning only.
+const PRIVATE: u32 = 0o600;
 /// Marks the memory of a reader that holds presence locks.
 const STICKY: u32 = 0o1000;
 
@@ -76,9 +78,9 @@ impl From<Error> for Blocked {
 fn publish(request: &Request<'_>) -> Result<Created, Blocked> {
     let &Request { name, mode, size, .. } = request;
     let directory = DirectoryLock::acquire(names::FOLDER)?;
-    let lock = take_lock(name)?;
+    let lock = take_lock(name, mode)?;
     remove_dead_segment(name, &lock)?;
-    let Some(lock) = lock.renew(name)? else { return Err(busy(name)) };
+    let Some(lock) = lock.renew(name, mode)? else { return Err(busy(name)) };
     let id = lock.id;
     // From here on the guard removes, on any failure, what has been made.
     let mut names = NameGuard {
@@ -88,7 +90,6 @@ fn publish(request: &Request<'_>) -> Result<Created, Blocked> {
         directory: Some(directory),
         birth: Birth::now(),
     };
-    lock.set_mode(name, mode)?;
     lock.presence()
         .announce(Role::Reader, request.level)
         .map_err(|e| Error::os("lock", shm::path(name), e))?;
@@ -109,8 +110,8 @@ fn publish(request: &Request<'_>) -> Result<Created, Blocked> {
     Ok(Created { mapping, data, space, presence: Some(lock.into_presence()), names })
 }
 
-fn take_lock(name: &str) -> Result<LockFile, Blocked> {
-    LockFile::acquire(name)?.ok_or_else(|| busy(name))
+fn take_lock(name: &str, mode: u32) -> Result<LockFile, Blocked> {
+    LockFile::acquire(name, mode)?.ok_or_else(|| busy(name))
 }
 
 /// Another process holds the lock file: names the one that the present segment records; 0 if there is none.
@@ -143,10 +144,10 @@ impl NameGuard {
     /// Makes a fresh semaphore in place of whatever has the name.
     fn make_semaphore(&mut self, signal: Signal, mode: u32) -> Result<Semaphore> {
         Semaphore::unlink(&self.name, signal)?;
-        let made = Semaphore::create(&self.name, signal, mode);
-        let made = made.map_err(|e| Error::os("create", names::semaphore(&self.name, signal), e))?;
+        let semaphore = Semaphore::create(&self.name, signal, mode)
+            .map_err(|e| Error::os("create", names::semaphore(&self.name, signal), e))?;
         self.owned.push(Object::Semaphore(signal));
-        Ok(made)
+        Ok(semaphore)
     }
 
     /// Removes what still is ours: the segment, the semaphores, then the lock file while it is held.
@@ -226,7 +227,7 @@ fn remove_dead_segment(name: &str, lock: &LockFile) -> Result<bool, Blocked> {
 pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
     ensure_folder()?;
     let _directory = DirectoryLock::acquire(names::FOLDER)?;
-    let lock = take_lock(name).map_err(|blocked| blocked.error)?;
+    let lock = take_lock(name, PRIVATE).map_err(|blocked| blocked.error)?;
     let mut removed = Vec::new();
     match remove_dead_segment(name, &lock) {
         Ok(true) => removed.push(observe::segment(name)),

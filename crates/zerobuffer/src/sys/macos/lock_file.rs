@@ -54,15 +54,16 @@ pub(crate) struct LockFile {
 }
 
 impl LockFile {
-    /// Takes the lock file of a name, making it if it is missing. `Ok(None)`: another process holds it.
-    pub(crate) fn acquire(name: &str) -> Result<Option<Self>> {
+    /// Takes the lock file of a name, making it with that mode if it is missing: who may use the buffer takes locks of
+    /// its own on the file. `Ok(None)`: another process holds it.
+    pub(crate) fn acquire(name: &str, mode: u32) -> Result<Option<Self>> {
         let path = names::lock_file(name);
         let failed = |e| Error::os("lock", path.to_string_lossy(), e);
         loop {
             let (mut found, mut is_new) = (None, false);
             let open = || {
-                let (file, made) = open_or_make(&path)?;
-                (found, is_new) = (Some(FileId::of(&file)?), made);
+                let (file, fresh) = open_or_make(&path, mode)?;
+                (found, is_new) = (Some(FileId::of(&file)?), fresh);
                 Ok(OwnedFd::from(file))
             };
             let presence = Presence::on(PrivateFd::open(open).map_err(failed)?);
@@ -80,24 +81,17 @@ impl LockFile {
     }
 
     /// Puts a fresh file in the place of a predecessor's, on which a writer of its buffer may still hold locks.
-    pub(crate) fn renew(self, name: &str) -> Result<Option<Self>> {
+    pub(crate) fn renew(self, name: &str, mode: u32) -> Result<Option<Self>> {
         if self.is_new {
             return Ok(Some(self));
         }
         self.remove(name)?;
-        Self::acquire(name)
+        Self::acquire(name, mode)
     }
 
     /// Removes the file while it is still locked, then lets go. `Ok(false)`: it was gone.
     pub(crate) fn remove(self, name: &str) -> Result<bool> {
         unlink_if(&names::lock_file(name).to_string_lossy(), self.id)
-    }
-
-    /// Opens the file to all who may use the buffer: they take their own locks on it.
-    pub(crate) fn set_mode(&self, name: &str, mode: u32) -> Result<()> {
-        let path = names::lock_file(name);
-        let set = crash::around(|| fs::set_permissions(&path, Permissions::from_mode(mode)));
-        set.map_err(|e| Error::os("set the mode of", path.to_string_lossy(), e))
     }
 
     pub(crate) fn into_presence(self) -> Presence {
@@ -116,7 +110,7 @@ pub(crate) fn open(name: &str, write: bool) -> io::Result<File> {
 }
 
 /// `true`: it was made.
-fn open_or_make(path: &Path) -> io::Result<(File, bool)> {
+fn open_or_make(path: &Path, mode: u32) -> io::Result<(File, bool)> {
     let options = || OpenOptions::new().read(true).write(true).custom_flags(FLAGS).clone();
     loop {
         match options().open(path) {
@@ -125,7 +119,12 @@ fn open_or_make(path: &Path) -> io::Result<(File, bool)> {
         }
         match crash::around(|| options().create_new(true).mode(0o600).open(path)) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            other => return other.map(|file| (file, true)),
+            Err(e) => return Err(e),
+            Ok(file) => {
+                // The umask has no say in it.
+                crash::around(|| file.set_permissions(Permissions::from_mode(mode)))?;
+                return Ok((file, true));
+            }
         }
     }
 }

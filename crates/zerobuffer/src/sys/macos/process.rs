@@ -29,7 +29,7 @@ pub(crate) fn is_alive(pid: u64) -> bool {
 fn is_zombie(pid: libc::pid_t) -> bool {
     /// Among the ended too: without it they are not found.
     const ENDED_TOO: u64 = 1;
-    let size = size_of::<libc::proc_bsdshortinfo>() as libc::c_int;
+    let Ok(size) = libc::c_int::try_from(size_of::<libc::proc_bsdshortinfo>()) else { return false };
     // SAFETY: a zeroed structure is a valid out-parameter of the size that is told.
     unsafe {
         let mut info: libc::proc_bsdshortinfo = std::mem::zeroed();

@@ -94,14 +94,19 @@ fn physical_memory() -> u64 {
 /// Stores the control block of a new buffer, its first field last: whoever sees that field sees all of them.
 #[cfg_attr(crash_points, track_caller)]
 pub(crate) fn initialise(mapping: &Mapping, control: &[u8; CONTROL_SIZE as usize]) {
-    let words =
-        control.chunks_exact(8).map(|chunk| chunk.iter().rev().fold(0, |w, &b| (w << 8) | u64::from(b)));
-    let words: Vec<u64> = words.collect();
-    for (at, value) in words.into_iter().enumerate().rev() {
-        // SAFETY: a page-aligned mapping of at least a control block; every process accesses its words atomically.
-        let word = unsafe { AtomicU64::from_ptr(mapping.base().as_ptr().cast::<u64>().add(at)) };
+    for (at, chunk) in control.chunks_exact(8).enumerate().rev() {
+        let value = chunk.iter().rev().fold(0, |word, &byte| (word << 8) | u64::from(byte));
+        let word = word(mapping, at * 8);
         crash::around(|| word.store(value, Ordering::Release));
     }
+}
+
+/// A word of the control block.
+fn word(mapping: &Mapping, offset: usize) -> &AtomicU64 {
+    debug_assert!(offset.is_multiple_of(8) && offset < CONTROL_SIZE as usize);
+    // SAFETY: the callers map at least a control block and ask for a word inside it; the base is page aligned, the mapping
+    // outlives the reference, and every process accesses these words atomically.
+    unsafe { AtomicU64::from_ptr(mapping.base().as_ptr().add(offset).cast()) }
 }
 
 /// Whether memory of that name exists, as far as one may know, and how many bytes it takes.
@@ -198,9 +203,7 @@ impl Segment {
     /// Says in the segment that it has no reader.
     pub(crate) fn forget_reader(&self) -> io::Result<()> {
         let mapping = Mapping::new(&self.file, CONTROL_SIZE)?;
-        // SAFETY: as in `initialise`.
-        let word =
-            unsafe { AtomicU64::from_ptr(mapping.base().as_ptr().add(Word::ReaderPid as usize).cast()) };
+        let word = word(&mapping, Word::ReaderPid as usize);
         crash::around(|| word.store(0, Ordering::SeqCst));
         Ok(())
     }

@@ -8,6 +8,10 @@ use super::fork::PrivateFd;
 use crate::{crash, sys::Role};
 use std::{io, os::fd::AsRawFd};
 
+// The C libraries disagree about the type of these numbers, not about that of the field.
+const LOCK: libc::c_short = libc::F_WRLCK as libc::c_short;
+const FREE: libc::c_short = libc::F_UNLCK as libc::c_short;
+
 /// Where an endpoint's capability level is announced, by the length of a further lock.
 const LEVEL_SPAN: i64 = 64;
 
@@ -26,12 +30,12 @@ impl Presence {
     /// Takes a role's byte, unless another description holds it.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn try_lock(&self, role: Role) -> io::Result<bool> {
-        self.set(libc::F_WRLCK, role as i64, 1)
+        self.set(LOCK, role as i64, 1)
     }
 
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn unlock(&self, role: Role) -> io::Result<()> {
-        self.set(libc::F_UNLCK, role as i64, 1).map(drop)
+        self.set(FREE, role as i64, 1).map(drop)
     }
 
     /// Whether another description holds the role's byte.
@@ -42,7 +46,7 @@ impl Presence {
     /// Announces the capability level of this endpoint.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<()> {
-        self.set(libc::F_WRLCK, level_start(role), level.into()).map(drop)
+        self.set(LOCK, level_start(role), level.into()).map(drop)
     }
 
     /// The level that the other endpoint has announced; 0 if it has not.
@@ -60,7 +64,7 @@ impl Presence {
     }
 
     #[cfg_attr(crash_points, track_caller)]
-    fn set(&self, kind: libc::c_int, start: i64, len: i64) -> io::Result<bool> {
+    fn set(&self, kind: libc::c_short, start: i64, len: i64) -> io::Result<bool> {
         let lock = range(kind, start, len);
         // SAFETY: the descriptor is open and the structure outlives the call.
         let set = || unsafe { libc::fcntl(self.fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
@@ -93,18 +97,18 @@ fn level_start(role: Role) -> i64 {
 
 /// The length of the first lock in the range that another description holds.
 fn conflicting(fd: &impl AsRawFd, start: i64, len: i64) -> io::Result<Option<i64>> {
-    let mut lock = range(libc::F_WRLCK, start, len);
+    let mut lock = range(LOCK, start, len);
     // SAFETY: the descriptor is open and the structure outlives the call.
     if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok((libc::c_int::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_len))
+    Ok((lock.l_type != FREE).then_some(lock.l_len))
 }
 
-fn range(kind: libc::c_int, start: i64, len: i64) -> libc::flock {
+fn range(kind: libc::c_short, start: i64, len: i64) -> libc::flock {
     // SAFETY: a zeroed `flock` is valid; `l_pid` must be 0 for these locks.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
+    lock.l_type = kind;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
     lock.l_start = start;
     lock.l_len = len;
