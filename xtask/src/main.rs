@@ -15,6 +15,7 @@ mod python;
 mod test;
 mod tools;
 mod torture;
+mod wheels;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ const COMMANDS: &[Command] = &[
     torture::COMMAND,
     macos::COMMAND,
     cross::COMMAND,
+    wheels::COMMAND,
     env::COMMAND,
 ];
 

@@ -117,7 +117,12 @@ fn build(project: &Project, maturin: &Path, interpreter: &Interpreter) -> Result
     let mut command = project.command(maturin);
     command.args(["build", "--release", "--interpreter"]).arg(&interpreter.path).arg("--out").arg(&folder);
     run(&mut command)?;
-    let mut files: Vec<PathBuf> = fs::read_dir(&folder)?.flatten().map(|entry| entry.path()).collect();
+    only_file(&folder)
+}
+
+/// The wheel that maturin has just put into an empty folder.
+pub(crate) fn only_file(folder: &Path) -> Result<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
     match (files.pop(), files.len()) {
         (Some(wheel), 0) => Ok(wheel),
         _ => bail!("maturin did not leave exactly one wheel in {}", folder.display()),

@@ -73,3 +73,7 @@ pub(crate) const DEBIAN_RUST: &[Program] = &[
 
 /// Links for macOS: zig brings the stubs of its system library.
 pub(crate) const ZIG: Venv = Venv { name: "zig", packages: &["ziglang==0.17.1", "cargo-zigbuild==0.24.0"] };
+
+/// Compiles and links for Windows.
+pub(crate) const MINGW: Program =
+    Program { name: "x86_64-w64-mingw32-gcc", package: "gcc-mingw-w64-x86-64-posix" };

@@ -15,6 +15,7 @@ use crate::signals;
 /// How often a wait for input looks whether the other side still lives.
 const WATCH: Duration = Duration::from_millis(250);
 /// The kernel's default limit for unprivileged pipes; fewer, larger reads per frame.
+#[cfg(target_os = "linux")]
 const PIPE: usize = 1 << 20;
 
 type Watch = Box<dyn Fn() -> Result<(), Fail>>;
@@ -75,6 +76,7 @@ impl Input {
     fn widened(self) -> Input {
         if self.pipe {
             // Only speed depends on it; it fails on what is no pipe and beyond the system's limit.
+            #[cfg(target_os = "linux")]
             let _ = rustix::pipe::fcntl_setpipe_size(&self.file, PIPE);
         }
         self

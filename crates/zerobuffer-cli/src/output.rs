@@ -15,6 +15,7 @@ use crate::fail::Fail;
 use crate::{say, signals};
 
 /// See `input.rs`: fewer, larger writes per frame.
+#[cfg(target_os = "linux")]
 const PIPE: usize = 1 << 20;
 
 /// Where received frames go.
@@ -70,6 +71,7 @@ impl Output {
         let is_pipe = file.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
         // A blocked write to a pipe cannot be interrupted. Opening the pipe anew gives a description of our own, so that
         // making it non-blocking leaves alone the other programs that share this standard output.
+        // Without /proc there is none, and only a second signal ends such a write.
         let own = is_pipe
             .then(|| {
                 File::options()
@@ -85,6 +87,7 @@ impl Output {
     }
 
     fn widened(self) -> Output {
+        #[cfg(target_os = "linux")]
         let _ = rustix::pipe::fcntl_setpipe_size(&self.file, PIPE);
         self
     }

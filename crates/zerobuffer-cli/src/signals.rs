@@ -1,5 +1,5 @@
 //! Ctrl-C and its kin: one thread that takes the signals and ends whatever the command is blocked in.
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -28,9 +28,8 @@ static STATE: OnceLock<State> = OnceLock::new();
 /// The first signal ends what is running in good order; a second one ends the process on the spot.
 pub(crate) fn install() -> Result<(), Fail> {
     let failed = |error: &io::Error| Fail::io("cannot set up signal handling", error);
-    let (wake, trigger) =
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|errno| failed(&errno.into()))?;
-    let state = State { caught: AtomicI32::new(0), wake, interrupters: Mutex::new(Vec::new()) };
+    let (wake, mut trigger) = io::pipe().map_err(|error| failed(&error))?;
+    let state = State { caught: AtomicI32::new(0), wake: wake.into(), interrupters: Mutex::new(Vec::new()) };
     if STATE.set(state).is_err() {
         return Ok(());
     }
@@ -47,7 +46,7 @@ pub(crate) fn install() -> Result<(), Fail> {
                     std::process::exit(i32::from(exit_of(previous).code()));
                 }
                 // Dropping nothing: the byte stays in the pipe, so every later poll sees it.
-                let _ = rustix::io::write(&trigger, b"!");
+                let _ = trigger.write(b"!");
             }
         })
         .map_err(|error| failed(&error))?;
@@ -66,9 +65,10 @@ fn take(signal: i32) -> Option<i32> {
     None
 }
 
-/// Whether whoever started us asked for SIGHUP to be ignored; std has no call for it.
+/// Whether whoever started us asked for SIGHUP to be ignored; std has no call for it. Where there is no /proc to ask,
+/// SIGHUP is left as it is: to be ended is better than not to be left alone.
 fn hangup_is_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return true };
     status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))

@@ -229,7 +229,7 @@ fn fifos_work_on_both_sides() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("in"), folder.path().join("out"));
     for path in [&from, &to] {
-        rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::from(0o600)).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
     }
     let name = name();
     let mut receiver = receiver_to_file(&name, to.to_str().unwrap(), &[]);
