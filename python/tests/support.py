@@ -14,6 +14,9 @@ from typing import Any, Optional
 import pytest
 from zerobuffer import Writer
 
+#: For tests of what only Linux has, or what only Linux lets a test look at.
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /dev/shm or /proc, which only Linux has")
+
 #: Longer than anything takes on a busy machine; only a hung test meets it.
 PATIENCE = 60.0
 
@@ -27,9 +30,12 @@ def unique_name(label: str = "py") -> str:
 
 
 def files_of(name: str) -> list[str]:
-    """Return what lies in /dev/shm and the lock folder under a name."""
+    """Return what lies in /dev/shm and the lock folder under a name; elsewhere memory and semaphores are no files."""
+    shared = Path("/dev/shm")
     found = [
-        path for path in Path("/dev/shm").iterdir() if path.name in (name, f"sem.sem-w-{name}", f"sem.sem-r-{name}")
+        path
+        for path in (shared.iterdir() if shared.is_dir() else ())
+        if path.name in (name, f"sem.sem-w-{name}", f"sem.sem-r-{name}")
     ]
     found += [path for path in [Path("/tmp/zerobuffer", f"{name}.lock")] if path.exists()]
     return sorted(map(str, found))

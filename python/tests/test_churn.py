@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support import unique_name
+from support import linux_only, unique_name
 from zerobuffer import BufferConfig, Reader, Writer
+
+pytestmark = linux_only
 
 
 def resident() -> int:

@@ -7,8 +7,10 @@ import sys
 from typing import Any
 
 import pytest
-from support import PATIENCE, write_frames
+from support import PATIENCE, linux_only, write_frames
 from zerobuffer import BufferConfig, Reader, Writer, ZeroBufferException
+
+pytestmark = linux_only
 
 #: What a child may try with the endpoints of its parent.
 USES = [

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, child, pattern, required, unique_name, wait_until
+from support import PATIENCE, child, linux_only, pattern, required, unique_name, wait_until
 from zerobuffer import (
     BufferConfig,
     Reader,
@@ -18,6 +18,8 @@ from zerobuffer import (
     WriterAlreadyConnectedException,
     WriterDeadException,
 )
+
+pytestmark = linux_only
 
 LAP = "lambda size, seed: (bytes(range(251)) * ((seed * 31 % 251 + size) // 251 + 1))[seed * 31 % 251 :][:size]"
 

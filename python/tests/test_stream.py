@@ -2,12 +2,13 @@
 
 import os
 import random
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from support import child, files_of, pattern, wait_until
+from support import child, files_of, linux_only, pattern, wait_until
 from zerobuffer import (
     BufferConfig,
     FrameTooLargeException,
@@ -328,11 +329,13 @@ def test_close_is_idempotent_and_final(name: str) -> None:
 def test_dropping_the_endpoints_cleans_up(name: str) -> None:
     reader = Reader(name)
     writer = Writer(name)
-    assert len(files_of(name)) >= 3
+    # Elsewhere only the lock file is a file.
+    assert len(files_of(name)) >= (3 if sys.platform == "linux" else 1)
     del writer, reader
     assert files_of(name) == []
 
 
+@linux_only
 def test_mode(name: str) -> None:
     with Reader(name, mode=0o640):
         assert os.stat(f"/dev/shm/{name}").st_mode & 0o777 == 0o640

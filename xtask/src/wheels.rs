@@ -91,7 +91,8 @@ fn cross(project: &Project, target: &str, zig: Option<&Zig>) -> Result<PathBuf> 
         rust.command(maturin, &format!("build --release --interpreter python3.11 --target {target}"));
     if let Some(zig) = zig {
         zig.prepare(&mut build)?;
-        build.arg("--zig");
+        // Nothing here can strip a macOS file.
+        build.args(["--zig", "--strip", "false"]);
     } else {
         // Windows links against a library of imports, which PyO3 makes where there is no Python for Windows.
         build.args(["--features", "pyo3/generate-import-lib"]);
