@@ -147,6 +147,13 @@ pub enum Error {
     #[allow(missing_docs)]
     PermissionDenied { object: String, operation: &'static str },
 
+    /// A buffer for all sessions (Windows) needs a right that this process does not have.
+    #[error(
+        "buffer '{name}' cannot be created for all sessions: that needs the privilege {privilege}, which services and administrators have; run as one of them, or without `global`"
+    )]
+    #[allow(missing_docs)]
+    NoPrivilege { name: String, privilege: &'static str },
+
     /// Shared memory is full.
     #[error(
         "buffer '{name}' needs {needed} bytes of shared memory, {available} are available; {} or the ring smaller",

@@ -1,4 +1,6 @@
 //! Peers made by hand: what another implementation leaves in shared memory between two of its stores.
+// glibc semaphores and OFD locks are made by hand here.
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,6 @@
 //! Endpoints in a process that forks: the child neither destroys them, nor uses them, nor keeps them "present".
+// Other systems have no fork, or no locks that one inherits.
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

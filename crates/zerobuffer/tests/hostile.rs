@@ -11,12 +11,11 @@
 
 mod common;
 
-use std::os::unix::fs::FileExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::segment::{self, FREE, METADATA, METADATA_WRITTEN, READ_POS, WRITE_POS};
-use common::{Name, Peer, Segment};
+use common::{LESS, Name, Peer, Segment};
 
 const RING: u64 = 1024;
 /// Pairs of processes; they sleep most of the time.
@@ -103,7 +102,7 @@ fn hostile_values(field: u64) -> Vec<u64> {
     let mut values: Vec<u64> =
         [0, 1, 15, 17, 63, 100, 128, 1000, 1007, 1009, 1023, 1024, 1025, 4096].to_vec();
     values.extend([1 << 31, (1 << 32) - 1, 1 << 40, i64::MAX as u64, 1 << 63, u64::MAX - 15, u64::MAX]);
-    values.extend((0..64).map(|bit| field ^ (1 << bit)));
+    values.extend((0..64).step_by(LESS as usize).map(|bit| field ^ (1 << bit)));
     values.retain(|value| *value != field);
     values
 }
@@ -138,6 +137,7 @@ fn no_value_of_any_field_crashes_or_hangs_an_end() {
 }
 
 /// W5: whatever the semaphores hold, frames pass, and nobody waits for long.
+#[cfg(not(windows))]
 #[test]
 fn absurd_semaphores_delay_frames_by_a_slice_at_most() {
     let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
@@ -153,7 +153,7 @@ fn absurd_semaphores_delay_frames_by_a_slice_at_most() {
                     name.semaphores().iter().enumerate().filter(|(index, _)| side >> index & 1 == 1)
                 {
                     let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-                    file.write_all_at(&value.to_le_bytes(), 0).unwrap();
+                    std::os::unix::fs::FileExt::write_all_at(&file, &value.to_le_bytes(), 0).unwrap();
                 }
                 // More than fits, so that both ends have to wait.
                 writer.tell(&format!("stream {} 6 1 600 mix", key + 1));

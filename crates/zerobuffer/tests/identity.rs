@@ -1,4 +1,6 @@
 //! Who owns a place or a name: pids that are overwritten or reused, names that are taken away by force.
+// Names are unlinked and pids chosen by means of Linux.
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

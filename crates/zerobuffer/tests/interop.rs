@@ -1,6 +1,8 @@
 //! Streams between this implementation and the published Python package 1.3.0, in both directions.
 //!
 //! Letters with digits (A1, B4 …) name known faults of the older implementations; `docs/PROTOCOL.md` rules are W numbers.
+// The published Python package runs on Linux only.
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

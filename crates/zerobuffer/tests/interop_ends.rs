@@ -1,6 +1,8 @@
 //! The published Python package 1.3.0 at the other end when either end dies, closes or is replaced.
 //!
 //! Letters with digits (C7, D8 …) name known faults of the older implementations; W numbers are protocol rules.
+// The published Python package runs on Linux only.
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -9,13 +9,11 @@
 
 mod common;
 
-use std::fs;
-use std::process::Command;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use common::pattern::mix;
-use common::segment::{FREE, by_hand, semaphore_by_hand};
+use common::segment::FREE;
 use common::{Name, Peer, Segment, check, content, expect_error};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig};
 
@@ -24,13 +22,6 @@ const PROMPT: Duration = Duration::from_secs(10);
 
 fn pause(milliseconds: u64) {
     sleep(Duration::from_millis(milliseconds));
-}
-
-/// The pid of a process that is dead and reaped.
-fn dead_pid() -> u64 {
-    let mut child = Command::new("true").spawn().unwrap();
-    child.wait().unwrap();
-    u64::from(child.id())
 }
 
 fn pair(name: &Name) -> (Reader, Writer) {
@@ -76,7 +67,8 @@ fn a_clean_close_wakes_the_blocked_peer() {
 #[test]
 fn writers_killed_at_random_times() {
     let mut reader = Peer::ours();
-    for round in 0..40 {
+    // 120 kills on Windows, and 80 of readers below: there the two of them are what shows W10.
+    for round in 0..if cfg!(windows) { 60 } else { 40 } {
         let ring = [256, 1024, 8192, 65_536][(round % 4) as usize];
         let max = ring - 16;
         let name = Name::new("kill-w");
@@ -197,7 +189,7 @@ fn a_successor_that_comes_before_the_repair() {
 fn readers_killed_at_random_times() {
     let mut writer = Peer::ours();
     let name = Name::new("kill-r");
-    for round in 0..25 {
+    for round in 0..if cfg!(windows) { 80 } else { 25 } {
         let mut reader = Peer::ours();
         // The name is taken over from the previous, killed reader.
         reader.must(&format!("create {} 64 2048", &*name));
@@ -299,32 +291,6 @@ fn of_writers_racing_for_a_buffer_exactly_one_wins() {
         assert_eq!(racers[winners[0]].must(&format!("write {round} 30 mix")), round.to_string());
         assert_eq!(reader.must(&format!("read 2000 {round}")), format!("{round} 30"));
         racers[winners[0]].must("close");
-    }
-}
-
-/// Leftovers of every kind under the name: lock files, a dead reader's segment, semaphores with tokens in them.
-#[test]
-fn planted_leftovers_are_taken_over() {
-    // Makes the folders of the lock files as they should be.
-    Reader::create(&Name::new("folders"), BufferConfig::new(0, 64)).unwrap().close().unwrap();
-    for planted in 1..32 {
-        let name = Name::new("planted");
-        let contents = [by_hand(64, 4096, dead_pid()), semaphore_by_hand(9), vec![0xA5; 32], vec![], vec![]];
-        for (index, (path, content)) in name.files().iter().zip(&contents).enumerate() {
-            if planted >> index & 1 == 1 {
-                fs::write(path, content).unwrap();
-            }
-        }
-        let (mut reader, mut writer) = pair(&name);
-        assert!(reader.try_read().unwrap().is_none());
-        assert_eq!(reader.capacity(), 1024);
-        for key in 1..=20 {
-            writer.write(&content(key, 300)).unwrap();
-            check(reader.try_read().unwrap().expect("a frame is there").data(), key).unwrap();
-        }
-        reader.close().unwrap();
-        writer.close().unwrap();
-        name.assert_gone();
     }
 }
 

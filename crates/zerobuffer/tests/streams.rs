@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use common::agent::send;
 use common::pattern::{fill, mix};
 use common::segment::{FREE, WRITE_POS};
-use common::{Name, Peer, Segment, check, content, expect_error, size_of, skipped};
+use common::{LESS, Name, Peer, Segment, check, content, expect_error, size_of};
 use zerobuffer::{
     BufferConfig, Error, Frame, FullRingPolicy, HotWrap, Outcome, Reader, Writer, WriterConfig,
 };
@@ -54,7 +54,7 @@ fn random_sizes_in_rings_of_every_size_between_two_processes() {
         (1 << 20, 400),
         (64 << 20, 12),
     ] {
-        let name = Name::new("sizes");
+        let (name, count) = (Name::new("sizes"), (count / LESS).max(4));
         reader.must(&format!("create {} 64 {ring}", &*name));
         writer.must(&format!("connect {} 0", &*name));
         let max = ring - 16;
@@ -76,7 +76,7 @@ fn a_million_frames_in_small_rings() {
         let name = Name::new("million");
         reader.must(&format!("create {} 0 {ring}", &*name));
         writer.must(&format!("connect {} 0", &*name));
-        let max = ring / 4;
+        let (count, max) = (count / LESS, ring / 4);
         writer.tell(&format!("stream 1 {count} 7 {max} mix"));
         assert_eq!(reader.must(&format!("drain 1 {count} 7 {max}")), format!("1 {count}"));
         writer.must_reply();
@@ -86,6 +86,7 @@ fn a_million_frames_in_small_rings() {
 }
 
 /// 5 GiB: positions beyond 32 bits, in the ring and in the segment.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_ring_of_five_gib() {
     let ring: u64 = 5 << 30;
@@ -98,7 +99,9 @@ fn a_ring_of_five_gib() {
     let memory = available_memory();
     let wanted = ring + (1 << 30);
     if free < wanted || memory < wanted {
-        skipped(&format!("/dev/shm has {free} and the machine {memory} bytes free, {wanted} are needed"));
+        common::skipped(&format!(
+            "/dev/shm has {free} and the machine {memory} bytes free, {wanted} are needed"
+        ));
         return;
     }
     let name = Name::new("5gib");
@@ -127,6 +130,7 @@ fn a_ring_of_five_gib() {
     assert_eq!(segment.get(FREE), ring);
 }
 
+#[cfg(target_os = "linux")]
 fn available_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap();

@@ -1,4 +1,6 @@
 //! Users, umasks, a full /dev/shm, odd lock directories, pid namespaces: what surrounds the endpoints.
+// Namespaces, mounts and users of Linux.
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -15,7 +15,7 @@ use crate::{
     ring::{Consumer, Credit, Fault, Region, Span},
     stats::{Counters, ReaderStats},
     sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock},
-    sys::{self, NameGuard, fork::Birth, process},
+    sys::{self, NameGuard, Semaphore, fork::Birth, process},
     waiter::Waiter,
 };
 use std::time::{Duration, Instant};
@@ -332,6 +332,8 @@ impl Reader {
         let removed = names.remove();
         drop(names);
         lock(&shared.presence).take();
+        shared.data.retire();
+        shared.space.retire();
         let stats = shared.counters.reader();
         log::info!(target: "zerobuffer::reader", "closed buffer '{}': {} frames, {} bytes read", shared.name, stats.frames, stats.bytes);
         removed
@@ -418,7 +420,7 @@ impl Reader {
         let mut looks = 0_u32;
         self.waiter.spin(until, || {
             looks = looks.wrapping_add(1);
-            position() != before || (looks.is_multiple_of(16) && shared.data.value() != 0)
+            position() != before || (Semaphore::VALUE_IS_CHEAP && looks.is_multiple_of(16) && shared.data.value() != 0)
         })
     }
 

@@ -9,7 +9,7 @@
 //! | `NameGuard` | in `Created`: the names; `remove()`, and the drop, give up what still is ours (W6) |
 //! | `Segment` | a buffer of another process before it is trusted: `open(name)` to attach, `open_read_only(name)` to look; the fields `size`, `mode`, `uid` (0 where there is no such thing); `control()`, `read_at(&mut bytes, offset)`, `is_marked()` (a reader of ours made it), `is_held(role)`, `level(role)`; `map(len)`, `presence()`, `semaphore(name, signal)` for who attaches |
 //! | `Mapping` | memory of a segment, implements `ring::Memory`; unmapped on drop |
-//! | `Semaphore` | a wake-up: `value`, `post`, `take`, `take_all`, `wait(timeout)`; `forget_sleepers`; `noted_writer`, `note_writer`, `forget_writer`: a word that a writer of ours leaves its pid in |
+//! | `Semaphore` | a wake-up: `value`, `post`, `take`, `take_all`, `wait(timeout)`; `retire` when its endpoint closes; `VALUE_IS_CHEAP`: it is read from memory; `forget_sleepers`; `noted_writer`, `note_writer`, `forget_writer`: a word that a writer of ours leaves its pid in |
 //! | `Presence` | "this endpoint lives", dropped by the kernel with the process (W8): `try_lock`, `unlock`, `is_held`, `level` (of others), `announce`; `is_unlinked`: the segment has lost its name |
 //! | `judge(&Segment) -> Verdict`, `remove_dead(name)` | whether a reader lives; removing what is left of a dead one, judged again |
 //! | `traces()`, `objects(name)`, `is_being_made(name)`, `tokens(name, signal)` | for `observe`: which buffers there may be, and what one consists of |
@@ -39,7 +39,12 @@ mod macos;
 #[cfg(any(target_os = "macos", macos_sys))]
 pub(crate) use macos::*;
 
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub(crate) use windows::*;
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 compile_error!("zerobuffer: this operating system is not supported yet");
 
 /// Who is present (W8). The numbers are those of the bytes that stand for them where presence is a lock on a file.
@@ -67,6 +72,7 @@ pub(crate) struct Request<'a> {
     pub(crate) control: &'a [u8; CONTROL_SIZE as usize],
     pub(crate) size: u64,
     /// Permission bits, where there are any.
+    #[cfg_attr(windows, allow(dead_code, reason = "the default rights of the creating user apply"))]
     pub(crate) mode: u32,
     pub(crate) level: u8,
     pub(crate) prefault: bool,

@@ -402,6 +402,8 @@ impl Writer {
             shared.data.post();
         }
         lock(&shared.presence).take();
+        shared.data.retire();
+        shared.space.retire();
         let stats = shared.counters.writer();
         log::info!(target: "zerobuffer::writer", "left buffer '{}': {} frames, {} bytes written", shared.name, stats.frames, stats.bytes);
     }

@@ -3,7 +3,9 @@
 //! `python/old_peer.py` understands the same commands with the published package. Each command gets one reply,
 //! `ok …` or `err Variant: message`. Frame `key` carries `content(key, len)`.
 
-use std::io::{IoSlice, Read, Write};
+use std::io::IoSlice;
+#[cfg(target_os = "linux")]
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use zerobuffer::{BufferConfig, Frame, Reader, WaitStrategy, Writer, WriterConfig};
@@ -167,6 +169,7 @@ impl Agent {
                 return Ok(reader.or(writer).unwrap_or(false).to_string());
             }
             "close" => self.close()?,
+            #[cfg(target_os = "linux")]
             "become" => {
                 let id = number(words, 1);
                 // SAFETY: plain numbers; glibc applies the change to every thread.
@@ -174,17 +177,20 @@ impl Agent {
                     unsafe { libc::setgroups(0, std::ptr::null()) | libc::setgid(id) | libc::setuid(id) };
                 assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
             }
+            #[cfg(target_os = "linux")]
             "umask" => {
                 // SAFETY: takes a number, cannot fail.
                 unsafe { libc::umask(u32::from_str_radix(words[1], 8).unwrap()) };
             }
             "mkdir" => std::fs::create_dir_all(words[1]).unwrap(),
             "touch" => std::fs::write(words[1], "").unwrap(),
+            #[cfg(target_os = "linux")]
             "link" => {
                 // In the place of what is there.
                 let _ = std::fs::remove_dir_all(words[2]).or_else(|_| std::fs::remove_file(words[2]));
                 std::os::unix::fs::symlink(words[1], words[2]).unwrap();
             }
+            #[cfg(target_os = "linux")]
             "tmpfs" => {
                 let path = std::ffi::CString::new(words[1]).unwrap();
                 let kind = c"tmpfs".as_ptr();
@@ -192,6 +198,7 @@ impl Agent {
                 let done = unsafe { libc::mount(kind, path.as_ptr(), kind, 0, std::ptr::null()) };
                 assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
             }
+            #[cfg(target_os = "linux")]
             "fork" => return self.fork(words[1]),
             "sleeper" => {
                 return Ok(std::process::Command::new("sleep").arg("60").spawn().unwrap().id().to_string());
@@ -211,6 +218,7 @@ impl Agent {
 
     /// `fork idle|use|drop`: a child that leaves the endpoints alone, tries them, or drops them; it stays alive in
     /// the first two cases. The child's pid, and what its attempts to read and to write gave.
+    #[cfg(target_os = "linux")]
     fn fork(&mut self, mode: &str) -> Answer {
         let (mut output, mut input) = std::io::pipe().unwrap();
         // SAFETY: the child runs on the forking thread alone and ends by `_exit` or a signal, never by returning.
@@ -323,15 +331,13 @@ impl Agent {
     }
 }
 
-/// `churn NAME COUNT`: creates, uses and closes that many pairs; the growth in descriptors and in mappings.
+/// `churn NAME COUNT`: creates, uses and closes that many pairs; the growth in descriptors or handles, and in mappings.
 fn churn(name: &str, count: u64) -> Answer {
-    let lines = |path: &str| std::fs::read_to_string(path).unwrap().lines().count();
-    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let mut before = (0, 0);
     for key in 0..count {
         // The first rounds may grow the allocator's own mappings.
         if key == count / 10 {
-            before = (descriptors(), lines("/proc/self/maps"));
+            before = open_things();
         }
         let mut reader = Reader::create(name, BufferConfig::new(64, 1024))?;
         let mut writer = Writer::connect(name)?;
@@ -346,8 +352,25 @@ fn churn(name: &str, count: u64) -> Answer {
             reader.close()?;
         }
     }
-    let after = (descriptors(), lines("/proc/self/maps"));
+    let after = open_things();
     Ok(format!("{} {}", after.0.abs_diff(before.0), after.1.abs_diff(before.1)))
+}
+
+/// Descriptors and mappings of this process.
+#[cfg(not(windows))]
+fn open_things() -> (usize, usize) {
+    let mappings = std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    (std::fs::read_dir("/proc/self/fd").unwrap().count(), mappings)
+}
+
+/// Handles of this process; its mappings are not counted.
+#[cfg(windows)]
+fn open_things() -> (usize, usize) {
+    use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetProcessHandleCount};
+    let mut handles = 0;
+    // SAFETY: the number outlives the call, and the handle stands for this process.
+    assert_ne!(unsafe { GetProcessHandleCount(GetCurrentProcess(), &raw mut handles) }, 0);
+    (handles as usize, 0)
 }
 
 fn describe(frame: &Frame) -> String {

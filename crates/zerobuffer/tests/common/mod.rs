@@ -11,6 +11,8 @@
 use std::io::Write as _;
 
 pub(crate) mod agent;
+#[cfg(windows)]
+pub(crate) mod kernel;
 pub(crate) mod name;
 pub(crate) mod pattern;
 pub(crate) mod process;
@@ -20,6 +22,9 @@ pub(crate) use name::Name;
 pub(crate) use pattern::{check, content, size_of};
 pub(crate) use process::Peer;
 pub(crate) use segment::Segment;
+
+/// By how much less is done where each wake-up goes through wine's server, which takes some 80 µs.
+pub(crate) const LESS: u64 = if cfg!(windows) { 10 } else { 1 };
 
 /// Says why a test, or a part of it, is not run here; past the capture of the test harness, so that it is seen.
 pub(crate) fn skipped(reason: &str) {

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+#[cfg(not(windows))]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A unique buffer name; dropping it removes whatever an endpoint of that name has left behind.
@@ -20,22 +22,34 @@ impl Name {
         Self(name.to_owned())
     }
 
+    #[cfg(not(windows))]
     pub(crate) fn shm(&self) -> PathBuf {
         Path::new("/dev/shm").join(&self.0)
     }
 
     /// The two semaphores: data (`sem-w`), space (`sem-r`).
+    #[cfg(not(windows))]
     pub(crate) fn semaphores(&self) -> [PathBuf; 2] {
         ["w", "r"].map(|side| PathBuf::from(format!("/dev/shm/sem.sem-{side}-{}", self.0)))
     }
 
     /// The lock files of the Python/C++ and of the C# convention.
+    #[cfg(windows)]
+    pub(crate) fn locks(&self) -> [PathBuf; 2] {
+        let file = format!("{}.lock", self.0);
+        let folder = std::env::temp_dir().join("zerobuffer");
+        [folder.join(&file), folder.join("locks").join(&file)]
+    }
+
+    /// The lock files of the Python/C++ and of the C# convention.
+    #[cfg(not(windows))]
     pub(crate) fn locks(&self) -> [PathBuf; 2] {
         let file = format!("{}.lock", self.0);
         let temp = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
         [Path::new("/tmp/zerobuffer").join(&file), temp.join("zerobuffer/locks").join(&file)]
     }
 
+    #[cfg(not(windows))]
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut all = vec![self.shm()];
         all.extend(self.semaphores());
@@ -43,9 +57,27 @@ impl Name {
         all
     }
 
+    /// The kernel's objects have no files.
+    #[cfg(windows)]
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.locks().to_vec()
+    }
+
     /// What exists of this name now.
     pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
-        self.files().into_iter().filter(|path| path.symlink_metadata().is_ok()).collect()
+        let files = self.files().into_iter().filter(|path| path.symlink_metadata().is_ok());
+        files.chain(self.kernel_objects()).collect()
+    }
+
+    #[cfg(not(windows))]
+    #[allow(clippy::unused_self, reason = "everything is a file")]
+    fn kernel_objects(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    #[cfg(windows)]
+    fn kernel_objects(&self) -> Vec<PathBuf> {
+        super::kernel::existing(&self.0).into_iter().map(PathBuf::from).collect()
     }
 
     #[track_caller]

@@ -1,7 +1,8 @@
 //! Helper processes: this test binary or an interpreter, spoken to in lines, killed when dropped.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+#[cfg(target_os = "linux")]
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -56,6 +57,7 @@ impl Peer {
     }
 
     /// An agent of ours that first runs `setup` between fork and exec.
+    #[cfg(target_os = "linux")]
     pub(crate) fn ours_after(setup: fn() -> io::Result<()>) -> Self {
         let mut command = Self::command();
         // SAFETY: the set-ups of the tests are system calls on constants and plain numbers, without allocation.
@@ -85,7 +87,9 @@ impl Peer {
 
     pub(crate) fn start(mut command: Command, what: &str) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Elsewhere a helper whose test is gone ends with its input.
         // SAFETY: the closure runs between fork and exec and makes one async-signal-safe system call.
+        #[cfg(target_os = "linux")]
         unsafe {
             command.pre_exec(|| {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -127,7 +131,7 @@ impl Peer {
             Err(RecvTimeoutError::Timeout) => panic!("{} hangs", self.what),
             Err(RecvTimeoutError::Disconnected) => {
                 let status = self.child.wait().unwrap();
-                panic!("{} ended: {status}, signal {:?}", self.what, status.signal());
+                panic!("{} ended: {status}", self.what);
             }
         }
     }
@@ -175,13 +179,13 @@ impl Peer {
         }
     }
 
-    /// SIGKILL, and gone (not even a zombie) on return.
+    /// Killed (SIGKILL, `TerminateProcess`), and gone (not even a zombie) on return.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// SIGKILL, left as a zombie until the peer is dropped.
+    /// Killed, left as a zombie, or with its process object open, until the peer is dropped.
     pub(crate) fn kill_unreaped(&mut self) {
         let _ = self.child.kill();
     }

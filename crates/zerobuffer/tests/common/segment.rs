@@ -1,7 +1,10 @@
 //! A buffer's shared memory as bytes, read and written past every endpoint.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
+#[cfg(not(windows))]
+use std::{
+    fs::{File, OpenOptions},
+    os::unix::fs::FileExt,
+};
 
 use super::Name;
 
@@ -22,9 +25,11 @@ pub(crate) const READER_PID: u64 = 88;
 pub(crate) const METADATA: u64 = 128;
 
 /// Access by `pread` and `pwrite`, which tmpfs keeps coherent with every mapping.
+#[cfg(not(windows))]
 #[derive(Debug)]
 pub(crate) struct Segment(File);
 
+#[cfg(not(windows))]
 impl Segment {
     pub(crate) fn open(name: &Name) -> Self {
         let path = name.shm();
@@ -42,6 +47,32 @@ impl Segment {
         self.0.write_all_at(data, offset).unwrap();
     }
 
+    pub(crate) fn len(&self) -> u64 {
+        self.0.metadata().unwrap().len()
+    }
+}
+
+/// Access by a view, which keeps the memory and not its name.
+#[cfg(windows)]
+#[derive(Debug)]
+pub(crate) struct Segment(super::kernel::View);
+
+#[cfg(windows)]
+impl Segment {
+    pub(crate) fn open(name: &Name) -> Self {
+        Self(super::kernel::View::open(name))
+    }
+
+    pub(crate) fn bytes(&self, offset: u64, len: usize) -> Vec<u8> {
+        self.0.bytes(offset as usize, len)
+    }
+
+    pub(crate) fn put(&self, offset: u64, data: &[u8]) {
+        self.0.put(offset as usize, data);
+    }
+}
+
+impl Segment {
     pub(crate) fn get(&self, offset: u64) -> u64 {
         u64::from_le_bytes(self.bytes(offset, 8).try_into().unwrap())
     }
@@ -53,10 +84,6 @@ impl Segment {
     /// The segment offset of ring position 0.
     pub(crate) fn ring(&self) -> u64 {
         METADATA + self.get(METADATA_SIZE)
-    }
-
-    pub(crate) fn len(&self) -> u64 {
-        self.0.metadata().unwrap().len()
     }
 }
 
@@ -77,6 +104,7 @@ pub(crate) fn by_hand(metadata: u64, payload: u64, reader_pid: u64) -> Vec<u8> {
 }
 
 /// The bytes of a glibc semaphore, as another process would have left it in /dev/shm.
+#[cfg(target_os = "linux")]
 pub(crate) fn semaphore_by_hand(value: u32) -> Vec<u8> {
     let mut data = vec![0; 32];
     // SAFETY: `data` is at least as large and, being from the allocator, as aligned as a `sem_t`.

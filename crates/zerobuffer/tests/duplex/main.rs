@@ -13,8 +13,8 @@ mod clients;
 #[path = "../common/mod.rs"]
 mod common;
 mod deaths;
+#[cfg(target_os = "linux")]
 mod interop;
-
 mod life;
 mod metadata;
 mod pool;

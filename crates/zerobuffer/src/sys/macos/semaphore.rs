@@ -66,6 +66,9 @@ impl Drop for Handle {
 }
 
 impl Semaphore {
+    /// A look takes a token and gives it back: a wait that spins looks at memory alone.
+    pub(crate) const VALUE_IS_CHEAP: bool = false;
+
     pub(crate) fn open(name: &str, signal: Signal) -> Result<Self> {
         Self::with(name, signal, 0, 0).map_err(|e| Error::os("open", names::semaphore(name, signal), e))
     }
@@ -146,6 +149,10 @@ impl Semaphore {
         }
         found
     }
+
+    /// The endpoint is closed. Names are removed by who made them, whatever is open.
+    #[allow(clippy::unused_self, reason = "other systems have a name to let go of")]
+    pub(crate) fn retire(&self) {}
 
     /// The kernel knows who sleeps, and forgets the dead by itself.
     #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]

@@ -1,0 +1,30 @@
+//! Windows: named sections, named semaphores, and presence as the existence of named events.
+//!
+//! A kernel object has its name as long as any handle of it is open, and nothing else gives a name up: there is no unlink.
+//! So the reader keeps the section's handle, and everybody else maps a view and closes the handle again: a view keeps the
+//! memory, and not the name. Thus the name ends with the reader, by its close or by its death, and a successor takes it at
+//! once, also while the old writer is still attached and while frames of a closed reader are held.
+//!
+//! What an endpoint of another implementation does, keeping its handle, blocks the name until it lets go: a successor tells
+//! it (`reader_pid` 0 and a token), waits for a moment, and says what is in the way.
+
+mod creation;
+pub(crate) mod fork;
+mod lock_file;
+mod mapping;
+mod names;
+mod notes;
+mod object;
+mod observe;
+mod presence;
+pub(crate) mod process;
+mod segment;
+mod semaphore;
+
+pub(crate) use creation::{NameGuard, create, judge, remove_dead};
+pub(crate) use mapping::Mapping;
+pub(crate) use names::{check_name, segment_name as shm_path};
+pub(crate) use observe::{MORE_SPACE, is_being_made, objects, tokens, traces};
+pub(crate) use presence::Presence;
+pub(crate) use segment::Segment;
+pub(crate) use semaphore::Semaphore;

@@ -1,0 +1,65 @@
+//! Which buffers there are, as far as their readers' lock files in the user's temporary folder tell, and what they consist of.
+
+use super::{
+    Segment, Semaphore, lock_file,
+    names::{Namespace, check_name},
+    segment::is_not_found,
+};
+use crate::{
+    error::Result,
+    sys::{Objects, Signal, Traces},
+};
+use std::{fs, path::PathBuf};
+
+/// What an administrator can do about too little memory.
+pub(crate) const MORE_SPACE: &str = "enlarge the paging file";
+
+/// The names of which there is a lock file.
+#[allow(clippy::unnecessary_wraps, reason = "on other systems the shared-memory folder must be there")]
+pub(crate) fn traces() -> Result<Traces> {
+    let mut traces = Traces::default();
+    for folder in lock_file::folders() {
+        // A folder that is not there has no lock file in it.
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let file = entry.file_name();
+            let name = file.to_str().and_then(|file| file.strip_suffix(".lock"));
+            traces.companions.extend(name.filter(|name| check_name(name).is_ok()).map(str::to_owned));
+        }
+    }
+    traces.companions.sort_unstable();
+    traces.companions.dedup();
+    let exists =
+        |name: &&String| !matches!(Segment::open_read_only(name), Err(error) if is_not_found(&error));
+    traces.buffers = traces.companions.iter().filter(exists).cloned().collect();
+    Ok(traces)
+}
+
+/// The objects of a buffer, as far as they exist: kernel objects by name, lock files by path.
+pub(crate) fn objects(name: &str) -> Objects {
+    let mut objects = Objects::default();
+    for space in Namespace::ALL {
+        if let Ok(segment) = Segment::open_in(space, name, false) {
+            objects.bytes += segment.size;
+            objects.paths.push(PathBuf::from(space.segment(name)));
+        }
+        for signal in [Signal::Data, Signal::Space] {
+            if Semaphore::look(space, name, signal).is_ok() {
+                objects.paths.push(PathBuf::from(space.semaphore(name, signal)));
+            }
+        }
+    }
+    objects.paths.extend(lock_file::paths(name).into_iter().filter(|path| path.symlink_metadata().is_ok()));
+    objects
+}
+
+/// Whether a reader holds a lock file of that name: one that is just being created has no segment yet.
+pub(crate) fn is_being_made(name: &str) -> bool {
+    lock_file::paths(name).iter().any(|path| lock_file::is_locked(path))
+}
+
+/// The value of a semaphore, without opening it for posting.
+pub(crate) fn tokens(name: &str, signal: Signal) -> Option<u32> {
+    let space = Segment::open_read_only(name).ok()?.space();
+    Semaphore::look(space, name, signal).ok()
+}

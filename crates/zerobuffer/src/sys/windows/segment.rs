@@ -1,0 +1,133 @@
+//! The segment of another process, before anything in it is trusted.
+
+use super::{Mapping, Presence, Semaphore, mapping, names::Namespace, notes::Notes, object, presence::Key};
+use crate::{
+    error::{Error, Result},
+    layout::ControlSnapshot,
+    ring::Memory,
+    sys::{Role, Signal},
+};
+use std::{io, os::windows::io::OwnedHandle, ptr, sync::Arc};
+use windows_sys::Win32::System::Memory::{FILE_MAP_READ, FILE_MAP_WRITE};
+
+/// A segment that exists under a name. While this is held, the name cannot go to another one.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    section: OwnedHandle,
+    view: Mapping,
+    notes: Option<Arc<Notes>>,
+    key: Key,
+    pub(crate) size: u64,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+}
+
+impl Segment {
+    pub(crate) fn open(name: &str) -> Result<Self> {
+        Self::find(name, true)
+    }
+
+    pub(crate) fn open_read_only(name: &str) -> Result<Self> {
+        Self::find(name, false)
+    }
+
+    /// In the session's namespace, then in the machine's.
+    fn find(name: &str, write: bool) -> Result<Self> {
+        let mut absent = None;
+        for space in Namespace::ALL {
+            match Self::open_in(space, name, write) {
+                Err(error) if is_not_found(&error) => absent = absent.or(Some(error)),
+                other => return other,
+            }
+        }
+        Err(absent.unwrap_or_else(|| Error::os("open", name, io::ErrorKind::NotFound.into())))
+    }
+
+    pub(super) fn open_in(space: Namespace, name: &str, write: bool) -> Result<Self> {
+        let path = space.segment(name);
+        let access = if write { FILE_MAP_READ | FILE_MAP_WRITE } else { FILE_MAP_READ };
+        let failed = |error: io::Error| {
+            if object::is_other_kind(&error) {
+                let error = io::Error::other("an object of that name exists and is no buffer");
+                return Error::os("open", &path, error);
+            }
+            Error::os("open", &path, error)
+        };
+        let section = object::open_section(&path, access).map_err(failed)?;
+        let view = Mapping::read_only(&section).map_err(failed)?;
+        // After the segment: while its handle is open, no other one has the name, and no other notes.
+        let notes = Notes::open(space, name, write).map_err(failed)?;
+        let key = Key::new(space, name, notes.as_deref());
+        let mut segment = Self { size: view.len() as u64, section, view, notes, key, mode: 0, uid: 0 };
+        if let Some(control) = segment.control() {
+            segment.size = exact_size(&ControlSnapshot::from_bytes(&control), segment.size);
+        }
+        Ok(segment)
+    }
+
+    pub(super) fn space(&self) -> Namespace {
+        self.key.space
+    }
+
+    /// A copy of the control block; `None` if the segment is too short to have one.
+    pub(crate) fn control(&self) -> Option<[u8; 128]> {
+        let mut bytes = [0; 128];
+        self.read_at(&mut bytes, 0).is_ok().then_some(bytes)
+    }
+
+    /// A copy of the bytes at `offset`.
+    pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        if start.checked_add(bytes.len()).is_none_or(|end| end > self.view.len()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            // SAFETY: inside the view, whose pages are committed and cannot be taken away while it is mapped.
+            *byte = unsafe { ptr::read_volatile(self.view.base().as_ptr().add(start + at)) };
+        }
+        Ok(())
+    }
+
+    /// Maps the first `len` bytes. The memory lives on when this segment is dropped; its name does not depend on it.
+    pub(crate) fn map(&self, len: u64) -> io::Result<Mapping> {
+        Mapping::new(&self.section, len)
+    }
+
+    /// The presence of an endpoint of this segment, which has taken no role yet.
+    #[allow(clippy::unnecessary_wraps, reason = "other systems open a file for it")]
+    pub(crate) fn presence(&self) -> io::Result<Presence> {
+        Ok(Presence::new(self.key.clone()))
+    }
+
+    /// Whether anybody has the role.
+    pub(crate) fn is_held(&self, role: Role) -> io::Result<bool> {
+        self.key.is_held(role)
+    }
+
+    /// The capability level that the role's endpoint has announced; 0 if it has not.
+    pub(crate) fn level(&self, role: Role) -> io::Result<u8> {
+        self.key.level(role)
+    }
+
+    /// One of the two semaphores of this buffer.
+    pub(crate) fn semaphore(&self, name: &str, signal: Signal) -> Result<Semaphore> {
+        Semaphore::open(self.key.space, name, signal, self.notes.clone())
+    }
+
+    /// Made by a reader of this implementation, which is present while it lives (W8).
+    pub(crate) fn is_marked(&self) -> bool {
+        self.notes.is_some()
+    }
+}
+
+pub(super) fn is_not_found(error: &Error) -> bool {
+    matches!(error, Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
+/// Sections have whole pages. A segment is as long as its control block says if it lies in just so many.
+fn exact_size(control: &ControlSnapshot, pages: u64) -> u64 {
+    let parts = [crate::layout::CONTROL_SIZE, control.metadata_size, control.payload_size];
+    let said = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(*part));
+    let fits = |said: &u64| said.checked_next_multiple_of(mapping::PAGE as u64) == Some(pages);
+    said.filter(fits).unwrap_or(pages)
+}
