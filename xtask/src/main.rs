@@ -16,6 +16,7 @@ mod test;
 mod tools;
 mod torture;
 mod wheels;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ const COMMANDS: &[Command] = &[
     macos::COMMAND,
     cross::COMMAND,
     wheels::COMMAND,
+    windows::COMMAND,
     env::COMMAND,
 ];
 

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 
 use crate::project::Project;
-use crate::{Command, crashpoints, cross, model, torture};
+use crate::{Command, crashpoints, cross, model, torture, windows};
 
 pub(crate) const COMMAND: Command = Command {
     name: "test",
@@ -39,6 +39,7 @@ const STEPS: &[Step] = &[
     Step::new("clippy", "no lint warns", lint::clippy),
     Step::new("rustdoc", "the API documentation builds, no link is dead", lint::rustdoc),
     Step::new("cross", "macOS and other Linux targets compile and link", cross::quick),
+    Step::new("windows", "the library and the command work on Windows, as far as wine is it", windows::quick),
     Step::new("model", "the formal models hold, their known-bad variants do not", model::check_all),
     Step::new("rust", "all Rust tests, doctests included", rust::run).makes_buffers(),
     Step::new("crashpoints", "a process may end between any two changes", crashpoints::quick).makes_buffers(),

@@ -13,6 +13,7 @@ pub(crate) struct Clip {
 }
 
 /// A program from a Debian package.
+#[derive(Clone, Copy)]
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) package: &'static str,
@@ -77,3 +78,7 @@ pub(crate) const ZIG: Venv = Venv { name: "zig", packages: &["ziglang==0.17.1", 
 /// Compiles and links for Windows.
 pub(crate) const MINGW: Program =
     Program { name: "x86_64-w64-mingw32-gcc", package: "gcc-mingw-w64-x86-64-posix" };
+
+/// Runs what was built for Windows.
+pub(crate) const WINE: &[Program] =
+    &[Program { name: "wine", package: "wine" }, Program { name: "/usr/lib/wine/wine64", package: "wine64" }];

@@ -1,22 +1,14 @@
 //! A file or pipe to read from, without buffers of our own, that Ctrl-C and a peer's death can end.
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::time::Duration;
-
-use rustix::event::PollFlags;
-use rustix::fs::OFlags;
 
 use crate::exit::Exit;
 use crate::fail::Fail;
-use crate::signals;
+use crate::{os, signals};
 
 /// How often a wait for input looks whether the other side still lives.
 const WATCH: Duration = Duration::from_millis(250);
-/// The kernel's default limit for unprivileged pipes; fewer, larger reads per frame.
-#[cfg(target_os = "linux")]
-const PIPE: usize = 1 << 20;
 
 type Watch = Box<dyn Fn() -> Result<(), Fail>>;
 
@@ -43,14 +35,7 @@ impl Input {
         if metadata.is_dir() {
             return Err(Fail::new(Exit::Failure, format!("cannot read input {path}: it is a directory")));
         }
-        let fifo = metadata.file_type().is_fifo();
-        let mut options = File::options();
-        options.read(true);
-        if fifo {
-            // A plain open would wait for the FIFO's writer where no signal reaches it.
-            options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-        }
-        let file = options.open(path).map_err(|error| failed(&error))?;
+        let file = os::open_input(path, &metadata).map_err(|error| failed(&error))?;
         Ok(Input { pipe: !metadata.is_file(), file, name, offset: 0, watch: None }.widened())
     }
 
@@ -63,21 +48,14 @@ impl Input {
                 "standard input is a terminal: pipe frames in, for instance from ffmpeg, or name a file with --input FILE",
             ));
         }
-        // A descriptor of our own, past the buffer of std's Stdin.
-        let file = stdin
-            .as_fd()
-            .try_clone_to_owned()
-            .map(File::from)
-            .map_err(|error| Fail::io("cannot read standard input", &error))?;
+        let file = os::standard_input().map_err(|error| Fail::io("cannot read standard input", &error))?;
         let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
         Ok(Input { pipe: !regular, file, name, offset: 0, watch: None }.widened())
     }
 
     fn widened(self) -> Input {
         if self.pipe {
-            // Only speed depends on it; it fails on what is no pipe and beyond the system's limit.
-            #[cfg(target_os = "linux")]
-            let _ = rustix::pipe::fcntl_setpipe_size(&self.file, PIPE);
+            os::widen(&self.file);
         }
         self
     }
@@ -133,9 +111,7 @@ impl Input {
     fn wait(&self) -> Result<(), Fail> {
         let failed = |error: &io::Error| Fail::io(format_args!("cannot wait for {}", self.name), error);
         loop {
-            let ready = !self.pipe
-                || signals::wait(Some((self.file.as_fd(), PollFlags::IN)), Some(WATCH))
-                    .map_err(|error| failed(&error))?;
+            let ready = !self.pipe || os::wait_readable(&self.file, WATCH).map_err(|error| failed(&error))?;
             if signals::caught().is_some() {
                 return Err(signals::interrupted(&format!("while reading {}", self.name)));
             }

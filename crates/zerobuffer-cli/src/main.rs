@@ -1,5 +1,6 @@
 //! The `zerobuffer` command.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(windows), forbid(unsafe_code))]
+#![cfg_attr(windows, deny(unsafe_code))]
 // These macros panic when the other end of the stream is gone; `say` and `output::print` do not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 // Doc comments on options are what `--help` prints: names stand there as people write them.
@@ -12,6 +13,7 @@ mod exit;
 mod fail;
 mod input;
 mod join;
+mod os;
 mod output;
 mod rate;
 mod say;

@@ -1,22 +1,12 @@
 //! A file or pipe to write to, straight from shared memory, that Ctrl-C can end.
 use std::fs::File;
 use std::io::{self, IoSlice, IsTerminal as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::event::PollFlags;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
-
 use crate::exit::Exit;
 use crate::fail::Fail;
-use crate::{say, signals};
-
-/// See `input.rs`: fewer, larger writes per frame.
-#[cfg(target_os = "linux")]
-const PIPE: usize = 1 << 20;
+use crate::{os, say, signals};
 
 /// Where received frames go.
 pub(crate) struct Output {
@@ -42,7 +32,7 @@ impl Output {
         if found.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
             return Err(Fail::new(Exit::Failure, format!("cannot write output {path}: it is a directory")));
         }
-        if found.as_ref().is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+        if found.as_ref().is_ok_and(os::is_fifo) {
             let file = open_fifo(path)?;
             return Ok(Output { file, name, created: None, old_content: false, written: 0 }.widened());
         }
@@ -67,28 +57,13 @@ impl Output {
             ));
         }
         let failed = |error: &io::Error| Fail::io("cannot write to standard output", error);
-        let file = stdout.as_fd().try_clone_to_owned().map(File::from).map_err(|error| failed(&error))?;
-        let is_pipe = file.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
-        // A blocked write to a pipe cannot be interrupted. Opening the pipe anew gives a description of our own, so that
-        // making it non-blocking leaves alone the other programs that share this standard output.
-        // Without /proc there is none, and only a second signal ends such a write.
-        let own = is_pipe
-            .then(|| {
-                File::options()
-                    .write(true)
-                    .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-                    .open(format!("/proc/self/fd/{}", stdout.as_raw_fd()))
-                    .ok()
-            })
-            .flatten();
+        let file = os::standard_output().map_err(|error| failed(&error))?;
         let name = String::from("standard output");
-        Ok(Output { file: own.unwrap_or(file), name, created: None, old_content: false, written: 0 }
-            .widened())
+        Ok(Output { file, name, created: None, old_content: false, written: 0 }.widened())
     }
 
     fn widened(self) -> Output {
-        #[cfg(target_os = "linux")]
-        let _ = rustix::pipe::fcntl_setpipe_size(&self.file, PIPE);
+        os::widen(&self.file);
         self
     }
 
@@ -110,8 +85,7 @@ impl Output {
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock => {
-                        signals::wait(Some((self.file.as_fd(), PollFlags::OUT)), None)
-                            .map_err(|error| self.failed(&error))?;
+                        os::wait_writable(&self.file).map_err(|error| self.failed(&error))?;
                     }
                     _ => return Err(self.failed(&error)),
                 },
@@ -151,10 +125,9 @@ impl Output {
 fn open_fifo(path: &str) -> Result<File, Fail> {
     let mut told = false;
     loop {
-        let open = File::options().write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
-        match open {
-            Ok(file) => return Ok(file),
-            Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+        match os::open_fifo_output(path) {
+            Ok(Some(file)) => return Ok(file),
+            Ok(None) => {
                 if !std::mem::replace(&mut told, true) {
                     say::note(&format!("waiting for a program to read from the FIFO {path}"));
                 }

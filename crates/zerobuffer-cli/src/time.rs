@@ -1,7 +1,7 @@
 //! Time spans on the command line (seconds, with a fraction if wanted) and the clocks that `demo` measures with.
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+pub(crate) use crate::os::{cpu_ns, monotonic_ns};
 
 /// Parses seconds: `2`, `0.25`.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
@@ -17,23 +17,6 @@ pub(crate) fn parse_positive(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err(String::from("must be more than 0 seconds")),
         time => Ok(time),
     }
-}
-
-/// Nanoseconds of the monotonic clock, which is the same one in all processes of a machine.
-pub(crate) fn monotonic_ns() -> u64 {
-    nanos(ClockId::Monotonic)
-}
-
-/// Processor time of all threads of this process, in nanoseconds.
-pub(crate) fn cpu_ns() -> u64 {
-    nanos(ClockId::ProcessCPUTime)
-}
-
-fn nanos(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    // Neither clock is ever negative.
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Prints a span for people: `812 ns`, `45.3 µs`, `7.60 ms`, `1.25 s`.

@@ -1,4 +1,6 @@
 //! Everything that can be wrong: one line that names it, its exit code, and nothing left behind.
+// The tests speak to the command by signals, FIFOs and files of Unix.
+#![cfg(unix)]
 // Outside test functions, too: a helper that fails is a failed test.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 

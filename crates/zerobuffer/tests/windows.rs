@@ -246,7 +246,7 @@ fn a_lock_file_of_another_reader() {
         // Nobody holds it now: it is a leftover, which `clean` shows and removes.
         let orphans = observe::orphans().unwrap();
         let orphan = orphans.iter().find(|orphan| orphan.name == *name).expect("the lock file is left");
-        assert_eq!(orphan.objects, [path.clone()]);
+        assert_eq!(orphan.objects, std::slice::from_ref(&path));
         assert_eq!(observe::remove(orphan).unwrap(), [path]);
         name.assert_gone();
     }
@@ -279,9 +279,9 @@ fn make_semaphore_if(name: &str) -> Option<OwnedHandle> {
 #[test]
 fn a_ring_that_no_machine_has_room_for() {
     let name = Name::new("too-large");
-    match Reader::create(&name, BufferConfig::new(0, 1 << 62).prefault(false)) {
+    match Reader::create(&name, BufferConfig::new(0, 1 << 46).prefault(false)) {
         Err(Error::NoSpace { needed, available, .. }) => {
-            assert!(available < needed, "{available} of {needed}")
+            assert!(available < needed, "{available} of {needed}");
         }
         other => panic!("{other:?}"),
     }

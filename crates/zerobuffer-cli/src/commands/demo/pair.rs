@@ -5,14 +5,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rustix::process::{Pid, Signal, kill_process};
 use zerobuffer::observe;
 
 use super::writer::Measured;
 use crate::exit::Exit;
 use crate::fail::Fail;
 use crate::rate::Rate;
-use crate::{signals, size};
+use crate::{os, signals, size};
 
 /// How often the parent looks at its children.
 const LOOK: Duration = Duration::from_millis(50);
@@ -171,13 +170,10 @@ impl End {
         Ok(self.status)
     }
 
-    /// Sends SIGTERM if it still runs; gives the moment after which it is ended for good.
+    /// Asks it to end if it still runs; gives the moment after which it is ended for good.
     fn ask_to_end(&mut self) -> Instant {
-        if matches!(self.poll(), Ok(None))
-            && let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
-        {
-            // It may end at this very moment; it is our child, so its number cannot be another process's yet.
-            let _ = kill_process(pid, Signal::TERM);
+        if matches!(self.poll(), Ok(None)) {
+            os::ask_to_end(&mut self.child);
         }
         Instant::now() + GRACE
     }

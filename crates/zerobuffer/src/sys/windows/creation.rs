@@ -85,8 +85,12 @@ fn publish(request: &Request<'_>) -> Result<Created, Blocked> {
     let locks = lock_name(name)?;
     // Who makes the section has the name, until the last handle is closed.
     let section = make_segment(space, name, request.size)?;
-    let path = space.segment(name);
-    let mapping = Mapping::new(&section, request.size).map_err(|e| Error::os("map", path, e))?;
+    let mapping = Mapping::new(&section, request.size).map_err(|error| {
+        if is_lack_of_memory(&error) {
+            return no_space(name, request.size);
+        }
+        Error::os("map", space.segment(name), error)
+    })?;
     let Some((notes, notes_section)) = Notes::make(space, name)? else {
         let reason = "what its dead reader left is still open in another process";
         return Err(Blocked { error: not_ready(name, reason), patience: LETTING_GO });
@@ -133,15 +137,17 @@ fn make_segment(space: Namespace, name: &str, size: u64) -> Result<OwnedHandle, 
     match made {
         Ok(named) if !named.existed => Ok(named.handle),
         Ok(_) => Err(in_the_way(space, name)),
-        Err(error) if is_lack_of_memory(&error) => {
-            Err(Error::NoSpace { name: name.to_owned(), needed: size, available: available() }.into())
-        }
+        Err(error) if is_lack_of_memory(&error) => Err(no_space(name, size).into()),
         Err(error) if object::is_other_kind(&error) => Err(foreign(name).into()),
         Err(error) if object::is_denied(&error) && !exists(space) => {
             Err(Error::NoPrivilege { name: name.to_owned(), privilege: "SeCreateGlobalPrivilege" }.into())
         }
         Err(error) => Err(Error::os("create", path, error).into()),
     }
+}
+
+fn no_space(name: &str, needed: u64) -> Error {
+    Error::NoSpace { name: name.to_owned(), needed, available: available() }
 }
 
 fn foreign(name: &str) -> Error {

@@ -1,12 +1,13 @@
 //! Process liveness by pid (W8).
 //!
-//! Numbers are reused soon here. What is of ours is judged by its presence first; the number counts for endpoints of other
-//! implementations alone.
+//! Numbers are reused soon here. What is of ours is judged by its presence first, whose name has the process's start time
+//! in it; the number counts for endpoints of other implementations alone, and is held on to by a handle.
 
 use super::object;
 use std::{
     io, mem,
     os::windows::io::{FromRawHandle, OwnedHandle},
+    sync::{Mutex, PoisonError},
 };
 use windows_sys::Win32::{
     Foundation::{ERROR_INVALID_PARAMETER, FILETIME, WAIT_OBJECT_0},
@@ -44,27 +45,53 @@ pub(super) fn own_start_time() -> u64 {
     }
 }
 
+/// Processes that were asked about last, by open handles: a number is not given away while one is open, so that a later
+/// answer is about the same process.
+static KNOWN: Mutex<Vec<(u32, OwnedHandle)>> = Mutex::new(Vec::new());
+/// How many of them are kept.
+const KEPT: usize = 16;
+
 /// Whether a process of that number exists and has not ended. One that may not be opened exists.
 pub(crate) fn is_alive(pid: u64) -> bool {
-    let Ok(number) = u32::try_from(pid) else { return false };
-    if number == 0 {
-        return false;
+    let Some(number) = u32::try_from(pid).ok().filter(|number| *number != 0) else { return false };
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(at) = known.iter().position(|(other, _)| *other == number) {
+        let alive = known.get(at).is_some_and(|(_, process)| !has_ended(process));
+        if !alive {
+            known.remove(at);
+        }
+        return alive;
     }
+    let process = match open(number) {
+        Ok(process) => process,
+        Err(error) => return error.raw_os_error() != Some(ERROR_INVALID_PARAMETER.cast_signed()),
+    };
+    // The lowest two bits of a number are ignored by the call. A process that has ended exists while a handle is open.
+    // SAFETY: the handle is open.
+    let alive = unsafe { GetProcessId(object::raw(&process)) } == number && !has_ended(&process);
+    if alive {
+        if known.len() >= KEPT {
+            known.remove(0);
+        }
+        known.push((number, process));
+    }
+    alive
+}
+
+fn open(number: u32) -> io::Result<OwnedHandle> {
     let access = PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE;
     // SAFETY: takes plain numbers.
     let handle = unsafe { OpenProcess(access, 0, number) };
     if handle.is_null() {
-        let code = io::Error::last_os_error().raw_os_error();
-        return code != Some(ERROR_INVALID_PARAMETER.cast_signed());
+        return Err(io::Error::last_os_error());
     }
     // SAFETY: the handle is valid, and this is its only owner.
-    let process = unsafe { OwnedHandle::from_raw_handle(handle) };
-    // The lowest two bits of a number are ignored by the call. A process that has ended exists while a handle is open.
+    Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
+}
+
+fn has_ended(process: &OwnedHandle) -> bool {
     // SAFETY: the handle is open.
-    unsafe {
-        GetProcessId(object::raw(&process)) == number
-            && WaitForSingleObject(object::raw(&process), 0) != WAIT_OBJECT_0
-    }
+    unsafe { WaitForSingleObject(object::raw(process), 0) == WAIT_OBJECT_0 }
 }
 
 #[cfg(test)]
