@@ -42,7 +42,7 @@ pub(crate) fn quick(project: &Project) -> Result<()> {
     all(project, false)
 }
 
-/// `soak`: the documentation's examples too, and the tests ten times.
+/// `soak`: the documentation's examples and the command's unit tests too, and the tests ten times.
 fn all(project: &Project, soak: bool) -> Result<()> {
     // One call of apt for everything.
     install::programs(project, &[tools::DEBIAN_RUST, &[tools::MINGW], tools::WINE].concat())?;
@@ -53,26 +53,24 @@ fn all(project: &Project, soak: bool) -> Result<()> {
 
     let wine = Wine::start(project)?;
     for _ in 0..if soak { 10 } else { 1 } {
-        test(&rust, &wine, "--lib --tests")?;
+        test(&rust, &wine, "-p zerobuffer --lib --tests")?;
     }
     if soak {
-        test(&rust, &wine, "--doc")?;
+        test(&rust, &wine, "-p zerobuffer --doc")?;
+        test(&rust, &wine, "-p zerobuffer-cli --bins")?;
     }
     demo(&rust, &wine)
 }
 
-/// The library's tests.
+/// Some of the tests.
 fn test(rust: &DebianRust<'_>, wine: &Wine<'_>, which: &str) -> Result<()> {
-    let mut test = rust.cargo(&format!("test --locked -p zerobuffer {which} --no-fail-fast --target {GNU}"));
+    let mut test = rust.cargo(&format!("test --locked {which} --no-fail-fast --target {GNU}"));
     wine.prepare(&mut test);
     run_within(LIMIT, test.env("PROPTEST_CASES", CASES))
 }
 
-/// The command: its main job, in two processes, every byte checked; its own unit tests.
+/// The command: its main job, in two processes, every byte checked.
 fn demo(rust: &DebianRust<'_>, wine: &Wine<'_>) -> Result<()> {
-    let mut test = rust.cargo(&format!("test --locked -p zerobuffer-cli --bins --target {GNU}"));
-    wine.prepare(&mut test);
-    run_within(LIMIT, &mut test)?;
     let mut demo =
         rust.cargo(&format!("run --quiet --locked -p zerobuffer-cli --target {GNU} -- demo --seconds 1"));
     wine.prepare(&mut demo);

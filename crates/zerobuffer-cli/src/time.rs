@@ -65,8 +65,10 @@ mod tests {
     #[test]
     fn clocks_advance() {
         let (wall, cpu) = (monotonic_ns(), cpu_ns());
-        std::hint::black_box((0..100_000u64).fold(1u64, |a, b| a.wrapping_mul(b | 1)));
+        // Processor time may count in ticks of the system. That this ends is the test.
+        while cpu_ns() <= cpu {
+            std::hint::black_box((0..100_000u64).fold(1u64, |a, b| a.wrapping_mul(b | 1)));
+        }
         assert!(monotonic_ns() > wall);
-        assert!(cpu_ns() > cpu);
     }
 }

@@ -44,7 +44,10 @@ fn a_client_closed_by_another_thread_ends_all_waits() {
         }
     });
     expect_error(client.send(b"x"), "Closed");
-    assert!(channel.response.leftovers().is_empty());
+    let left = channel.response.leftovers();
+    // On Windows the server, which is still in its handler, has the semaphores open and so keeps their names.
+    let kept = |path: &std::path::PathBuf| cfg!(windows) && path.to_string_lossy().starts_with("sem-");
+    assert!(left.iter().all(kept), "{left:?}");
     client.close().unwrap();
 }
 
