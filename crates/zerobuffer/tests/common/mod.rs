@@ -11,7 +11,8 @@
 use std::io::Write as _;
 
 pub(crate) mod agent;
-#[cfg(windows)]
+#[cfg(any(windows, target_os = "macos"))]
+#[cfg_attr(target_os = "macos", path = "kernel_macos.rs")]
 pub(crate) mod kernel;
 pub(crate) mod name;
 pub(crate) mod pattern;

@@ -22,13 +22,13 @@ impl Name {
         Self(name.to_owned())
     }
 
-    #[cfg(not(windows))]
+    #[cfg(target_os = "linux")]
     pub(crate) fn shm(&self) -> PathBuf {
         Path::new("/dev/shm").join(&self.0)
     }
 
     /// The two semaphores: data (`sem-w`), space (`sem-r`).
-    #[cfg(not(windows))]
+    #[cfg(target_os = "linux")]
     pub(crate) fn semaphores(&self) -> [PathBuf; 2] {
         ["w", "r"].map(|side| PathBuf::from(format!("/dev/shm/sem.sem-{side}-{}", self.0)))
     }
@@ -49,7 +49,7 @@ impl Name {
         [Path::new("/tmp/zerobuffer").join(&file), temp.join("zerobuffer/locks").join(&file)]
     }
 
-    #[cfg(not(windows))]
+    #[cfg(target_os = "linux")]
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut all = vec![self.shm()];
         all.extend(self.semaphores());
@@ -58,7 +58,7 @@ impl Name {
     }
 
     /// The kernel's objects have no files.
-    #[cfg(windows)]
+    #[cfg(not(target_os = "linux"))]
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.locks().to_vec()
     }
@@ -69,13 +69,13 @@ impl Name {
         files.chain(self.kernel_objects()).collect()
     }
 
-    #[cfg(not(windows))]
+    #[cfg(target_os = "linux")]
     #[allow(clippy::unused_self, reason = "everything is a file")]
     fn kernel_objects(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 
-    #[cfg(windows)]
+    #[cfg(not(target_os = "linux"))]
     fn kernel_objects(&self) -> Vec<PathBuf> {
         super::kernel::existing(&self.0).into_iter().map(PathBuf::from).collect()
     }

@@ -1,6 +1,6 @@
 //! A buffer's shared memory as bytes, read and written past every endpoint.
 
-#[cfg(not(windows))]
+#[cfg(target_os = "linux")]
 use std::{
     fs::{File, OpenOptions},
     os::unix::fs::FileExt,
@@ -25,11 +25,11 @@ pub(crate) const READER_PID: u64 = 88;
 pub(crate) const METADATA: u64 = 128;
 
 /// Access by `pread` and `pwrite`, which tmpfs keeps coherent with every mapping.
-#[cfg(not(windows))]
+#[cfg(target_os = "linux")]
 #[derive(Debug)]
 pub(crate) struct Segment(File);
 
-#[cfg(not(windows))]
+#[cfg(target_os = "linux")]
 impl Segment {
     pub(crate) fn open(name: &Name) -> Self {
         let path = name.shm();
@@ -53,11 +53,11 @@ impl Segment {
 }
 
 /// Access by a view, which keeps the memory and not its name.
-#[cfg(windows)]
+#[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 pub(crate) struct Segment(super::kernel::View);
 
-#[cfg(windows)]
+#[cfg(not(target_os = "linux"))]
 impl Segment {
     pub(crate) fn open(name: &Name) -> Self {
         Self(super::kernel::View::open(name))
