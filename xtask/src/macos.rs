@@ -80,8 +80,9 @@ impl Zig {
         let folders = [self.bin.clone(), PathBuf::from("/usr/bin")];
         let folders = folders.into_iter().chain(std::env::split_paths(&path));
         command.env("PATH", std::env::join_paths(folders).context("PATH has an impossible entry")?);
-        // The stubs have no tool that strips.
-        command.env("SDKROOT", &self.stubs).env("CARGO_PROFILE_RELEASE_STRIP", "false");
+        command.env("SDKROOT", &self.stubs);
+        // Nothing here can strip a macOS file, which cargo does by itself where there is no debug information.
+        command.env("CARGO_PROFILE_RELEASE_STRIP", "false").env("CARGO_PROFILE_DEV_STRIP", "false");
         Ok(())
     }
 }
