@@ -18,9 +18,9 @@ pub(crate) const COMMAND: Command = Command {
 const LINUX: [&str; 2] = ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-musl"];
 
 fn run(project: &Project, arguments: Arguments) -> Result<()> {
-    let rest = arguments.finish();
-    if !rest.is_empty() {
-        bail!("takes no arguments, got {rest:?}");
+    let surplus = arguments.finish();
+    if !surplus.is_empty() {
+        bail!("takes no arguments, got {surplus:?}");
     }
     let rust = DebianRust::install(project)?;
     for target in LINUX {

@@ -24,9 +24,9 @@ pub(crate) const INTEL: &str = "x86_64-apple-darwin";
 const PACKAGES: &str = "--locked -p zerobuffer -p zerobuffer-cli";
 
 fn run(project: &Project, arguments: Arguments) -> Result<()> {
-    let rest = arguments.finish();
-    if !rest.is_empty() {
-        bail!("takes no arguments, got {rest:?}");
+    let surplus = arguments.finish();
+    if !surplus.is_empty() {
+        bail!("takes no arguments, got {surplus:?}");
     }
     let rust = DebianRust::install(project)?;
     for target in [ARM, INTEL] {

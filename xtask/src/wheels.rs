@@ -52,7 +52,7 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
     for word in arguments.finish() {
         match word.to_str() {
             Some(system @ ("linux" | "windows" | "macos")) => wanted.push(system.to_owned()),
-            _ => bail!("no wheels for {word:?}; the systems are linux, windows and macos"),
+            _ => bail!("no wheels for {}; the systems are linux, windows and macos", word.display()),
         }
     }
     let wants = |system: &str| wanted.is_empty() || wanted.iter().any(|word| word == system);
@@ -123,7 +123,7 @@ for name in wheel.namelist():
     let bytes = fs::metadata(wheel)?.len();
     let name = wheel.file_name().unwrap_or_default().to_string_lossy();
     let tags = check(&read, kind).with_context(|| format!("{name} is not what it should be"))?;
-    Ok(format!("{:>9} bytes  {name}  ({tags})", bytes))
+    Ok(format!("{bytes:>9} bytes  {name}  ({tags})"))
 }
 
 /// Checks what `inspect` has read of a wheel and returns its tags.
@@ -148,12 +148,12 @@ fn check(read: &str, kind: &Kind) -> Result<String> {
     }
     let is_module = |name: &str| {
         name.strip_prefix("zerobuffer/").is_some_and(|file| file.starts_with(kind.module))
-            && !name.ends_with(".pyi")
+            && Path::new(name).extension().is_none_or(|extension| extension != "pyi")
     };
     let Some((module, head)) = files.iter().find(|(name, _)| is_module(name)) else {
         bail!("it has no compiled module {}", kind.module);
     };
-    let magic: String = kind.magic.iter().map(|byte| format!("{byte:02x}")).collect();
+    let magic = kind.magic.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     ensure!(head.starts_with(&magic), "{module} begins with {head}, expected {magic}");
     Ok(tags.join(", "))
 }

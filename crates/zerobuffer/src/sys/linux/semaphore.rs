@@ -235,6 +235,7 @@ mod tests {
 
     /// The other direction, where the C library is glibc: its own calls take our file for one of theirs.
     #[cfg(target_env = "gnu")]
+    #[allow(clippy::cast_ptr_alignment, reason = "a mapping is page aligned")]
     #[test]
     fn glibc_uses_the_same_bytes() {
         assert_eq!(size_of::<libc::sem_t>() as u64, SIZE);
