@@ -147,7 +147,21 @@ fn absurd_semaphores_delay_frames_by_a_slice_at_most() {
         writer.must(&format!("connect {} 0 {wait}", &*name));
         let begin = Instant::now();
         let mut key = 0;
-        for value in [0, 1, 2, 1000, i32::MAX as u64, u64::from(u32::MAX), 1 << 32, 77 << 32, (1 << 32) + 5] {
+        let sleepers = u64::from(u32::MAX) << 32;
+        for value in [
+            0,
+            1,
+            2,
+            1000,
+            i32::MAX as u64,
+            u64::from(u32::MAX),
+            1 << 32,
+            77 << 32,
+            (1 << 32) + 5,
+            sleepers,
+            sleepers + 1,
+            u64::MAX,
+        ] {
             for side in 0..4 {
                 for (_, path) in
                     name.semaphores().iter().enumerate().filter(|(index, _)| side >> index & 1 == 1)

@@ -160,10 +160,11 @@ impl Semaphore {
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let before = crash::around(|| self.state().fetch_add(ONE_SLEEPER, Ordering::SeqCst));
-        let mut state = before + ONE_SLEEPER;
+        // The number of sleepers is anybody's to write: it wraps, as it does in memory (W13).
+        let mut state = before.wrapping_add(ONE_SLEEPER);
         loop {
             if state & VALUE != 0 {
-                let taken = state - 1 - ONE_SLEEPER;
+                let taken = (state - 1).wrapping_sub(ONE_SLEEPER);
                 let take =
                     || self.state().compare_exchange_weak(state, taken, Ordering::SeqCst, Ordering::Relaxed);
                 match crash::around(take) {
