@@ -210,7 +210,8 @@ fn succeed(region: &Region, sequence: u64) -> u64 {
         region.store(Word::MetadataFree, region.metadata_capacity(), Ordering::Relaxed);
         region.store(Word::MetadataWritten, 0, Ordering::Release);
     }
-    let is_first = region.load(Word::WrittenCount, Ordering::Relaxed) == 0;
+    // One that died between the position and the count of its first frame has been there, too.
+    let is_first = sequence == 1 && region.load(Word::WrittenCount, Ordering::Relaxed) == 0;
     if is_first { sequence } else { sequence.wrapping_add(1) }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Channel, LONG, SMALL, agent,
-    common::{check, content},
+    common::{Segment, check, content, segment::WRITTEN_COUNT},
     server,
 };
 use std::{
@@ -103,4 +103,20 @@ fn clients_that_send_and_die_leave_their_answers_to_nobody() {
             check(response.data(), 100 + key).unwrap_or_else(|wrong| panic!("round {round}: {wrong}"));
         }
     }
+}
+
+/// A client may die between the position and the count of its first request: its successor still leaves a number out,
+/// or the server would take its first request for one more of the dead client, and drop it.
+#[test]
+fn a_client_killed_before_it_has_counted_its_first_request_is_told_from_its_successor() {
+    let channel = Channel::new("dcount");
+    let _server = server(&channel, "echo", "");
+    let mut first = agent::start();
+    first.must(&format!("connect {} {SMALL}", channel.name));
+    first.must("send 1 100");
+    first.kill();
+    Segment::open(&channel.request).set(WRITTEN_COUNT, 0);
+    let next = channel.connect();
+    assert_eq!(next.send(&content(2, 100)).unwrap(), 3);
+    check(next.receive(LONG).unwrap().unwrap().data(), 2).unwrap();
 }
