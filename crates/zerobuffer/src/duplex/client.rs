@@ -5,6 +5,7 @@ use crate::{
     config::{BufferConfig, HotWrap, WriterConfig},
     error::{Error, Result},
     frame::{Frame, Keepalive},
+    layout::name as names,
     observe,
     reader::{Reader, ReaderHandle},
     sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, lock},
@@ -89,6 +90,7 @@ impl Client {
     pub fn connect_with(channel: &str, config: ClientConfig) -> Result<Self> {
         let started = Instant::now();
         let left = || config.connect_timeout.saturating_sub(started.elapsed());
+        names::check(&response_name(channel))?;
         look_for_server(channel, started, config.connect_timeout)?;
         let reader = create_response_buffer(channel, &config)?;
         let wait = WriterConfig::default()

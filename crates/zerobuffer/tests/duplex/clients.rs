@@ -2,7 +2,7 @@
 
 use crate::{Channel, LONG, common::expect_error, server};
 use std::{thread, time::Duration};
-use zerobuffer::duplex::{Client, ClientConfig};
+use zerobuffer::duplex::{Client, ClientConfig, Server, ServerConfig};
 
 #[test]
 fn calls_and_sends_do_not_take_each_other_s_responses() {
@@ -79,4 +79,15 @@ fn who_may_not_connect_leaves_no_trace() {
     let second = Client::connect_with(&channel.name, small());
     assert!(second.is_err(), "two clients at a time");
     client.call(b"x", LONG).unwrap().unwrap();
+}
+
+/// The name of the response buffer is the longer one: no server can have such a channel, and none is waited for.
+#[test]
+fn a_channel_whose_buffers_cannot_be_named_is_refused_by_both_ends() {
+    for name in ["a/b", "..//", "sem.x", &"n".repeat(237), &"n".repeat(246)] {
+        let server = Server::new(name, ServerConfig::default());
+        expect_error(server.start(|_, _| Ok(())), "InvalidName");
+        let patient = ClientConfig::default().connect_timeout(LONG);
+        expect_error(Client::connect_with(name, patient), "InvalidName");
+    }
 }
