@@ -1,6 +1,8 @@
 //! Crash points: an endpoint's process is ended before and after every change that others see, one run per point, and
 //! what survives must behave as if nothing had happened (W10). Needs a core built with `--cfg crash_points`.
 
+mod channel;
+mod channel_victim;
 mod scene;
 mod victim;
 
@@ -13,7 +15,7 @@ use scene::{Scene, Script};
 use std::{
     collections::BTreeSet,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -23,8 +25,18 @@ use std::{
 };
 
 /// What is killed, each with a script of its own.
-const SCRIPTS: [Script; 6] =
-    [Script::Writer, Script::Attach, Script::Reader, Script::TakeOver, Script::Repair, Script::Clean];
+const SCRIPTS: [Script; 10] = [
+    Script::Writer,
+    Script::Attach,
+    Script::Reader,
+    Script::TakeOver,
+    Script::Repair,
+    Script::Clean,
+    Script::Client,
+    Script::NextClient,
+    Script::Server,
+    Script::NextServer,
+];
 /// Most of a run is waiting for a slice to pass.
 const LANES: usize = 6;
 
@@ -60,9 +72,12 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<bool> {
     fs::create_dir_all(&base).with_context(|| format!("cannot make {}", base.display()))?;
     open_to_all(&base)?;
     let (mut cases, mut known) = (Vec::new(), BTreeSet::new());
-    for script in SCRIPTS {
+    if let Some(only) = &only {
+        cases.push(Case::parse(only)?);
+    }
+    for script in SCRIPTS.into_iter().filter(|_| only.is_none()) {
         let passages = record(script, &base)?;
-        println!("{:<9}{} passages", script.name(), passages.len());
+        println!("{:<12}{} passages", script.name(), passages.len());
         for (at, place) in (1..).zip(&passages) {
             known.insert(place.clone());
             let both = [false, true].into_iter().filter(|&hasty| !quick || hasty == (at % 2 == 0));
@@ -72,9 +87,6 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<bool> {
         for place in passages.iter().collect::<BTreeSet<_>>() {
             cases.push(Case { script, at: place.clone(), hasty: cases.len() % 2 == 0 });
         }
-    }
-    if let Some(only) = &only {
-        cases.retain(|case| case.to_string() == *only);
     }
     let figures = Mutex::new(Figures::default());
     let next = AtomicUsize::new(0);
@@ -108,6 +120,22 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<bool> {
     Ok(violations.is_empty() && (kills > 0))
 }
 
+impl Case {
+    /// The inverse of its display; a place has colons of its own.
+    fn parse(text: &str) -> Result<Self> {
+        let parts = text.split_once(':').and_then(|(script, rest)| Some((script, rest.rsplit_once(':')?)));
+        let (script, (at, mode)) = parts.with_context(|| format!("`{text}` is no SCRIPT:PASSAGE:hasty|calm"))?;
+        let script = SCRIPTS.into_iter().find(|known| known.name() == script);
+        let script = script.with_context(|| format!("no script is called as in `{text}`"))?;
+        let hasty = match mode {
+            "hasty" => true,
+            "calm" => false,
+            other => bail!("`{other}` is neither hasty nor calm"),
+        };
+        Ok(Self { script, at: at.to_owned(), hasty })
+    }
+}
+
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}:{}", self.script.name(), self.at, if self.hasty { "hasty" } else { "calm" })
@@ -128,15 +156,23 @@ fn record(script: Script, base: &Path) -> Result<Vec<String>> {
         frames: 0,
     };
     let result = scene.play();
-    leftovers::sweep(&name);
+    sweep(&name);
     result.with_context(|| format!("{}: undisturbed run", script.name()))?;
-    let places = scene.places()?;
+    let mut passages = scene.passages()?;
+    // Threads may write their lines in another order than they were counted in.
+    passages.sort_unstable();
+    let places: Vec<String> = passages.into_iter().map(|(_, place)| place).collect();
     if places.is_empty() {
         bail!(
             "the core has no crash points: build it with RUSTFLAGS='--cfg crash_points' (cargo xtask crashpoints)"
         );
     }
     Ok(places)
+}
+
+/// What is left of a run's buffer or channel.
+fn sweep(name: &str) -> Vec<PathBuf> {
+    [leftovers::sweep(name), channel::sweep(name)].concat()
 }
 
 fn play(case: &Case, base: &Path, figures: &Mutex<Figures>) {
@@ -151,13 +187,12 @@ fn play(case: &Case, base: &Path, figures: &Mutex<Figures>) {
         frames: 0,
     };
     let result = fs::create_dir_all(&folder).map_err(Into::into).and_then(|()| scene.play());
-    let places = scene.places().unwrap_or_default();
-    let reached = places.len().to_string() == case.at || places.last() == Some(&case.at);
-    let left = leftovers::sweep(&name);
+    let death = scene.death();
+    let left = sweep(&name);
     let _ = fs::remove_dir_all(&folder);
     let mut figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
     figures.frames += scene.frames;
-    let place = places.last().cloned().unwrap_or_default();
+    let place = death.as_deref().unwrap_or("no point");
     if let Err(error) = result {
         let what = format!("{case} at {place}: {error:#}");
         println!("violation: {what}");
@@ -165,10 +200,11 @@ fn play(case: &Case, base: &Path, figures: &Mutex<Figures>) {
     } else if !left.is_empty() {
         figures.violations.push(format!("{case} at {place}: left behind {left:?}"));
     }
-    if reached {
-        figures.kills += 1;
-        figures.places.insert(place);
-    } else {
-        figures.unreached += 1;
+    match death {
+        Some(place) => {
+            figures.kills += 1;
+            figures.places.insert(place);
+        }
+        None => figures.unreached += 1,
     }
 }

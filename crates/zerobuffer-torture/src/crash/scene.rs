@@ -30,6 +30,14 @@ pub(crate) enum Script {
     Repair,
     /// A clean-up after a dead reader.
     Clean,
+    /// A channel's client: connect, requests, close.
+    Client,
+    /// The same behind a client that has died in the middle of something.
+    NextClient,
+    /// A channel's server: start, requests and answers, stop.
+    Server,
+    /// The same in the place of a dead server whose client is still connected.
+    NextServer,
 }
 
 impl Script {
@@ -41,6 +49,10 @@ impl Script {
             Self::TakeOver => "takeover",
             Self::Repair => "repair",
             Self::Clean => "clean",
+            Self::Client => "client",
+            Self::NextClient => "next-client",
+            Self::Server => "server",
+            Self::NextServer => "next-server",
         }
     }
 
@@ -49,6 +61,8 @@ impl Script {
             Self::Writer | Self::Attach => "writer",
             Self::Reader | Self::TakeOver | Self::Repair => "reader",
             Self::Clean => "clean",
+            Self::Client | Self::NextClient => "client",
+            Self::Server | Self::NextServer => "server",
         }
     }
 }
@@ -64,7 +78,7 @@ pub(crate) struct Scene {
 }
 
 /// A killed child is reaped, whatever happens.
-struct Victim(Child);
+pub(super) struct Victim(Child);
 
 impl Drop for Victim {
     fn drop(&mut self) {
@@ -75,7 +89,7 @@ impl Drop for Victim {
 
 impl Victim {
     /// Waits for its first word; an end without one is as good.
-    fn hear(&mut self) {
+    pub(super) fn hear(&mut self) {
         if let Some(output) = self.0.stdout.take() {
             let _ = BufReader::new(output).read_line(&mut String::new());
         }
@@ -88,7 +102,7 @@ impl Victim {
         Ok(Some(()))
     }
 
-    fn wait(&mut self) -> Result<()> {
+    pub(super) fn wait(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while self.end()?.is_none() {
             ensure!(Instant::now() < deadline, "the victim hangs");
@@ -143,14 +157,25 @@ impl Scene {
         self.folder.join("passages")
     }
 
-    /// The places that the victim has passed, the one of its death last.
-    pub(crate) fn places(&self) -> Result<Vec<String>> {
+    /// What the victim has passed: number and place. Its threads may go on for a moment after the one that ends it.
+    pub(crate) fn passages(&self) -> Result<Vec<(u64, String)>> {
         let text = fs::read_to_string(self.log()).unwrap_or_default();
-        let place = |line: &str| line.split_once(' ').map(|(_, place)| place.to_owned());
-        text.lines().map(|line| place(line).context("a damaged line in the log")).collect()
+        let passage = |line: &str| {
+            let (number, place) = line.split_once(' ').context("a damaged line in the log")?;
+            Ok((number.parse()?, place.to_owned()))
+        };
+        text.lines().map(passage).collect()
     }
 
-    fn spawn(&self, script: &str, ledger: &str, at: &str, logged: bool) -> Result<Victim> {
+    /// Where the victim was ended; `None`: it has not come there.
+    pub(crate) fn death(&self) -> Option<String> {
+        let mut passages = self.passages().unwrap_or_default().into_iter();
+        let (_, place) =
+            passages.find(|(number, place)| number.to_string() == self.at || *place == self.at)?;
+        Some(place)
+    }
+
+    pub(super) fn spawn(&self, script: &str, ledger: &str, at: &str, logged: bool) -> Result<Victim> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["victim", script, &self.name]).arg(self.folder.join(ledger));
         // What a victim says on its error output is its end's reason at most; its status tells.
@@ -164,7 +189,7 @@ impl Scene {
         Ok(Victim(command.spawn().context("cannot start the victim")?))
     }
 
-    fn victim(&self) -> Result<Victim> {
+    pub(super) fn victim(&self) -> Result<Victim> {
         self.spawn(
             self.script.victim(),
             if self.script.victim() == "writer" { "w-1" } else { "r-1" },
@@ -173,14 +198,15 @@ impl Scene {
         )
     }
 
-    /// A writer that dies somewhere in its frames; in front of an attach elsewhere in every run.
-    fn predecessor(&self) -> Result<Victim> {
-        let chance = if self.script == Script::Attach {
-            mix(self.at.len() as u64 + self.at.parse().unwrap_or(0))
-        } else {
-            90
+    /// A writer or client that dies somewhere in its frames; in front of an attach elsewhere in every run.
+    pub(super) fn predecessor(&self) -> Result<Victim> {
+        let elsewhere = mix(self.at.len() as u64 + self.at.parse().unwrap_or(0));
+        let (script, at) = match self.script {
+            Script::NextClient => ("client", 20 + elsewhere % 200),
+            Script::Attach => ("writer", 40 + elsewhere % 200),
+            _ => ("writer", 130),
         };
-        self.spawn("writer", "w-0", &(40 + chance % 200).to_string(), false)
+        self.spawn(script, "w-0", &at.to_string(), false)
     }
 
     pub(crate) fn play(&mut self) -> Result<()> {
@@ -188,6 +214,8 @@ impl Scene {
             Script::Writer | Script::Attach => self.writer_dies(),
             Script::Reader | Script::TakeOver | Script::Repair => self.reader_dies(),
             Script::Clean => self.cleaner_dies(),
+            Script::Client | Script::NextClient => self.client_dies(),
+            Script::Server | Script::NextServer => self.server_dies(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The processes that end at a crash point: short scripts that pass through everything an endpoint does.
 
+use super::channel_victim;
 use crate::{
     child::{Orders, say},
     ledger::{Field, Ledger},
@@ -34,6 +35,9 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         "reader" => reader(name, Path::new(ledger)),
         "idle" => idle(name),
         "clean" => clean(name),
+        "client" => channel_victim::client(name),
+        "server" => channel_victim::server(name),
+        "idle-server" => channel_victim::idle_server(name),
         other => bail!("no script is called {other}"),
     }
 }
