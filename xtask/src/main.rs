@@ -6,12 +6,14 @@ mod crashpoints;
 mod cross;
 mod debian_rust;
 mod env;
+mod fuzz;
 mod install;
 mod macos;
 mod model;
 mod processes;
 mod project;
 mod python;
+mod sanitizer;
 mod test;
 mod tools;
 mod torture;
@@ -37,6 +39,7 @@ const COMMANDS: &[Command] = &[
     model::COMMAND,
     crashpoints::COMMAND,
     torture::COMMAND,
+    fuzz::COMMAND,
     macos::COMMAND,
     cross::COMMAND,
     wheels::COMMAND,

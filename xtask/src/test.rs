@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 
 use crate::project::Project;
-use crate::{Command, crashpoints, cross, model, torture, windows};
+use crate::{Command, crashpoints, cross, fuzz, model, sanitizer, torture, windows};
 
 pub(crate) const COMMAND: Command = Command {
     name: "test",
@@ -44,6 +44,8 @@ const STEPS: &[Step] = &[
     Step::new("rust", "all Rust tests, doctests included", rust::run).makes_buffers(),
     Step::new("crashpoints", "a process may end between any two changes", crashpoints::quick).makes_buffers(),
     Step::new("torture", "45 seconds of random kills lose nothing", torture::short).makes_buffers(),
+    Step::new("fuzz", "24 seconds of fuzzing crash nothing", fuzz::short).makes_buffers(),
+    Step::new("sanitizer", "hostile memory under AddressSanitizer", sanitizer::tests).makes_buffers(),
     Step::new("python", "the Python package on every interpreter found", python::test).makes_buffers(),
 ];
 

@@ -40,6 +40,9 @@ pub(crate) const SPIN: Program = Program { name: "spin", package: "spin" };
 /// Builds the verifiers.
 pub(crate) const C_COMPILER: Program = Program { name: "gcc", package: "gcc" };
 
+/// Builds libFuzzer.
+pub(crate) const CXX_COMPILER: Program = Program { name: "g++", package: "g++" };
+
 /// Debian's Python has no `venv` without it.
 pub(crate) const PYTHON_VENV: Program = Program { name: "python3", package: "python3-venv" };
 
