@@ -1,0 +1,153 @@
+//! A real buffer beside its oracle: after every step both must agree.
+
+use super::{Oracle, Place, Step, content};
+use std::sync::atomic::{AtomicU64, Ordering};
+use zerobuffer::{BufferConfig, Error, Frame, HotWrap, Reader, Writer, WriterConfig, observe};
+
+/// The real buffer beside its oracle.
+pub(crate) struct Rig {
+    name: String,
+    reader: Reader,
+    /// Always there but for the moment of a reconnect.
+    writer: Option<Writer>,
+    held: Vec<(Frame, Vec<u8>, usize)>,
+    oracle: Oracle,
+    salt: u64,
+}
+
+impl Rig {
+    pub(crate) fn new(capacity: u64) -> Self {
+        static RIGS: AtomicU64 = AtomicU64::new(0);
+        let name = format!("model-{}-{}", std::process::id(), RIGS.fetch_add(1, Ordering::Relaxed));
+        let reader = Reader::create(&name, BufferConfig::new(0, capacity)).unwrap();
+        let writer = Some(connect(&name));
+        Self { reader, writer, held: Vec::new(), oracle: Oracle::new(capacity), salt: 0, name }
+    }
+
+    fn writer(&mut self) -> &mut Writer {
+        self.writer.as_mut().unwrap()
+    }
+
+    fn content(&mut self, size: u64) -> Vec<u8> {
+        self.salt += 1;
+        content(self.salt, size)
+    }
+
+    pub(crate) fn run(&mut self, step: &Step) {
+        match *step {
+            Step::Write(size) => self.write(size),
+            Step::Loan(size, share) => self.loan(size, size * u64::from(share) / 8),
+            Step::LoanAndLeave(size) => {
+                let place = self.oracle.reserve(size);
+                let begun = self.writer().try_begin(size as usize);
+                assert_eq!(begun.is_ok(), matches!(place, Place::At { .. }));
+                self.reconnect();
+            }
+            Step::Read => match (self.oracle.read(), self.reader.try_read().unwrap()) {
+                (None, None) => {}
+                (Some((data, sequence, region)), Some(frame)) => self.hold(frame, data, sequence, region),
+                (expected, got) => panic!("expected {expected:?}, got {got:?}"),
+            },
+            Step::Latest => self.latest(),
+            Step::Release(_) if self.held.is_empty() => {}
+            Step::Release(place) => {
+                let (frame, _, region) = self.held.swap_remove(place % self.held.len());
+                drop(frame);
+                self.oracle.release(region);
+            }
+            Step::Reconnect => self.reconnect(),
+            Step::Recreate => self.recreate(),
+        }
+    }
+
+    fn write(&mut self, size: u64) {
+        let data = self.content(size);
+        let place = self.oracle.reserve(size);
+        let written = self.writer().try_write(&data);
+        match place {
+            Place::At { at, skip } => {
+                let sequence = self.oracle.publish(at, skip, data);
+                assert_eq!(written.unwrap().sequence(), Some(sequence));
+            }
+            Place::Full => match written {
+                Err(Error::Full { free, needed, .. }) => {
+                    assert!(free as i64 == self.oracle.free && needed > free)
+                }
+                other => panic!("{other:?} in a full ring"),
+            },
+            Place::TooLarge => assert!(matches!(written, Err(Error::FrameTooLarge { .. })), "{written:?}"),
+        }
+    }
+
+    fn loan(&mut self, size: u64, committed: u64) {
+        let place = self.oracle.reserve(size);
+        let data = self.content(committed);
+        let loan = self.writer.as_mut().unwrap().try_loan(size as usize);
+        let Place::At { at, skip } = place else {
+            assert!(loan.is_err());
+            return;
+        };
+        let mut loan = loan.unwrap();
+        loan[..data.len()].copy_from_slice(&data);
+        if !data.is_empty() {
+            let sequence = loan.commit_len(data.len()).unwrap();
+            assert_eq!(sequence, self.oracle.publish(at, skip, data));
+        }
+    }
+
+    fn hold(&mut self, frame: Frame, data: Vec<u8>, sequence: u64, region: usize) {
+        assert_eq!((frame.sequence(), frame.data()), (sequence, &data[..]));
+        self.held.push((frame, data, region));
+    }
+
+    fn latest(&mut self) {
+        let mut newest: Option<(Vec<u8>, u64, usize)> = None;
+        let mut passed = 0;
+        while let Some(next) = self.oracle.read() {
+            if let Some((_, _, older)) = newest.replace(next) {
+                self.oracle.release(older);
+                passed += 1;
+            }
+        }
+        match (newest, self.reader.try_latest().unwrap()) {
+            (None, None) => {}
+            (Some((data, sequence, region)), Some(latest)) => {
+                assert_eq!(latest.skipped, passed);
+                self.hold(latest.frame, data, sequence, region);
+            }
+            (expected, got) => panic!("expected {expected:?}, got {got:?}"),
+        }
+    }
+
+    fn reconnect(&mut self) {
+        self.writer.take();
+        self.writer = Some(connect(&self.name));
+        let expected = self.oracle.next_sequence;
+        assert_eq!(self.writer().next_sequence(), expected, "W9: a successor continues");
+    }
+
+    fn recreate(&mut self) {
+        let kept = std::mem::take(&mut self.held);
+        let capacity = self.oracle.capacity;
+        *self = Self::new(capacity);
+        for (frame, data, _) in kept {
+            assert_eq!(frame.data(), data, "a frame outlives its reader");
+        }
+    }
+
+    pub(crate) fn check(&self) {
+        let info = observe::inspect(&self.name).unwrap();
+        let oracle = &self.oracle;
+        assert_eq!(info.free as i64, oracle.free, "free bytes");
+        assert_eq!(info.write_pos, oracle.write_pos, "write position");
+        assert_eq!(info.read_pos % oracle.capacity, oracle.read_pos, "read position");
+        assert_eq!(info.defects, Vec::<String>::new());
+        for (frame, data, _) in &self.held {
+            assert_eq!(frame.data(), data, "a held frame has changed");
+        }
+    }
+}
+
+fn connect(name: &str) -> Writer {
+    Writer::connect_with(name, WriterConfig::default().hot_wrap(HotWrap::Off)).unwrap()
+}
