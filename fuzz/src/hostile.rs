@@ -30,7 +30,7 @@ pub(crate) fn judge<T>(name: &str, result: zerobuffer::Result<T>) -> Option<T> {
     };
     match &error {
         Error::Corrupt { field, expected, .. } => {
-            assert!(!field.is_empty() && !expected.is_empty(), "{error}")
+            assert!(!field.is_empty() && !expected.is_empty(), "{error}");
         }
         // No call fails, and nothing is out of room, because of what a peer has written.
         Error::Os { .. } | Error::NoSpace { .. } | Error::PermissionDenied { .. } | Error::Forked { .. } => {

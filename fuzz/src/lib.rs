@@ -14,7 +14,9 @@ mod duplex;
 mod fresh;
 mod hostile;
 mod names;
-//mod ring;
+#[path = "../../crates/zerobuffer/tests/oracle/mod.rs"]
+mod oracle;
+mod ring;
 mod script;
 mod segment;
 
@@ -22,8 +24,8 @@ mod segment;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its program and of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 3] =
-    [("hostile", hostile::run), ("duplex", duplex::run), ("names", names::run)];
+pub const TARGETS: [(&str, Target); 4] =
+    [("ring", ring::run), ("hostile", hostile::run), ("duplex", duplex::run), ("names", names::run)];
 
 /// Runs one target once.
 ///

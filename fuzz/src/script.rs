@@ -1,23 +1,36 @@
 //! Bytes as a script: each step takes what it needs, and the end of the bytes is the end of the script.
 
+use std::time::{Duration, Instant};
+
+/// The library waits up to half a second for a peer that seems to be on its way. A script that has met that has said
+/// what it has to say: thousands of others run in the same time.
+const ENOUGH: Duration = Duration::from_millis(100);
+
 /// What is left of a script.
-pub(crate) struct Script<'a>(&'a [u8]);
+pub(crate) struct Script<'a> {
+    data: &'a [u8],
+    started: Instant,
+}
 
 impl<'a> Script<'a> {
     pub(crate) fn new(data: &'a [u8]) -> Self {
-        Self(data)
+        Self { data, started: Instant::now() }
     }
 
-    /// The next byte; `None` at the end.
+    /// The first byte of the next step; `None` at the end.
     pub(crate) fn next(&mut self) -> Option<u8> {
-        let (&first, rest) = self.0.split_first()?;
-        self.0 = rest;
+        if self.started.elapsed() > ENOUGH { None } else { self.take() }
+    }
+
+    fn take(&mut self) -> Option<u8> {
+        let (&first, rest) = self.data.split_first()?;
+        self.data = rest;
         Some(first)
     }
 
-    /// Like [`Self::next`], and 0 for ever after the end: a step that has begun is finished.
+    /// A further byte of a step, 0 after the end: a step that has begun is finished.
     pub(crate) fn byte(&mut self) -> u8 {
-        self.next().unwrap_or(0)
+        self.take().unwrap_or(0)
     }
 
     pub(crate) fn short(&mut self) -> u64 {
@@ -35,6 +48,6 @@ impl<'a> Script<'a> {
 
     /// Everything that is left.
     pub(crate) fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.data)
     }
 }

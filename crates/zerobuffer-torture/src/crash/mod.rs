@@ -124,7 +124,8 @@ impl Case {
     /// The inverse of its display; a place has colons of its own.
     fn parse(text: &str) -> Result<Self> {
         let parts = text.split_once(':').and_then(|(script, rest)| Some((script, rest.rsplit_once(':')?)));
-        let (script, (at, mode)) = parts.with_context(|| format!("`{text}` is no SCRIPT:PASSAGE:hasty|calm"))?;
+        let (script, (at, mode)) =
+            parts.with_context(|| format!("`{text}` is no SCRIPT:PASSAGE:hasty|calm"))?;
         let script = SCRIPTS.into_iter().find(|known| known.name() == script);
         let script = script.with_context(|| format!("no script is called as in `{text}`"))?;
         let hasty = match mode {

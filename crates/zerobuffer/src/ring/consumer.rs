@@ -98,6 +98,7 @@ impl Consumer {
             }
             _ => distance,
         };
+        region.note_published(self.handed_out + self.available);
         Ok(())
     }
 

@@ -74,6 +74,9 @@ pub(crate) struct Region {
     base: NonNull<u8>,
     geometry: Geometry,
     _memory: Box<dyn Memory>,
+    /// Up to where the reader has seen frames published, on the scale of [`Span::end`].
+    #[cfg(debug_assertions)]
+    published: std::sync::atomic::AtomicU64,
 }
 
 impl fmt::Debug for Region {
@@ -92,7 +95,13 @@ impl Region {
     pub(crate) fn new(memory: impl Memory, geometry: Geometry) -> Option<Self> {
         let base = memory.base();
         let fits = memory.len() as u64 >= geometry.segment() && base.as_ptr().addr().is_multiple_of(8);
-        fits.then(|| Self { base, geometry, _memory: Box::new(memory) })
+        fits.then(|| Self {
+            base,
+            geometry,
+            _memory: Box::new(memory),
+            #[cfg(debug_assertions)]
+            published: 0.into(),
+        })
     }
 
     /// Ring size in bytes, P.
@@ -214,9 +223,33 @@ impl Region {
         }
     }
 
+    /// Tells debug builds up to where the reader has seen frames published.
+    #[inline]
+    pub(crate) fn note_published(&self, end: u64) {
+        #[cfg(debug_assertions)]
+        self.published.fetch_max(end, Ordering::Relaxed);
+        let _ = end;
+    }
+
+    /// In debug builds: a frame lies in what was published, and in its own share of that. An access outside of it, and
+    /// inside the mapping, is one that no guard page and no sanitizer sees.
+    #[inline]
+    fn check(&self, span: &Span) {
+        #[cfg(debug_assertions)]
+        {
+            let published = self.published.load(Ordering::Relaxed);
+            let Span { at, size, start, end, .. } = *span;
+            let inside = size.checked_add(FRAME_HEADER_SIZE).is_some_and(|total| total <= end - start);
+            let inside = inside && start % self.capacity() == at && end - start <= self.capacity() - at;
+            debug_assert!(inside && end <= published, "{span:?} of {published} bytes published");
+        }
+        let _ = span;
+    }
+
     /// The payload of a frame that has been read and not released.
     #[inline]
     pub(crate) fn frame(&self, span: &Span) -> &[u8] {
+        self.check(span);
         // SAFETY: the range is inside the ring, the region keeps it mapped, and the protocol leaves the bytes of a
         // frame alone until its span is released; a peer that breaks the protocol is SECURITY.md's subject.
         unsafe { self.payload(span.at, span.size).as_ref() }
@@ -225,6 +258,7 @@ impl Region {
     /// The payload of a frame that has been read and not released, to be changed in place.
     #[inline]
     pub(crate) fn frame_mut<'a>(&'a self, span: &'a mut Span) -> &'a mut [u8] {
+        self.check(span);
         // SAFETY: as above; a span exists once, so that the exclusive borrow of it is one of its bytes.
         unsafe { self.payload(span.at, span.size).as_mut() }
     }
@@ -325,5 +359,31 @@ pub(crate) mod heap {
             control.chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap())).collect();
         words.resize(geometry.segment() as usize / 8, 0);
         Region::new(Heap(words.into_boxed_slice()), geometry).unwrap()
+    }
+}
+
+#[cfg(all(test, debug_assertions))]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn a_frame_outside_of_what_was_published_is_caught() {
+        let region = heap::region(0, 256);
+        region.note_published(256 + 100);
+        let looked = |at, size, start, end| {
+            let span = Span { at, size, sequence: 1, start, end };
+            catch_unwind(AssertUnwindSafe(|| region.frame(&span).len() as u64)).ok()
+        };
+        assert_eq!(looked(40, 20, 256 + 40, 256 + 76), Some(20));
+        for (at, size, start, end) in [
+            // More than was published, more than its share, another place than its share's, over the end of the ring.
+            (40, 80, 256 + 40, 256 + 136),
+            (40, 21, 256 + 40, 256 + 76),
+            (48, 20, 256 + 40, 256 + 76),
+            (200, 64, 200, 280),
+        ] {
+            assert_eq!(looked(at, size, start, end), None, "{at} {size} {start} {end}");
+        }
     }
 }
