@@ -1,6 +1,6 @@
 //! Hostile memory under a channel: server and client in one process, both of their buffers damaged between calls.
 
-use crate::{fresh, hostile::judge, script::Script, segment::Segment};
+use crate::{damage::Victim, fresh, hostile::judge, script::Script};
 use std::time::Duration;
 use zerobuffer::{
     BufferConfig, WaitStrategy,
@@ -83,7 +83,7 @@ fn connect(channel: &str) -> Option<Client> {
 fn damage(channel: &str, side: &str, script: &mut Script<'_>) {
     let name = format!("{channel}_{side}");
     // There is none between two clients.
-    if fresh::shared(&name).iter().all(|path| path.exists()) {
-        Segment::open(&name, METADATA, RING).damage(script);
+    if let Ok(victim) = Victim::open(&name, METADATA, RING) {
+        victim.damage(&mut || script.byte()).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! Names for one execution each, and the check that nothing of them is left.
 
+use crate::damage::objects;
 use std::{
     fs,
     path::PathBuf,
@@ -12,12 +13,6 @@ pub(crate) fn name(target: &str) -> String {
     format!("fuzz-{target}-{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Where the three shared objects of a buffer lie.
-pub(crate) fn shared(name: &str) -> [PathBuf; 3] {
-    [name.to_owned(), format!("sem.sem-w-{name}"), format!("sem.sem-r-{name}")]
-        .map(|file| PathBuf::from("/dev/shm").join(file))
-}
-
 /// All files of a buffer.
 fn files(name: &str) -> Vec<PathBuf> {
     let lock = format!("{name}.lock");
@@ -26,7 +21,7 @@ fn files(name: &str) -> Vec<PathBuf> {
         PathBuf::from("/tmp/zerobuffer/locks").join(&lock),
         std::env::temp_dir().join("zerobuffer/locks").join(&lock),
     ];
-    shared(name).into_iter().chain(locks).collect()
+    objects(name).into_iter().chain(locks).collect()
 }
 
 /// Panics, naming it, if a file of the buffer exists.

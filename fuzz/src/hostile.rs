@@ -1,9 +1,9 @@
 //! Hostile memory: every end does what it can while every word of the buffer takes any value (W13).
 
 use crate::{
+    damage::{CONTROL, Victim, objects},
     fresh,
     script::Script,
-    segment::{CONTROL, Segment},
 };
 use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 use zerobuffer::{BufferConfig, Error, Frame, HotWrap, Reader, WaitStrategy, Writer, WriterConfig, observe};
@@ -52,7 +52,7 @@ fn by_hand(name: &str, script: &mut Script<'_>) {
     {
         bytes[word * 8..word * 8 + 8].copy_from_slice(&value.to_le_bytes());
     }
-    let [memory, semaphores @ ..] = fresh::shared(name);
+    let [memory, semaphores @ ..] = objects(name);
     // The sticky bit is how a reader of ours marks its segment (W8).
     let marked = script.byte().is_multiple_of(4);
     fs::write(&memory, &bytes).unwrap();
@@ -60,10 +60,10 @@ fn by_hand(name: &str, script: &mut Script<'_>) {
     for path in semaphores {
         fs::write(path, [0; 32]).unwrap();
     }
-    let segment = Segment::open(name, metadata, payload);
+    let segment = Victim::open(name, metadata, payload).unwrap();
     while let Some(step) = script.next() {
         match step % 8 {
-            0..=4 => segment.damage(script),
+            0..=4 => segment.damage(&mut || script.byte()).unwrap(),
             5 => look(name),
             // A file of another size than the control block says.
             6 => {
@@ -126,12 +126,12 @@ fn during_operation(name: &str, script: &mut Script<'_>) {
     let payload = script.pick(&[64, 128, 512, 1024]);
     let config = BufferConfig::new(metadata, payload).prefault(false).wait(WaitStrategy::Block);
     let mut reader = Reader::create(name, config).unwrap();
-    let segment = Segment::open(name, metadata, payload);
+    let segment = Victim::open(name, metadata, payload).unwrap();
     let mut writer = judge(name, Writer::connect_with(name, hurried(script)));
     let mut held: Vec<Frame> = Vec::new();
     while let Some(step) = script.next() {
         match step % 16 {
-            0..=3 => segment.damage(script),
+            0..=3 => segment.damage(&mut || script.byte()).unwrap(),
             4..=6 => match &mut writer {
                 Some(writer) => write(name, writer, script),
                 None => writer = judge(name, Writer::connect_with(name, hurried(script))),

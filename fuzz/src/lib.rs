@@ -10,6 +10,8 @@
     reason = "a target that meets the unexpected panics"
 )]
 
+#[path = "../../crates/zerobuffer/tests/damage/mod.rs"]
+mod damage;
 mod duplex;
 mod fresh;
 mod hostile;
@@ -18,7 +20,6 @@ mod names;
 mod oracle;
 mod ring;
 mod script;
-mod segment;
 
 /// A target: what is done with the bytes that a fuzzer or a corpus file has.
 pub type Target = fn(&[u8]);

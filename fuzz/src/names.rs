@@ -1,6 +1,6 @@
 //! Any text as a name and any numbers as sizes: refused by every call, or made, found and removed without a trace.
 
-use crate::{fresh, script::Script};
+use crate::{damage::objects, fresh, script::Script};
 use std::{fs, os::unix::fs::MetadataExt as _, time::Duration};
 use zerobuffer::{
     BufferConfig, Error, Reader, Writer, WriterConfig,
@@ -73,7 +73,7 @@ fn make(name: &str, metadata: u64, payload: u64, mode: u64) {
     match Reader::create(name, config) {
         Ok(reader) => {
             assert!(payload > 0 && total.is_some_and(|total| total < MOST), "{metadata} + {payload} bytes");
-            let file = fs::symlink_metadata(&fresh::shared(name)[0]).unwrap();
+            let file = fs::symlink_metadata(&objects(name)[0]).unwrap();
             assert!(file.is_file() && file.len() == 128 + reader.metadata_capacity() + reader.capacity());
             assert_eq!(u64::from(file.mode() & 0o777), mode & 0o777);
             assert!(reader.capacity() >= payload && reader.metadata_capacity() >= metadata);

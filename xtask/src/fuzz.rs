@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_mins(3);
 
 struct Options {
     seconds: f64,
+    /// Start from the committed corpus alone.
+    fresh: bool,
     merge: bool,
     targets: Vec<String>,
 }
@@ -49,12 +51,12 @@ fn run(project: &Project, mut arguments: Arguments) -> Result<()> {
         bail!("no target `{unknown}`; the targets are {}", known.join(", "));
     }
     let targets = if names.is_empty() { known } else { names };
-    fuzz(project, &Options { seconds, merge, targets })
+    fuzz(project, &Options { seconds, fresh: false, merge, targets })
 }
 
 /// The step of `cargo xtask test`.
 pub(crate) fn short(project: &Project) -> Result<()> {
-    fuzz(project, &Options { seconds: SHORT, merge: false, targets: targets(project)? })
+    fuzz(project, &Options { seconds: SHORT, fresh: true, merge: false, targets: targets(project)? })
 }
 
 fn targets(project: &Project) -> Result<Vec<String>> {
@@ -81,6 +83,10 @@ fn fuzz(project: &Project, options: &Options) -> Result<()> {
         project,
         "build --quiet --package zerobuffer-fuzz --features libfuzzer --bins",
     ))?;
+    if options.fresh {
+        // What other runs have found would be run through first, and take as long as there is of it.
+        let _ = fs::remove_dir_all(found_by_all(project, options));
+    }
     let lanes = std::thread::available_parallelism().map_or(1, NonZero::get).min(options.targets.len());
     let rounds = u32::try_from(options.targets.len().div_ceil(lanes))?;
     let share = options.seconds / f64::from(rounds);
@@ -91,7 +97,7 @@ fn fuzz(project: &Project, options: &Options) -> Result<()> {
         for _ in 0..lanes {
             scope.spawn(|| {
                 while let Some(target) = options.targets.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let result = one(project, target, share);
+                    let result = one(project, options, target, share);
                     results.lock().unwrap_or_else(PoisonError::into_inner).push((target, result));
                 }
             });
@@ -124,12 +130,20 @@ fn fuzz(project: &Project, options: &Options) -> Result<()> {
     if !crashes.is_empty() {
         bail!("{} of {} targets have failed", crashes.len(), options.targets.len());
     }
-    if options.merge { options.targets.iter().try_for_each(|target| merge(project, target)) } else { Ok(()) }
+    if options.merge {
+        options.targets.iter().try_for_each(|target| merge(project, options, target))
+    } else {
+        Ok(())
+    }
 }
 
-/// What was found by all runs so far, apart from the committed corpus.
-fn found(project: &Project, target: &str) -> Result<PathBuf> {
-    let folder = project.cache.join("fuzz").join(target);
+/// What was found by the runs so far, apart from the committed corpus.
+fn found_by_all(project: &Project, options: &Options) -> PathBuf {
+    project.cache.join(if options.fresh { "fuzz-short" } else { "fuzz" })
+}
+
+fn found(project: &Project, options: &Options, target: &str) -> Result<PathBuf> {
+    let folder = found_by_all(project, options).join(target);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
 }
@@ -138,8 +152,8 @@ fn committed(project: &Project, target: &str) -> PathBuf {
     project.root.join("fuzz/corpus").join(target)
 }
 
-fn one(project: &Project, target: &str, seconds: f64) -> Result<Figures> {
-    let found = found(project, target)?;
+fn one(project: &Project, options: &Options, target: &str, seconds: f64) -> Result<Figures> {
+    let found = found(project, options, target)?;
     let log = found.with_added_extension("log");
     let reproducer = found.with_added_extension("crash");
     let _ = fs::remove_file(&reproducer);
@@ -196,13 +210,14 @@ fn reason(log: &Path) -> String {
 }
 
 /// Makes the committed corpus anew: few files that reach together what all files reach.
-fn merge(project: &Project, target: &str) -> Result<()> {
-    let (found, committed) = (found(project, target)?, committed(project, target));
+fn merge(project: &Project, options: &Options, target: &str) -> Result<()> {
+    let (found, committed) = (found(project, options, target)?, committed(project, target));
     let fresh = found.with_added_extension("merged");
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir_all(&fresh)?;
     let mut command: Command = project.command(sanitizer::binary(project, target));
-    command.args(["-set_cover_merge=1", "-max_len=400", "-verbosity=0"]);
+    // By edges alone: files that differ in how often they pass an edge would be hundreds.
+    command.args(["-set_cover_merge=1", "-use_counters=0", "-max_len=400", "-verbosity=0"]);
     run_command(command.arg(&fresh).arg(&found).arg(&committed))?;
     fs::create_dir_all(&committed)?;
     for entry in fs::read_dir(&committed)?.flatten() {

@@ -50,6 +50,6 @@ pub(crate) fn binary(project: &Project, name: &str) -> PathBuf {
 /// The step of `cargo xtask test`: the ring alone, hostile memory in every form, the oracle, the fuzzer's corpus.
 pub(crate) fn tests(project: &Project) -> Result<()> {
     let words = "test --quiet --package zerobuffer --package zerobuffer-fuzz --lib \
-                 --test hostile --test by_hand --test model --test corpus";
+                 --test hostile --test by_hand --test model --test under_attack --test corpus";
     run_within(LIMIT, &mut cargo(project, words))
 }
