@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use common::segment::FREE;
 use common::{Name, Peer, Segment, skipped};
-use zerobuffer::{BufferConfig, Error, Reader, Writer};
+use zerobuffer::{BufferConfig, Error, Reader, Writer, observe};
 
 /// An ordinary user of every Linux system.
 const NOBODY: u32 = 65_534;
@@ -101,6 +101,67 @@ fn a_dev_shm_that_is_too_small() {
     assert_eq!(listing(&agent, "/dev/shm"), Vec::<PathBuf>::new());
     agent.must("create second 4096 786432");
     agent.must("close");
+}
+
+/// Every open of a creation and of an attach fails once. That is an error which says what could not be opened; it does not
+/// make an endpoint without presence locks, or one without its lock files.
+#[test]
+fn descriptors_that_run_out_in_the_middle() {
+    for attaching in [false, true] {
+        let (mut owner, mut agent, name) = (Peer::ours(), Peer::ours(), Name::new("starved"));
+        let create = format!("create {} 64 1024", &*name);
+        if attaching {
+            owner.must(&create);
+        }
+        let there = name.leftovers();
+        let command = if attaching { format!("connect {} 0", &*name) } else { create };
+        let before = agent.must("count-descriptors");
+        let mut refused = 0;
+        let succeeded = (3..60).any(|limit| {
+            agent.must(&format!("limit-descriptors {limit}"));
+            let reply = agent.ask(&command);
+            agent.must("limit-descriptors 0");
+            if reply == "ok" {
+                return true;
+            }
+            assert!(reply.starts_with("err Os: cannot "), "{limit}: {reply}");
+            assert!(reply.contains("Too many open files") && reply.contains('/'), "{limit}: {reply}");
+            assert_eq!(agent.must("count-descriptors"), before, "{limit}: {reply}");
+            assert_eq!(name.leftovers(), there, "{limit}: {reply}");
+            refused += 1;
+            false
+        });
+        assert!(succeeded && refused >= 3, "{refused} refusals");
+        let info = observe::inspect(&name).unwrap();
+        let peer = if attaching { info.writer } else { info.reader };
+        assert!(peer.is_some_and(|peer| peer.alive && peer.level > 0), "no presence locks: {peer:?}");
+        assert_eq!(name.leftovers(), name.files(), "without its lock files");
+        agent.must("close");
+        assert_eq!(agent.must("count-descriptors"), before);
+        owner.must("close");
+        name.assert_gone();
+    }
+}
+
+/// The same for a moment, which other threads of the process may end and begin at any time: what could not be opened then
+/// is not taken for something that this system does not have.
+#[test]
+fn descriptors_that_run_out_for_a_moment() {
+    for role in ["reader", "writer"] {
+        let (mut owner, mut agent, name) = (Peer::ours(), Peer::ours(), Name::new("starving"));
+        if role == "writer" {
+            owner.must(&format!("create {} 64 1024", &*name));
+        }
+        let before = agent.must("count-descriptors");
+        let reply = agent.must(&format!("starve {} {role} 3000", &*name));
+        let (refused, crippled) = reply.split_once(' ').unwrap();
+        println!("{role}: {refused} refused");
+        assert!(refused.parse::<u32>().unwrap() > 0, "nothing ran out");
+        assert_eq!(crippled, "0", "{role}s without presence locks or lock files");
+        assert_eq!(agent.must("count-descriptors"), before);
+        owner.must("close");
+        name.assert_gone();
+    }
 }
 
 #[test]

@@ -420,7 +420,8 @@ impl Reader {
         let mut looks = 0_u32;
         self.waiter.spin(until, || {
             looks = looks.wrapping_add(1);
-            position() != before || (Semaphore::VALUE_IS_CHEAP && looks.is_multiple_of(16) && shared.data.value() != 0)
+            position() != before
+                || (Semaphore::VALUE_IS_CHEAP && looks.is_multiple_of(16) && shared.data.value() != 0)
         })
     }
 

@@ -8,7 +8,7 @@ use crate::{
     ring::{Producer, Region, TOMBSTONE, next_sequence},
     stats::Counters,
     sync::{AtomicBool, AtomicU64, Mutex, Ordering},
-    sys::{self, Presence, Role, Segment, Semaphore, Signal, fork::Birth, process},
+    sys::{self, Presence, Role, Segment, Semaphore, Signal, fork::Birth, is_shortage, process},
 };
 use std::{
     io, thread,
@@ -99,10 +99,16 @@ fn open(name: &str) -> Result<Opened, Trouble> {
     }
     let geometry = control.geometry(name, segment.size)?;
     let path = sys::shm_path(name);
-    let presence = segment
-        .presence()
-        .inspect_err(|error| log::warn!(target: "zerobuffer::writer", "no presence lock on {path}: {error}"))
-        .ok();
+    let presence = match segment.presence() {
+        Err(error) if is_shortage(&error) => {
+            return Err(Trouble::Final(Error::os("open the presence lock of", path, error)));
+        }
+        presence => presence
+            .inspect_err(
+                |error| log::warn!(target: "zerobuffer::writer", "no presence lock on {path}: {error}"),
+            )
+            .ok(),
+    };
     let held = presence.as_ref().and_then(|presence| presence.is_held(Role::Reader).ok());
     let alive = match held {
         Some(held) if segment.is_marked() => held,

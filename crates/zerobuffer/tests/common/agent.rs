@@ -110,6 +110,76 @@ pub(crate) fn send(writer: &mut Writer, key: u64, len: usize, api: &str) -> zero
     Ok(outcome.sequence().expect("the agent's writer drops nothing"))
 }
 
+#[cfg(target_os = "linux")]
+/// The soft limit of descriptors; 0 for as many as the hard one allows.
+fn limit_descriptors(wanted: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure outlives the calls.
+    let done = unsafe {
+        let read = libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        limit.rlim_cur = if wanted == 0 { limit.rlim_max } else { wanted };
+        read | libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit)
+    };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[cfg(target_os = "linux")]
+/// `starve NAME reader|writer COUNT`: makes an end so many times while another thread lets the descriptors run out for
+/// moments; how often that was refused, and how often there was an end of another kind than usual.
+fn starve(name: &str, reading: bool, count: u32) -> Answer {
+    let over = std::sync::atomic::AtomicBool::new(false);
+    // The listing is one of them; the rest need not be the lowest numbers.
+    let used = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1;
+    let (mut refused, mut crippled) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for turn in (0_u64..).take_while(|_| !over.load(std::sync::atomic::Ordering::SeqCst)) {
+                limit_descriptors((used + turn % 12).saturating_sub(4).max(3));
+                for _ in 0..turn % 50 {
+                    std::hint::spin_loop();
+                }
+                limit_descriptors(0);
+                for _ in 0..turn % 300 {
+                    std::hint::spin_loop();
+                }
+            }
+            limit_descriptors(0);
+        });
+        for _ in 0..count {
+            let made = if reading {
+                Reader::create(name, BufferConfig::new(64, 1024)).map(|reader| (Some(reader), None))
+            } else {
+                Writer::connect_with(name, WriterConfig::default()).map(|writer| (None, Some(writer)))
+            };
+            match made {
+                Ok(ends) => {
+                    let info = loop {
+                        // Looking needs a descriptor, too.
+                        if let Ok(info) = zerobuffer::observe::inspect(name) {
+                            break info;
+                        }
+                    };
+                    let peer = if reading { info.reader } else { info.writer };
+                    let whole = super::Name::of(name);
+                    let locked = whole.locks().iter().all(|path| path.exists());
+                    // It is the endpoint's to remove its files.
+                    std::mem::forget(whole);
+                    crippled += u32::from(!locked || peer.is_none_or(|peer| peer.level == 0));
+                    drop(ends);
+                }
+                Err(zerobuffer::Error::Os { .. }) => refused += 1,
+                Err(error) => {
+                    over.store(true, std::sync::atomic::Ordering::SeqCst);
+                    return Err(Failure::Own(error));
+                }
+            }
+        }
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        Ok(())
+    })?;
+    Ok(format!("{refused} {crippled}"))
+}
+
 impl Agent {
     fn reader(&mut self) -> &mut Reader {
         self.reader.as_mut().expect("no reader: create first")
@@ -177,6 +247,14 @@ impl Agent {
                     unsafe { libc::setgroups(0, std::ptr::null()) | libc::setgid(id) | libc::setuid(id) };
                 assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
             }
+            #[cfg(target_os = "linux")]
+            "limit-descriptors" => limit_descriptors(number(words, 1)),
+            #[cfg(target_os = "linux")]
+            "count-descriptors" => {
+                return Ok(std::fs::read_dir("/proc/self/fd").unwrap().count().to_string());
+            }
+            #[cfg(target_os = "linux")]
+            "starve" => return starve(words[1], words[2] == "reader", number(words, 3)),
             #[cfg(target_os = "linux")]
             "umask" => {
                 // SAFETY: takes a number, cannot fail.

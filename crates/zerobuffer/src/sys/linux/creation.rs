@@ -13,8 +13,8 @@ use crate::{
     sys::{
         Created, Request, Role, Signal, Verdict,
         unix::{
-            FileId, Mapping, Presence, YOUNG, directory::DirectoryLock, fork::Birth, judge, judge_given,
-            unlink_if,
+            FileId, Mapping, Presence, YOUNG, directory::DirectoryLock, fork::Birth, is_shortage, judge,
+            judge_given, unlink_if,
         },
     },
 };
@@ -44,7 +44,7 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     let file = shm::unnamed()?;
     shm::reserve(&file, name, request.size)?;
     crash::around(|| file.write_all_at(request.control, 0)).map_err(|e| Error::os("initialise", &path, e))?;
-    let presence = presence_of(&file, request.level);
+    let presence = presence_of(&file, request.level, &path)?;
     let mark = if presence.is_some() { 0o1000 } else { 0 };
     set_mode(&file, request.mode | mark, &path)?;
     // The presence locks live on a description of their own, so that this one may be mapped.
@@ -140,6 +140,7 @@ fn lock_name(name: &str) -> Result<Vec<LockFile>, Blocked> {
     match lock_file::acquire(name) {
         Locks::Held(locks) => Ok(locks),
         Locks::Busy => Err(Blocked { error: already_connected(name), patience: LOCKED }),
+        Locks::Short { path, error } => Err(Error::os("open", path.display().to_string(), error).into()),
     }
 }
 
@@ -151,16 +152,20 @@ fn already_connected(name: &str) -> Error {
 }
 
 /// The reader's presence; `None`, with one warning, where the file system has no such locks (W8).
-fn presence_of(file: &File, level: u8) -> Option<Presence> {
+fn presence_of(file: &File, level: u8, path: &str) -> Result<Option<Presence>> {
     let locked = Presence::of(file).and_then(|presence| {
         let locked = presence.try_lock(Role::Reader)?;
         presence.announce(Role::Reader, level)?;
         Ok(locked.then_some(presence))
     });
-    locked.unwrap_or_else(|error| {
-        log::warn!(target: "zerobuffer::reader", "presence locks do not work here ({error}): peers judge this process by its pid");
-        None
-    })
+    match locked {
+        Err(error) if is_shortage(&error) => Err(Error::os("open the presence lock of", path, error)),
+        Err(error) => {
+            log::warn!(target: "zerobuffer::reader", "presence locks do not work here ({error}): peers judge this process by its pid");
+            Ok(None)
+        }
+        Ok(presence) => Ok(presence),
+    }
 }
 
 fn set_mode(file: &File, mode: u32, path: &str) -> Result<()> {
@@ -254,7 +259,13 @@ fn remove_dead_segment(name: &str) -> Result<bool, Blocked> {
     };
     let id = FileId::of(&segment.file).map_err(|e| Error::os("inspect", &path, e))?;
     // Death is judged while holding the reader's byte; another judge holds it for an instant only.
-    let presence = Presence::of(&segment.file).ok();
+    let presence = match Presence::of(&segment.file) {
+        // Judged by its pid alone, a reader in another pid namespace would be taken for a dead one.
+        Err(error) if is_shortage(&error) => {
+            return Err(Error::os("open the presence lock of", path, error).into());
+        }
+        presence => presence.ok(),
+    };
     let locked = presence.as_ref().and_then(|presence| presence.try_lock(Role::Reader).ok());
     if locked == Some(false) {
         return Err(Blocked { error: already_connected(name), patience: JUDGING });

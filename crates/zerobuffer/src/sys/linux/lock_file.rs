@@ -1,7 +1,7 @@
 //! The lock files by which readers of all implementations exclude each other (W12, peers' two folders).
 
 use crate::crash;
-use crate::sys::unix::{FileId, fork::PrivateFd, try_flock, unlink_if};
+use crate::sys::unix::{FileId, fork::PrivateFd, is_shortage, try_flock, unlink_if};
 use std::{
     env,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -35,8 +35,11 @@ pub(crate) fn paths(name: &str) -> Vec<PathBuf> {
 pub(crate) fn is_locked(path: &Path) -> bool {
     let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let open = || OpenOptions::new().read(true).custom_flags(flags).open(path).map(OwnedFd::from);
-    // The test lock ends with the descriptor.
-    PrivateFd::open(open).is_ok_and(|fd| matches!(try_flock(&fd), Ok(false)))
+    // The test lock ends with the descriptor. What cannot be told counts as locked: nobody removes it then.
+    match PrivateFd::open(open) {
+        Ok(fd) => matches!(try_flock(&fd), Ok(false)),
+        Err(error) => is_shortage(&error),
+    }
 }
 
 /// One held lock file.
@@ -52,6 +55,11 @@ pub(crate) enum Locks {
     Held(Vec<LockFile>),
     /// Another process holds one of them.
     Busy,
+    /// Something has run out: whether another process holds it cannot be told.
+    Short {
+        path: PathBuf,
+        error: io::Error,
+    },
 }
 
 /// Locks the name in each folder; a folder that cannot be used (another user's, a link) is left out.
@@ -64,13 +72,21 @@ pub(crate) fn acquire(name: &str) -> Locks {
             continue;
         }
         let path = folder.join(format!("{name}.lock"));
-        match LockFile::acquire(&path) {
-            Ok(Some(lock)) => held.push(lock),
-            Ok(None) => return Locks::Busy,
+        let refused = match LockFile::acquire(&path) {
+            Ok(Some(lock)) => {
+                held.push(lock);
+                continue;
+            }
+            Ok(None) => Locks::Busy,
+            Err(error) if is_shortage(&error) => Locks::Short { path, error },
             Err(error) => {
                 log::debug!(target: "zerobuffer::reader", "no lock file {}: {error}", path.display());
+                continue;
             }
-        }
+        };
+        // A failed attempt leaves nothing, not even in the folder that was locked first.
+        held.into_iter().for_each(LockFile::remove);
+        return refused;
     }
     Locks::Held(held)
 }

@@ -9,7 +9,7 @@ pub(crate) mod process;
 mod semaphore;
 mod shm;
 
-pub(crate) use super::unix::{Mapping, Presence, fork, judge};
+pub(crate) use super::unix::{Mapping, Presence, fork, is_shortage, judge};
 pub(crate) use creation::{NameGuard, create, remove_dead};
 pub(crate) use names::check_name;
 pub(crate) use observe::{MORE_SPACE, is_being_made, objects, tokens, traces};

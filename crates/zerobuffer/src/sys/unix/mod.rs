@@ -11,7 +11,7 @@ mod verdict;
 pub(in crate::sys) use file_id::{FileId, unlink_if};
 pub(in crate::sys) use flock::try_flock;
 pub(crate) use mapping::Mapping;
-pub(crate) use presence::Presence;
+pub(crate) use presence::{Presence, is_shortage};
 pub(in crate::sys) use presence::{is_held, level};
 pub(crate) use verdict::judge;
 pub(in crate::sys) use verdict::{YOUNG, judge_given};

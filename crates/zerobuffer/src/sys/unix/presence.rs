@@ -21,6 +21,12 @@ pub(crate) struct Presence {
     fd: PrivateFd,
 }
 
+/// Whether something has run out for the moment. That says nothing about the file or its system, and must not be taken
+/// for locks that do not work there.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+}
+
 impl Presence {
     /// The locks of a descriptor, which nothing else may use or map.
     pub(in crate::sys) fn on(fd: PrivateFd) -> Self {

@@ -16,7 +16,19 @@ use std::{
     os::windows::io::OwnedHandle,
     sync::{Mutex, MutexGuard, PoisonError},
 };
-use windows_sys::Win32::System::Memory::FILE_MAP_READ;
+use windows_sys::Win32::{
+    Foundation::{
+        ERROR_NO_SYSTEM_RESOURCES, ERROR_NOT_ENOUGH_MEMORY, ERROR_OUTOFMEMORY, ERROR_TOO_MANY_OPEN_FILES,
+    },
+    System::Memory::FILE_MAP_READ,
+};
+
+/// Whether something has run out for the moment, which says nothing about presence itself.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    let codes =
+        [ERROR_NOT_ENOUGH_MEMORY, ERROR_OUTOFMEMORY, ERROR_NO_SYSTEM_RESOURCES, ERROR_TOO_MANY_OPEN_FILES];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code.cast_unsigned()))
+}
 
 /// The highest level that is looked for.
 const MAX_LEVEL: u8 = 16;
