@@ -15,6 +15,7 @@ mod pattern;
 mod plan;
 mod process;
 mod round;
+mod soak;
 mod tally;
 
 use anyhow::{Context as _, Result, bail};
@@ -56,6 +57,10 @@ fn dispatch() -> Result<bool> {
             let (number, plan) = (number.parse()?, Plan::parse(plan)?);
             if role == "reader" { child::reader(&plan, number) } else { child::writer(&plan, number) }?;
             Ok(true)
+        }
+        Some("steady") => {
+            let name: String = arguments.free_from_str()?;
+            soak::steady(&name).map(|()| true)
         }
         Some("crashpoints") => crash::run(arguments),
         Some("victim") => {
@@ -134,13 +139,16 @@ fn torture(mut arguments: Arguments) -> Result<bool> {
     }
     open_to_all(&surroundings.base)?;
 
+    let soak = soak::Soak::start()?;
     let run = Mutex::new(Run { tally: Tally::default(), started: 0, seed, told: Instant::now() });
     thread::scope(|scope| {
         for _ in 0..lanes.max(1) {
             scope.spawn(|| lane(&run, &limit, &surroundings));
         }
     });
-    let tally = run.into_inner().unwrap_or_else(PoisonError::into_inner).tally;
+    let mut tally = run.into_inner().unwrap_or_else(PoisonError::into_inner).tally;
+    let (soaked, grown) = soak.finish();
+    tally.violations.extend(grown);
     for violation in &tally.violations {
         println!("VIOLATION {violation}");
     }
@@ -149,7 +157,7 @@ fn torture(mut arguments: Arguments) -> Result<bool> {
     } else {
         println!("ledgers of the rounds with violations: {}", surroundings.base.display());
     }
-    println!("{tally}");
+    println!("{tally} {soaked}");
     Ok(tally.is_clean())
 }
 

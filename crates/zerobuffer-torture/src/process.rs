@@ -59,6 +59,8 @@ pub(crate) struct Endpoint {
     pub(crate) segment: Option<u64>,
     /// Descriptors and threads when it had its first segment.
     footprint: Option<(u64, u64)>,
+    /// How often it had too few descriptors for an endpoint.
+    pub(crate) starved: u64,
     /// What it has found wrong.
     pub(crate) complaints: Vec<String>,
     /// Sequence numbers that it has not seen: `from..to`.
@@ -115,6 +117,7 @@ impl Endpoint {
             pid: None,
             segment: None,
             footprint: None,
+            starved: 0,
             complaints: Vec::new(),
             gaps: Vec::new(),
         })
@@ -147,6 +150,7 @@ impl Endpoint {
                     ));
                 }
             }
+            ("starved", _) => self.starved += 1,
             ("gone" | "drained", _) | ("closed", []) => {}
             // The wrapper's own words when its child is killed.
             ("bad", _) if line.starts_with("bad unshare:") => {}

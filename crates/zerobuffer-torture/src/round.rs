@@ -329,6 +329,8 @@ impl Round {
     }
 
     fn take_complaints(&mut self, end: &Endpoint) {
+        self.tally.faults += end.starved;
+        self.tally.starved += end.starved;
         for complaint in &end.complaints {
             if complaint.contains("torn ") {
                 self.tally.torn += 1;

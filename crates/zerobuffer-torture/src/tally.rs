@@ -13,6 +13,8 @@ pub(crate) struct Tally {
     pub(crate) lost: u64,
     pub(crate) torn: u64,
     pub(crate) leftovers: u64,
+    /// Creations and attaches that were refused for want of a descriptor.
+    pub(crate) starved: u64,
     /// Milliseconds; of a peer whose number exists nowhere, or only in another namespace.
     pub(crate) detections: Vec<f64>,
     /// Milliseconds; of a peer whose number means another, living process to the observer.
@@ -43,6 +45,7 @@ impl Tally {
         self.lost += other.lost;
         self.torn += other.torn;
         self.leftovers += other.leftovers;
+        self.starved += other.starved;
         self.detections.extend(other.detections);
         self.detections_pid_exists.extend(other.detections_pid_exists);
         self.old.rounds += other.old.rounds;
@@ -66,6 +69,7 @@ impl fmt::Display for Tally {
         write!(f, "rounds={rounds} kills={kills} faults={faults} frames={frames} bytes={bytes}")?;
         write!(f, " lost={lost} torn={torn} leftovers={leftovers} worst_detection_ms={worst:.1}")?;
         write!(f, " median_detection_ms={median:.1} detections={}", self.detections.len())?;
+        write!(f, " starved={}", self.starved)?;
         let (worst, _) = summary(&self.detections_pid_exists);
         write!(f, " worst_detection_pid_exists_ms={worst:.1}")?;
         let Old { rounds, kills, frames, lost, torn } = old;

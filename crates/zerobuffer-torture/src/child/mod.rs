@@ -7,7 +7,11 @@ pub(crate) use reader::run as reader;
 pub(crate) use writer::run as writer;
 
 use anyhow::Result;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    io::Errno,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    time::{ClockId, clock_gettime},
+};
 use std::{
     fs,
     io::{BufRead as _, Write as _},
@@ -16,6 +20,8 @@ use std::{
     thread,
     time::Duration,
 };
+
+const TOO_MANY: i32 = Errno::MFILE.raw_os_error();
 
 /// Orders from the supervisor, each at most once.
 pub(crate) struct Orders {
@@ -97,5 +103,28 @@ pub(crate) fn footprint() -> String {
 fn pause(rng: &mut fastrand::Rng, most: u64) {
     if most > 0 && rng.u32(0..4) == 0 {
         thread::sleep(Duration::from_micros(rng.u64(0..=most)));
+    }
+}
+
+/// Tries something with few descriptors left, one time in eight: then it may be refused, for that reason alone.
+fn starving<T>(
+    rng: &mut fastrand::Rng,
+    attempt: impl FnOnce() -> zerobuffer::Result<T>,
+) -> Result<Option<zerobuffer::Result<T>>> {
+    if rng.u32(0..8) > 0 {
+        return Ok(Some(attempt()));
+    }
+    let limit = getrlimit(Resource::Nofile);
+    let used = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count) as u64;
+    let few = Rlimit { current: Some(used + rng.u64(0..8)), ..limit };
+    setrlimit(Resource::Nofile, few)?;
+    let result = attempt();
+    setrlimit(Resource::Nofile, limit)?;
+    match &result {
+        Err(zerobuffer::Error::Os { source, .. }) if source.raw_os_error() == Some(TOO_MANY) => {
+            say("starved");
+            Ok(None)
+        }
+        _ => Ok(Some(result)),
     }
 }

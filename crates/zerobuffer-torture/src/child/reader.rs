@@ -1,6 +1,6 @@
 //! A reader process: creates the buffer, checks every byte of every frame, holds some and releases them in any order.
 
-use super::{Orders, footprint, hello, now, pause, say, segment};
+use super::{Orders, footprint, hello, now, pause, say, segment, starving};
 use crate::{
     ledger::{Field, Ledger},
     plan::Plan,
@@ -32,7 +32,9 @@ fn create(plan: &Plan, orders: &Orders, rng: &mut fastrand::Rng) -> Result<Optio
             say(&format!("closed {}", footprint()));
             return Ok(None);
         }
-        match Reader::create(&plan.name, plan.buffer(rng)) {
+        let buffer = plan.buffer(rng);
+        let Some(created) = starving(rng, || Reader::create(&plan.name, buffer))? else { continue };
+        match created {
             Ok(reader) => return Ok(Some(reader)),
             Err(Error::ReaderAlreadyConnected { .. } | Error::NotReady { .. }) => {
                 thread::sleep(Duration::from_micros(rng.u64(0..1000)));

@@ -1,7 +1,7 @@
 //! A writer process: attaches, streams frames by every way of the API until it is told to finish, attaches again to
 //! the next reader.
 
-use super::{Orders, footprint, hello, now, pause, say, segment};
+use super::{Orders, footprint, hello, now, pause, say, segment, starving};
 use crate::{
     ledger::{Field, Ledger},
     plan::{self, Plan},
@@ -47,7 +47,8 @@ fn attach(plan: &Plan, orders: &Orders, rng: &mut fastrand::Rng) -> Result<Optio
             .full_ring(plan::full_ring(rng))
             .hot_wrap(plan::hot_wrap(rng));
         let before = segment(&plan.name);
-        match Writer::connect_with(&plan.name, config) {
+        let Some(attached) = starving(rng, || Writer::connect_with(&plan.name, config))? else { continue };
+        match attached {
             Ok(writer) if before != 0 && before == segment(&plan.name) => return Ok(Some((writer, before))),
             // Removed or replaced meanwhile: nobody can tell to which it is attached.
             Ok(writer) => writer.close()?,

@@ -4,8 +4,10 @@
 mod channel;
 mod channel_victim;
 mod scene;
+mod steady;
 mod victim;
 
+pub(crate) use steady::{conversation, ledger, stream_with_deaths};
 pub(crate) use victim::run as victim;
 
 use crate::{leftovers, open_to_all};
