@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support import wait_until
+from support import child, files_of, wait_until
 from zerobuffer import BufferConfig, BufferFullException, Reader, Writer, ZeroBufferException
 
 
@@ -235,3 +235,48 @@ def test_frames_are_read_while_another_thread_keeps_the_interpreter_busy(reader:
         busy.join()
         sys.setswitchinterval(interval)
     wait_until(lambda: not busy.is_alive(), "the busy thread ends")
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "reader.read_frame(None)",
+        "reader.latest(None)",
+        "[Writer(sys.argv[1], write_timeout=timedelta.max).write_frame(bytes(900)) for _ in range(3)]",
+    ],
+)
+def test_a_daemon_thread_that_waits_at_exit_leaves_no_files(name: str, wait: str) -> None:
+    code = f"""
+        import sys, threading, time
+        from datetime import timedelta
+        from zerobuffer import BufferConfig, Reader, Writer
+
+        reader = Reader(sys.argv[1], BufferConfig(64, 1024))
+        threading.Thread(target=lambda: {wait}, daemon=True).start()
+        time.sleep(0.2)
+        print("exits")
+    """
+    with child(code, name) as process:
+        # Nothing on stderr: the thread's end is not an error.
+        assert process.finish() == "exits\n"
+    assert files_of(name) == []
+
+
+def test_a_forked_child_that_exits_leaves_the_files_of_its_parent(name: str) -> None:
+    code = """
+        import os, sys
+        from zerobuffer import Reader, Writer
+
+        reader, writer = Reader(sys.argv[1]), Writer(sys.argv[1])
+        pid = os.fork()
+        if pid == 0:
+            own = Reader(sys.argv[1] + "-child")
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert not os.path.exists(f"/dev/shm/{sys.argv[1]}-child")
+        writer.write_frame(b"undisturbed")
+        print(bytes(reader.read_frame()).decode())
+    """
+    with child(code, name) as process:
+        assert process.finish() == "undisturbed\n"
+    assert files_of(name) == []

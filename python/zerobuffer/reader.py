@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Optional
 
 from ._aio import ReadQueue
+from ._exit import remember
 from ._zerobuffer import Frame, ReaderBase
 from .exceptions import WriterDeadException
 from .stats import ReaderStats
@@ -49,6 +50,7 @@ class Reader(ReaderBase):
         super().__init__(name, config, mode=mode, wait=wait, reclaim_on_release=reclaim_on_release, prefault=prefault)
         self.name = name
         self._queue: Optional[ReadQueue] = None
+        remember(self)
 
     @property
     def stats(self) -> ReaderStats:

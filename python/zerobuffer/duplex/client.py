@@ -10,6 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Optional, TypeVar
 
+from .._exit import remember
 from .._zerobuffer import DuplexClientBase, Frame, PendingCall
 from .interfaces import IDuplexClient
 from .response import DuplexResponse
@@ -71,6 +72,7 @@ class DuplexClient(IDuplexClient):
             mode=mode,
             wait=wait,
         )
+        remember(self)
 
     def set_metadata(self, data: Any) -> None:
         """Write the metadata that the server's ``on_init`` gets; once, before the first request."""
