@@ -63,6 +63,8 @@ impl State<'_> {
                 continue;
             }
             pause(&mut self.rng, self.plan.pause);
+            // Looked at before the read: what that says of an earlier writer is not the end of one that came meanwhile.
+            let finishes = orders.finishes();
             match self.read(&mut reader) {
                 Ok(Some(frame)) => self.take(frame),
                 Ok(None) => self.release_one(),
@@ -71,7 +73,7 @@ impl State<'_> {
                         say(&format!("gone {} {}", now(), self.since));
                     }
                     self.since = now();
-                    if orders.finishes() {
+                    if finishes {
                         self.release_all();
                         self.metadata(&reader)?;
                         say("drained");

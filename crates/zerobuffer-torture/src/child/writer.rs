@@ -75,12 +75,15 @@ impl Stream<'_> {
         if self.rng.bool() {
             self.metadata(&mut writer)?;
         }
-        while !orders.finishes() {
+        let mut written = 0;
+        // A writer that comes and goes without a frame, between two looks of a reader that has met no other, is none to it.
+        while written == 0 || !orders.finishes() {
             pause(self.rng, self.plan.pause);
             let started = now();
             let outcome = self.frame(&mut writer);
             match outcome {
-                Ok(()) | Err(Error::Full { .. }) => {}
+                Ok(()) => written += 1,
+                Err(Error::Full { .. }) => {}
                 Err(Error::ReaderGone { .. }) => {
                     say(&format!("gone {} {started}", now()));
                     break;
