@@ -301,17 +301,43 @@ fn own_pid_namespace() -> io::Result<()> {
     }
 }
 
+/// A container in the sense of the kernel: pids, mounts, `/proc` and the folders of lock files are its own, `/dev/shm` is
+/// everybody's.
+fn own_container() -> io::Result<()> {
+    own_pid_namespace()?;
+    private_mounts()?;
+    mount_tmpfs(c"/tmp/zerobuffer", c"size=1m")?;
+    let proc = c"proc".as_ptr();
+    // SAFETY: terminated constants only.
+    unsafe { check(libc::mount(proc, c"/proc".as_ptr(), proc, 0, null())) }
+}
+
 /// D6: pids mean nothing across pid namespaces; presence is seen by the kernel's locks.
 #[test]
 fn ends_in_different_pid_namespaces() {
-    if !namespaces() {
-        return;
+    if namespaces() {
+        streams_deaths_and_successors(own_pid_namespace, Name::assert_gone);
     }
-    let inside = || Peer::ours_after(own_pid_namespace);
+}
+
+/// W8, W12: nor do the lock files mean anything, which each container has for itself.
+#[test]
+fn ends_in_different_containers() {
+    if namespaces() {
+        fs::create_dir_all("/tmp/zerobuffer").unwrap();
+        // The lock files of a killed reader stay where its successor cannot see them.
+        streams_deaths_and_successors(own_container, |name| {
+            assert!(!name.shm().exists() && !name.semaphores().iter().any(|path| path.exists()));
+        });
+    }
+}
+
+fn streams_deaths_and_successors(surroundings: fn() -> io::Result<()>, assert_gone: fn(&Name)) {
+    let inside = || Peer::ours_after(surroundings);
     for (reader_inside, writer_inside) in [(true, false), (false, true), (true, true)] {
         let start = |is_inside: bool| if is_inside { inside() } else { Peer::ours() };
         let (mut reader, mut writer) = (start(reader_inside), start(writer_inside));
-        let name = Name::new("pidns");
+        let name = Name::new("apart");
         reader.must(&format!("create {} 64 2048", &*name));
         writer.must(&format!("connect {} 0", &*name));
         writer.tell("stream 1 500 1 2032 mix");
@@ -347,7 +373,7 @@ fn ends_in_different_pid_namespaces() {
         reader.must(&format!("create {} 64 2048", &*name));
         writer.must("close");
         reader.must("close");
-        name.assert_gone();
+        assert_gone(&name);
     }
 }
 
