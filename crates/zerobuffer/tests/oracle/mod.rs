@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each user has its own part of this module")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(clippy::cast_possible_wrap, clippy::semicolon_if_nothing_returned, reason = "capacities are small")]
 
 #[cfg(not(any(loom, shuttle)))]
 mod rig;
