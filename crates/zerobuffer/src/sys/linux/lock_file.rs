@@ -1,7 +1,7 @@
 //! The lock files by which readers of all implementations exclude each other (W12, peers' two folders).
 
 use crate::crash;
-use crate::sys::unix::{FileId, fork::PrivateFd, is_shortage, try_flock, unlink_if};
+use crate::sys::unix::{FileId, fork::PrivateFd, is_shortage, try_flock, try_shared_flock, unlink_if};
 use std::{
     env,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -37,7 +37,7 @@ pub(crate) fn is_locked(path: &Path) -> bool {
     let open = || OpenOptions::new().read(true).custom_flags(flags).open(path).map(OwnedFd::from);
     // The test lock ends with the descriptor. What cannot be told counts as locked: nobody removes it then.
     match PrivateFd::open(open) {
-        Ok(fd) => matches!(try_flock(&fd), Ok(false)),
+        Ok(fd) => matches!(try_shared_flock(&fd), Ok(false)),
         Err(error) => is_shortage(&error),
     }
 }

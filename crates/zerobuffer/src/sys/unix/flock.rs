@@ -6,9 +6,20 @@ use std::{io, os::fd::AsRawFd};
 /// Tries to take it. `Ok(false)`: another description holds it.
 #[cfg_attr(crash_points, track_caller)]
 pub(crate) fn try_flock(fd: &impl AsRawFd) -> io::Result<bool> {
+    flock(fd, libc::LOCK_EX)
+}
+
+/// The same for who only asks: two who ask at a time do not take each other for the holder.
+#[cfg_attr(crash_points, track_caller)]
+pub(crate) fn try_shared_flock(fd: &impl AsRawFd) -> io::Result<bool> {
+    flock(fd, libc::LOCK_SH)
+}
+
+#[cfg_attr(crash_points, track_caller)]
+fn flock(fd: &impl AsRawFd, kind: libc::c_int) -> io::Result<bool> {
     loop {
         // SAFETY: the descriptor is open.
-        let lock = || unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+        let lock = || unsafe { libc::flock(fd.as_raw_fd(), kind | libc::LOCK_NB) };
         if crash::around(lock) == 0 {
             return Ok(true);
         }
@@ -17,5 +28,22 @@ pub(crate) fn try_flock(fd: &impl AsRawFd) -> io::Result<bool> {
             e if e.kind() == io::ErrorKind::Interrupted => {}
             e => return Err(e),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+
+    #[test]
+    fn who_asks_is_told_from_who_holds() {
+        let path = std::env::temp_dir().join(format!("zerobuffer-flock-{}", std::process::id()));
+        let [holder, one, other, asking] = [(); 4].map(|()| File::create(&path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(try_shared_flock(&one).unwrap() && try_shared_flock(&other).unwrap(), "both ask at a time");
+        drop((one, other));
+        assert!(try_flock(&holder).unwrap());
+        assert!(!try_shared_flock(&asking).unwrap());
     }
 }
