@@ -10,6 +10,7 @@ pub(crate) fn try_flock(fd: &impl AsRawFd) -> io::Result<bool> {
 }
 
 /// The same for who only asks: two who ask at a time do not take each other for the holder.
+#[cfg_attr(any(target_os = "macos", macos_sys), allow(dead_code, reason = "asks by a range lock"))]
 #[cfg_attr(crash_points, track_caller)]
 pub(crate) fn try_shared_flock(fd: &impl AsRawFd) -> io::Result<bool> {
     flock(fd, libc::LOCK_SH)

@@ -9,7 +9,9 @@ mod presence;
 mod verdict;
 
 pub(in crate::sys) use file_id::{FileId, unlink_if};
-pub(in crate::sys) use flock::{try_flock, try_shared_flock};
+pub(in crate::sys) use flock::try_flock;
+#[cfg(all(target_os = "linux", not(macos_sys)))]
+pub(in crate::sys) use flock::try_shared_flock;
 pub(crate) use mapping::Mapping;
 pub(crate) use presence::{Presence, is_shortage};
 pub(in crate::sys) use presence::{is_held, level};
