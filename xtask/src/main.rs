@@ -2,6 +2,7 @@
 //!
 //! A command is one file with one [`Command`] constant; naming it in [`COMMANDS`] is all it takes to add one.
 
+mod bench;
 mod crashpoints;
 mod cross;
 mod debian_rust;
@@ -44,6 +45,7 @@ const COMMANDS: &[Command] = &[
     cross::COMMAND,
     wheels::COMMAND,
     windows::COMMAND,
+    bench::COMMAND,
     env::COMMAND,
 ];
 

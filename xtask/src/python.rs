@@ -92,6 +92,12 @@ fn parse_probe(line: &str) -> Option<Interpreter> {
     SUPPORTED.contains(&minor).then_some(Interpreter { minor, free_threaded, path })
 }
 
+/// The interpreter that a program starts.
+pub(crate) fn interpreter(project: &Project, program: &Path) -> Result<Interpreter> {
+    probe(project, program)
+        .with_context(|| format!("{} is no CPython that the package supports", program.display()))
+}
+
 /// Builds the wheel of each interpreter; several may share one.
 pub(crate) fn wheels(project: &Project, interpreters: &[Interpreter]) -> Result<Vec<(Interpreter, PathBuf)>> {
     let maturin = install::venv(project, &tools::MATURIN)?.join("bin/maturin");

@@ -85,3 +85,9 @@ pub(crate) const MINGW: Program =
 /// Runs what was built for Windows.
 pub(crate) const WINE: &[Program] =
     &[Program { name: "wine", package: "wine" }, Program { name: "/usr/lib/wine/wine64", package: "wine64" }];
+/// Our own wheel is put into it for measurements.
+pub(crate) const BENCH_OURS: Venv = Venv { name: "bench-ours", packages: &[] };
+
+/// What the Python package is measured beside; `multiprocessing` needs nothing.
+pub(crate) const BENCH_PEERS: Venv =
+    Venv { name: "bench-peers", packages: &["iceoryx2==0.10.0", "pyzmq==27.3.0"] };

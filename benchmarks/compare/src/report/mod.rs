@@ -1,0 +1,25 @@
+//! What becomes of results: text for the terminal, tables and plots for the record.
+
+pub(crate) mod record;
+pub(crate) mod show;
+pub(crate) mod targets;
+
+use std::path::Path;
+
+use anyhow::Result;
+use record::Record;
+
+/// Adds new results to the folder's record, and writes its tables and plots.
+pub(crate) fn write(folder: &Path, new: Option<Record>) -> Result<()> {
+    let record = match (Record::load(folder), new) {
+        (Ok(mut old), Some(new)) => {
+            old.merge(new);
+            old
+        }
+        (Err(_), Some(new)) if !folder.join("results.json").exists() => new,
+        (old, _) => old?,
+    };
+    record.save(folder)?;
+    println!("recorded in {}", folder.display());
+    Ok(())
+}

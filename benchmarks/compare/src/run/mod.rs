@@ -1,0 +1,163 @@
+//! The supervisor: what to measure, in which order, and where the results go.
+
+mod load;
+mod pair;
+mod pattern;
+mod plan;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use pico_args::Arguments;
+
+use crate::case::{Kind, Touch, system};
+use crate::machine::Machine;
+use crate::report::record::{Record, Run};
+use crate::report::{self, show};
+use pattern::Pattern;
+use plan::{Group, Plan};
+
+/// A run beside which others used more of a processor than this is repeated.
+const DISTURBED: f64 = 0.15;
+/// How often, before it is taken as it is.
+const REPEATS: usize = 2;
+
+/// How a measurement is made.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) quick: bool,
+    pub(crate) runs: usize,
+    pub(crate) touch: Touch,
+    /// Each end on a processor of its own.
+    pub(crate) pin: bool,
+    /// Replaces the plan's own times.
+    pub(crate) seconds: Option<f64>,
+    pub(crate) only: Vec<Pattern>,
+    /// Interpreters of the Python environments.
+    pub(crate) pythons: BTreeMap<String, PathBuf>,
+    /// Where the Python ends lie.
+    pub(crate) scripts: PathBuf,
+    /// Results are added to the record of this machine and day.
+    pub(crate) record: bool,
+    /// Results are added there.
+    pub(crate) into: Option<PathBuf>,
+    /// A record whose tables and plots are written again, and nothing is measured.
+    pub(crate) report: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(mut arguments: Arguments) -> Result<Self> {
+        let quick = arguments.contains("--quick");
+        let only: Vec<String> = arguments.values_from_str("--only")?;
+        let pythons: Vec<String> = arguments.values_from_str("--python")?;
+        let options = Self {
+            quick,
+            runs: arguments.opt_value_from_str("--runs")?.unwrap_or(if quick { 3 } else { 5 }),
+            touch: Touch::parse(
+                &arguments.opt_value_from_str::<_, String>("--touch")?.unwrap_or("lines".into()),
+            )?,
+            pin: arguments.contains("--pin"),
+            seconds: arguments.opt_value_from_str("--seconds")?,
+            only: only.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?,
+            pythons: pythons
+                .iter()
+                .map(|pair| pair.split_once('=').context("--python is NAME=PATH"))
+                .map(|pair| pair.map(|(name, path)| (name.to_owned(), PathBuf::from(path))))
+                .collect::<Result<_>>()?,
+            scripts: arguments
+                .opt_value_from_str("--scripts")?
+                .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("python")),
+            record: arguments.contains("--record"),
+            into: arguments.opt_value_from_str("--into")?,
+            report: arguments.opt_value_from_str("--report")?,
+        };
+        let rest = arguments.finish();
+        anyhow::ensure!(rest.is_empty(), "what is {rest:?}?");
+        Ok(options)
+    }
+}
+
+/// Prints the Python environments that the measurements of these options need.
+pub(crate) fn environments(arguments: Arguments) -> Result<()> {
+    let options = Options::parse(arguments)?;
+    if options.report.is_some() {
+        return Ok(());
+    }
+    let mut names: Vec<&str> =
+        Plan::new(&options)?.systems().filter_map(|system| system.environment).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        println!("{name}");
+    }
+    Ok(())
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    let options = Options::parse(arguments)?;
+    if let Some(folder) = &options.report {
+        return report::write(folder, None);
+    }
+    let plan = Plan::new(&options)?;
+    let machine = Machine::look(&options.pythons)?;
+    println!("{}\n", machine.text());
+    let mut record = Record::new(machine, &options);
+    let started = Instant::now();
+    for group in &plan.groups {
+        let measured = measure(&options, group)?;
+        for (system, runs) in measured {
+            record.put(group.kind, group.size.name, system, runs);
+        }
+        show::group(&record, group.kind, group.size);
+    }
+    println!("{}", report::targets::text(&record));
+    println!("measured in {:.0} s", started.elapsed().as_secs_f64());
+    let folder = match &options.into {
+        Some(folder) => folder.clone(),
+        None if options.record || options.is_complete() => record.machine.folder(),
+        None => return Ok(()),
+    };
+    report::write(&folder, Some(record))
+}
+
+/// All systems of one kind and size, in turn, round by round.
+fn measure(options: &Options, group: &Group) -> Result<Vec<(&'static str, Vec<Run>)>> {
+    let mut results: Vec<(&'static str, Vec<Run>)> =
+        group.systems.iter().map(|system| (system.name, Vec::new())).collect();
+    for _ in 0..options.runs {
+        for (name, runs) in &mut results {
+            let system = system(name)?;
+            let what = || format!("{}/{}/{name}", group.kind, group.size.name);
+            let mut run = pair::measure(options, group, system).with_context(what)?;
+            for _ in 0..REPEATS {
+                if run.foreign <= DISTURBED {
+                    break;
+                }
+                eprintln!("bench: {} ran beside {:.2} processors of others, again", what(), run.foreign);
+                run = pair::measure(options, group, system).with_context(what)?;
+            }
+            runs.push(run);
+        }
+    }
+    Ok(results)
+}
+
+impl Options {
+    /// Nothing is left out.
+    fn is_complete(&self) -> bool {
+        !self.quick && self.only.is_empty()
+    }
+
+    /// Seconds that are measured in one run.
+    pub(crate) fn seconds(&self, kind: Kind) -> f64 {
+        let (full, quick) = match kind {
+            Kind::Stream | Kind::Loan | Kind::Trip => (0.5, 0.2),
+            Kind::Paced => (2.0, 0.5),
+            Kind::Fps => (4.0, 1.0),
+            Kind::Start => (0.0, 0.0),
+        };
+        self.seconds.unwrap_or(if self.quick { quick } else { full })
+    }
+}

@@ -1,0 +1,69 @@
+//! The measurements: which kinds at which sizes for which systems.
+
+use anyhow::{Result, bail};
+
+use super::Options;
+use crate::case::{Kind, SIZES, SYSTEMS, Size, System};
+
+/// What is measured in turns: its figures are compared with each other.
+pub(crate) struct Group {
+    pub(crate) kind: Kind,
+    pub(crate) size: Size,
+    pub(crate) systems: Vec<&'static System>,
+}
+
+pub(crate) struct Plan {
+    pub(crate) groups: Vec<Group>,
+}
+
+impl Plan {
+    /// Everything that the options do not leave out.
+    pub(crate) fn new(options: &Options) -> Result<Self> {
+        let mut groups = Vec::new();
+        for kind in Kind::ALL {
+            for size in SIZES.into_iter().filter(|size| sizes(kind, options.quick).contains(&size.name)) {
+                let wanted = |system: &System| {
+                    let fits =
+                        |pattern: &super::Pattern| pattern.matches(kind.name(), size.name, system.name);
+                    can(kind, system) && (options.only.is_empty() || options.only.iter().any(fits))
+                };
+                let systems: Vec<_> = SYSTEMS.iter().filter(|system| wanted(system)).collect();
+                if !systems.is_empty() {
+                    groups.push(Group { kind, size, systems });
+                }
+            }
+        }
+        if groups.is_empty() {
+            bail!(
+                "--only leaves nothing to measure{}",
+                if options.quick { " (--quick measures less)" } else { "" }
+            );
+        }
+        Ok(Self { groups })
+    }
+
+    pub(crate) fn systems(&self) -> impl Iterator<Item = &'static System> {
+        self.groups.iter().flat_map(|group| group.systems.iter().copied())
+    }
+}
+
+fn sizes(kind: Kind, quick: bool) -> &'static [&'static str] {
+    match (kind, quick) {
+        (Kind::Stream | Kind::Loan, false) => &["64", "4k", "64k", "1m", "1080p"],
+        (Kind::Stream, true) => &["64", "64k", "1080p"],
+        (Kind::Loan, true) => &["64", "1080p"],
+        (Kind::Trip | Kind::Paced, _) => &["64", "1080p"],
+        (Kind::Fps, true) => &[],
+        (Kind::Fps | Kind::Start, _) => &["1080p"],
+    }
+}
+
+/// What a system takes part in.
+fn can(kind: Kind, system: &System) -> bool {
+    match kind {
+        Kind::Loan => system.loans,
+        // The other ways to write of a package that is here already make no difference to these.
+        Kind::Trip | Kind::Paced | Kind::Start => !system.name.ends_with("-buffer"),
+        Kind::Stream | Kind::Fps => true,
+    }
+}

@@ -1,0 +1,59 @@
+//! `cargo xtask bench`: ZeroBuffer beside its peers, measured in one run.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use pico_args::Arguments;
+
+use crate::project::{Project, capture, run as run_command};
+use crate::{Command, install, python, tools};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "bench",
+    arguments: "[--quick|...]",
+    summary: "measure beside the peers: --quick, --only KIND/SIZE/SYSTEM, --record; --help for more",
+    run,
+};
+
+fn run(project: &Project, arguments: Arguments) -> Result<()> {
+    let options = arguments.finish();
+    let program = build(project)?;
+    if options.iter().any(|option| option == "--help" || option == "-h") {
+        return run_command(project.command(&program).arg("help"));
+    }
+    // A record that is only written again needs none.
+    let names = capture(project.command(&program).arg("environments").args(&options))?;
+    let mut words = vec![OsString::from("run")];
+    for name in names.lines() {
+        let mut pair = OsString::from(format!("--python={name}="));
+        pair.push(environment(project, name)?.join("bin/python"));
+        words.push(pair);
+    }
+    run_command(project.command(&program).args(words).args(options))
+}
+
+/// A workspace of its own, with a target folder beside the other things that xtask makes.
+fn build(project: &Project) -> Result<PathBuf> {
+    let target = project.cache.join("compare");
+    let mut build = project.cargo("build --release --locked --manifest-path benchmarks/compare/Cargo.toml");
+    run_command(build.env("CARGO_TARGET_DIR", &target))?;
+    Ok(target.join("release/zerobuffer-compare"))
+}
+
+/// The folder of the environment that the program calls by this name.
+fn environment(project: &Project, name: &str) -> Result<PathBuf> {
+    match name {
+        "ours" => {
+            let folder = install::venv(project, &tools::BENCH_OURS)?;
+            let interpreter = python::interpreter(project, &folder.join("bin/python"))?;
+            for (_, wheel) in python::wheels(project, &[interpreter])? {
+                install::wheel(project, &folder, &wheel)?;
+            }
+            Ok(folder)
+        }
+        "old" => install::venv(project, &tools::OLD_PYTHON),
+        "peers" => install::venv(project, &tools::BENCH_PEERS),
+        other => anyhow::bail!("zerobuffer-compare wants a Python environment `{other}` that nobody made"),
+    }
+}
