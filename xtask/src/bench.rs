@@ -26,9 +26,9 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
     let names = capture(project.command(&program).arg("environments").args(&options))?;
     let mut words = vec![OsString::from("run")];
     for name in names.lines() {
-        let mut pair = OsString::from(format!("--python={name}="));
+        let mut pair = OsString::from(format!("{name}="));
         pair.push(environment(project, name)?.join("bin/python"));
-        words.push(pair);
+        words.extend(["--python".into(), pair]);
     }
     run_command(project.command(&program).args(words).args(options))
 }

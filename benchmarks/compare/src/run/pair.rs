@@ -49,10 +49,16 @@ fn run(
     anyhow::ensure!(ready == "ready", "the server said `{ready}`");
     let mut client = End::start(options, group, system, name, "client", 1)?;
     let mut values = client.result(options, group)?;
-    for (key, value) in server.result(options, group)? {
-        *values.entry(key).or_default() += value;
+    let mut pids = [server.child.id(), client.child.id()];
+    if let ([_, pid], Some(other)) = (&mut pids, values.remove("pid")) {
+        *pid = other as u32;
     }
-    let memory = Memory::of([server.child.id(), client.child.id()]);
+    for (key, value) in server.result(options, group)? {
+        if key != "pid" {
+            *values.entry(key).or_default() += value;
+        }
+    }
+    let memory = Memory::of(pids);
     client.end()?;
     server.end()?;
     Ok((values, memory))

@@ -58,12 +58,16 @@ fn sizes(kind: Kind, quick: bool) -> &'static [&'static str] {
     }
 }
 
+const FORKED: [&str; 3] = ["py-pipe", "py-queue", "py-shm"];
+
 /// What a system takes part in.
 fn can(kind: Kind, system: &System) -> bool {
     match kind {
         Kind::Loan => system.loans,
         // The other ways to write of a package that is here already make no difference to these.
-        Kind::Trip | Kind::Paced | Kind::Start => !system.name.ends_with("-buffer"),
+        Kind::Trip | Kind::Paced => !system.name.ends_with("-buffer"),
+        // Ends that a fork makes have no start of their own.
+        Kind::Start => !system.name.ends_with("-buffer") && !FORKED.contains(&system.name),
         Kind::Stream | Kind::Fps => true,
     }
 }
