@@ -52,7 +52,7 @@ fn environment(project: &Project, name: &str) -> Result<PathBuf> {
             }
             Ok(folder)
         }
-        "old" => install::venv(project, &tools::OLD_PYTHON),
+        "old" => install::venv(project, &tools::BENCH_OLD),
         "peers" => install::venv(project, &tools::BENCH_PEERS),
         other => anyhow::bail!("zerobuffer-compare wants a Python environment `{other}` that nobody made"),
     }

@@ -87,7 +87,13 @@ pub(crate) const WINE: &[Program] =
     &[Program { name: "wine", package: "wine" }, Program { name: "/usr/lib/wine/wine64", package: "wine64" }];
 /// Our own wheel is put into it for measurements.
 pub(crate) const BENCH_OURS: Venv = Venv { name: "bench-ours", packages: &[] };
+/// What measures: the Python ends read large frames with numpy. Our own wheel is put in.
+pub(crate) const BENCH_OURS: Venv = Venv { name: "bench-ours", packages: &["numpy==2.4.6"] };
+
+/// The published package, to be measured.
+pub(crate) const BENCH_OLD: Venv =
+    Venv { name: "bench-old", packages: &["numpy==2.4.6", "zerobuffer-ipc==1.3.0", "posix-ipc==1.3.2"] };
 
 /// What the Python package is measured beside; `multiprocessing` needs nothing.
 pub(crate) const BENCH_PEERS: Venv =
-    Venv { name: "bench-peers", packages: &["iceoryx2==0.10.0", "pyzmq==27.3.0"] };
+    Venv { name: "bench-peers", packages: &["numpy==2.4.6", "iceoryx2==0.10.0", "pyzmq==27.3.0"] };
