@@ -84,6 +84,13 @@ pub(crate) const SIZES: [Size; 5] = [
     Size { name: "1080p", title: "1080p", bytes: 3_110_400, depth: 8 },
 ];
 
+pub(crate) fn size(name: &str) -> Result<Size> {
+    match SIZES.into_iter().find(|size| size.name == name) {
+        Some(size) => Ok(size),
+        None => bail!("no size `{name}`"),
+    }
+}
+
 /// How much of each frame the receiver reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,7 +1,10 @@
 //! What becomes of results: text for the terminal, tables and plots for the record.
 
+mod plots;
 pub(crate) mod record;
 pub(crate) mod show;
+mod svg;
+mod tables;
 pub(crate) mod targets;
 
 use std::path::Path;
@@ -20,6 +23,8 @@ pub(crate) fn write(folder: &Path, new: Option<Record>) -> Result<()> {
         (old, _) => old?,
     };
     record.save(folder)?;
+    let plots = plots::write(folder, &record)?;
+    std::fs::write(folder.join("README.md"), tables::page(&record, &plots))?;
     println!("recorded in {}", folder.display());
     Ok(())
 }

@@ -54,8 +54,8 @@ impl Memory {
             pids.map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default());
         let field = |key: &str| {
             [0, 1].map(|end| {
-                let lines = text.get(end).map(|text| text.lines()).into_iter().flatten();
-                let value = lines.filter_map(|line| line.strip_prefix(key)?.split_whitespace().next()).next();
+                let mut lines = text.get(end).map(|text| text.lines()).into_iter().flatten();
+                let value = lines.find_map(|line| line.strip_prefix(key)?.split_whitespace().next());
                 value.and_then(|word| word.parse().ok()).unwrap_or(0)
             })
         };

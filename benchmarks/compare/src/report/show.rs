@@ -3,9 +3,18 @@
 use super::record::{Case, Record, Spread};
 use crate::case::{Kind, SYSTEMS, Size};
 
-/// Which figure a ratio is taken of.
-pub(crate) fn ours(system: &str) -> &'static str {
-    if system.starts_with("py-") { "py-ours" } else { "ours" }
+/// Which figure a ratio is taken of: ours in the same language.
+pub(crate) fn ours(kind: Kind, system: &str) -> &'static str {
+    match (system.starts_with("py-"), kind) {
+        (false, _) => "ours",
+        (true, Kind::Loan) => "py-ours-buffer",
+        (true, _) => "py-ours",
+    }
+}
+
+/// What to call a system.
+pub(crate) fn title(name: &str) -> &'static str {
+    SYSTEMS.iter().find(|system| system.name == name).map_or("?", |system| system.title)
 }
 
 pub(crate) fn unit(kind: Kind) -> &'static str {
@@ -47,7 +56,7 @@ pub(crate) fn group(record: &Record, kind: Kind, size: Size) {
     for system in SYSTEMS {
         let Some(case) = record.case(kind, size.name, system.name) else { continue };
         let Some(figure) = case.figure() else { continue };
-        let base = record.figure(kind, size.name, ours(system.name));
+        let base = record.figure(kind, size.name, ours(kind, system.name));
         let ratio = base.map_or_else(|| "-".into(), |base| digits(figure.median / base.median));
         let foreign = if case.foreign() > 0.05 { digits(case.foreign()) } else { String::new() };
         println!(
