@@ -10,6 +10,7 @@ mod env;
 mod fuzz;
 mod install;
 mod macos;
+mod instructions;
 mod model;
 mod processes;
 mod project;
@@ -47,6 +48,9 @@ const COMMANDS: &[Command] = &[
     windows::COMMAND,
     bench::COMMAND,
     env::COMMAND,
+    env::COMMAND,
+    bench::COMMAND,
+    instructions::COMMAND,
 ];
 
 fn main() -> ExitCode {

@@ -28,7 +28,7 @@ impl Interpreter {
         format!("3.{}{}", self.minor, if self.free_threaded { "t" } else { "" })
     }
 
-    fn uses_abi3(&self) -> bool {
+    pub(crate) fn uses_abi3(&self) -> bool {
         self.minor >= ABI3_FROM && !self.free_threaded
     }
 

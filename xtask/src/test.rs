@@ -8,13 +8,15 @@ mod lint;
 mod python;
 mod rust;
 
+pub(crate) use python::environment as python_environment;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 
 use crate::project::Project;
-use crate::{Command, crashpoints, cross, fuzz, model, sanitizer, torture, windows};
+use crate::{Command, crashpoints, cross, fuzz, instructions, model, sanitizer, torture, windows};
 
 pub(crate) const COMMAND: Command = Command {
     name: "test",
@@ -47,6 +49,8 @@ const STEPS: &[Step] = &[
     Step::new("fuzz", "24 seconds of fuzzing crash nothing", fuzz::short).makes_buffers(),
     Step::new("sanitizer", "hostile memory under AddressSanitizer", sanitizer::tests).makes_buffers(),
     Step::new("python", "the Python package on every interpreter found", python::test).makes_buffers(),
+    Step::new("instructions", "no hot path takes more instructions than known", instructions::check)
+        .makes_buffers(),
 ];
 
 impl Step {

@@ -37,6 +37,9 @@ pub(crate) const FFMPEG: Program = Program { name: "ffmpeg", package: "ffmpeg" }
 /// Turns a formal model into a verifier in C.
 pub(crate) const SPIN: Program = Program { name: "spin", package: "spin" };
 
+/// Counts instructions.
+pub(crate) const VALGRIND: Program = Program { name: "valgrind", package: "valgrind" };
+
 /// Builds the verifiers.
 pub(crate) const C_COMPILER: Program = Program { name: "gcc", package: "gcc" };
 

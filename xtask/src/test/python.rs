@@ -1,6 +1,6 @@
 //! The step that tests the Python package: on every interpreter found, as people install it, from a wheel.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -26,11 +26,17 @@ pub(super) fn test(project: &Project) -> Result<()> {
     Ok(())
 }
 
-fn pytest(project: &Project, interpreter: &Interpreter, wheel: &Path) -> Result<()> {
+/// The environment of the interpreter's tests, with the wheel in it.
+pub(crate) fn environment(project: &Project, interpreter: &Interpreter, wheel: &Path) -> Result<PathBuf> {
     let name = format!("python-{}", interpreter.version());
     let packages = [tools::PYTHON_TESTS, tools::PYTHON_EXAMPLES].concat();
     let venv = install::venv_of(project, &name, &interpreter.path, &packages)?;
     install::wheel(project, &venv, wheel)?;
+    Ok(venv)
+}
+
+fn pytest(project: &Project, interpreter: &Interpreter, wheel: &Path) -> Result<()> {
+    let venv = environment(project, interpreter, wheel)?;
     let environment = install::test_environment(project)?;
     // Not `python -m pytest`: that would put the repository's root before the installed package.
     let mut pytest = project.command(venv.join("bin/pytest"));
