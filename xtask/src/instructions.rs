@@ -86,7 +86,7 @@ fn rust(project: &Project, table: &mut Table) -> Result<()> {
         let count = callgrind.count(project, "zerobuffer-instructions", &program, &[ROUNDS.to_string()])?;
         // Each round reads twice.
         let bursts = if name == "read-release" { 2 * ROUNDS } else { ROUNDS };
-        table.put(name, count as f64 / f64::from(bursts * BURST));
+        table.put(name, f64::from(count) / f64::from(bursts * BURST));
     }
     Ok(())
 }
@@ -106,7 +106,7 @@ fn packaged(project: &Project, table: &mut Table) -> Result<()> {
     };
     let [neither, out, back] = [bursts(FEW, FEW)?, bursts(MANY, FEW)?, bursts(FEW, MANY)?];
     let frames = f64::from((MANY - FEW) * BURST);
-    let per_frame = |more: u64| more.saturating_sub(neither) as f64 / frames;
+    let per_frame = |more: u32| f64::from(more.saturating_sub(neither)) / frames;
     table.put("python-write", per_frame(out));
     table.put("python-write-read-release", per_frame(back));
     Ok(())

@@ -135,6 +135,12 @@ pub(crate) struct System {
     pub(crate) loans: bool,
 }
 
+impl System {
+    pub(crate) fn is_ours(&self) -> bool {
+        self.name.starts_with("ours") || self.name.starts_with("py-ours")
+    }
+}
+
 const fn rust(name: &'static str, title: &'static str, loans: bool) -> System {
     System { name, title, environment: None, loans }
 }

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{call, clean, completions, demo, inspect, ls, recv, send, serve};
+use crate::commands::{bench, call, clean, completions, demo, inspect, ls, recv, send, serve};
 use crate::exit::{self, Exit};
 use crate::fail::Fail;
 use crate::{output, say, signals};
@@ -26,6 +26,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Bench(bench::Args),
     Send(send::Args),
     Recv(recv::Args),
     Serve(serve::Args),
@@ -40,6 +41,9 @@ enum Command {
     /// The reading process of `demo`.
     #[command(hide = true)]
     DemoReader(demo::reader::Args),
+    /// The other process of `bench`.
+    #[command(hide = true)]
+    BenchPeer(bench::peer::Args),
 }
 
 /// Parses the arguments and runs the command.
@@ -56,12 +60,14 @@ pub(crate) fn run() -> Result<(), Fail> {
 fn dispatch(command: Command) -> Result<(), Fail> {
     match command {
         Command::Demo(args) => with_signals(|| demo::run(&args)),
+        Command::Bench(args) => with_signals(|| bench::run(&args)),
         Command::Send(args) => with_signals(|| send::run(&args)),
         Command::Recv(args) => with_signals(|| recv::run(&args)),
         Command::Serve(args) => with_signals(|| serve::run(&args)),
         Command::Call(args) => call::run(&args),
         Command::DemoWriter(args) => with_signals(|| demo::writer::run(&args)),
         Command::DemoReader(args) => with_signals(|| demo::reader::run(&args)),
+        Command::BenchPeer(args) => with_signals(|| bench::peer::run(&args)),
         Command::Ls(args) => ls::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Clean(args) => clean::run(&args),

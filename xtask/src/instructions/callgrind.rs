@@ -22,7 +22,7 @@ impl Callgrind<'_> {
         object: &str,
         program: &Path,
         arguments: &[String],
-    ) -> Result<u64> {
+    ) -> Result<u32> {
         let output = project.cache.join(format!("callgrind-{}", std::process::id()));
         let mut command = project.command("valgrind");
         command.args(["--quiet", "--tool=callgrind", "--compress-strings=no", "--compress-pos=no"]);
@@ -37,7 +37,7 @@ impl Callgrind<'_> {
         result?;
         match sum(&text?, object) {
             0 => bail!("callgrind saw no instruction in {object}*: has it debug information of its own?"),
-            count => Ok(count),
+            count => Ok(u32::try_from(count)?),
         }
     }
 }

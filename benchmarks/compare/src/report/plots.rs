@@ -79,7 +79,7 @@ fn panel(record: &Record, title_of: &str, kind: Kind, at: &str) -> Panel {
             let spread = record.figure(kind, at, system.name)?;
             let class = match system.name {
                 "floor" => "floor",
-                name if name.starts_with("ours") || name.starts_with("py-ours") => "ours",
+                _ if system.is_ours() => "ours",
                 _ => "peer",
             };
             Some(Row { label: title(system.name), spread, class })

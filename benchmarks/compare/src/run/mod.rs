@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use pico_args::Arguments;
 
-use crate::case::{Kind, Touch, system};
+use crate::case::{Kind, System, Touch, system};
 use crate::machine::Machine;
 use crate::report::record::{Record, Run};
 use crate::report::{self, show};
@@ -130,18 +130,29 @@ fn measure(options: &Options, group: &Group) -> Result<Vec<(&'static str, Vec<Ru
         for (name, runs) in &mut results {
             let system = system(name)?;
             let what = || format!("{}/{}/{name}", group.kind, group.size.name);
-            let mut run = pair::measure(options, group, system).with_context(what)?;
-            for _ in 0..REPEATS {
-                if run.foreign <= DISTURBED {
-                    break;
-                }
-                eprintln!("bench: {} ran beside {:.2} processors of others, again", what(), run.foreign);
-                run = pair::measure(options, group, system).with_context(what)?;
+            match attempt(options, group, system) {
+                Ok(run) => runs.push(run),
+                // A peer that fails is not measured further, and does not end the measurement of the others.
+                Err(error) if !system.is_ours() => eprintln!("bench: {} left out: {error:#}", what()),
+                Err(error) => return Err(error.context(what())),
             }
-            runs.push(run);
         }
     }
     Ok(results)
+}
+
+/// One run, repeated if it failed or was disturbed.
+fn attempt(options: &Options, group: &Group, system: &System) -> Result<Run> {
+    let name = format!("{}/{}/{}", group.kind, group.size.name, system.name);
+    for _ in 0..REPEATS {
+        match pair::measure(options, group, system) {
+            Ok(run) if run.foreign <= DISTURBED => return Ok(run),
+            Ok(run) => eprintln!("bench: {name} ran beside {:.2} processors of others, again", run.foreign),
+            Err(error) if system.is_ours() => return Err(error),
+            Err(error) => eprintln!("bench: {name} failed, again: {error:#}"),
+        }
+    }
+    pair::measure(options, group, system)
 }
 
 impl Options {

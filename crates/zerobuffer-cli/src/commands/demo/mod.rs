@@ -1,5 +1,5 @@
 //! `zerobuffer demo`: two real processes, one stream, every byte verified.
-mod latency;
+pub(crate) mod latency;
 mod pair;
 mod pattern;
 pub(crate) mod reader;
@@ -21,7 +21,7 @@ use self::pair::{Pair, Run};
 use self::report::Report;
 
 /// Bytes of a 1080p I420 frame.
-const FULL_HD: u64 = 1920 * 1080 * 3 / 2;
+pub(crate) const FULL_HD: u64 = 1920 * 1080 * 3 / 2;
 /// Frames that the ring holds by default.
 const DEPTH: u64 = 8;
 /// What a frame takes in the ring beyond its bytes.
