@@ -80,14 +80,14 @@ def _head(frame: Any) -> int:
     return NUMBER.unpack_from(frame)[0]
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
     print(line, flush=True)
 
 
-def _finish(result: dict[str, Any]) -> None:
+def finish(result: dict[str, Any]) -> None:
     """Reports, then stays until the supervisor has looked at this process."""
     # The process to look at, which may be behind one that passes its lines on.
-    _tell(json.dumps({"pid": os.getpid(), **result}))
+    tell(json.dumps({"pid": os.getpid(), **result}))
     sys.stdin.readline()
 
 
@@ -112,11 +112,11 @@ def receive(task: Task, ends: Any) -> None:
     started = time.monotonic()
     take: Take = ends.receiver(task, task.name)
     created = time.monotonic() - started
-    _tell("ready")
+    tell("ready")
     if task.kind == "start":
         sent = take(_head)
         first = time.monotonic_ns() - sent
-        return _finish({"create": created, "first": first / 1e9})
+        return finish({"create": created, "first": first / 1e9})
     expected = first = 0
     start = cpu = 0.0
     while True:
@@ -131,7 +131,7 @@ def receive(task: Task, ends: Any) -> None:
             raise RuntimeError(f"frame {number} came, {expected} was expected")
     assert start, "the stream ended before it began"
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    _finish({"frames": expected - first, "seconds": seconds, "cpu": cpu})
+    finish({"frames": expected - first, "seconds": seconds, "cpu": cpu})
 
 
 def send(task: Task, ends: Any) -> None:
@@ -142,7 +142,7 @@ def send(task: Task, ends: Any) -> None:
     if task.kind == "start":
         mark(frame, 0, started)
         put(frame)
-        return _finish({})
+        return finish({})
 
     def copy(number: int) -> None:
         mark(frame, 0, number)
@@ -171,12 +171,12 @@ def send(task: Task, ends: Any) -> None:
     stream(task.seconds)
     cpu = time.process_time() - cpu
     copy(END)
-    _finish({"cpu": cpu})
+    finish({"cpu": cpu})
 
 
 def answer(task: Task, ends: Any) -> None:
     take: Take = ends.receiver(task, f"{task.name}-there")
-    _tell("ready")
+    tell("ready")
     put, _ = ends.sender(task, f"{task.name}-back")
 
     def reply(frame: Any) -> int:
@@ -190,7 +190,7 @@ def answer(task: Task, ends: Any) -> None:
             cpu = time.process_time()
         elif number == END:
             break
-    _finish({"cpu": time.process_time() - cpu})
+    finish({"cpu": time.process_time() - cpu})
 
 
 def ask(task: Task, ends: Any) -> None:
@@ -237,4 +237,4 @@ def ask(task: Task, ends: Any) -> None:
         return times[max(1, math.ceil(len(times) * share)) - 1] / 1e3
 
     result = {"p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999)}
-    _finish({"frames": len(times), "cpu": cpu, **result})
+    finish({"frames": len(times), "cpu": cpu, **result})

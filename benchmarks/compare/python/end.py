@@ -17,6 +17,8 @@ FILES = {
     "py-ours-buffer": "with_zerobuffer",
     "py-old": "with_zerobuffer",
     "py-old-buffer": "with_zerobuffer",
+    "py-ours-duplex": "with_duplex",
+    "py-old-duplex": "with_duplex",
     "py-iceoryx2": "with_iceoryx2",
     "py-iceoryx2-event": "with_iceoryx2",
     "py-zmq": "with_zmq",
