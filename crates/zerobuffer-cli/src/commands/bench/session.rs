@@ -52,7 +52,7 @@ impl Session {
         let frame = self.frame();
         let every = (CLOCK_EVERY / self.frame_bytes).max(1);
         let mut write_for = |span: Duration| -> Result<u64, Error> {
-            let (start, mut frames) = (Instant::now(), 0_u64);
+            let (start, mut frames) = (Instant::now(), 0u64);
             while start.elapsed() < span && signals::caught().is_none() {
                 for _ in 0..every {
                     if in_place {
@@ -91,7 +91,7 @@ impl Session {
         let mut ask_for = |span: Duration, samples: &mut Vec<u64>| -> Result<u64, Error> {
             let mut pacer =
                 per_second.and_then(|rate| Rate::new(rate, 1)).map(|rate| Pacer::new(rate, Instant::now()));
-            let (start, mut rounds, mut last) = (Instant::now(), 0, Instant::now());
+            let (start, mut rounds, mut last) = (Instant::now(), 0u64, Instant::now());
             while last - start < span && samples.len() < SAMPLES && signals::caught().is_none() {
                 if let Some(pacer) = &mut pacer {
                     std::thread::sleep(pacer.next_delay(last));
