@@ -37,7 +37,7 @@ class Task:
     touch: str
 
 
-def until(what: str, look: Callable[[], Any]) -> Any:
+def until(what: str, look: Callable[[], Any], every: float = 0.0002) -> Any:
     """Repeats a look at something that the other end is about to make; an exception is "not yet"."""
     deadline = time.monotonic() + 20
     while True:
@@ -46,7 +46,7 @@ def until(what: str, look: Callable[[], Any]) -> Any:
         except Exception:  # each package and version has its own class for "not there yet"
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{what} did not come") from None
-            time.sleep(0.0002)
+            time.sleep(every)
 
 
 def _look(task: Task) -> Look:

@@ -24,7 +24,9 @@ def receiver(task: Task, name: str) -> Take:
 
 
 def sender(task: Task, name: str) -> tuple[Put, Loan]:
-    writer: Any = until("the buffer", lambda: Writer(name))
+    # Attempts of 1.3.0 while its buffer is being made can spoil it for good: seldom ones do so seldom.
+    every = 0.01 if task.system.startswith("py-old") else 0.0002
+    writer: Any = until("the buffer", lambda: Writer(name), every)
     size, mark = task.size, NUMBER.pack_into
 
     def fill(data: Any) -> None:

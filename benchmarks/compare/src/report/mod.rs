@@ -25,6 +25,5 @@ pub(crate) fn write(folder: &Path, new: Option<Record>) -> Result<()> {
     record.save(folder)?;
     let plots = plots::write(folder, &record)?;
     std::fs::write(folder.join("README.md"), tables::page(&record, &plots))?;
-    println!("recorded in {}", folder.display());
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(crate) struct Case {
     pub(crate) runs: Vec<Run>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     #[serde(flatten)]
     pub(crate) values: BTreeMap<String, f64>,

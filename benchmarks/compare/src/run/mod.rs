@@ -103,23 +103,31 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let plan = Plan::new(&options)?;
     let machine = Machine::look(&options.pythons)?;
     println!("{}\n", machine.text());
-    let mut record = Record::new(machine, &options);
+    let folder = match &options.into {
+        Some(folder) => Some(folder.clone()),
+        None => (options.record || options.is_complete()).then(|| machine.folder()),
+    };
+    let mut record = Record::new(machine.clone(), &options);
     let started = Instant::now();
     for group in &plan.groups {
         let measured = measure(&options, group)?;
+        let mut part = Record::new(machine.clone(), &options);
         for (system, runs) in measured {
+            part.put(group.kind, group.size.name, system, runs.clone());
             record.put(group.kind, group.size.name, system, runs);
+        }
+        if let Some(folder) = &folder {
+            // At once: what was measured stays if a later part fails.
+            report::write(folder, Some(part))?;
         }
         show::group(&record, group.kind, group.size);
     }
     println!("{}", report::targets::text(&record));
     println!("measured in {:.0} s", started.elapsed().as_secs_f64());
-    let folder = match &options.into {
-        Some(folder) => folder.clone(),
-        None if options.record || options.is_complete() => record.machine.folder(),
-        None => return Ok(()),
-    };
-    report::write(&folder, Some(record))
+    if let Some(folder) = folder {
+        println!("recorded in {}", folder.display());
+    }
+    Ok(())
 }
 
 /// All systems of one kind and size, in turn, round by round.
