@@ -88,8 +88,7 @@ pub(crate) const MINGW: Program =
 /// Runs what was built for Windows.
 pub(crate) const WINE: &[Program] =
     &[Program { name: "wine", package: "wine" }, Program { name: "/usr/lib/wine/wine64", package: "wine64" }];
-/// Our own wheel is put into it for measurements.
-pub(crate) const BENCH_OURS: Venv = Venv { name: "bench-ours", packages: &[] };
+
 /// What measures: the Python ends read large frames with numpy. Our own wheel is put in.
 pub(crate) const BENCH_OURS: Venv = Venv { name: "bench-ours", packages: &["numpy==2.4.6"] };
 
