@@ -10,6 +10,7 @@ mod env;
 mod fuzz;
 mod install;
 mod instructions;
+mod loom;
 mod macos;
 mod model;
 mod processes;
@@ -46,11 +47,10 @@ const COMMANDS: &[Command] = &[
     cross::COMMAND,
     wheels::COMMAND,
     windows::COMMAND,
-    bench::COMMAND,
-    env::COMMAND,
-    env::COMMAND,
+    loom::COMMAND,
     bench::COMMAND,
     instructions::COMMAND,
+    env::COMMAND,
 ];
 
 fn main() -> ExitCode {

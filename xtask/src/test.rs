@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 
 use crate::project::Project;
-use crate::{Command, crashpoints, cross, fuzz, instructions, model, sanitizer, torture, windows};
+use crate::{Command, crashpoints, cross, fuzz, instructions, loom, model, sanitizer, torture, windows};
 
 pub(crate) const COMMAND: Command = Command {
     name: "test",
@@ -43,6 +43,7 @@ const STEPS: &[Step] = &[
     Step::new("cross", "macOS and other Linux targets compile and link", cross::quick),
     Step::new("windows", "the library and the command work on Windows, as far as wine is it", windows::quick),
     Step::new("model", "the formal models hold, their known-bad variants do not", model::check_all),
+    Step::new("loom", "every memory edge as it ships and weakened, and random schedules", loom::short),
     Step::new("rust", "all Rust tests, doctests included", rust::run).makes_buffers(),
     Step::new("crashpoints", "a process may end between any two changes", crashpoints::quick).makes_buffers(),
     Step::new("torture", "45 seconds of random kills lose nothing", torture::short).makes_buffers(),

@@ -1,4 +1,6 @@
 //! `bench`: figures that fit together, and an end that leaves nothing.
+// The tests speak to the command by signals and files of Unix.
+#![cfg(unix)]
 // Outside test functions, too: a helper that fails is a failed test.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 

@@ -1,4 +1,6 @@
 //! The command while another process writes over the buffer: no run ends by a signal, in a panic or never (W13).
+// The tests speak to the command by signals and files of Unix.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;

@@ -23,16 +23,23 @@
 //! What it does not do: more than one reader or writer per buffer, delivery across machines, persistence, protection
 //! against a peer that breaks the protocol on purpose inside its own frames (see `SECURITY.md`).
 #![deny(unsafe_op_in_unsafe_fn)]
+// The model checkers' builds have the two endpoints on simulated memory, and nothing else of the library.
+#![cfg_attr(
+    any(loom, shuttle),
+    allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations)
+)]
 
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
 compile_error!("zerobuffer: the protocol is little-endian and positions are 64 bits wide");
 
 mod config;
 mod crash;
+#[cfg(not(any(loom, shuttle)))]
 pub mod duplex;
 mod error;
 mod frame;
 mod layout;
+#[cfg(not(any(loom, shuttle)))]
 pub mod observe;
 mod reader;
 mod ring;
@@ -50,6 +57,17 @@ pub use reader::{Reader, ReaderHandle};
 pub use stats::{ReaderStats, WriterStats};
 pub use waiter::WAIT_SLICE;
 pub use writer::{FrameMut, Outcome, Writer, WriterHandle};
+
+/// What the tests of `tests/loom` and `tests/shuttle` do to the simulated machine.
+#[cfg(any(loom, shuttle))]
+pub mod simulated {
+    pub use crate::sys::machine::*;
+    #[cfg(loom)]
+    pub mod edges {
+        pub use crate::sync::End;
+        pub use crate::sync::weaken;
+    }
+}
 
 /// The README's example, compiled and run with the doc tests.
 #[cfg(doctest)]

@@ -1,9 +1,47 @@
-//! The one place that says which atomics and locks the protocol code runs on.
+//! The one place that says which atomics, locks and clock the protocol code runs on: those of std, or, under
+//! `cfg(loom)` and `cfg(shuttle)`, those of a model checker (`tests/loom`, `tests/shuttle`).
 
-pub(crate) use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence, fence},
+mod edge;
+
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use edge::End;
+#[cfg(any(loom, shuttle))]
+pub use edge::End;
+pub(crate) use edge::order;
+#[cfg(loom)]
+pub use edge::weaken;
+pub(crate) use std::sync::{Arc, PoisonError, atomic::Ordering};
+
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use std::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, compiler_fence, fence},
+    },
+    thread::{sleep, yield_now},
+    time::Instant,
 };
+
+#[cfg(loom)]
+pub(crate) use loom::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    thread::yield_now,
+};
+
+#[cfg(shuttle)]
+pub(crate) use {
+    crate::sys::AtomicU64,
+    shuttle::{
+        sync::{Mutex, MutexGuard, atomic::AtomicBool},
+        thread::yield_now,
+    },
+};
+
+#[cfg(any(loom, shuttle))]
+pub(crate) use crate::sys::{Instant, sleep};
 
 /// Locks; what is guarded stays consistent at every step, so that a panic elsewhere does not spoil it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -11,7 +49,14 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A sequentially consistent fence behind an atomic read-modify-write, which on x86-64 is one already.
+#[cfg(not(any(loom, shuttle)))]
 #[inline]
 pub(crate) fn fence_after_rmw() {
     if cfg!(target_arch = "x86_64") { compiler_fence(Ordering::SeqCst) } else { fence(Ordering::SeqCst) }
+}
+
+/// All of shuttle's memory is sequentially consistent; loom's is not.
+#[cfg(any(loom, shuttle))]
+pub(crate) fn fence_after_rmw() {
+    edge::fence(End::E4Reader);
 }

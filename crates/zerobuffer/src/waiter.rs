@@ -1,10 +1,10 @@
 //! Waiting for the other endpoint: spin while it pays, then sleep in slices (W5).
 
-use crate::config::WaitStrategy;
-use std::{
-    hint, thread,
-    time::{Duration, Instant},
+use crate::{
+    config::WaitStrategy,
+    sync::{Instant, yield_now},
 };
+use std::{hint, time::Duration};
 
 /// The longest sleep before an endpoint looks around: for a dead peer, a lost wake-up, an interrupt.
 pub const WAIT_SLICE: Duration = Duration::from_millis(50);
@@ -73,7 +73,7 @@ impl Waiter {
 fn spin(until: Instant, yielding: bool, mut ready: impl FnMut() -> bool) -> bool {
     loop {
         if yielding {
-            thread::yield_now();
+            yield_now();
         }
         for _ in 0..LOOKS {
             if ready() {

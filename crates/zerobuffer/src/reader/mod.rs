@@ -14,11 +14,11 @@ use crate::{
     layout::{ControlSnapshot, Geometry, Word},
     ring::{Consumer, Credit, Fault, Region, Span},
     stats::{Counters, ReaderStats},
-    sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock},
+    sync::{Arc, AtomicBool, AtomicU64, Instant, Mutex, Ordering, lock},
     sys::{self, NameGuard, Semaphore, fork::Birth, process},
     waiter::Waiter,
 };
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use watch::WriterWatch;
 
 /// Capability level announced to writers of this implementation (W8): 1 slivers, bare and hot wrap; 2 also free
@@ -369,6 +369,7 @@ impl Reader {
         loop {
             self.check()?;
             announced |= self.look_around(now)?;
+            let attached = self.watch.is_attached();
             if let Some(frame) = self.poll(std::mem::take(&mut announced))? {
                 return Ok(Some(frame));
             }
@@ -376,7 +377,6 @@ impl Reader {
                 return Ok(None);
             }
             let until = deadline.into_iter().fold(self.watch.due(now), Instant::min);
-            let attached = self.watch.is_attached();
             if self.watch.publishes_in_order() {
                 // Before the spin: the tokens of frames that were found by their position would end it at once.
                 let swallowed = self.swallow_tokens();
@@ -465,7 +465,11 @@ impl Reader {
     #[inline]
     fn take_span(&mut self) -> Result<Option<Span>> {
         let (shared, watch) = (&self.shared, &mut self.watch);
-        let taken = self.consumer.next(&shared.region, &shared.credit, |sequence| watch.accepts(sequence));
+        let taken = self.consumer.next(&shared.region, &shared.credit, |sequence| {
+            // Its writer may have come after the last look.
+            watch.look(shared);
+            watch.accepts(sequence)
+        });
         let taken = taken.map_err(|fault| self.fail(fault))?;
         if taken.credited {
             self.shared.wake_writer();

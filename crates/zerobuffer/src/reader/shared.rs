@@ -6,7 +6,7 @@ use crate::{
     layout::Word,
     ring::{Credit, Fault, Region, TOMBSTONE},
     stats::Counters,
-    sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, fence_after_rmw, lock},
+    sync::{Arc, AtomicBool, AtomicU64, End, Mutex, Ordering, fence_after_rmw, lock, order},
     sys::{Presence, Role, Semaphore, fork::Birth, process},
 };
 
@@ -88,7 +88,7 @@ impl ReaderShared {
     fn look_at_metadata(this: &Arc<Self>) -> Result<Option<Metadata>> {
         let region = &this.region;
         // Edge E6, acquire end: prefix and content are complete.
-        let written = region.load(Word::MetadataWritten, Ordering::Acquire);
+        let written = region.load(Word::MetadataWritten, order(End::E6Acquire, Ordering::Acquire));
         if written == 0 {
             return Ok(None);
         }

@@ -4,11 +4,10 @@ use super::ReaderShared;
 use crate::{
     layout::Word,
     ring::{Consumer, Fault, TOMBSTONE},
-    sync::{Ordering, lock},
+    sync::{End, Instant, Ordering, lock, order},
     sys::{Role, process},
     waiter::WAIT_SLICE,
 };
-use std::time::Instant;
 
 /// One reader's view of whoever writes.
 // The flags are facts independent of each other: every combination occurs.
@@ -27,6 +26,9 @@ pub(crate) struct WriterWatch {
     fresh: bool,
     /// Nothing was unread at some time after the last frame was taken.
     drained: bool,
+    /// Nobody was attached while nothing was unread, and no frame was taken since: the next one is a new writer's, even if that one has left
+    /// before it was seen.
+    vacant: bool,
     /// Frames of an old writer that were taken without their tokens, which are still to come.
     owed_tokens: u32,
     /// When the writer was last judged.
@@ -56,6 +58,7 @@ impl WriterWatch {
             died: false,
             fresh: false,
             drained: true,
+            vacant: false,
             owed_tokens: 0,
             judged: Instant::now(),
             still: None,
@@ -77,6 +80,7 @@ impl WriterWatch {
         // A frame that was still unread when the successor came may be its predecessor's.
         self.fresh &= !self.drained;
         self.drained = false;
+        self.vacant = false;
         // After a full lap the position is where it was, and yet has not stood still.
         self.still = None;
     }
@@ -108,11 +112,13 @@ impl WriterWatch {
 
     pub(crate) fn drained(&mut self) {
         self.drained = true;
+        self.vacant |= !self.is_attached();
     }
 
     /// Whether a frame that does not carry the next number may start a new count (W9).
     pub(crate) fn accepts(&mut self, sequence: u64) -> bool {
-        let accepted = if self.ours { self.fresh } else { sequence == 1 && (self.fresh || self.drained) };
+        let accepted =
+            if self.ours { self.fresh || self.vacant } else { sequence == 1 && (self.fresh || self.drained) };
         self.fresh &= !accepted;
         accepted
     }
@@ -121,7 +127,7 @@ impl WriterWatch {
     #[inline]
     pub(crate) fn look(&mut self, shared: &ReaderShared) {
         // Edge E7, acquire end: what a writer that has left published is all visible after this.
-        let pid = shared.region.load(Word::WriterPid, Ordering::Acquire);
+        let pid = shared.region.load(Word::WriterPid, order(End::E7Acquire, Ordering::Acquire));
         if pid != self.pid {
             self.changed(shared, pid);
         }
@@ -138,9 +144,17 @@ impl WriterWatch {
         // What was known of a number is not known of its next bearer.
         shared.present_writer.store(0, Ordering::Relaxed);
         shared.sees_writer_present(pid);
-        self.ours = shared.knows_writer(pid);
+        let ours = shared.knows_writer(pid);
+        if !ours && shared.region.load(Word::WriterPid, Ordering::Acquire) != pid {
+            // It has left meanwhile, and with it what tells its kind: as good as one that nobody saw.
+            self.pid = 0;
+            return;
+        }
+        self.ours = ours;
         // The first writer of a buffer starts at 1; only a successor may start anywhere.
-        self.fresh = self.last != 0;
+        self.fresh = self.last != 0 || self.died;
+        // What was drained before it came says nothing of the frames between.
+        self.drained = false;
         self.last = pid;
         self.died = false;
         self.owed_tokens = 0;
@@ -231,7 +245,7 @@ impl WriterWatch {
 
     /// Restores the ring while holding the writer's presence byte, so that no writer attaches meanwhile (W10). Does
     /// nothing if a writer holds it.
-    fn repair(&self, shared: &ReaderShared, consumer: &Consumer) -> Result<(), Fault> {
+    fn repair(&mut self, shared: &ReaderShared, consumer: &Consumer) -> Result<(), Fault> {
         let presence = lock(&shared.presence);
         let locked = match presence.as_ref() {
             Some(presence) => presence.try_lock(Role::Writer).unwrap_or(false),
@@ -246,6 +260,7 @@ impl WriterWatch {
             // No writer is attached, and none attaches while the byte is held: nobody sleeps on the space semaphore.
             shared.space.forget_sleepers();
             shared.data.forget_writer();
+            self.vacant |= !consumer.has_unread(&shared.region, &shared.credit);
         }
         if let Some(presence) = presence.as_ref() {
             // Releasing a lock that is held does not fail.

@@ -3,7 +3,7 @@
 use super::{Credit, Fault, Region, credit::CreditGuard, recovery};
 use crate::{
     layout::{FRAME_HEADER_SIZE, Word},
-    sync::Ordering,
+    sync::{End, Ordering, order},
 };
 
 /// The reader's private copies; the control block only receives them (W13).
@@ -75,11 +75,25 @@ impl Consumer {
         self.available != 0
     }
 
+    /// Whether a frame is published that has not been taken: a skipped end of the ring is none. Exact while no writer is
+    /// attached.
+    pub(crate) fn has_unread(&self, region: &Region, credit: &Credit) -> bool {
+        let tail = region.capacity() - self.at;
+        match self.distance(region, region.load(Word::WritePos, Ordering::Acquire)) {
+            Ok(0) => self.tie(region, &credit.lock()) > 0,
+            // What a writer leaves that dies between a bare wrap and the frame behind it (W11).
+            Ok(distance) => {
+                distance != tail || region.header(self.at).is_some_and(|header| !header.is_wrap())
+            }
+            Err(_) => true,
+        }
+    }
+
     /// Looks how much has been published. Called when everything known has been taken.
     pub(crate) fn refresh(&mut self, region: &Region, credit: &Credit) -> Result<(), Fault> {
         credit.tell(region);
         // Edge E1, acquire end: everything before the position is complete.
-        let write_pos = region.load(Word::WritePos, Ordering::Acquire);
+        let write_pos = region.load(Word::WritePos, order(End::E1Acquire, Ordering::Acquire));
         let distance = self.distance(region, write_pos)?;
         self.available = match distance {
             0 if self.tie(region, &credit.lock()) == 0 => 0,
@@ -120,7 +134,7 @@ impl Consumer {
             return 0;
         }
         // Edge E5, acquire end.
-        match region.load(Word::PayloadFree, Ordering::SeqCst) {
+        match region.load(Word::PayloadFree, order(End::E5Acquire, Ordering::SeqCst)) {
             0 => capacity,
             free if free == capacity || self.charged_first => 0,
             // An old writer publishes its position before it charges: only the frames themselves tell. With a writer of
@@ -255,7 +269,8 @@ impl Consumer {
             }
             region.exchange(Word::WritePos, region.capacity(), 0);
             // Edge E8, release end: the next writer finds the ring repaired.
-            if pid == 0 || region.exchange(Word::WriterPid, pid, 0) {
+            let repaired = order(End::E8Release, Ordering::SeqCst);
+            if pid == 0 || region.exchange_as(Word::WriterPid, pid, 0, repaired) {
                 return Ok(true);
             }
         }

@@ -3,7 +3,7 @@
 use super::Region;
 use crate::{
     layout::Word,
-    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock},
+    sync::{AtomicBool, AtomicU64, End, Mutex, MutexGuard, Ordering, lock, order},
 };
 use std::collections::BTreeMap;
 
@@ -167,7 +167,7 @@ impl CreditGuard<'_> {
             return false;
         }
         // Edge E2, release end: the bytes are read; the writer may overwrite them. Also the first half of edge E4.
-        region.add(Word::PayloadFree, bytes);
+        region.add_as(Word::PayloadFree, bytes, order(End::E2Release, Ordering::SeqCst));
         self.credit.credited.store(self.credit.prefix.load(Ordering::Relaxed), Ordering::Relaxed);
         true
     }

@@ -6,12 +6,16 @@ mod placement;
 mod producer;
 mod recovery;
 mod region;
+#[cfg(any(loom, shuttle))]
+mod tracked;
 
 pub(crate) use consumer::{Consumer, Span};
 pub(crate) use credit::Credit;
 pub(crate) use producer::{Producer, Refusal, Slot, Step};
 pub(crate) use recovery::next_sequence;
 pub(crate) use region::{Memory, Region};
+#[cfg(any(loom, shuttle))]
+pub(crate) use tracked::Tracked;
 
 use crate::error::Error;
 

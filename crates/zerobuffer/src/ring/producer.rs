@@ -7,7 +7,7 @@ use super::{
 use crate::{
     config::HotWrap,
     layout::{FRAME_HEADER_SIZE, FrameHeader, Word},
-    sync::Ordering,
+    sync::{End, Ordering, order},
 };
 
 /// How far ahead of its position a writer of small frames asks for cache lines.
@@ -73,11 +73,13 @@ impl From<Fault> for Refusal {
 }
 
 impl Producer {
-    /// Takes over where the control block says; `next_sequence` comes from the chain walk (W9).
+    /// Takes over where the control block says; `walked` comes from the chain walk (W9), and is the next number too unless
+    /// the reader takes any.
     pub(crate) fn attach(
         region: &Region,
         ours: bool,
         hot_wrap: HotWrap,
+        walked: u64,
         next_sequence: u64,
     ) -> Result<Self, Fault> {
         let capacity = region.capacity();
@@ -97,9 +99,12 @@ impl Producer {
             early_credit: 0,
             uncharged: 0,
         };
-        // A predecessor's loan may still lie there: it binds its successor as it bound itself.
-        let start = region.header(0);
-        producer.committed_to_start = start.is_some_and(|header| header.unpublished_sequence().is_some());
+        // A predecessor's loan may still lie there, or a frame that it had all but published: either binds its successor
+        // as it bound itself. Left there, it would tell the next successor a number that is used up.
+        let is_unpublished =
+            |header: FrameHeader| header.unpublished_sequence().is_some() || header.sequence == walked;
+        producer.committed_to_start =
+            region.header(0).is_some_and(|header| !header.is_wrap() && is_unpublished(header));
         if !ours {
             let free = region.load(Word::PayloadFree, Ordering::SeqCst);
             let read_pos = region.load(Word::ReadPos, Ordering::Acquire).min(capacity);
@@ -133,7 +138,8 @@ impl Producer {
     fn usable(&mut self, region: &Region) -> Result<u64, Fault> {
         let capacity = region.capacity();
         // Edge E2, acquire end: what the reader gave back it no longer reads. Edge E4, second half.
-        let free = region.load(Word::PayloadFree, Ordering::SeqCst);
+        let order = order(End::E4Writer, order(End::E2Acquire, Ordering::SeqCst));
+        let free = region.load(Word::PayloadFree, order);
         if free > self.most_free(region) {
             let expected = format!("at most {}", self.most_free(region));
             return Err(Fault::field("payload_free_bytes", free, expected));
@@ -290,7 +296,7 @@ impl Producer {
 
     fn charge(&mut self, region: &Region, bytes: u64) -> Result<(), Fault> {
         // Edge E5, release end: a reader that finds the ring full by this word reads complete frames.
-        let before = region.subtract(Word::PayloadFree, bytes);
+        let before = region.subtract_as(Word::PayloadFree, bytes, order(End::E5Release, Ordering::SeqCst));
         if before < bytes || before > self.most_free(region) {
             region.add(Word::PayloadFree, bytes);
             let expected = format!("{bytes} to {}", self.most_free(region));
@@ -303,7 +309,7 @@ impl Producer {
     fn advance(&mut self, region: &Region, to: u64, count: u64) {
         self.at = to;
         // Edge E1, release end: header and payload are complete.
-        region.store(Word::WritePos, to, Ordering::Release);
+        region.store(Word::WritePos, to, order(End::E1Release, Ordering::Release));
         self.written_count = self.written_count.wrapping_add(count);
         region.store(Word::WrittenCount, self.written_count, Ordering::Release);
     }
@@ -327,4 +333,38 @@ fn put_header(region: &Region, at: u64, header: FrameHeader) -> Result<(), Fault
     }
     // Positions are private copies below P, and a header is only stored where at least 16 bytes are left.
     Err(Fault::field("payload_write_pos", at, format!("at most {}", region.capacity() - FRAME_HEADER_SIZE)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::region::heap, *};
+    use crate::ring::next_sequence;
+
+    /// The position and the number after a frame of `size` bytes.
+    fn write(producer: &mut Producer, region: &Region, size: u64) -> (u64, u64) {
+        let Ok(Step::Ready(slot)) = producer.reserve(region, size) else {
+            panic!("no room for {size} bytes")
+        };
+        let sequence = producer.publish(region, &slot, size).unwrap().unwrap();
+        (slot.at(), sequence)
+    }
+
+    #[test]
+    fn a_frame_that_was_all_but_published_is_replaced() {
+        let region = &heap::region(0, 128);
+        let attach = |number| Producer::attach(region, true, HotWrap::Off, number, number).unwrap();
+        let mut first = attach(1);
+        assert_eq!(write(&mut first, region, 50), (0, 1));
+        assert_eq!(write(&mut first, region, 13), (66, 2));
+        // Both are read. A third wraps, and its writer dies between its header and its charge.
+        region.add(Word::PayloadFree, 95);
+        region.store(Word::ReadPos, 95, Ordering::Relaxed);
+        assert!(region.put_header(95, FrameHeader::WRAP));
+        assert!(region.put_header(0, FrameHeader { size: 18, sequence: 3 }));
+        let next = |at| next_sequence(region, at, at, 3, false);
+        assert_eq!(next(95), 3);
+        // The next one would fit at the position, and leave the dead frame at 0.
+        assert_eq!(write(&mut attach(3), region, 5), (0, 3));
+        assert_eq!(next(21), 4);
+    }
 }

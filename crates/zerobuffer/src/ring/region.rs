@@ -2,7 +2,11 @@
 //!
 //! Every read and write of shared memory by the ring goes through this file.
 
+#[cfg(any(loom, shuttle))]
+use super::Tracked;
 use super::{Slot, Span};
+#[cfg(any(loom, shuttle))]
+use crate::sync::Arc;
 use crate::{
     crash,
     layout::{CONTROL_SIZE, FRAME_HEADER_SIZE, FrameHeader, Geometry, Word},
@@ -67,12 +71,17 @@ fn prefetch(line: NonNull<u8>, access: Access) {
 pub(crate) unsafe trait Memory: Send + Sync + 'static {
     fn base(&self) -> NonNull<u8>;
     fn len(&self) -> usize;
+    /// A model checker's words cannot lie in plain memory.
+    #[cfg(any(loom, shuttle))]
+    fn tracked(&self) -> Arc<Tracked>;
 }
 
 /// A mapped segment.
 pub(crate) struct Region {
     base: NonNull<u8>,
     geometry: Geometry,
+    #[cfg(any(loom, shuttle))]
+    tracked: Arc<Tracked>,
     _memory: Box<dyn Memory>,
     /// Up to where the reader has seen frames published, on the scale of [`Span::end`].
     #[cfg(debug_assertions)]
@@ -98,6 +107,8 @@ impl Region {
         fits.then(|| Self {
             base,
             geometry,
+            #[cfg(any(loom, shuttle))]
+            tracked: memory.tracked(),
             _memory: Box::new(memory),
             #[cfg(debug_assertions)]
             published: 0.into(),
@@ -115,6 +126,12 @@ impl Region {
         self.geometry.metadata
     }
 
+    #[cfg(any(loom, shuttle))]
+    fn word(&self, word: Word) -> &AtomicU64 {
+        self.tracked.word(word)
+    }
+
+    #[cfg(not(any(loom, shuttle)))]
     #[inline]
     fn word(&self, word: Word) -> &AtomicU64 {
         // SAFETY: every word lies in the first 128 bytes at a multiple of 8, and is accessed atomically by all.
@@ -136,21 +153,34 @@ impl Region {
     #[cfg_attr(crash_points, track_caller)]
     #[inline]
     pub(crate) fn add(&self, word: Word, value: u64) -> u64 {
-        crash::around(|| self.word(word).fetch_add(value, Ordering::SeqCst))
+        self.add_as(word, value, Ordering::SeqCst)
+    }
+
+    /// [`Self::add`] as the end of an edge.
+    #[cfg_attr(crash_points, track_caller)]
+    #[inline]
+    pub(crate) fn add_as(&self, word: Word, value: u64, order: Ordering) -> u64 {
+        crash::around(|| self.word(word).fetch_add(value, order))
     }
 
     /// Subtracts and returns the value before.
     #[cfg_attr(crash_points, track_caller)]
     #[inline]
-    pub(crate) fn subtract(&self, word: Word, value: u64) -> u64 {
-        crash::around(|| self.word(word).fetch_sub(value, Ordering::SeqCst))
+    pub(crate) fn subtract_as(&self, word: Word, value: u64, order: Ordering) -> u64 {
+        crash::around(|| self.word(word).fetch_sub(value, order))
     }
 
     /// Replaces `old` by `new`; `false` if the word holds something else.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn exchange(&self, word: Word, old: u64, new: u64) -> bool {
+        self.exchange_as(word, old, new, Ordering::SeqCst)
+    }
+
+    /// [`Self::exchange`] as the end of an edge.
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn exchange_as(&self, word: Word, old: u64, new: u64, order: Ordering) -> bool {
         let word = self.word(word);
-        crash::around(|| word.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst).is_ok())
+        crash::around(|| word.compare_exchange(old, new, order, Ordering::SeqCst).is_ok())
     }
 
     /// The address of `len` ring bytes at `at`; `None` if they are not inside the ring.
@@ -195,7 +225,9 @@ impl Region {
     /// A copy of the header at `at`, made once; `None` if there is no room for one.
     #[inline]
     pub(crate) fn header(&self, at: u64) -> Option<FrameHeader> {
-        let address = self.ring(at, FRAME_HEADER_SIZE)?.cast::<Unaligned>();
+        let address = self.ring(at, FRAME_HEADER_SIZE)?;
+        self.reads(address, FRAME_HEADER_SIZE);
+        let address = address.cast::<Unaligned>();
         // SAFETY: 16 readable bytes. A header that its writer may be storing just now is read only to be judged
         // implausible; volatile keeps it a single copy.
         let [size, sequence] = unsafe { [address.read_volatile(), address.add(1).read_volatile()] };
@@ -208,6 +240,7 @@ impl Region {
     #[must_use]
     pub(crate) fn put_header(&self, at: u64, header: FrameHeader) -> bool {
         let Some(address) = self.ring(at, FRAME_HEADER_SIZE) else { return false };
+        self.writes(address, FRAME_HEADER_SIZE);
         // SAFETY: 16 writable bytes that no reader looks at before they are published.
         crash::around(|| unsafe { ptr::write(address.as_ptr().cast::<[u8; 16]>(), header.to_bytes()) });
         true
@@ -246,13 +279,41 @@ impl Region {
         let _ = span;
     }
 
+    /// The address as it is; to loom's tests, a read of these bytes by the caller.
+    #[inline]
+    fn read_only(&self, bytes: NonNull<[u8]>) -> NonNull<[u8]> {
+        self.reads(bytes.cast(), bytes.len() as u64);
+        bytes
+    }
+
+    /// The address as it is; to loom's tests, a write of these bytes by the caller.
+    #[inline]
+    fn writable(&self, bytes: NonNull<[u8]>) -> NonNull<[u8]> {
+        self.writes(bytes.cast(), bytes.len() as u64);
+        bytes
+    }
+
+    #[inline]
+    #[cfg_attr(not(loom), allow(clippy::unused_self, reason = "only loom's bytes are tracked"))]
+    fn reads(&self, _start: NonNull<u8>, _len: u64) {
+        #[cfg(loom)]
+        self.tracked.reads(_start.addr().get() - self.base.addr().get(), _len as usize);
+    }
+
+    #[inline]
+    #[cfg_attr(not(loom), allow(clippy::unused_self, reason = "only loom's bytes are tracked"))]
+    fn writes(&self, _start: NonNull<u8>, _len: u64) {
+        #[cfg(loom)]
+        self.tracked.writes(_start.addr().get() - self.base.addr().get(), _len as usize);
+    }
+
     /// The payload of a frame that has been read and not released.
     #[inline]
     pub(crate) fn frame(&self, span: &Span) -> &[u8] {
         self.check(span);
         // SAFETY: the range is inside the ring, the region keeps it mapped, and the protocol leaves the bytes of a
         // frame alone until its span is released; a peer that breaks the protocol is SECURITY.md's subject.
-        unsafe { self.payload(span.at, span.size).as_ref() }
+        unsafe { self.read_only(self.payload(span.at, span.size)).as_ref() }
     }
 
     /// The payload of a frame that has been read and not released, to be changed in place.
@@ -260,7 +321,7 @@ impl Region {
     pub(crate) fn frame_mut<'a>(&'a self, span: &'a mut Span) -> &'a mut [u8] {
         self.check(span);
         // SAFETY: as above; a span exists once, so that the exclusive borrow of it is one of its bytes.
-        unsafe { self.payload(span.at, span.size).as_mut() }
+        unsafe { self.writable(self.payload(span.at, span.size)).as_mut() }
     }
 
     /// The payload of a reserved, unpublished slot.
@@ -268,19 +329,20 @@ impl Region {
     pub(crate) fn slot_mut<'a>(&'a self, slot: &'a mut Slot) -> &'a mut [u8] {
         // SAFETY: the range is inside the ring, the region keeps it mapped, and no reader looks at it before it is
         // published; a slot exists once, so that the exclusive borrow of it is one of its bytes.
-        unsafe { self.payload(slot.at(), slot.size()).as_mut() }
+        unsafe { self.writable(self.payload(slot.at(), slot.size())).as_mut() }
     }
 
     /// [`Self::slot_mut`], to be looked at.
     pub(crate) fn slot(&self, slot: &Slot) -> &[u8] {
         // SAFETY: as above, and the shared borrow of the slot keeps the exclusive one away.
-        unsafe { self.payload(slot.at(), slot.size()).as_ref() }
+        unsafe { self.read_only(self.payload(slot.at(), slot.size())).as_ref() }
     }
 
     /// Zeroes ring bytes that nobody uses; out of range does nothing.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn zero(&self, at: u64, len: u64) {
         if let Some(address) = self.ring(at, len) {
+            self.writes(address, len);
             // SAFETY: the bytes are inside the ring and belong to the writer, who calls this.
             crash::around(|| unsafe { address.write_bytes(0, len as usize) });
         }
@@ -297,6 +359,7 @@ impl Region {
         if self.geometry.metadata == 0 {
             return 0;
         }
+        self.reads(self.metadata_base(), 8);
         // SAFETY: the block has at least 64 bytes.
         u64::from_le_bytes(unsafe { ptr::read_volatile(self.metadata_base().as_ptr().cast::<[u8; 8]>()) })
     }
@@ -311,6 +374,7 @@ impl Region {
     /// The first `len` content bytes; `None` if the block is smaller.
     pub(crate) fn metadata(&self, len: u64) -> Option<&[u8]> {
         let start = self.metadata_content(len)?;
+        self.reads(start, len);
         // SAFETY: the range is inside the block, the region keeps it mapped, and it is written once, before
         // `metadata_written_bytes`, after which this is called.
         Some(unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) })
@@ -321,6 +385,7 @@ impl Region {
     #[must_use]
     pub(crate) fn put_metadata(&self, content: &[u8]) -> bool {
         let Some(room) = self.metadata_content(content.len() as u64) else { return false };
+        self.writes(self.metadata_base(), content.len() as u64 + 8);
         // SAFETY: the room is as long as the content, 8 bytes precede it, and no reader looks at either before
         // `metadata_written_bytes` says so.
         crash::around(|| unsafe {
@@ -338,6 +403,12 @@ impl Region {
 pub(crate) mod heap {
     use super::*;
     use crate::layout::ControlSnapshot;
+
+    impl Region {
+        pub(crate) fn subtract(&self, word: Word, value: u64) -> u64 {
+            self.subtract_as(word, value, Ordering::SeqCst)
+        }
+    }
 
     struct Heap(Box<[u64]>);
 

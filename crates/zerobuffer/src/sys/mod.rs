@@ -25,24 +25,29 @@
 use crate::layout::CONTROL_SIZE;
 use std::path::PathBuf;
 
-#[cfg(unix)]
+#[cfg(all(unix, not(any(loom, shuttle))))]
 mod unix;
 
-#[cfg(all(target_os = "linux", not(macos_sys)))]
+#[cfg(all(target_os = "linux", not(any(macos_sys, loom, shuttle))))]
 mod linux;
-#[cfg(all(target_os = "linux", not(macos_sys)))]
+#[cfg(all(target_os = "linux", not(any(macos_sys, loom, shuttle))))]
 pub(crate) use linux::*;
 
 // With `--cfg macos_sys` on Linux too: nearly all of it is POSIX, and its tests can run there.
-#[cfg(any(target_os = "macos", macos_sys))]
+#[cfg(all(any(target_os = "macos", macos_sys), not(any(loom, shuttle))))]
 mod macos;
-#[cfg(any(target_os = "macos", macos_sys))]
+#[cfg(all(any(target_os = "macos", macos_sys), not(any(loom, shuttle))))]
 pub(crate) use macos::*;
 
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
 pub(crate) use windows::*;
+
+#[cfg(any(loom, shuttle))]
+mod simulated;
+#[cfg(any(loom, shuttle))]
+pub(crate) use simulated::*;
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 compile_error!("zerobuffer: this operating system is not supported yet");

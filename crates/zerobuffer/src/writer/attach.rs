@@ -7,13 +7,10 @@ use crate::{
     reader::LEVEL_FREE_SEQUENCES,
     ring::{Producer, Region, TOMBSTONE, next_sequence},
     stats::Counters,
-    sync::{AtomicBool, AtomicU64, Mutex, Ordering},
+    sync::{AtomicBool, AtomicU64, End, Instant, Mutex, Ordering, order, sleep},
     sys::{self, Presence, Role, Segment, Semaphore, Signal, fork::Birth, is_shortage, process},
 };
-use std::{
-    io, thread,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
 /// Capability level announced to readers of this implementation (W8).
 const LEVEL: u8 = 2;
@@ -49,7 +46,7 @@ pub(super) fn attach(name: &str, config: &WriterConfig) -> Result<(WriterShared,
             });
         }
         log::debug!(target: "zerobuffer::writer", "waiting for buffer '{name}': {trouble}");
-        thread::sleep(PAUSE.min(patience.saturating_sub(waited)));
+        sleep(PAUSE.min(patience.saturating_sub(waited)));
     }
 }
 
@@ -176,9 +173,9 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
     let word = |word| region.load(word, Ordering::Acquire);
     let free = level >= LEVEL_FREE_SEQUENCES;
     let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
-    let sequence = next_sequence(&region, to, from, count, free);
-    let sequence = if free { succeed(&region, sequence) } else { sequence };
-    let producer = Producer::attach(&region, ours, config.hot_wrap_in_effect(), sequence)
+    let walked = next_sequence(&region, to, from, count, free);
+    let sequence = if free { succeed(&region, walked) } else { walked };
+    let producer = Producer::attach(&region, ours, config.hot_wrap_in_effect(), walked, sequence)
         .map_err(|fault| fault.on(name))?;
     std::mem::forget(registration);
     if let Some(presence) = locks {
@@ -262,7 +259,7 @@ fn claim(
             return Ok(None);
         }
         // With the byte held: a registered writer of ours is dead, an old one is judged by its pid.
-        let pid = region.load(Word::WriterPid, Ordering::SeqCst);
+        let pid = region.load(Word::WriterPid, order(End::E8Acquire, Ordering::SeqCst));
         let stale = pid != 0 && is_stale(pid);
         if pid == 0 || (!ours && stale) {
             // Edge E8, acquire end: positions and `free` are read after this.
@@ -272,7 +269,7 @@ fn claim(
             if let Some(data) = data.filter(|_| locked) {
                 data.note_writer(own_pid);
             }
-            if region.exchange(Word::WriterPid, pid, own_pid) {
+            if region.exchange_as(Word::WriterPid, pid, own_pid, order(End::E8Acquire, Ordering::SeqCst)) {
                 return Ok(Some(()));
             }
             if let Some(data) = data {
@@ -296,7 +293,7 @@ fn claim(
                 Ok(None)
             };
         }
-        thread::sleep(Duration::from_millis(1));
+        sleep(Duration::from_millis(1));
     }
 }
 
@@ -306,7 +303,7 @@ fn try_lock(locks: Option<&Presence>, role: Role) -> bool {
     let started = Instant::now();
     loop {
         match presence.try_lock(role) {
-            Ok(false) if started.elapsed() < JUDGING => thread::sleep(Duration::from_millis(1)),
+            Ok(false) if started.elapsed() < JUDGING => sleep(Duration::from_millis(1)),
             Ok(locked) => return locked,
             Err(_) => return true,
         }

@@ -19,7 +19,7 @@ use crate::{
     reader::{LEVEL_FREE_SEQUENCES, utilization},
     ring::{Fault, Producer, Slot},
     stats::WriterStats,
-    sync::{Arc, Ordering, lock},
+    sync::{Arc, End, Ordering, lock, order},
     waiter::Waiter,
 };
 use std::{io::IoSlice, ops::Deref, time::Duration};
@@ -289,7 +289,7 @@ impl Writer {
         }
         region.store(Word::MetadataFree, region.metadata_capacity() - size - 8, Ordering::Relaxed);
         // Edge E6, release end: prefix and content are complete.
-        region.store(Word::MetadataWritten, size + 8, Ordering::Release);
+        region.store(Word::MetadataWritten, size + 8, order(End::E6Release, Ordering::Release));
         log::info!(target: "zerobuffer::writer", "buffer '{}': {size} bytes of metadata written", shared.name);
         Ok(())
     }
@@ -396,7 +396,8 @@ impl Writer {
         self.closed = true;
         shared.closed.store(true, Ordering::Release);
         // W6: the pid, the wake-up (an old reader can be killed by it), the lock last. Edge E7, release end.
-        shared.region.exchange(Word::WriterPid, shared.own_pid, 0);
+        let left = order(End::E7Release, Ordering::SeqCst);
+        shared.region.exchange_as(Word::WriterPid, shared.own_pid, 0, left);
         if shared.ours {
             shared.data.forget_writer();
             shared.data.post();

@@ -5,10 +5,10 @@ use crate::{
     error::{Error, Result},
     layout::Word,
     ring::{Refusal, Slot, Step},
-    sync::{Arc, Ordering},
+    sync::{Arc, Instant, Ordering},
     waiter::WAIT_SLICE,
 };
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A wait for space above which the reader is taken for one that pauses: the ring is then used as a whole (W11).
 const LONG: Duration = Duration::from_millis(1);

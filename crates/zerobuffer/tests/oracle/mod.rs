@@ -5,7 +5,6 @@
 
 #![allow(dead_code, reason = "each user has its own part of this module")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-#![allow(clippy::cast_possible_wrap, clippy::semicolon_if_nothing_returned, reason = "capacities are small")]
 
 #[cfg(not(any(loom, shuttle)))]
 mod rig;
@@ -39,6 +38,17 @@ pub(crate) enum Item {
     Frame { region: u64, data: Vec<u8>, sequence: u64 },
 }
 
+impl Item {
+    fn sequence(&self) -> Option<u64> {
+        match self {
+            Self::Tail(_) => None,
+            Self::Frame { sequence, .. } => Some(*sequence),
+        }
+    }
+}
+
+// Facts independent of each other.
+#[allow(clippy::struct_excessive_bools)]
 /// What a buffer holds, and where.
 #[derive(Debug)]
 pub(crate) struct Oracle {
@@ -50,6 +60,12 @@ pub(crate) struct Oracle {
     /// The writer waits for room instead of giving up.
     waits: bool,
     pub(crate) next_sequence: u64,
+    /// Positions and `free` are known: no writer has died.
+    pub(crate) is_exact: bool,
+    /// A writer has died, and none has attached since.
+    is_orphaned: bool,
+    /// The last frames of writers that died: each may never have been published, although its number is used up.
+    doubtful: Vec<u64>,
     /// A loan at the start was dropped: the next frame goes there.
     bound_to_start: bool,
     unread: VecDeque<Item>,
@@ -73,9 +89,12 @@ impl Oracle {
             capacity,
             write_pos: 0,
             read_pos: 0,
-            free: capacity as i64,
+            free: capacity.cast_signed(),
             waits: false,
             next_sequence: 1,
+            is_exact: true,
+            is_orphaned: false,
+            doubtful: Vec::new(),
             bound_to_start: false,
             unread: VecDeque::new(),
             handed_out: VecDeque::new(),
@@ -90,7 +109,7 @@ impl Oracle {
     }
 
     fn lacks(&self, bytes: u64) -> bool {
-        !self.waits && self.free < bytes as i64
+        !self.waits && self.free < bytes.cast_signed()
     }
 
     /// Header, payload and the sliver behind them.
@@ -111,7 +130,7 @@ impl Oracle {
             if self.lacks(tail) {
                 return Place::Full;
             }
-            self.free -= tail as i64;
+            self.free -= tail.cast_signed();
             self.unread.push_back(Item::Tail(tail));
             self.write_pos = 0;
             return self.reserve(size);
@@ -125,7 +144,7 @@ impl Oracle {
 
     pub(crate) fn publish(&mut self, at: u64, skip: u64, data: Vec<u8>) -> u64 {
         let region = self.region(at, data.len() as u64);
-        self.free -= (skip + region) as i64;
+        self.free -= (skip + region).cast_signed();
         if skip > 0 {
             self.unread.push_back(Item::Tail(skip));
         }
@@ -155,6 +174,50 @@ impl Oracle {
         }
     }
 
+    /// A writer has died, perhaps in the middle of a frame that was told as published.
+    pub(crate) fn killed(&mut self) {
+        self.is_exact = false;
+        self.is_orphaned = true;
+    }
+
+    /// A writer begins with that number. After a death it says whether the last frame was published; where the next one
+    /// goes is not known here.
+    pub(crate) fn attached(&mut self, number: u64) {
+        if std::mem::take(&mut self.is_orphaned) {
+            if number + 1 == self.next_sequence {
+                let unread = self.unread.pop_back();
+                let is_it = unread.as_ref().and_then(Item::sequence) == Some(number);
+                assert!(is_it, "the number {number} was delivered, and is given again");
+                self.next_sequence = number;
+            }
+            self.doubtful.extend(self.unread.back().and_then(Item::sequence));
+            self.write_pos = 0;
+            self.bound_to_start = false;
+        }
+        assert_eq!(self.next_sequence, number, "W9: a successor continues");
+    }
+
+    /// The reader has come upon that number. `true`: one or more before it were never published. A writer that dies between the
+    /// last header of a frame at offset 0 and its charge leaves what a frame that was read leaves (RELIABILITY.md), and its
+    /// successor goes on behind it. The frame's write had not returned.
+    pub(crate) fn found(&mut self, number: u64) -> bool {
+        let mut is_gap = false;
+        while let Some(first) = self.unread.iter().position(|item| item.sequence().is_some()) {
+            let next = self.unread.get(first).and_then(Item::sequence);
+            if !next.is_some_and(|next| next < number && self.doubtful.contains(&next)) {
+                break;
+            }
+            self.unread.drain(..=first);
+            is_gap = true;
+        }
+        is_gap
+    }
+
+    /// How many frames are published, as far as was told, and not read.
+    pub(crate) fn unread(&self) -> usize {
+        self.unread.iter().filter(|item| matches!(item, Item::Frame { .. })).count()
+    }
+
     pub(crate) fn release(&mut self, region: usize) {
         self.handed_out[region - self.credited].1 = true;
         self.credit();
@@ -164,7 +227,7 @@ impl Oracle {
         while let Some(&(bytes, true)) = self.handed_out.front() {
             self.handed_out.pop_front();
             self.credited += 1;
-            self.free += bytes as i64;
+            self.free += bytes.cast_signed();
         }
     }
 }

@@ -71,7 +71,7 @@ impl Rig {
             }
             Place::Full => match written {
                 Err(Error::Full { free, needed, .. }) => {
-                    assert!(free as i64 == self.oracle.free && needed > free)
+                    assert!(free.cast_signed() == self.oracle.free && needed > free);
                 }
                 other => panic!("{other:?} in a full ring"),
             },
@@ -138,7 +138,7 @@ impl Rig {
     pub(crate) fn check(&self) {
         let info = observe::inspect(&self.name).unwrap();
         let oracle = &self.oracle;
-        assert_eq!(info.free as i64, oracle.free, "free bytes");
+        assert_eq!(info.free.cast_signed(), oracle.free, "free bytes");
         assert_eq!(info.write_pos, oracle.write_pos, "write position");
         assert_eq!(info.read_pos % oracle.capacity, oracle.read_pos, "read position");
         assert_eq!(info.defects, Vec::<String>::new());

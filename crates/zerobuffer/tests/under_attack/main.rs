@@ -1,5 +1,7 @@
 //! Streams that run while a process of its own writes over their control blocks, metadata, headers and semaphores: no
 //! end crashes, hangs or takes memory for what it reads, and every error names a buffer and a field (W13).
+// The damage is done to the files in /dev/shm.
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

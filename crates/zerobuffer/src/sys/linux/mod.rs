@@ -1,6 +1,7 @@
 //! Linux: tmpfs files in `/dev/shm`, futex semaphores in glibc's layout, OFD locks on the segment for presence.
 
 mod creation;
+mod futex;
 mod lock_file;
 mod names;
 mod observe;

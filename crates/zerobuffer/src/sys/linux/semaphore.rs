@@ -3,17 +3,16 @@
 //! A 32-byte file: a little-endian u64 with the value in the low half and the number of sleepers in the high half, then
 //! a u32 that glibc sets to 128 for "shared between processes". Sleepers wait on the low half with a futex.
 
-use super::shm;
-use crate::crash;
-use crate::error::{Error, Result};
-use crate::ring::Memory;
-use crate::sys::unix::Mapping;
-use std::{
-    fs::File,
-    io, ptr,
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
+use super::{
+    futex,
+    shm::{self, File, Mapping},
 };
+use crate::{
+    crash,
+    error::{Error, Result},
+    sync::{AtomicU64, End, Instant, Ordering, order},
+};
+use std::{io, time::Duration};
 
 /// Bytes of glibc's `sem_t`.
 pub(crate) const SIZE: u64 = 32;
@@ -25,7 +24,7 @@ pub(crate) const FRESH: [u8; SIZE as usize] = {
 };
 
 const ONE_SLEEPER: u64 = 1 << 32;
-const VALUE: u64 = ONE_SLEEPER - 1;
+pub(super) const VALUE: u64 = ONE_SLEEPER - 1;
 /// A post at or above this value is left out: every sleeper is awake long before (`SEM_VALUE_MAX` is 2^31 - 1).
 const SATURATED: u64 = (1 << 31) - (1 << 16);
 
@@ -56,15 +55,12 @@ impl Semaphore {
     }
 
     fn state(&self) -> &AtomicU64 {
-        // SAFETY: the mapping is page aligned, at least 32 bytes long and lives as long as `self`; every process
-        // accesses the word atomically.
-        unsafe { AtomicU64::from_ptr(self.mapping.base().as_ptr().cast()) }
+        self.mapping.word::<0>()
     }
 
     /// A word behind the bytes that any libc uses, in which a writer of ours leaves its pid.
     fn note(&self) -> &AtomicU64 {
-        // SAFETY: as above, at offset 16 of 32.
-        unsafe { AtomicU64::from_ptr(self.mapping.base().as_ptr().add(16).cast()) }
+        self.mapping.word::<16>()
     }
 
     /// The last writer of ours that noted itself; 0 if it has left, or if there was none.
@@ -88,7 +84,7 @@ impl Semaphore {
     #[inline]
     pub(crate) fn value(&self) -> u32 {
         // Part of edge E4: in the total order after the credit that precedes it.
-        (self.state().load(Ordering::SeqCst) & VALUE) as u32
+        (self.state().load(order(End::E4Reader, Ordering::SeqCst)) & VALUE) as u32
     }
 
     /// Whether somebody sleeps, or is about to.
@@ -112,9 +108,9 @@ impl Semaphore {
             return;
         }
         // Edge E3, release end: what was written before is visible to who takes the token.
-        let old = crash::around(|| self.state().fetch_add(1, Ordering::SeqCst));
+        let old = crash::around(|| self.state().fetch_add(1, order(End::E3Release, Ordering::SeqCst)));
         if old >= ONE_SLEEPER {
-            self.futex(libc::FUTEX_WAKE, 1, ptr::null());
+            futex::wake(self.state());
         }
     }
 
@@ -124,8 +120,8 @@ impl Semaphore {
         let mut state = self.state().load(Ordering::Relaxed);
         while state & VALUE != 0 {
             // Edge E3, acquire end.
-            let take =
-                || self.state().compare_exchange_weak(state, state - 1, Ordering::SeqCst, Ordering::Relaxed);
+            let taken = order(End::E3Acquire, Ordering::SeqCst);
+            let take = || self.state().compare_exchange_weak(state, state - 1, taken, Ordering::Relaxed);
             match crash::around(take) {
                 Ok(_) => return true,
                 Err(now) => state = now,
@@ -142,7 +138,7 @@ impl Semaphore {
             return false;
         }
         // Edge E3 and E4, acquire end: a token posted before is gone, one posted later stays.
-        crash::around(|| self.state().fetch_and(!VALUE, Ordering::SeqCst)) & VALUE != 0
+        crash::around(|| self.state().fetch_and(!VALUE, order(End::E3Acquire, Ordering::SeqCst))) & VALUE != 0
     }
 
     /// The endpoint is closed; its frames and handles keep a mapping alive, which keeps no name.
@@ -159,14 +155,15 @@ impl Semaphore {
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        let before = crash::around(|| self.state().fetch_add(ONE_SLEEPER, Ordering::SeqCst));
+        // Edges E3 and E4, acquire end.
+        let order = order(End::E3Acquire, Ordering::SeqCst);
+        let before = crash::around(|| self.state().fetch_add(ONE_SLEEPER, order));
         // The number of sleepers is anybody's to write: it wraps, as it does in memory (W13).
         let mut state = before.wrapping_add(ONE_SLEEPER);
         loop {
             if state & VALUE != 0 {
                 let taken = (state - 1).wrapping_sub(ONE_SLEEPER);
-                let take =
-                    || self.state().compare_exchange_weak(state, taken, Ordering::SeqCst, Ordering::Relaxed);
+                let take = || self.state().compare_exchange_weak(state, taken, order, Ordering::Relaxed);
                 match crash::around(take) {
                     Ok(_) => return true,
                     Err(now) => state = now,
@@ -174,25 +171,14 @@ impl Semaphore {
                 continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let timeout =
-                libc::timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
-            let interrupted = self.futex(libc::FUTEX_WAIT, 0, &raw const timeout) == Some(libc::EINTR);
-            state = self.state().load(Ordering::SeqCst);
+            let interrupted = futex::sleep(self.state(), left);
+            state = self.state().load(order);
             if state & VALUE == 0 && (interrupted || left.is_zero()) {
                 // A token that arrives in between stays for the next look.
                 crash::around(|| self.state().fetch_sub(ONE_SLEEPER, Ordering::SeqCst));
                 return false;
             }
         }
-    }
-
-    /// The error number of the call, if it failed. Relative timeouts of `FUTEX_WAIT` run on the monotonic clock.
-    fn futex(&self, operation: libc::c_int, value: u32, timeout: *const libc::timespec) -> Option<i32> {
-        // SAFETY: the word and the timeout outlive the call; the low half comes first on little-endian machines.
-        let result = unsafe {
-            libc::syscall(libc::SYS_futex, self.mapping.base().as_ptr(), operation, value, timeout, 0, 0)
-        };
-        if result < 0 { io::Error::last_os_error().raw_os_error() } else { None }
     }
 }
 
@@ -208,6 +194,7 @@ impl Drop for CountedSleeper<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::Memory;
     use std::os::unix::fs::FileExt;
 
     /// The bytes do not come from the C library that this is built with: musl's `sem_t` has another content.

@@ -1,17 +1,19 @@
 //! The shared-memory folder: opening, making, naming and listing its files.
 
 use super::{Semaphore, names};
+pub(super) use crate::sys::unix::Mapping;
 use crate::{
     crash,
     error::{Error, Result},
     sys::{
         Role, Signal,
-        unix::{Mapping, Presence, is_held, level},
+        unix::{Presence, is_held, level},
     },
 };
+pub(super) use std::fs::File;
 use std::{
     ffi::CString,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io,
     os::{
         fd::AsRawFd,

@@ -1,6 +1,6 @@
 //! A shared mapping of a whole file, between pages that nobody may touch.
 
-use crate::ring::Memory;
+use crate::{ring::Memory, sync::AtomicU64};
 use std::{
     fs::File,
     io,
@@ -62,6 +62,18 @@ impl Mapping {
         // SAFETY: the pages replaced are inside the reservation just made, which nobody else knows.
         let mapped = unsafe { libc::mmap(base.as_ptr().cast(), len, access, fixed, file.as_raw_fd(), 0) };
         if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(mapping) }
+    }
+
+    /// The word at an offset below 4096, a multiple of 8.
+    #[cfg_attr(
+        any(target_os = "macos", macos_sys),
+        allow(dead_code, reason = "its semaphores are no memory")
+    )]
+    pub(crate) fn word<const AT: usize>(&self) -> &AtomicU64 {
+        const { assert!(AT.is_multiple_of(8) && AT + 8 <= 4096, "the word lies in the first page") };
+        // SAFETY: a mapping is whole pages, aligned to them, and lives as long as the borrow; every process accesses the
+        // word atomically.
+        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(AT).cast()) }
     }
 
     /// Maps all pages now instead of one fault per page at first touch. Only a hint: failure changes nothing.

@@ -1,0 +1,90 @@
+//! The ends of the happens-before edges (DESIGN.md, "Memory ordering"), each of which loom's tests can weaken.
+
+use super::Ordering;
+
+/// One end of an edge. The two of E4 are of one kind: each has its place in the total order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "loom's tests name the ends"))]
+pub enum End {
+    /// `Producer::advance`: store of the write position.
+    E1Release,
+    /// `Consumer::refresh`: load of the write position.
+    E1Acquire,
+    /// `Credit::release`: addition to `free`.
+    E2Release,
+    /// `Producer::usable`: load of `free`.
+    E2Acquire,
+    /// `Semaphore::post`.
+    E3Release,
+    /// `Semaphore::take`, `take_all`, `wait`.
+    E3Acquire,
+    /// `ReaderShared::wake_writer`, after the credit: fence, and load of the space semaphore's value.
+    E4Reader,
+    /// `Producer::usable`, after `Semaphore::take_all` or `wait`: load of `free`.
+    E4Writer,
+    /// `Producer::charge`: subtraction from `free`.
+    E5Release,
+    /// `Consumer::tie`: load of `free`.
+    E5Acquire,
+    /// `Writer::set_metadata`: store of `metadata_written_bytes`.
+    E6Release,
+    /// `ReaderShared::metadata`: load of `metadata_written_bytes`.
+    E6Acquire,
+    /// `Writer::shut_down`: `writer_pid` to 0.
+    E7Release,
+    /// `WriterWatch::look`: load of `writer_pid`.
+    E7Acquire,
+    /// `Consumer::repair`: `writer_pid` to 0.
+    E8Release,
+    /// `claim`: `writer_pid` from 0 to the own one.
+    E8Acquire,
+}
+
+/// The ordering of an access that is this end of an edge: the given one, unless loom's tests have weakened that end.
+#[cfg(not(loom))]
+#[allow(clippy::inline_always, reason = "it must leave no trace in the builds that people use")]
+#[inline(always)]
+pub(crate) const fn order(_: End, ordering: Ordering) -> Ordering {
+    ordering
+}
+
+#[cfg(loom)]
+pub use weakened::weaken;
+#[cfg(loom)]
+pub(crate) use weakened::{fence, order};
+
+#[cfg(shuttle)]
+pub(crate) fn fence(_: End) {}
+
+#[cfg(loom)]
+mod weakened {
+    use super::{End, Ordering};
+    use std::cell::RefCell;
+
+    // All threads of a loom model run on one thread of the operating system.
+    std::thread_local!(static WEAK: RefCell<Vec<End>> = const { RefCell::new(Vec::new()) });
+
+    /// From now on those ends, and no others, are weak.
+    pub fn weaken(ends: &[End]) {
+        WEAK.replace(ends.to_vec());
+    }
+
+    fn is_weak(end: End) -> bool {
+        WEAK.with_borrow(|weak| weak.contains(&end))
+    }
+
+    pub(crate) fn order(end: End, ordering: Ordering) -> Ordering {
+        match end {
+            _ if !is_weak(end) => ordering,
+            // Out of the total order; what E2 needs stays.
+            End::E4Reader | End::E4Writer => Ordering::Acquire,
+            _ => Ordering::Relaxed,
+        }
+    }
+
+    pub(crate) fn fence(end: End) {
+        if !is_weak(end) {
+            loom::sync::atomic::fence(Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Sleeping until another process changes a word, as the kernel does it: looking and falling asleep are one step.
+
+use super::{machine, semaphore::VALUE};
+use crate::sync::{AtomicU64, Ordering, yield_now};
+use std::{cell::RefCell, ptr, time::Duration};
+
+#[cfg(loom)]
+use loom::thread;
+#[cfg(shuttle)]
+use shuttle::thread;
+
+struct Sleeper {
+    word: *const AtomicU64,
+    thread: thread::Thread,
+}
+
+std::thread_local!(static SLEEPERS: RefCell<Vec<Sleeper>> = const { RefCell::new(Vec::new()) });
+
+/// Sleeps while the low half is 0; `timeout` counts only once a process has died. No signal ever comes.
+pub(crate) fn sleep(word: &AtomicU64, timeout: Duration) -> bool {
+    if timeout.is_zero() {
+        return false;
+    }
+    // The newest value, whatever this thread has seen, and nothing is ordered by it.
+    if word.fetch_add(0, Ordering::Relaxed) & VALUE != 0 {
+        return false;
+    }
+    if machine::has_slices() {
+        machine::pass(timeout);
+        yield_now();
+        machine::end_if_dead();
+        return false;
+    }
+    let thread = thread::current();
+    let own = thread.id();
+    SLEEPERS.with_borrow_mut(|sleepers| sleepers.push(Sleeper { word, thread }));
+    thread::park();
+    // A thread may wake without having been woken.
+    SLEEPERS.with_borrow_mut(|sleepers| sleepers.retain(|sleeper| sleeper.thread.id() != own));
+    machine::end_if_dead();
+    false
+}
+
+/// Wakes one sleeper.
+pub(crate) fn wake(word: &AtomicU64) {
+    let sleeper = SLEEPERS.with_borrow_mut(|sleepers| {
+        let at = sleepers.iter().position(|sleeper| ptr::eq(sleeper.word, word))?;
+        Some(sleepers.remove(at))
+    });
+    if let Some(sleeper) = sleeper {
+        sleeper.thread.unpark();
+    }
+}
+
+/// Wakes all, whatever they wait for.
+pub(crate) fn wake_all() {
+    for sleeper in SLEEPERS.take() {
+        sleeper.thread.unpark();
+    }
+}
+
+/// Forgets the sleepers of an execution that failed.
+pub(crate) fn forget() {
+    drop(SLEEPERS.take());
+}

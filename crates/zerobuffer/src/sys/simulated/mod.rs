@@ -1,0 +1,54 @@
+//! A machine in memory for the model checkers: what both endpoints ask of the operating system, with nothing of it.
+//!
+//! Real: the endpoints, the ring, the steps of the semaphores. Simulated: files and their names, presence locks, futexes,
+//! processes and their death, the clock. Time passes only when nobody can be woken any more (see [`machine`]).
+
+mod clock;
+mod creation;
+mod file;
+mod futex;
+pub(crate) mod machine;
+#[cfg(shuttle)]
+mod mortal;
+mod presence;
+/// The steps of the semaphores are those that ship.
+#[path = "../linux/semaphore.rs"]
+mod semaphore;
+
+pub(crate) use crate::layout::name::check as check_name;
+pub(crate) use clock::{Instant, sleep};
+pub(crate) use creation::{NameGuard, create};
+pub(crate) use file::{Mapping, Segment, path as shm_path};
+#[cfg(shuttle)]
+pub(crate) use mortal::AtomicU64;
+pub(crate) use presence::{Presence, is_shortage};
+pub(crate) use semaphore::Semaphore;
+
+/// What messages advise when shared memory is full.
+pub(crate) const MORE_SPACE: &str = "none is ever full here";
+
+// Where the steps of the semaphores look for files.
+use file as shm;
+
+pub(crate) mod process {
+    pub(crate) use super::machine::{is_alive, own_pid};
+}
+
+pub(crate) mod fork {
+    use super::machine;
+
+    /// The process that made an endpoint. Nobody forks here; but what a dead process would still do is left out by the
+    /// same question: its threads end by unwinding, and an endpoint of it that is dropped must do nothing.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Birth(u64);
+
+    impl Birth {
+        pub(crate) fn now() -> Self {
+            Self(machine::own_pid())
+        }
+
+        pub(crate) fn is_forked(self) -> bool {
+            !machine::is_alive(self.0)
+        }
+    }
+}

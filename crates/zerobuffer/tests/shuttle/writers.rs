@@ -1,0 +1,229 @@
+//! One reader, which lives to the end, and writers that close or die anywhere: every frame whose write has returned is
+//! delivered once, in order and whole, numbers go on, and no byte of the ring is lost.
+
+use crate::{
+    oracle::{Oracle, Place, Step, content},
+    random::Random,
+    runs::{FIGURES, Figures, tell},
+};
+use shuttle::thread;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+use zerobuffer::{
+    BufferConfig, Error, Frame, HotWrap, Reader, WaitStrategy, Writer, WriterConfig,
+    simulated::{Ended, boot, doom, enter, pardon, process, words},
+};
+
+const NAME: &str = "writers";
+const READER: u64 = 1001;
+const FIRST_WRITER: u64 = 2001;
+const CONTENDER: u64 = 3001;
+
+/// What everybody tells, and is told, in one step each: threads are switched at shuttle's operations only.
+type Told = Arc<Mutex<Oracle>>;
+
+pub(crate) fn run(mut random: Random) {
+    boot();
+    enter(READER);
+    let ring = random.one_of(&[64, 128, 192, 320, 8192]);
+    let config = BufferConfig::new(0, ring).wait(WaitStrategy::Block);
+    tell(|| format!("a ring of {ring} bytes"));
+    let mut reader = Reader::create(NAME, config).unwrap();
+    let oracle: Told = Arc::new(Mutex::new(Oracle::waiting(ring)));
+    let finished = Arc::new(AtomicBool::new(false));
+
+    let (told, done, mut own) = (Arc::clone(&oracle), Arc::clone(&finished), random.fork());
+    let writing = thread::spawn(move || {
+        for life in 0..=own.below(4) {
+            live(FIRST_WRITER + life, &mut own, &told);
+        }
+        // The last one writes a frame and closes, so that the reader comes to an end: a writer that came and went without
+        // a trace is none.
+        enter(FIRST_WRITER + 9);
+        let mut writer = attach(&told);
+        write(&mut writer, Step::Write(1), &told);
+        done.store(true, Ordering::SeqCst);
+        drop(writer);
+    });
+    let contending = random.once_in(3).then(|| {
+        thread::spawn(|| {
+            enter(CONTENDER);
+            // Takes the role for a moment, or is refused; it must not do any harm in either case.
+            drop(connect());
+        })
+    });
+    read(&mut reader, &mut random, &oracle, &finished);
+    writing.join().unwrap();
+    if let Some(contending) = contending {
+        contending.join().unwrap();
+    }
+    // A contender that came last.
+    while !matches!(reader.try_read(), Err(Error::WriterGone { .. })) {
+        thread::yield_now();
+    }
+
+    let oracle = oracle.lock().unwrap();
+    assert_eq!(oracle.unread(), 0, "frames were lost");
+    let [free, write_pos, read_pos, writer] = words(NAME);
+    assert_eq!((free, write_pos, writer), (ring, read_pos % ring, 0), "all is read and released");
+    if oracle.is_exact {
+        assert_eq!((oracle.free, oracle.write_pos), (ring as i64, write_pos));
+    }
+}
+
+fn connect() -> zerobuffer::Result<Writer> {
+    Writer::connect_with(NAME, WriterConfig::default().wait(WaitStrategy::Block).hot_wrap(HotWrap::Off))
+}
+
+/// Attaches as soon as that is possible.
+fn attach(told: &Told) -> Writer {
+    loop {
+        match connect() {
+            Ok(writer) => {
+                tell(|| format!("attached, next number {}", writer.next_sequence()));
+                told.lock().unwrap().attached(writer.next_sequence());
+                return writer;
+            }
+            // A predecessor is not judged yet, or a contender is there.
+            Err(Error::CrashNotNoticed { .. } | Error::WriterAlreadyConnected { .. }) => thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// One writer, from its attach to its end.
+fn live(pid: u64, random: &mut Random, told: &Told) {
+    if random.once_in(2) {
+        let points = random.one_of(&[20, 60, 200]);
+        doom(pid, 1 + random.below(points));
+    }
+    let ended = process(pid, || {
+        let mut writer = attach(told);
+        for _ in 0..random.below(8) {
+            let step = step(random, writer.capacity());
+            write(&mut writer, step, told);
+        }
+        pardon(pid);
+        writer.close().unwrap();
+    });
+    match ended {
+        Ended::Returned(()) => Figures::count(&FIGURES.closes),
+        Ended::Killed => {
+            Figures::count(&FIGURES.kills);
+            tell(|| format!("process {pid} was killed"));
+            told.lock().unwrap().killed();
+        }
+    }
+}
+
+/// One of the writing steps of the property test, blocking where there is no room.
+fn step(random: &mut Random, ring: u64) -> Step {
+    let most = ring - 16;
+    let size = 1 + match random.below(4) {
+        0 => random.below(most),
+        1 => most - 1 - random.below(most.min(16)),
+        _ => random.below(most.min(60)),
+    };
+    if random.once_in(4) { Step::Loan(size, random.below(9) as u8) } else { Step::Write(size) }
+}
+
+fn write(writer: &mut Writer, step: Step, told: &Told) {
+    tell(|| format!("{step:?}, number {}", writer.next_sequence()));
+    let (size, committed) = match step {
+        Step::Write(size) => (size, size),
+        Step::Loan(size, share) => (size, size * u64::from(share) / 8),
+        _ => unreachable!("a step of a writer"),
+    };
+    // Told before it is done: the reader may have the frame before the write returns.
+    let (data, sequence) = {
+        let mut oracle = told.lock().unwrap();
+        let data = content(oracle.next_sequence, committed);
+        let place = oracle.reserve(size);
+        let Place::At { at, skip } = place else { panic!("{place:?} for {size} bytes") };
+        let sequence = (committed > 0).then(|| oracle.publish(at, skip, data.clone()));
+        (data, sequence)
+    };
+    if let Step::Write(_) = step {
+        assert_eq!(writer.write(&data).unwrap().sequence(), sequence);
+    } else {
+        let mut loan = writer.loan(size as usize).unwrap();
+        loan[..data.len()].copy_from_slice(&data);
+        if let Some(sequence) = sequence {
+            assert_eq!(loan.commit_len(data.len()).unwrap(), sequence);
+        }
+    }
+}
+
+/// A frame that is held, and what it must show until it is released.
+struct Held {
+    frame: Frame,
+    data: Vec<u8>,
+    region: usize,
+}
+
+impl Held {
+    fn release(self, told: &Told) {
+        assert_eq!(self.frame.data(), self.data, "a held frame has changed");
+        drop(self.frame);
+        told.lock().unwrap().release(self.region);
+    }
+}
+
+/// Reads to the end; a second thread of the process releases some of the frames.
+fn read(reader: &mut Reader, random: &mut Random, told: &Told, finished: &AtomicBool) {
+    let mut held: Vec<Held> = Vec::new();
+    loop {
+        let is_last = finished.load(Ordering::SeqCst);
+        // Who sleeps holds nothing that a writer may be waiting for.
+        let waits = random.once_in(2);
+        if waits {
+            release(&mut held, told);
+        }
+        let got = if waits { reader.read().map(Some) } else { reader.try_read() };
+        match got {
+            Ok(Some(frame)) => {
+                Figures::count(&FIGURES.frames);
+                tell(|| format!("read number {}, {} bytes", frame.sequence(), frame.len()));
+                let mut oracle = told.lock().unwrap();
+                if oracle.found(frame.sequence()) {
+                    Figures::count(&FIGURES.gaps);
+                }
+                let (data, sequence, region) = oracle.read().expect("a frame that nobody wrote");
+                drop(oracle);
+                assert_eq!((frame.sequence(), frame.data()), (sequence, &data[..]));
+                held.push(Held { frame, data, region });
+            }
+            Ok(None) => thread::yield_now(),
+            Err(Error::WriterGone { .. }) if is_last => break,
+            Err(Error::WriterGone { .. }) => thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+        if !held.is_empty() && random.once_in(2) {
+            let some = held.swap_remove(random.below(held.len() as u64) as usize);
+            if random.once_in(3) {
+                let told = Arc::clone(told);
+                thread::spawn(move || {
+                    enter(READER);
+                    some.release(&told);
+                })
+                .join()
+                .unwrap();
+            } else {
+                some.release(told);
+            }
+        }
+        // A reader without anything to read may not keep the writer waiting for ever.
+        if held.len() > 3 {
+            release(&mut held, told);
+        }
+    }
+    release(&mut held, told);
+}
+
+fn release(held: &mut Vec<Held>, told: &Told) {
+    for one in held.drain(..) {
+        one.release(told);
+    }
+}
