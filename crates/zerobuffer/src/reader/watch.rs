@@ -117,8 +117,12 @@ impl WriterWatch {
 
     /// Whether a frame that does not carry the next number may start a new count (W9).
     pub(crate) fn accepts(&mut self, sequence: u64) -> bool {
-        let accepted =
-            if self.ours { self.fresh || self.vacant } else { sequence == 1 && (self.fresh || self.drained) };
+        // After a death a writer of ours may have come and gone unseen, so that its kind is not known.
+        let accepted = if self.ours || (self.died && self.vacant) {
+            self.fresh || self.vacant
+        } else {
+            sequence == 1 && (self.fresh || self.drained)
+        };
         self.fresh &= !accepted;
         accepted
     }
@@ -236,7 +240,8 @@ impl WriterWatch {
     /// W8: a writer of ours by its presence lock, an old one by its pid alone.
     fn is_dead(&mut self, shared: &ReaderShared, stood_still: bool) -> bool {
         if shared.sees_writer_present(self.pid) {
-            self.ours = shared.knows_writer(self.pid);
+            // Once known it stays so: one that is leaving takes its note away before its lock.
+            self.ours |= shared.knows_writer(self.pid);
             return false;
         }
         let exists = self.pid != shared.own_pid && process::is_alive(self.pid);

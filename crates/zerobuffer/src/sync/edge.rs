@@ -5,6 +5,10 @@ use super::Ordering;
 /// One end of an edge. The two of E4 are of one kind: each has its place in the total order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(loom), expect(unreachable_pub, reason = "loom's tests name the ends"))]
+#[cfg_attr(
+    not(all(target_os = "linux", not(macos_sys))),
+    allow(dead_code, reason = "the steps of the semaphores are the kernel's there")
+)]
 pub enum End {
     /// `Producer::advance`: store of the write position.
     E1Release,
