@@ -37,8 +37,9 @@ pub enum FullRingPolicy {
 pub enum HotWrap {
     /// Always use the whole ring.
     Off,
-    /// As much of the ring as the reader's lag has lately called for: wrap after twice that lag, at least two frames. After a
-    /// write that had to wait for long, and with a policy that loses or refuses frames, as [`Self::Half`].
+    /// As much of the ring as the reader's lag has lately called for: wrap after twice that lag, at least two frames. From
+    /// the first write on that had to wait for more than a millisecond, and with a policy that loses or refuses frames, as
+    /// [`Self::Half`].
     #[default]
     Auto,
     /// Wrap once half of the ring is used, so that at least that half stays available for a reader that pauses.

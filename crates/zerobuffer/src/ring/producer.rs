@@ -30,6 +30,8 @@ pub(crate) struct Producer {
     hot_wrap: HotWrap,
     /// How far the reader has been behind lately, in bytes: the most, forgotten slowly. Only for [`HotWrap::Auto`].
     lag: u64,
+    /// What is taken for the lag at least.
+    least_lag: u64,
     /// Offset 0 holds the header of an abandoned loan.
     committed_to_start: bool,
     /// Old readers only: bytes skipped by the last wrap, which they give back before the frames in front of it.
@@ -95,6 +97,7 @@ impl Producer {
             ours,
             hot_wrap,
             lag: 0,
+            least_lag: 0,
             committed_to_start: false,
             early_credit: 0,
             uncharged: 0,
@@ -205,14 +208,16 @@ impl Producer {
             HotWrap::Auto => {
                 self.free = self.usable(region)?;
                 self.lag = (region.capacity() - self.free).max(self.lag - self.lag / LAG_MEMORY);
-                Some(2 * self.lag)
+                Some(2 * self.lag.max(self.least_lag))
             }
         })
     }
 
-    /// The reader was so far behind that a writer noticed: the whole ring is used for a while.
+    /// The reader was so far behind that the writer noticed: the whole ring is used for a while, and from then on half of it
+    /// at least, since who has paused once will again.
     pub(crate) fn reader_lagged(&mut self, region: &Region) {
         self.lag = region.capacity();
+        self.least_lag = region.capacity() / 4;
     }
 
     /// Asks for the lines of the frames to come while this one is being filled: each charge waits for the stores before

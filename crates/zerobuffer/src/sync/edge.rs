@@ -14,7 +14,7 @@ pub enum End {
     E1Release,
     /// `Consumer::refresh`: load of the write position.
     E1Acquire,
-    /// `Credit::release`: addition to `free`.
+    /// `CreditGuard::flush`: addition to `free`.
     E2Release,
     /// `Producer::usable`: load of `free`.
     E2Acquire,
