@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Optional, Union
 
 from ._aio import WriteQueue
-from ._exit import remember
 from ._zerobuffer import WriterBase
 from .stats import WriterStats
 
@@ -36,9 +35,8 @@ class Writer(WriterBase):
         full: what a write into a full ring does: ``"block"`` waits and raises :class:`BufferFullException` after the
             write timeout, ``"refuse"`` raises it at once, ``"drop"`` drops the frame and counts it in ``stats``.
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``, as for the reader.
-        hot_wrap: ``"auto"`` goes back to the start of the ring early, as far as the reader's lag allows, which keeps the
-            memory in use within the processor's cache; ``"half"`` once half of the ring is used (also what ``"auto"`` does
-            with ``full="drop"`` and ``"refuse"``); ``"eager"`` whenever it can; ``"off"`` never.
+        hot_wrap: ``"auto"`` goes back to the start of the ring early where that keeps the memory in use within the
+            processor's cache, ``"eager"`` whenever it can, ``"off"`` never.
 
     Raises:
         WriterAlreadyConnectedException: the buffer has a live writer.
@@ -69,7 +67,6 @@ class Writer(WriterBase):
         self.name = name
         self._full = full
         self._queue: Optional[WriteQueue] = None
-        remember(self)
 
     @property
     def write_timeout(self) -> timedelta:

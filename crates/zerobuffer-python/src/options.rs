@@ -29,9 +29,8 @@ pub(crate) fn hot_wrap(word: &str) -> PyResult<HotWrap> {
     match word {
         "auto" => Ok(HotWrap::Auto),
         "off" => Ok(HotWrap::Off),
-        "half" => Ok(HotWrap::Half),
         "eager" => Ok(HotWrap::Eager),
-        _ => Err(unknown("hot_wrap", word, "'auto', 'off', 'half' or 'eager'")),
+        _ => Err(unknown("hot_wrap", word, "'auto', 'off' or 'eager'")),
     }
 }
 

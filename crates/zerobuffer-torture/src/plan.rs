@@ -103,7 +103,7 @@ pub(crate) fn wait(rng: &mut fastrand::Rng) -> WaitStrategy {
 }
 
 pub(crate) fn hot_wrap(rng: &mut fastrand::Rng) -> HotWrap {
-    pick(rng, &[HotWrap::Off, HotWrap::Auto, HotWrap::Half, HotWrap::Eager])
+    pick(rng, &[HotWrap::Off, HotWrap::Auto, HotWrap::Eager])
 }
 
 /// `DropNewest` would make the number of a dropped frame the next one's: as good as `Refuse` here.

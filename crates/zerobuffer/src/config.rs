@@ -37,13 +37,9 @@ pub enum FullRingPolicy {
 pub enum HotWrap {
     /// Always use the whole ring.
     Off,
-    /// As much of the ring as the reader's lag has lately called for: wrap after twice that lag, at least two frames. From
-    /// the first write on that had to wait for more than a millisecond, and with a policy that loses or refuses frames, as
-    /// [`Self::Half`].
+    /// Wrap once half of the ring is used, so that at least that half stays available for a reader that pauses.
     #[default]
     Auto,
-    /// Wrap once half of the ring is used, so that at least that half stays available for a reader that pauses.
-    Half,
     /// Wrap after about two frames: the smallest working set, and a writer that waits for a reader two frames late.
     Eager,
 }
@@ -146,7 +142,7 @@ pub struct WriterConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) wait: WaitStrategy,
     pub(crate) full_ring: FullRingPolicy,
-    hot_wrap: HotWrap,
+    pub(crate) hot_wrap: HotWrap,
 }
 
 impl Default for WriterConfig {
@@ -196,13 +192,5 @@ impl WriterConfig {
     pub fn hot_wrap(mut self, hot_wrap: HotWrap) -> Self {
         self.hot_wrap = hot_wrap;
         self
-    }
-
-    /// A writer that waits loses nothing by a small working set, one that drops or refuses frames needs the room.
-    pub(crate) fn hot_wrap_in_effect(&self) -> HotWrap {
-        match (self.hot_wrap, self.full_ring) {
-            (HotWrap::Auto, FullRingPolicy::DropNewest | FullRingPolicy::Refuse) => HotWrap::Half,
-            (chosen, _) => chosen,
-        }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// Rings below this credit every frame at once: a share of so little saves nothing.
-const BATCHED_RING: u64 = 4096;
+const BATCHED_RING: u64 = 8192;
 /// At most this share of the ring waits to be credited together.
 const BATCH_SHARE: u64 = 16;
 
@@ -209,13 +209,13 @@ mod tests {
     fn credits_wait_while_further_frames_are_known_and_nobody_needs_them() {
         let capacity = BATCHED_RING;
         let region = &heap::region(0, capacity);
-        region.subtract(Word::PayloadFree, 1000);
+        region.subtract(Word::PayloadFree, 2000);
         let credit = Credit::new(capacity);
         let words = || {
             [Word::ReadPos, Word::ReadCount, Word::PayloadFree]
                 .map(|word| region.load(word, Ordering::Relaxed))
         };
-        let free = capacity - 1000;
+        let free = capacity - 2000;
         assert!(!credit.moved(region, (100, 1), true, false));
         assert!(!credit.release(region, 0, 100, || false));
         assert_eq!(words(), [0, 0, free], "not told yet");
@@ -223,20 +223,20 @@ mod tests {
         assert!(!credit.moved(region, (150, 2), true, false));
         assert!(credit.release(region, 100, 150, || true));
         assert_eq!(words(), [150, 2, free + 150], "the writer sleeps");
-        assert!(!credit.moved(region, (500, 3), true, false));
-        assert!(credit.release(region, 150, 500, || false));
-        assert_eq!(words(), [500, 3, free + 500], "a whole batch");
-        assert!(!credit.moved(region, (600, 4), true, false));
-        assert!(!credit.release(region, 500, 600, || false));
-        assert!(credit.moved(region, (700, 5), false, false));
-        assert_eq!(words(), [700, 5, free + 600], "no further frame is known");
-        assert!(credit.release(region, 600, 700, || false));
-        assert_eq!(words(), [700, 5, free + 700]);
-        assert!(!credit.moved(region, (800, 6), false, false));
-        assert_eq!(words(), [700, 5, free + 700], "nothing was kept back");
+        assert!(!credit.moved(region, (700, 3), true, false));
+        assert!(credit.release(region, 150, 700, || false));
+        assert_eq!(words(), [700, 3, free + 700], "a whole batch");
+        assert!(!credit.moved(region, (800, 4), true, false));
+        assert!(!credit.release(region, 700, 800, || false));
+        assert!(credit.moved(region, (900, 5), false, false));
+        assert_eq!(words(), [900, 5, free + 800], "no further frame is known");
+        assert!(credit.release(region, 800, 900, || false));
+        assert_eq!(words(), [900, 5, free + 900]);
+        assert!(!credit.moved(region, (1000, 6), false, false));
+        assert_eq!(words(), [900, 5, free + 900], "nothing was kept back");
         credit.tell(region);
-        assert_eq!(words(), [800, 6, free + 700], "the next frame is looked for while one is held");
-        assert!(!credit.moved(region, (900, 7), true, true));
-        assert_eq!(words(), [900, 7, free + 700], "another implementation looks at the position");
+        assert_eq!(words(), [1000, 6, free + 900], "the next frame is looked for while one is held");
+        assert!(!credit.moved(region, (1100, 7), true, true));
+        assert_eq!(words(), [1100, 7, free + 900], "another implementation looks at the position");
     }
 }

@@ -13,9 +13,6 @@ use crate::{
 /// How far ahead of its position a writer of small frames asks for cache lines.
 const AHEAD: u64 = 512;
 
-/// A reader's lag is forgotten by this share with each frame.
-const LAG_MEMORY: u64 = 64;
-
 /// The writer's private copies; the control block only receives them (W13).
 #[derive(Debug)]
 pub(crate) struct Producer {
@@ -28,10 +25,6 @@ pub(crate) struct Producer {
     /// The reader is of this implementation.
     ours: bool,
     hot_wrap: HotWrap,
-    /// How far the reader has been behind lately, in bytes: the most, forgotten slowly. Only for [`HotWrap::Auto`].
-    lag: u64,
-    /// What is taken for the lag at least.
-    least_lag: u64,
     /// Offset 0 holds the header of an abandoned loan.
     committed_to_start: bool,
     /// Old readers only: bytes skipped by the last wrap, which they give back before the frames in front of it.
@@ -96,8 +89,6 @@ impl Producer {
             written_count: region.load(Word::WrittenCount, Ordering::Relaxed),
             ours,
             hot_wrap,
-            lag: 0,
-            least_lag: 0,
             committed_to_start: false,
             early_credit: 0,
             uncharged: 0,
@@ -183,7 +174,7 @@ impl Producer {
             Placement::TooLarge => return Err(Refusal::TooLarge),
         };
         if found.total >= HOT_FRAME
-            && let Some(after) = self.hot_after(region)?
+            && let Some(after) = self.hot_after(region)
             && let Some(hot) = hot_place(room, found, after)
             && self.has(region, hot.need())?
         {
@@ -199,25 +190,12 @@ impl Producer {
     }
 
     /// Behind which position a large frame may go to the start of the ring; `None`: nowhere (W11).
-    fn hot_after(&mut self, region: &Region) -> Result<Option<u64>, Fault> {
-        Ok(match self.hot_wrap {
-            _ if !self.ours => None,
+    fn hot_after(&self, region: &Region) -> Option<u64> {
+        match self.hot_wrap {
             HotWrap::Off => None,
+            HotWrap::Auto => Some(region.capacity() / 2),
             HotWrap::Eager => Some(0),
-            HotWrap::Half => Some(region.capacity() / 2),
-            HotWrap::Auto => {
-                self.free = self.usable(region)?;
-                self.lag = (region.capacity() - self.free).max(self.lag - self.lag / LAG_MEMORY);
-                Some(2 * self.lag.max(self.least_lag))
-            }
-        })
-    }
-
-    /// The reader was so far behind that the writer noticed: the whole ring is used for a while, and from then on half of it
-    /// at least, since who has paused once will again.
-    pub(crate) fn reader_lagged(&mut self, region: &Region) {
-        self.lag = region.capacity();
-        self.least_lag = region.capacity() / 4;
+        }
     }
 
     /// Asks for the lines of the frames to come while this one is being filled: each charge waits for the stores before

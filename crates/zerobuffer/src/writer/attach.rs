@@ -175,8 +175,8 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
     let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
     let walked = next_sequence(&region, to, from, count, free);
     let sequence = if free { succeed(&region, walked) } else { walked };
-    let producer = Producer::attach(&region, ours, config.hot_wrap_in_effect(), walked, sequence)
-        .map_err(|fault| fault.on(name))?;
+    let producer =
+        Producer::attach(&region, ours, config.hot_wrap, walked, sequence).map_err(|fault| fault.on(name))?;
     std::mem::forget(registration);
     if let Some(presence) = locks {
         // Releasing a lock that is held does not fail.

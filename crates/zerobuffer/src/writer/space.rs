@@ -10,9 +10,6 @@ use crate::{
 };
 use std::time::Duration;
 
-/// A wait for space above which the reader is taken for one that pauses: the ring is then used as a whole (W11).
-const LONG: Duration = Duration::from_millis(1);
-
 /// What a frame lacks.
 #[derive(Clone, Copy, Debug)]
 struct Shortage {
@@ -47,9 +44,6 @@ impl Writer {
         let result = self.wait_for_space(size as u64, shortage, started);
         let time = started.elapsed();
         self.waiter.waited(time, result.is_ok());
-        if time > LONG || result.is_err() {
-            self.producer.reader_lagged(&self.shared.region);
-        }
         self.shared.counters.waited(time);
         result
     }
