@@ -139,7 +139,7 @@ def test_readme_error_handling_and_metadata(channel: str) -> None:
         kept[0].tobytes()
     # Not persistent: the end of its client stops it, and is reported as in 1.x.
     wait_until(lambda: not server.is_running, "the server has stopped")
-    assert isinstance(seen[-1], zerobuffer.WriterDeadException)
+    wait_until(lambda: isinstance(seen[-1], zerobuffer.WriterDeadException), "the handlers were told")
     server.remove_error_handler(handle_error)
     assert server.request_reader is None
 

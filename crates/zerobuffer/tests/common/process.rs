@@ -210,6 +210,20 @@ impl Drop for Peer {
     }
 }
 
+/// Wine answers some of many starts at a time with an internal error, which the next attempt does not meet.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    const INTERNAL_ERROR: i32 = 1359;
+    for _ in 0..50 {
+        match command.spawn() {
+            Err(error) if cfg!(windows) && error.raw_os_error() == Some(INTERNAL_ERROR) => {
+                thread::sleep(Duration::from_millis(50));
+            }
+            other => return other,
+        }
+    }
+    command.spawn()
+}
+
 fn old_python() -> Option<PathBuf> {
     std::env::var_os("ZEROBUFFER_TEST_OLD_PYTHON").map(PathBuf::from).filter(|path| path.is_file())
 }
