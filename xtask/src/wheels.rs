@@ -95,7 +95,7 @@ fn cross(project: &Project, target: &str, zig: Option<&Zig>) -> Result<PathBuf> 
         build.args(["--zig", "--strip", "false"]);
     } else {
         // Windows links against a library of imports, which PyO3 makes where there is no Python for Windows.
-        build.args(["--features", "pyo3/generate-import-lib"]);
+        build.args(["--features", "pyo3/generate-import-lib,pyo3/abi3-py311"]);
     }
     run_command(build.arg("--out").arg(&folder))?;
     python::only_file(&folder)
