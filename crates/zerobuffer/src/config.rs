@@ -37,7 +37,9 @@ pub enum FullRingPolicy {
 pub enum HotWrap {
     /// Always use the whole ring.
     Off,
-    /// Wrap once half of the ring is used, so that at least that half stays available for a reader that pauses.
+    /// Wrap once half of the ring is used, so that at least that half stays available for a reader that pauses; and at
+    /// once for a frame of 256 KiB or more that follows a pause of 100 µs while the reader sleeps and holds nothing
+    /// (Linux).
     #[default]
     Auto,
     /// Wrap after about two frames: the smallest working set, and a writer that waits for a reader two frames late.

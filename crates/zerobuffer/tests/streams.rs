@@ -11,6 +11,7 @@ mod common;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -429,4 +430,47 @@ fn hot_wraps_keep_every_frame() {
         assert!(farthest <= bound, "{hot:?} went as far as {farthest}");
         assert!(hot != HotWrap::Off || farthest > ring / 2, "{hot:?} went no farther than {farthest}");
     }
+}
+
+/// A paced writer begins anew at the start of the ring while its reader sleeps and holds nothing, and has the whole ring
+/// when the reader begins to hold frames.
+#[cfg(all(target_os = "linux", not(macos_sys)))]
+#[test]
+fn a_paced_writer_stays_at_the_start_while_its_reader_waits() {
+    let (size, depth, streak) = (300_000, 8, 10);
+    let (name, total) = (Name::new("paced"), size as u64 + 16);
+    let mut reader = Reader::create(&name, BufferConfig::new(0, depth * total)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    let segment = Segment::open(&name);
+    let holding = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut held = Vec::new();
+            while held.len() < depth as usize - 1 {
+                let frame = reader.read_timeout(LONG).unwrap().expect("a frame is published");
+                check(frame.data(), frame.sequence()).unwrap();
+                if holding.load(Ordering::SeqCst) {
+                    held.push(frame);
+                }
+            }
+            held
+        });
+        let mut at_start = 0;
+        let mut key = 0;
+        while !reading.is_finished() {
+            thread::sleep(Duration::from_millis(3));
+            match writer.try_write(&content(key + 1, size)) {
+                Ok(_) => key += 1,
+                // The reader has all that it holds, or is late.
+                Err(error) => assert!(matches!(error, Error::Full { .. }), "{error}"),
+            }
+            at_start = if segment.get(WRITE_POS) == total { at_start + 1 } else { 0 };
+            if at_start == streak {
+                holding.store(true, Ordering::SeqCst);
+            }
+            assert!(key < 2000 || holding.load(Ordering::SeqCst), "the writer walks through the ring");
+        }
+        let held = reading.join().unwrap();
+        assert!(held.windows(2).all(|pair| pair[0].sequence() + 1 == pair[1].sequence()));
+    });
 }

@@ -411,7 +411,7 @@ impl Reader {
         self.watch.publishes_in_order() && self.waiter.glance(|| position() != before)
     }
 
-    fn spin(&self, until: Instant) -> bool {
+    fn spin(&mut self, until: Instant) -> bool {
         let shared = &self.shared;
         let position = || shared.region.load(Word::WritePos, Ordering::Relaxed);
         let before = position();

@@ -96,7 +96,7 @@ fn needed_capacity(total: u64) -> u64 {
 pub(crate) fn hot_place(room: Room, place: Place, after: u64) -> Option<Place> {
     let tail = room.capacity - room.at;
     let rest = room.capacity.checked_sub(place.total)?;
-    let pays = room.ours && place.at != 0 && room.at >= after.max(2 * place.total) && tail >= MARKER;
+    let pays = room.ours && place.at != 0 && room.at >= after && tail >= MARKER;
     let hot = Place { at: 0, skip: tail, sliver: if rest < MARKER { rest } else { 0 }, total: place.total };
     (pays && hot.need() <= room.capacity).then_some(hot)
 }

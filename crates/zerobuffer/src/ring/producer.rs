@@ -162,7 +162,14 @@ impl Producer {
     }
 
     /// Finds a place for `size` payload bytes and stores its headers, which nobody reads before [`Self::publish`].
-    pub(crate) fn reserve(&mut self, region: &Region, size: u64) -> Result<Step, Refusal> {
+    ///
+    /// `reader_waits`: it sleeps until the next frame comes.
+    pub(crate) fn reserve(
+        &mut self,
+        region: &Region,
+        size: u64,
+        reader_waits: impl Fn() -> bool,
+    ) -> Result<Step, Refusal> {
         region.prefetch_control();
         let room = self.room(region);
         let mut found = match place(room, size) {
@@ -174,7 +181,7 @@ impl Producer {
             Placement::TooLarge => return Err(Refusal::TooLarge),
         };
         if found.total >= HOT_FRAME
-            && let Some(after) = self.hot_after(region)
+            && let Some(after) = self.hot_after(region, found.total, reader_waits)?
             && let Some(hot) = hot_place(room, found, after)
             && self.has(region, hot.need())?
         {
@@ -189,13 +196,23 @@ impl Producer {
         Ok(Step::Ready(Slot { place: found, size }))
     }
 
-    /// Behind which position a large frame may go to the start of the ring; `None`: nowhere (W11).
-    fn hot_after(&self, region: &Region) -> Option<u64> {
-        match self.hot_wrap {
+    /// Behind which position a frame of `total` bytes may go to the start of the ring; `None`: nowhere (W11).
+    fn hot_after(
+        &mut self,
+        region: &Region,
+        total: u64,
+        reader_waits: impl Fn() -> bool,
+    ) -> Result<Option<u64>, Fault> {
+        let half = region.capacity() / 2;
+        Ok(match self.hot_wrap {
             HotWrap::Off => None,
-            HotWrap::Auto => Some(region.capacity() / 2),
-            HotWrap::Eager => Some(0),
-        }
+            HotWrap::Eager => Some(2 * total),
+            HotWrap::Auto => {
+                // Who waits and holds nothing passes the marker, and gives the end back, as soon as it is woken.
+                let costs_nothing = reader_waits() && self.has(region, region.capacity())?;
+                Some(if costs_nothing { total } else { half.max(2 * total) })
+            }
+        })
     }
 
     /// Asks for the lines of the frames to come while this one is being filled: each charge waits for the stores before
@@ -325,7 +342,7 @@ mod tests {
 
     /// The position and the number after a frame of `size` bytes.
     fn write(producer: &mut Producer, region: &Region, size: u64) -> (u64, u64) {
-        let Ok(Step::Ready(slot)) = producer.reserve(region, size) else {
+        let Ok(Step::Ready(slot)) = producer.reserve(region, size, || false) else {
             panic!("no room for {size} bytes")
         };
         let sequence = producer.publish(region, &slot, size).unwrap().unwrap();

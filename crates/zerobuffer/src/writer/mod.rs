@@ -9,7 +9,7 @@ mod space;
 pub use frame_mut::FrameMut;
 pub use handle::WriterHandle;
 pub(crate) use shared::WriterShared;
-use space::ReaderWatch;
+use space::{LARGE_FRAME, ReaderWatch};
 
 use crate::{
     config::{FullRingPolicy, WriterConfig},
@@ -19,7 +19,7 @@ use crate::{
     reader::{LEVEL_FREE_SEQUENCES, utilization},
     ring::{Fault, Producer, Slot},
     stats::WriterStats,
-    sync::{Arc, End, Ordering, lock, order},
+    sync::{Arc, End, Instant, Ordering, lock, order},
     waiter::Waiter,
 };
 use std::{io::IoSlice, ops::Deref, time::Duration};
@@ -78,6 +78,8 @@ pub struct Writer {
     /// What was found corrupt; then nothing is written any more.
     fault: Option<Fault>,
     closed: bool,
+    /// When the last large frame was published.
+    published: Option<Instant>,
     watch: ReaderWatch,
 }
 
@@ -103,7 +105,17 @@ impl Writer {
         let waiter = Waiter::new(config.wait);
         let shared = Arc::new(shared);
         let watch = ReaderWatch::new();
-        Ok(Self { shared, producer, waiter, config, pending: None, fault: None, closed: false, watch })
+        Ok(Self {
+            shared,
+            producer,
+            waiter,
+            config,
+            pending: None,
+            fault: None,
+            closed: false,
+            published: None,
+            watch,
+        })
     }
 
     /// Copies `data` into the ring as one frame. A full ring is met as the policy says.
@@ -253,6 +265,9 @@ impl Writer {
             return Err(self.refuse_commit(slot, len, reason));
         };
         self.shared.data.post();
+        if len >= LARGE_FRAME {
+            self.published = Some(Instant::now());
+        }
         self.shared.counters.frames.add(1);
         self.shared.counters.bytes.add(len);
         Ok(sequence)

@@ -6,9 +6,15 @@ use crate::{
     layout::Word,
     ring::{Refusal, Slot, Step},
     sync::{Arc, Instant, Ordering},
+    sys::Semaphore,
     waiter::WAIT_SLICE,
 };
 use std::time::Duration;
+
+/// Payload bytes from which on a frame is large: its copy takes far longer than reading a clock.
+pub(super) const LARGE_FRAME: u64 = 256 * 1024;
+/// A writer that has published nothing for so long is not held up by a reader that is being woken.
+const PAUSE: Duration = Duration::from_micros(100);
 
 /// What a frame lacks.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +57,16 @@ impl Writer {
     /// One attempt without waiting: a slot, or how much is missing.
     fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
         loop {
-            match self.producer.reserve(&self.shared.region, size) {
+            let shared = &self.shared;
+            let reader_waits = || {
+                Semaphore::VALUE_IS_CHEAP
+                    && shared.data.has_sleepers()
+                    && self.published.is_some_and(|published| published.elapsed() >= PAUSE)
+            };
+            match self.producer.reserve(&shared.region, size, reader_waits) {
                 Ok(Step::Ready(slot)) => return Ok(Ok(slot)),
                 Ok(Step::Wait { needed, free }) => return Ok(Err(Shortage { needed, free })),
-                Ok(Step::Wrapped) => self.shared.data.post(),
+                Ok(Step::Wrapped) => shared.data.post(),
                 Err(refusal) => return Err(self.refuse(refusal, size)),
             }
         }
@@ -115,7 +127,7 @@ impl Writer {
         self.waiter.glance(|| self.shared.region.load(Word::PayloadFree, Ordering::Relaxed) > shortage.free)
     }
 
-    fn spin(&self, shortage: Shortage, until: Instant) -> bool {
+    fn spin(&mut self, shortage: Shortage, until: Instant) -> bool {
         let shared = &self.shared;
         let moved = || shared.region.load(Word::PayloadFree, Ordering::Relaxed) > shortage.free;
         self.waiter.spin(until, || moved() || shared.interrupted.load(Ordering::Relaxed))
