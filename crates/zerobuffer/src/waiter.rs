@@ -162,7 +162,7 @@ mod tests {
         while gaps.len() < 6 {
             waiter.rounds = 1;
             assert!(!waiter.spin(Instant::now(), || false));
-            let pause = (1..).find(|_| {
+            let pause = (1..100).find(|_| {
                 waiter.waited(WORTH, true);
                 waiter.rounds > 0
             });
