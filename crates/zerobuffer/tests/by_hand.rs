@@ -116,6 +116,76 @@ fn waiting_for_an_old_writer_leaves_its_token() {
     assert_eq!(reader.read().unwrap().data(), b"first");
 }
 
+/// Publishes one frame with its token, which is all that a look without waiting may need.
+fn expect_at_once(reader: &mut Reader, name: &Name, segment: &Segment, at: u64, sequence: u64) -> u64 {
+    let end = publish(name, segment, at, sequence, b"prompt");
+    let frame = reader.try_read().unwrap().expect("its token was taken for that of an earlier frame");
+    assert_eq!(frame.sequence(), sequence);
+    end
+}
+
+#[test]
+fn looking_for_an_old_writer_uses_up_no_token() {
+    let (name, old) = (Name::new("hand-look"), Other::start());
+    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let segment = Segment::open(&name);
+    segment.set(WRITER_PID, old.pid());
+    let at = publish(&name, &segment, 0, 1, b"first");
+    for _ in 0..2 {
+        assert!(reader.wait_for_writer(Duration::from_mins(1)).unwrap());
+        thread::sleep(Duration::from_millis(120));
+    }
+    assert_eq!(reader.try_read().unwrap().unwrap().sequence(), 1);
+    expect_at_once(&mut reader, &name, &segment, at, 2);
+}
+
+#[test]
+fn a_late_token_of_an_old_writer_is_counted_once() {
+    let (name, old) = (Name::new("hand-late"), Other::start());
+    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let segment = Segment::open(&name);
+    segment.set(WRITER_PID, old.pid());
+    assert!(reader.read_timeout(Duration::from_millis(70)).unwrap().is_none());
+    let at = put_frame(&segment, 0, 1, b"late");
+    segment.set(FREE, RING - at);
+    segment.set(WRITE_POS, at);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // About when the position has stood still for long enough to go without the token.
+            thread::sleep(Duration::from_millis(60));
+            post_data(&name);
+        });
+        assert_eq!(reader.read().unwrap().sequence(), 1);
+    });
+    // Whether it was read with its token or without: after both have come none is owed.
+    assert!(reader.try_read().unwrap().is_none());
+    expect_at_once(&mut reader, &name, &segment, at, 2);
+}
+
+#[test]
+fn tokens_of_a_writer_that_left_vouch_for_nothing() {
+    let (name, old) = (Name::new("hand-surplus"), Other::start());
+    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    let segment = Segment::open(&name);
+    for _ in 0..3 {
+        writer.write(b"read by its position").unwrap();
+        assert!(reader.try_read().unwrap().is_some());
+    }
+    writer.close().unwrap();
+    let gone = reader.read_timeout(Duration::from_mins(1));
+    assert!(matches!(gone, Err(Error::WriterGone { .. })));
+    assert_eq!(observe::inspect(&name).unwrap().data_tokens, Some(0));
+    segment.set(WRITER_PID, old.pid());
+    let at = segment.get(WRITE_POS);
+    let end = put_frame(&segment, at, 4, b"no token yet");
+    segment.set(FREE, RING - (end - at));
+    segment.set(WRITE_POS, end);
+    assert!(reader.try_read().unwrap().is_none());
+    post_data(&name);
+    assert_eq!(reader.try_read().unwrap().unwrap().sequence(), 4);
+}
+
 #[test]
 fn a_replaced_writer_stays_replaced() {
     let (name, intruder) = (Name::new("hand-replaced"), Other::start());

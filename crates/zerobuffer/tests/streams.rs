@@ -398,6 +398,31 @@ fn frames_held_and_released_in_any_order_from_other_threads() {
     name.assert_gone();
 }
 
+/// The newest frame of one moment: beside a writer at full speed there is always a newer one.
+#[test]
+fn the_latest_frame_is_not_looked_for_for_ever() {
+    let (name, ring, size) = (Name::new("latest"), 61_696, 8);
+    let (mut reader, mut writer) = pair(&name, ring);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::SeqCst) {
+                writer.write(&[7; 8]).unwrap();
+            }
+        });
+        // One more lap while it looks, and what was known before.
+        let most = 2 * ring / (size + 16);
+        let mut skipped = Vec::new();
+        while skipped.len() < 1000 || skipped.iter().all(|&frames| frames == 0) {
+            skipped.extend(reader.try_latest().unwrap().map(|latest| latest.skipped));
+        }
+        stop.store(true, Ordering::SeqCst);
+        let longest = skipped.into_iter().max().unwrap();
+        assert!(longest <= most, "{longest} frames, {most} fit in two laps");
+        while reader.read_timeout(Duration::from_millis(300)).is_ok_and(|frame| frame.is_some()) {}
+    });
+}
+
 /// Hot wraps change where frames go, and nothing else: all arrive, and the ring's far end stays untouched.
 #[test]
 fn hot_wraps_keep_every_frame() {

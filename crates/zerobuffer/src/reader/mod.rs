@@ -2,6 +2,7 @@
 
 mod handle;
 mod shared;
+mod wait;
 mod watch;
 
 pub use handle::ReaderHandle;
@@ -15,10 +16,11 @@ use crate::{
     ring::{Consumer, Credit, Fault, Region, Span},
     stats::{Counters, ReaderStats},
     sync::{Arc, AtomicBool, AtomicU64, Instant, Mutex, Ordering, lock},
-    sys::{self, NameGuard, Semaphore, fork::Birth, process},
+    sys::{self, NameGuard, fork::Birth, process},
     waiter::Waiter,
 };
 use std::time::Duration;
+use wait::Announced;
 use watch::WriterWatch;
 
 /// Capability level announced to writers of this implementation (W8): 1 slivers, bare and hot wrap; 2 also free
@@ -73,7 +75,7 @@ impl Reader {
     /// # Errors
     ///
     /// [`Error::InvalidName`], [`Error::InvalidConfig`], [`Error::ReaderAlreadyConnected`], [`Error::NoSpace`],
-    /// [`Error::PermissionDenied`], [`Error::NotReady`], [`Error::Os`].
+    /// [`Error::PermissionDenied`], [`Error::NoPrivilege`], [`Error::NotReady`], [`Error::Os`].
     #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
     pub fn create(name: &str, config: BufferConfig) -> Result<Self> {
         sys::check_name(name)?;
@@ -129,7 +131,7 @@ impl Reader {
     /// As [`Self::read_timeout`].
     pub fn try_read(&mut self) -> Result<Option<Frame>> {
         self.check()?;
-        if let Some(frame) = self.poll(false)? {
+        if let Some(frame) = self.poll(Announced::No)? {
             return Ok(Some(frame));
         }
         let announced = self.look_around(Instant::now())?;
@@ -144,11 +146,11 @@ impl Reader {
     pub fn read(&mut self) -> Result<Frame> {
         loop {
             self.check()?;
-            if let Some(frame) = self.poll(false)? {
+            if let Some(frame) = self.poll(Announced::No)? {
                 return Ok(frame);
             }
             if self.glance()
-                && let Some(frame) = self.poll(false)?
+                && let Some(frame) = self.poll(Announced::No)?
             {
                 return Ok(frame);
             }
@@ -166,16 +168,19 @@ impl Reader {
     /// the next writer attaches. [`Error::Corrupt`] and [`Error::Sequence`] stay. [`Error::Closed`] after
     /// [`ReaderHandle::interrupt`], [`Error::Forked`] in a forked child.
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Frame>> {
+        if timeout.is_zero() {
+            return self.try_read();
+        }
         self.check()?;
-        if let Some(frame) = self.poll(false)? {
+        if let Some(frame) = self.poll(Announced::No)? {
             return Ok(Some(frame));
         }
-        if !timeout.is_zero() && self.glance() {
-            // A deadline beyond the clock's range is no deadline.
-            if let Some(frame) = self.poll(false)? {
-                return Ok(Some(frame));
-            }
+        if self.glance()
+            && let Some(frame) = self.poll(Announced::No)?
+        {
+            return Ok(Some(frame));
         }
+        // A deadline beyond the clock's range is no deadline.
         self.read_until(Instant::now().checked_add(timeout))
     }
 
@@ -211,19 +216,28 @@ impl Reader {
 
     fn skip_from(&mut self, mut frame: Frame) -> Result<Latest> {
         let mut skipped = 0;
-        while let Some(next) = self.poll(false)? {
-            frame = next;
-            skipped += 1;
+        // What is known, then what one look finds: beside a writer at full speed there would be no end to it.
+        for _ in 0..2 {
+            let published = self.consumer.published();
+            while self.consumer.handed_out() < published
+                && let Some(next) = self.poll(Announced::No)?
+            {
+                frame = next;
+                skipped += 1;
+            }
+            if !self.consumer.has_available() {
+                self.look()?;
+            }
         }
         self.shared.counters.lost.add(skipped);
         Ok(Latest { frame, skipped })
     }
 
-    /// Waits until a writer is attached. `false`: none came within `timeout`.
+    /// Waits until a writer is attached, or has been and left frames to read. `false`: none came within `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`].
+    /// [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`], [`Error::Sequence`].
     pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
         let deadline = Instant::now().checked_add(timeout);
         let mut token = false;
@@ -256,7 +270,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if length and control block contradict each other.
+    /// [`Error::Corrupt`] if length and control block contradict each other; looked at anew by each call.
     pub fn metadata(&self) -> Result<Option<Metadata>> {
         ReaderShared::metadata(&self.shared)
     }
@@ -354,96 +368,10 @@ impl Reader {
         self.shared.fault(fault)
     }
 
-    /// Waits, in slices, until a frame is there or the deadline has passed.
-    fn read_until(&mut self, deadline: Option<Instant>) -> Result<Option<Frame>> {
-        let started = Instant::now();
-        let result = self.wait_for_frame(started, deadline);
-        let time = started.elapsed();
-        self.waiter.waited(time, matches!(result, Ok(Some(_))));
-        self.shared.counters.waited(time);
-        result
-    }
-
-    fn wait_for_frame(&mut self, mut now: Instant, deadline: Option<Instant>) -> Result<Option<Frame>> {
-        let mut announced = false;
-        loop {
-            self.check()?;
-            announced |= self.look_around(now)?;
-            let attached = self.watch.is_attached();
-            if let Some(frame) = self.poll(std::mem::take(&mut announced))? {
-                return Ok(Some(frame));
-            }
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Ok(None);
-            }
-            let until = deadline.into_iter().fold(self.watch.due(now), Instant::min);
-            if self.watch.publishes_in_order() {
-                // Before the spin: the tokens of frames that were found by their position would end it at once.
-                let swallowed = self.swallow_tokens();
-                // Edge E3: a frame whose token was just swallowed is seen now.
-                self.check()?;
-                if let Some(frame) = self.poll(false)? {
-                    return Ok(Some(frame));
-                }
-                if swallowed && !self.watch.publishes_in_order() {
-                    // An old writer has just come: without its first token each of its frames would wait for the next.
-                    self.shared.data.post();
-                }
-            }
-            // A writer that has just left has posted for the last time, and that token may be among the swallowed ones.
-            let left_now = attached && !self.watch.is_attached();
-            if !self.watch.publishes_in_order() && self.shared.data.take() {
-                // Left lying there, one without a frame would end every spin at once.
-                announced = self.watch.token_announces();
-            } else if !left_now && !self.spin(until) && self.waiter.sleeps() {
-                let woken = self.shared.data.wait(until.saturating_duration_since(Instant::now()));
-                announced = woken && self.watch.token_announces();
-            }
-            now = Instant::now();
-        }
-    }
-
-    /// Whether a frame of a writer of ours arrives in the next moment.
+    /// Takes the next frame if one may be taken.
     #[inline]
-    fn glance(&self) -> bool {
-        let position = || self.shared.region.load(Word::WritePos, Ordering::Relaxed);
-        let before = position();
-        self.watch.publishes_in_order() && self.waiter.glance(|| position() != before)
-    }
-
-    fn spin(&mut self, until: Instant) -> bool {
-        let shared = &self.shared;
-        let position = || shared.region.load(Word::WritePos, Ordering::Relaxed);
-        let before = position();
-        // Tokens count too: for an old writer they are the announcement, and a full lap leaves the position as it was. They
-        // are looked at less often, since a writer that posts needs their cache line.
-        let mut looks = 0_u32;
-        self.waiter.spin(until, || {
-            looks = looks.wrapping_add(1);
-            position() != before
-                || (Semaphore::VALUE_IS_CHEAP && looks.is_multiple_of(16) && shared.data.value() != 0)
-        })
-    }
-
-    /// `false`: there was none.
-    fn swallow_tokens(&mut self) -> bool {
-        self.unswallowed = 0;
-        self.shared.data.take_all()
-    }
-
-    /// Takes tokens until one announces a frame.
-    fn take_token(&mut self) -> bool {
-        while self.shared.data.take() {
-            if self.watch.token_announces() {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Takes the next frame if one may be taken: `announced` says that its token has been taken, or is not needed.
-    #[inline]
-    fn poll(&mut self, mut announced: bool) -> Result<Option<Frame>> {
+    fn poll(&mut self, announced: Announced) -> Result<Option<Frame>> {
+        let mut token = announced == Announced::ByToken;
         loop {
             if !self.consumer.has_available() {
                 self.look()?;
@@ -451,11 +379,14 @@ impl Reader {
                     return Ok(None);
                 }
             }
-            announced = announced || self.watch.publishes_in_order() || self.take_token();
-            if !announced {
+            token = token || self.watch.publishes_in_order() || self.take_token();
+            if !token && announced == Announced::No {
                 return Ok(None);
             }
             if let Some(span) = self.take_span()? {
+                if !token {
+                    self.watch.owe_token();
+                }
                 return Ok(Some(Frame::new(Arc::clone(&self.shared), span)));
             }
             // Only the skipped end of the ring was known: look behind it.
@@ -492,7 +423,7 @@ impl Reader {
         self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
         if self.consumer.has_available() {
             // A reader that never has to wait leaves the tokens alone, but not until they overflow.
-            self.unswallowed += 1;
+            self.unswallowed = self.unswallowed.saturating_add(1);
             if self.unswallowed > 1 << 12 && self.watch.publishes_in_order() {
                 self.swallow_tokens();
             }
@@ -500,32 +431,6 @@ impl Reader {
             self.watch.drained();
         }
         Ok(())
-    }
-
-    /// Without a frame to take: is the writer gone, has it crashed, or has it left a frame without a token? `true`: the
-    /// next frame may be taken without one.
-    fn look_around(&mut self, now: Instant) -> Result<bool> {
-        self.watch.look(&self.shared);
-        let finding =
-            self.watch.judge(&self.shared, &self.consumer, now).map_err(|fault| self.fail(fault))?;
-        match finding {
-            watch::Finding::Nothing => Ok(false),
-            watch::Finding::Stranded => {
-                self.look()?;
-                let stranded = self.consumer.has_available() && !self.watch.publishes_in_order();
-                if stranded {
-                    self.watch.owe_token();
-                }
-                Ok(stranded)
-            }
-            watch::Finding::Gone { pid } => {
-                self.look()?;
-                if self.consumer.has_available() {
-                    return Ok(true);
-                }
-                Err(Error::WriterGone { name: self.shared.name.clone(), pid })
-            }
-        }
     }
 }
 

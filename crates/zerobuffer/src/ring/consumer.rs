@@ -75,6 +75,23 @@ impl Consumer {
         self.available != 0
     }
 
+    /// All bytes ever handed out or skipped.
+    pub(crate) fn handed_out(&self) -> u64 {
+        self.handed_out
+    }
+
+    /// What [`Self::handed_out`] will be when all that is known has been taken.
+    pub(crate) fn published(&self) -> u64 {
+        self.handed_out + self.available
+    }
+
+    /// When everything known has been taken: whether the position has moved on. A hint, without an order.
+    #[inline]
+    pub(crate) fn sees_news(&self, region: &Region) -> bool {
+        let write_pos = region.load(Word::WritePos, Ordering::Relaxed);
+        write_pos != self.at && (write_pos != region.capacity() || self.at != 0)
+    }
+
     /// Whether a frame is published that has not been taken: a skipped end of the ring is none. Exact while no writer is
     /// attached.
     pub(crate) fn has_unread(&self, region: &Region, credit: &Credit) -> bool {

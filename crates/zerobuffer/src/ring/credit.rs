@@ -278,18 +278,19 @@ mod tests {
                     done.store(round + 1, Ordering::Release);
                 }
             });
-            (0..ROUNDS).filter(|&round| {
-                let (start, end) = (round * 20, round * 20 + 20);
-                region.subtract(Word::PayloadFree, 20);
-                credit.moved(region, (round, 2 * round), true, false);
-                begun.store(round + 1, Ordering::Release);
-                credit.moved(region, (round, 2 * round + 1), false, false);
-                wait_for(done, round + 1);
-                let held = credit.lock().held(end);
-                credit.release(region, start + 10, end, || false);
-                held != 10
-            })
-            .count()
+            (0..ROUNDS)
+                .filter(|&round| {
+                    let (start, end) = (round * 20, round * 20 + 20);
+                    region.subtract(Word::PayloadFree, 20);
+                    credit.moved(region, (round, 2 * round), true, false);
+                    begun.store(round + 1, Ordering::Release);
+                    credit.moved(region, (round, 2 * round + 1), false, false);
+                    wait_for(done, round + 1);
+                    let held = credit.lock().held(end);
+                    credit.release(region, start + 10, end, || false);
+                    held != 10
+                })
+                .count()
         });
         assert_eq!(kept_back, 0, "of {ROUNDS} rounds");
     }

@@ -130,15 +130,15 @@ impl Semaphore {
         false
     }
 
-    /// Takes all tokens; the caller looks at what they announced afterwards.
-    /// `false`: there was none.
+    /// Takes all tokens, and says how many; the caller looks at what they announced afterwards.
     #[cfg_attr(crash_points, track_caller)]
-    pub(crate) fn take_all(&self) -> bool {
+    pub(crate) fn take_all(&self) -> u32 {
         if self.state().load(Ordering::Relaxed) & VALUE == 0 {
-            return false;
+            return 0;
         }
         // Edge E3 and E4, acquire end: a token posted before is gone, one posted later stays.
-        crash::around(|| self.state().fetch_and(!VALUE, order(End::E3Acquire, Ordering::SeqCst))) & VALUE != 0
+        let take = || self.state().fetch_and(!VALUE, order(End::E3Acquire, Ordering::SeqCst));
+        (crash::around(take) & VALUE) as u32
     }
 
     /// The endpoint is closed; its frames and handles keep a mapping alive, which keeps no name.

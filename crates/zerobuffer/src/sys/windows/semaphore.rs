@@ -138,17 +138,16 @@ impl Semaphore {
         self.wait_once(0)
     }
 
-    /// Takes all tokens; the caller looks at what they announced afterwards.
-    /// `false`: there was none.
+    /// Takes all tokens, and says how many; the caller looks at what they announced afterwards.
     #[cfg_attr(crash_points, track_caller)]
-    pub(crate) fn take_all(&self) -> bool {
-        let mut taken = false;
+    pub(crate) fn take_all(&self) -> u32 {
+        let mut taken = 0;
         // A peer that keeps posting does not keep this here: so many were there at the beginning.
         for _ in 0..self.value() {
             if !self.take() {
                 break;
             }
-            taken = true;
+            taken += 1;
         }
         taken
     }
@@ -225,10 +224,10 @@ mod tests {
     #[test]
     fn tokens_are_counted() {
         let semaphore = fresh("sys-count");
-        assert_eq!((semaphore.value(), semaphore.take(), semaphore.take_all()), (0, false, false));
+        assert_eq!((semaphore.value(), semaphore.take(), semaphore.take_all()), (0, false, 0));
         (0..3).for_each(|_| semaphore.post());
         assert_eq!((semaphore.value(), semaphore.take(), semaphore.value()), (3, true, 2));
-        assert!(semaphore.take_all());
+        assert_ne!(semaphore.take_all(), 0);
         assert_eq!(semaphore.value(), 0);
     }
 

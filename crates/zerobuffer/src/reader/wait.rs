@@ -1,0 +1,146 @@
+//! A reader that waits: for a token, a position, the end of its writer.
+
+use super::{Reader, watch::Finding};
+use crate::{
+    error::{Error, Result},
+    frame::Frame,
+    layout::Word,
+    sync::{Instant, Ordering},
+    sys::Semaphore,
+};
+
+/// What says that a published frame may be taken (W5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Announced {
+    /// Nothing yet.
+    #[default]
+    No,
+    /// An old writer's position has stood still for a slice: the token is lost, or to come.
+    ByPosition,
+    /// A token that was taken for it.
+    ByToken,
+}
+
+impl Reader {
+    /// Waits, in slices, until a frame is there or the deadline has passed.
+    pub(super) fn read_until(&mut self, deadline: Option<Instant>) -> Result<Option<Frame>> {
+        let started = Instant::now();
+        let result = self.wait_for_frame(started, deadline);
+        let time = started.elapsed();
+        self.waiter.waited(time, matches!(result, Ok(Some(_))));
+        self.shared.counters.waited(time);
+        result
+    }
+
+    fn wait_for_frame(&mut self, mut now: Instant, deadline: Option<Instant>) -> Result<Option<Frame>> {
+        let mut announced = Announced::No;
+        loop {
+            self.check()?;
+            announced = announced.max(self.look_around(now)?);
+            let attached = self.watch.is_attached();
+            if let Some(frame) = self.poll(std::mem::take(&mut announced))? {
+                return Ok(Some(frame));
+            }
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(None);
+            }
+            let until = deadline.into_iter().fold(self.watch.due(now), Instant::min);
+            if self.watch.publishes_in_order() {
+                // Before the spin: the tokens of frames that were found by their position would end it at once.
+                self.swallow_tokens();
+                // Edge E3: a frame whose token was just swallowed is seen now.
+                self.check()?;
+                if let Some(frame) = self.poll(Announced::No)? {
+                    return Ok(Some(frame));
+                }
+            }
+            // A writer that has just left has posted for the last time, and that token may be among the swallowed ones.
+            let left_now = attached && !self.watch.is_attached();
+            if !self.watch.publishes_in_order() && self.shared.data.take() {
+                // Left lying there, one without a frame would end every spin at once.
+                announced = self.announced_by_token();
+            } else if !left_now
+                && !self.spin(until)
+                && self.waiter.sleeps()
+                && self.shared.data.wait(until.saturating_duration_since(Instant::now()))
+            {
+                announced = self.announced_by_token();
+            }
+            now = Instant::now();
+        }
+    }
+
+    /// A token was taken.
+    fn announced_by_token(&mut self) -> Announced {
+        if self.watch.token_announces() { Announced::ByToken } else { Announced::No }
+    }
+
+    /// Whether a frame of a writer of ours arrives in the next moment.
+    #[inline]
+    pub(super) fn glance(&self) -> bool {
+        let region = &self.shared.region;
+        self.watch.publishes_in_order() && self.waiter.glance(|| self.consumer.sees_news(region))
+    }
+
+    fn spin(&mut self, until: Instant) -> bool {
+        let (shared, consumer) = (&self.shared, &self.consumer);
+        let in_order = self.watch.publishes_in_order();
+        // An old writer's position may stand ahead of its token for long.
+        let before = shared.region.load(Word::WritePos, Ordering::Relaxed);
+        let moved = || shared.region.load(Word::WritePos, Ordering::Relaxed) != before;
+        // Tokens count too: for an old writer they are the announcement, and a full lap leaves the position as it was. They
+        // are looked at less often, since a writer that posts needs their cache line, and the look may be a system call.
+        let every = if Semaphore::VALUE_IS_CHEAP { 16 } else { 256 };
+        let mut looks = 0_u32;
+        self.waiter.spin(until, || {
+            looks = looks.wrapping_add(1);
+            (if in_order { consumer.sees_news(&shared.region) } else { moved() })
+                || (looks.is_multiple_of(every) && shared.data.value() != 0)
+        })
+    }
+
+    /// Takes all tokens of a writer whose position announces its frames.
+    pub(super) fn swallow_tokens(&mut self) {
+        self.unswallowed = 0;
+        let swallowed = self.shared.data.take_all();
+        if swallowed > 0 {
+            self.watch.look(&self.shared);
+            if !self.watch.publishes_in_order() {
+                // An old writer has just come: without its tokens each of its frames would wait for a later one.
+                (0..swallowed).for_each(|_| self.shared.data.post());
+            }
+        }
+    }
+
+    /// Takes tokens until one announces a frame.
+    pub(super) fn take_token(&mut self) -> bool {
+        while self.shared.data.take() {
+            if self.watch.token_announces() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Without a frame to take: is the writer gone, has it crashed, or has it left a frame without a token?
+    pub(super) fn look_around(&mut self, now: Instant) -> Result<Announced> {
+        self.watch.look(&self.shared);
+        let finding =
+            self.watch.judge(&self.shared, &self.consumer, now).map_err(|fault| self.fail(fault))?;
+        let gone = match finding {
+            Finding::Nothing => return Ok(Announced::No),
+            Finding::Stranded => None,
+            Finding::Gone { pid } => Some(pid),
+        };
+        self.look()?;
+        match gone {
+            _ if self.consumer.has_available() => Ok(Announced::ByPosition),
+            None => Ok(Announced::No),
+            Some(pid) => {
+                // What it has posted must not vouch for an old writer's frames.
+                self.swallow_tokens();
+                Err(Error::WriterGone { name: self.shared.name.clone(), pid })
+            }
+        }
+    }
+}
