@@ -13,7 +13,7 @@ pub const WAIT_SLICE: Duration = Duration::from_millis(50);
 const SPIN: Duration = Duration::from_micros(20);
 /// After a wait longer than this the next one does not spin: the peer comes at its own pace. Above the time that waking
 /// a sleeper takes (30 to 50 µs between two processors), so that two endpoints that have both slept get out of it.
-const WORTH: Duration = Duration::from_micros(60);
+const WORTH: Duration = Duration::from_micros(100);
 /// After a wait longer than this the next glance is a short one: the peer needs more than a moment, and perhaps this
 /// processor.
 const MOMENT: Duration = Duration::from_micros(3);

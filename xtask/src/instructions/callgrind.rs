@@ -23,6 +23,7 @@ impl Callgrind<'_> {
         program: &Path,
         arguments: &[String],
     ) -> Result<u32> {
+        fs::create_dir_all(&project.cache)?;
         let output = project.cache.join(format!("callgrind-{}", std::process::id()));
         let mut command = project.command("valgrind");
         command.args(["--quiet", "--tool=callgrind", "--compress-strings=no", "--compress-pos=no"]);

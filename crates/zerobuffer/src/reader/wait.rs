@@ -79,7 +79,11 @@ impl Reader {
     #[inline]
     pub(super) fn glance(&self) -> bool {
         let region = &self.shared.region;
-        self.watch.publishes_in_order() && self.waiter.glance(|| self.consumer.sees_news(region))
+        // With our own position instead, the look that finds the frame came a moment earlier, and the round trip took longer
+        // (0.44 to 0.39 µs at 64 B): the writer is not done with that line.
+        let before = region.load(Word::WritePos, Ordering::Relaxed);
+        self.watch.publishes_in_order()
+            && self.waiter.glance(|| region.load(Word::WritePos, Ordering::Relaxed) != before)
     }
 
     fn spin(&mut self, until: Instant) -> bool {
