@@ -4,7 +4,7 @@ use super::{Reader, watch::Finding};
 use crate::{
     error::{Error, Result},
     frame::Frame,
-    layout::Word,
+    layout::{FRAME_HEADER_SIZE, Word},
     sync::{Instant, Ordering},
     sys::Semaphore,
 };
@@ -110,8 +110,10 @@ impl Reader {
         if swallowed > 0 {
             self.watch.look(&self.shared);
             if !self.watch.publishes_in_order() {
-                // An old writer has just come: without its tokens each of its frames would wait for a later one.
-                (0..swallowed).for_each(|_| self.shared.data.post());
+                // An old writer has just come: without its tokens each of its frames would wait for a later one. The number
+                // is anybody's to write (W13).
+                let most = self.shared.region.capacity() / (FRAME_HEADER_SIZE + 1);
+                (0..most.min(swallowed.into())).for_each(|_| self.shared.data.post());
             }
         }
     }

@@ -268,7 +268,9 @@ impl Consumer {
         credit: &Credit,
         is_dead: impl Fn(u64) -> bool,
     ) -> Result<bool, Fault> {
-        let credits = credit.lock();
+        let mut credits = credit.lock();
+        // A buffer whose count of frames read is 0 looks untouched to a successor (W9).
+        credits.tell(region);
         for _ in 0..REPAIR_ATTEMPTS {
             let pid = region.load(Word::WriterPid, Ordering::SeqCst);
             if pid != 0 && !is_dead(pid) {
@@ -293,5 +295,28 @@ impl Consumer {
         }
         let pid = region.load(Word::WriterPid, Ordering::Relaxed);
         Err(Fault::field("writer_pid", pid, "a value that stays"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::region::heap, *};
+    use crate::layout::FrameHeader;
+
+    #[test]
+    fn a_repaired_buffer_that_was_read_does_not_look_untouched() {
+        let size = 8192;
+        let (region, credit) = (&heap::region(0, size), Credit::new(size));
+        // The first frame fills the ring, and its writer dies before it counts it.
+        assert!(region.put_header(0, FrameHeader { size: size - FRAME_HEADER_SIZE, sequence: 1 }));
+        region.store(Word::PayloadFree, 0, Ordering::Relaxed);
+        let mut consumer = Consumer::new(false);
+        consumer.set_writer(true, false);
+        consumer.refresh(region, &credit).unwrap();
+        let span = consumer.next(region, &credit, |_| false).unwrap().span.unwrap();
+        credit.release(region, span.start, span.end, || false);
+        assert_eq!(region.load(Word::ReadCount, Ordering::Relaxed), 0, "it waits for the next look");
+        assert!(consumer.repair(region, &credit, |_| true).unwrap());
+        assert_eq!(region.load(Word::ReadCount, Ordering::Relaxed), 1);
     }
 }

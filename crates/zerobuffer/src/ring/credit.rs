@@ -157,7 +157,7 @@ impl CreditGuard<'_> {
     }
 
     /// Stores position and count.
-    fn tell(&mut self, region: &Region) {
+    pub(super) fn tell(&mut self, region: &Region) {
         self.tell_position(region);
         let count = self.credit.read.count.load(Ordering::Relaxed);
         if self.credit.told.count.load(Ordering::Relaxed) != count {
