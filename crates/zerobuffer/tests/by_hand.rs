@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use common::segment::{self, FREE, READ_POS, WRITE_POS, WRITER_PID, WRITTEN_COUNT};
 use common::{Name, Segment, expect_error};
-use zerobuffer::{BufferConfig, Error, Reader, Writer, observe};
+use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig, observe};
 
 const RING: u64 = 256;
 
@@ -223,11 +223,7 @@ fn a_frame_that_was_never_charged_is_credited_without_harm() {
     bytes[WRITTEN_COUNT as usize..][..8].copy_from_slice(&1_u64.to_le_bytes());
     bytes[128..136].copy_from_slice(&84_u64.to_le_bytes());
     bytes[136..144].copy_from_slice(&1_u64.to_le_bytes());
-    std::fs::write(name.shm(), bytes).unwrap();
-    for path in name.semaphores() {
-        std::fs::write(path, segment::semaphore_by_hand(0)).unwrap();
-    }
-    let segment = Segment::open(&name);
+    let segment = plant(&name, &bytes);
     for drained_first in [false, true] {
         if drained_first {
             segment.set(READ_POS, crashed_at);
@@ -245,6 +241,35 @@ fn a_frame_that_was_never_charged_is_credited_without_harm() {
         writer.try_write(&[1; 40]).unwrap();
         writer.close().unwrap();
     }
+}
+
+/// A buffer of an old reader: a segment without the mark, two semaphores, no locks.
+fn plant(name: &Name, bytes: &[u8]) -> Segment {
+    std::fs::write(name.shm(), bytes).unwrap();
+    for path in name.semaphores() {
+        std::fs::write(path, segment::semaphore_by_hand(0)).unwrap();
+    }
+    Segment::open(name)
+}
+
+#[test]
+fn a_writer_that_waits_for_an_old_reader_behind_a_wrap_sleeps() {
+    let (name, old) = (Name::new("hand-asleep"), Other::start());
+    let segment = plant(&name, &segment::by_hand(0, 1024, old.pid()));
+    let config = WriterConfig::default().write_timeout(Some(Duration::from_secs(1)));
+    let mut writer = Writer::connect_with(&name, config).unwrap();
+    writer.write(&[1; 384]).unwrap();
+    writer.write(&[1; 384]).unwrap();
+    segment.set(READ_POS, 400);
+    segment.set(FREE, 1024 - 400);
+    // Wraps, and skips 224 bytes; the reader credits them at the marker, and holds the frame before it.
+    writer.write(&[2; 284]).unwrap();
+    segment.set(READ_POS, 0);
+    segment.set(FREE, 100 + 224);
+    let (wall, cpu) = (Instant::now(), cpu_time());
+    expect_error(writer.write(&[3; 284]), "Full");
+    let (wall, cpu) = (wall.elapsed(), cpu_time().saturating_sub(cpu));
+    assert!(cpu < wall / 10, "{cpu:?} of processor time in {wall:?} of waiting");
 }
 
 #[test]

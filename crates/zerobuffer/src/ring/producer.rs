@@ -20,6 +20,8 @@ pub(crate) struct Producer {
     at: u64,
     /// At least so many bytes are free; the reader only ever adds.
     free: u64,
+    /// F as it was when it was last looked up.
+    seen: u64,
     next_sequence: u64,
     written_count: u64,
     /// The reader is of this implementation.
@@ -44,10 +46,11 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 pub(crate) enum Step {
     Ready(Slot),
-    /// So much must be free; so much is.
+    /// So much must be free; so much is, as long as F is `seen`.
     Wait {
         needed: u64,
         free: u64,
+        seen: u64,
     },
     /// A bare wrap was published: post the data semaphore and reserve again.
     Wrapped,
@@ -85,6 +88,7 @@ impl Producer {
         let mut producer = Self {
             at: write_pos % capacity,
             free: 0,
+            seen: 0,
             next_sequence,
             written_count: region.load(Word::WrittenCount, Ordering::Relaxed),
             ours,
@@ -134,6 +138,7 @@ impl Producer {
         // Edge E2, acquire end: what the reader gave back it no longer reads. Edge E4, second half.
         let order = order(End::E4Writer, order(End::E2Acquire, Ordering::SeqCst));
         let free = region.load(Word::PayloadFree, order);
+        self.seen = free;
         if free > self.most_free(region) {
             let expected = format!("at most {}", self.most_free(region));
             return Err(Fault::field("payload_free_bytes", free, expected));
@@ -189,7 +194,7 @@ impl Producer {
         }
         let needed = found.need();
         if !self.has(region, needed)? {
-            return Ok(Step::Wait { needed, free: self.free });
+            return Ok(Step::Wait { needed, free: self.free, seen: self.seen });
         }
         self.store_headers(region, found, size)?;
         self.prefetch(region, found);
@@ -251,7 +256,7 @@ impl Producer {
     /// Moves to the start of the ring before there is room for the frame, so that the reader gives the end back (W11).
     fn bare_wrap(&mut self, region: &Region, tail: u64, size: u64) -> Result<Step, Refusal> {
         if !self.has(region, tail)? {
-            return Ok(Step::Wait { needed: tail, free: self.free });
+            return Ok(Step::Wait { needed: tail, free: self.free, seen: self.seen });
         }
         if self.free >= tail + FRAME_HEADER_SIZE {
             // An abandoned loan's header may lie at 0 and complete a lap with the marker. This one is too long for that.

@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_micros(100);
 struct Shortage {
     needed: u64,
     free: u64,
+    /// F at the last look. Beside an old reader less of it is usable.
+    seen: u64,
 }
 
 impl Writer {
@@ -65,7 +67,7 @@ impl Writer {
             };
             match self.producer.reserve(&shared.region, size, reader_waits) {
                 Ok(Step::Ready(slot)) => return Ok(Ok(slot)),
-                Ok(Step::Wait { needed, free }) => return Ok(Err(Shortage { needed, free })),
+                Ok(Step::Wait { needed, free, seen }) => return Ok(Err(Shortage { needed, free, seen })),
                 Ok(Step::Wrapped) => shared.data.post(),
                 Err(refusal) => return Err(self.refuse(refusal, size)),
             }
@@ -83,7 +85,7 @@ impl Writer {
         }
     }
 
-    fn full(&self, Shortage { needed, free }: Shortage, waited: Duration) -> Error {
+    fn full(&self, Shortage { needed, free, .. }: Shortage, waited: Duration) -> Error {
         Error::Full { name: self.shared.name.clone(), needed, free, capacity: self.capacity(), waited }
     }
 
@@ -124,12 +126,12 @@ impl Writer {
 
     /// Whether the reader gives space back in the next moment.
     fn glance(&self, shortage: Shortage) -> bool {
-        self.waiter.glance(|| self.shared.region.load(Word::PayloadFree, Ordering::Relaxed) > shortage.free)
+        self.waiter.glance(|| self.shared.region.load(Word::PayloadFree, Ordering::Relaxed) != shortage.seen)
     }
 
     fn spin(&mut self, shortage: Shortage, until: Instant) -> bool {
         let shared = &self.shared;
-        let moved = || shared.region.load(Word::PayloadFree, Ordering::Relaxed) > shortage.free;
+        let moved = || shared.region.load(Word::PayloadFree, Ordering::Relaxed) != shortage.seen;
         self.waiter.spin(until, || moved() || shared.interrupted.load(Ordering::Relaxed))
     }
 }
