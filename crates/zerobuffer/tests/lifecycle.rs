@@ -63,6 +63,26 @@ fn a_clean_close_wakes_the_blocked_peer() {
     }
 }
 
+/// W8: who does not wait learns of the reader's death too.
+#[test]
+fn a_write_timeout_of_zero_notices_a_dead_reader() {
+    let (mut reader, name) = (Peer::ours(), Name::new("zero"));
+    reader.must(&format!("create {} 0 1024", &*name));
+    let config = WriterConfig::default().write_timeout(Some(Duration::ZERO));
+    let mut writer = Writer::connect_with(&name, config).unwrap();
+    writer.write(&[1; 900]).unwrap();
+    expect_error(writer.write(&[2; 900]), "Full");
+    reader.kill();
+    let start = Instant::now();
+    let error = loop {
+        match writer.write(&[2; 900]) {
+            Err(Error::Full { .. }) if start.elapsed() < PROMPT => {}
+            other => break other,
+        }
+    };
+    expect_error(error, "ReaderGone");
+}
+
 /// W10: whatever instruction the writer was killed at, its frames arrive, no space is lost, a successor continues.
 #[test]
 fn writers_killed_at_random_times() {

@@ -97,10 +97,11 @@ impl Writer {
         let _counted = (!self.waiter.sleeps()).then(|| shared.space.count_as_sleeper());
         let mut now = started;
         loop {
+            // First: a time-out of 0 must notice the reader's death too.
+            let next_look = self.watch.look(&self.shared, now)?;
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Err(self.full(shortage, started.elapsed()));
             }
-            let next_look = self.watch.look(&self.shared, now)?;
             let until = deadline.map_or(next_look, |deadline| deadline.min(next_look));
             let slept_in_vain = !self.spin(shortage, until) && self.waiter.sleeps();
             if slept_in_vain {
