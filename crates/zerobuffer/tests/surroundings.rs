@@ -11,8 +11,10 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::ptr::null;
@@ -281,6 +283,23 @@ fn links_in_the_place_of_the_locks() {
         assert_eq!(listing(&agent, "/tmp/victim").len(), 1, "{link}: something was removed behind the link");
         assert_eq!(listing(&agent, "/dev/shm"), Vec::<PathBuf>::new());
     }
+}
+
+/// W12: a name that is no UTF-8 is a folder's name like any other.
+#[test]
+fn a_temporary_folder_whose_name_is_not_utf_8() {
+    let mut folder =
+        std::env::temp_dir().join(format!("zerobuffer-odd-{}-", std::process::id())).into_os_string();
+    folder.push(OsStr::from_bytes(&[0xff]));
+    fs::create_dir(&folder).unwrap();
+    let (mut agent, name) = (Peer::ours_with("TMPDIR", &folder), Name::new("odd"));
+    let lock = PathBuf::from(&folder).join("zerobuffer/locks").join(format!("{}.lock", &*name));
+    agent.must(&format!("create {} 0 1024", &*name));
+    assert!(lock.exists(), "{} is not used", lock.display());
+    agent.must("close");
+    assert!(!lock.exists(), "{} was left", lock.display());
+    name.assert_gone();
+    fs::remove_dir_all(folder).unwrap();
 }
 
 /// Runs what follows as process 1 of a new pid namespace; this process waits for it outside.

@@ -65,6 +65,14 @@ impl Peer {
         Self::start(command, "agent in its own surroundings")
     }
 
+    /// An agent of ours with one more variable in its environment.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn ours_with(variable: &str, value: &std::ffi::OsStr) -> Self {
+        let mut command = Self::command();
+        command.env(variable, value);
+        Self::start(command, "agent in another environment")
+    }
+
     /// The published Python package 1.3.0; `None`, with the reason printed, when it is not at hand.
     pub(crate) fn old() -> Option<Self> {
         Self::old_running("old_peer.py")

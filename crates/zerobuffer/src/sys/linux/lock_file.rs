@@ -13,6 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How often a lock file that was removed meanwhile is made again.
+const ATTEMPTS: u32 = 100;
+
 /// The folders, in the order of locking: that of C++ and Python, that of C#.
 fn folders() -> [Vec<PathBuf>; 2] {
     let temp =
@@ -104,7 +107,7 @@ fn ensure_folder(folder: &Path) -> io::Result<()> {
 impl LockFile {
     /// `Ok(None)`: another process holds it.
     fn acquire(path: &Path) -> io::Result<Option<Self>> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let mut id = None;
             let open = || {
                 let file = open_or_make(path)?;
@@ -117,12 +120,13 @@ impl LockFile {
             }
             // A cleaner may have removed the file between opening and locking it: then the lock is worth nothing.
             match id {
-                Some(id) if FileId::named(&path.to_string_lossy()) == Some(id) => {
+                Some(id) if FileId::named(path) == Some(id) => {
                     return Ok(Some(Self { _fd: fd, path: path.to_owned(), id }));
                 }
                 _ => {}
             }
         }
+        Err(io::Error::other("its name does not keep its file"))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -132,7 +136,7 @@ impl LockFile {
     /// Removes the file while it is still locked, then lets go.
     pub(crate) fn remove(self) {
         // Nothing can be done about a failure, and the file is harmless without its lock.
-        let _ = unlink_if(&self.path.to_string_lossy(), self.id);
+        let _ = unlink_if(&self.path, self.id);
     }
 }
 

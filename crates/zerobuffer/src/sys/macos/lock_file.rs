@@ -72,7 +72,7 @@ impl LockFile {
             }
             // A cleaner may have removed the file between opening and locking it: then the lock is worth nothing.
             match found {
-                Some(id) if FileId::named(&path.to_string_lossy()) == Some(id) => {
+                Some(id) if FileId::named(&path) == Some(id) => {
                     return Ok(Some(Self { presence, id, is_new }));
                 }
                 _ => {}
@@ -91,7 +91,7 @@ impl LockFile {
 
     /// Removes the file while it is still locked, then lets go. `Ok(false)`: it was gone.
     pub(crate) fn remove(self, name: &str) -> Result<bool> {
-        unlink_if(&names::lock_file(name).to_string_lossy(), self.id)
+        unlink_if(names::lock_file(name), self.id)
     }
 
     pub(crate) fn into_presence(self) -> Presence {
