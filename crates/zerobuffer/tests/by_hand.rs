@@ -18,7 +18,7 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::segment::{self, FREE, READ_POS, WRITE_POS, WRITER_PID, WRITTEN_COUNT};
+use common::segment::{self, FREE, READ_POS, READER_PID, WRITE_POS, WRITER_PID, WRITTEN_COUNT};
 use common::{Name, Segment, expect_error};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig, observe};
 
@@ -250,6 +250,23 @@ fn plant(name: &Name, bytes: &[u8]) -> Segment {
         std::fs::write(path, segment::semaphore_by_hand(0)).unwrap();
     }
     Segment::open(name)
+}
+
+/// W8: in a container an old endpoint that was process 1 is followed by one of ours that is process 1.
+#[test]
+fn an_old_endpoint_that_had_our_pid_is_dead() {
+    let (name, own) = (Name::new("hand-own"), u64::from(std::process::id()));
+    let segment = plant(&name, &segment::by_hand(64, RING, own));
+    assert!(observe::inspect(&name).unwrap().reader.is_some_and(|peer| peer.pid == own && !peer.alive));
+    let text = expect_error(Writer::connect(&name), "NotReady");
+    assert!(text.contains("its reader is dead"), "{text}");
+    let mut reader = Reader::create(&name, BufferConfig::new(64, RING)).unwrap();
+    assert_eq!(segment.get(READER_PID), 0, "the dead reader's segment");
+    let segment = Segment::open(&name);
+    segment.set(WRITER_PID, own);
+    assert!(!reader.is_writer_connected());
+    assert!(observe::inspect(&name).unwrap().writer.is_some_and(|peer| !peer.alive));
+    expect_error(reader.read_timeout(Duration::from_secs(10)), "WriterGone");
 }
 
 #[test]

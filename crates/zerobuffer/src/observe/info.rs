@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Result},
     layout::{ControlSnapshot, Geometry},
     ring::TOMBSTONE,
-    sys::{self, Role, Segment, Signal, process},
+    sys::{self, Role, Segment, Signal, lives_by_pid},
 };
 use std::{io, time::Duration};
 
@@ -174,9 +174,10 @@ fn peer(segment: &Segment, role: Role, pid: u64) -> Option<Peer> {
     if pid == 0 || pid == TOMBSTONE {
         return None;
     }
-    let held = segment.is_held(role).unwrap_or(false);
+    let asked = segment.is_held(role).ok();
+    let held = asked == Some(true);
     let level = if held { segment.level(role).unwrap_or(0) } else { 0 };
     // A marked segment's reader has a lock while it lives; a writer without one may be an old one.
-    let alive = held || (process::is_alive(pid) && !(role == Role::Reader && segment.is_marked()));
+    let alive = held || (lives_by_pid(pid, asked) && !(role == Role::Reader && segment.is_marked()));
     Some(Peer { pid, alive, level })
 }

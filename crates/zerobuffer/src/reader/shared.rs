@@ -7,7 +7,7 @@ use crate::{
     ring::{Credit, Fault, Region, TOMBSTONE},
     stats::Counters,
     sync::{Arc, AtomicBool, AtomicU64, End, Mutex, Ordering, fence_after_rmw, lock, order},
-    sys::{Presence, Role, Semaphore, fork::Birth, process},
+    sys::{Presence, Role, Semaphore, fork::Birth, lives_by_pid},
 };
 
 /// The value of the space semaphore from which on a further token would tell the writer nothing new (W5).
@@ -138,7 +138,8 @@ impl ReaderShared {
         if self.sees_writer_present(pid) {
             return true;
         }
-        !self.knows_writer(pid) && process::is_alive(pid)
+        let held = lock(&self.presence).as_ref().map(|_| false);
+        !self.knows_writer(pid) && lives_by_pid(pid, held)
     }
 
     /// Whether `pid` is known to be a writer of ours: it was seen to hold its presence byte, or has noted itself before

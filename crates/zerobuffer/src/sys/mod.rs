@@ -15,7 +15,7 @@
 //! | `traces()`, `objects(name)`, `is_being_made(name)`, `tokens(name, signal)` | for `observe`: which buffers there may be, and what one consists of |
 //! | `shm_path(name)` | what messages call the segment |
 //! | `MORE_SPACE` | what messages advise when shared memory is full |
-//! | `process::own_pid()`, `process::is_alive(pid)` | liveness of an endpoint that holds no presence |
+//! | `process::own_pid()`, `process::is_alive(pid)` | who has that number; `lives_by_pid` judges an endpoint by it |
 //! | `process::end_at_once()` | ends this process as a kill does, for crash points |
 //! | `fork::Birth` | in which process an endpoint was made; never forked where there is no fork |
 //!
@@ -69,6 +69,12 @@ pub(crate) enum Signal {
     Data,
     /// "Space was returned", posted by the reader.
     Space,
+}
+
+/// Whether an endpoint that is judged by its pid lives (W8). `held`: whether somebody holds its byte; `None` where that
+/// cannot be asked. A pid of this process whose byte is free is that of a dead one: ours would hold it.
+pub(crate) fn lives_by_pid(pid: u64, held: Option<bool>) -> bool {
+    (held != Some(false) || pid != process::own_pid()) && process::is_alive(pid)
 }
 
 /// What to create.

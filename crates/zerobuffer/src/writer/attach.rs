@@ -8,7 +8,9 @@ use crate::{
     ring::{Producer, Region, TOMBSTONE, next_sequence},
     stats::Counters,
     sync::{AtomicBool, AtomicU64, End, Instant, Mutex, Ordering, order, sleep},
-    sys::{self, Presence, Role, Segment, Semaphore, Signal, fork::Birth, is_shortage, process},
+    sys::{
+        self, Presence, Role, Segment, Semaphore, Signal, fork::Birth, is_shortage, lives_by_pid, process,
+    },
 };
 use std::{io, time::Duration};
 
@@ -109,7 +111,7 @@ fn open(name: &str) -> Result<Opened, Trouble> {
     let held = presence.as_ref().and_then(|presence| presence.is_held(Role::Reader).ok());
     let alive = match held {
         Some(held) if segment.is_marked() => held,
-        _ => process::is_alive(control.reader_pid),
+        _ => lives_by_pid(control.reader_pid, held),
     };
     if control.reader_pid == 0 {
         return Err(Trouble::Absent(not_ready("its reader has closed it")));
@@ -247,7 +249,7 @@ fn claim(
     let ours = data.is_some();
     // A noted writer would hold the byte that this one holds, whoever has its number here.
     let is_noted = |pid| data.is_some_and(|data| data.noted_writer() == pid);
-    let is_stale = |pid| pid == TOMBSTONE || pid == own_pid || is_noted(pid) || !process::is_alive(pid);
+    let is_stale = |pid| pid == TOMBSTONE || is_noted(pid) || !lives_by_pid(pid, Some(false));
     let unlock = || {
         if let Some(presence) = locks {
             let _ = presence.unlock(Role::Writer);

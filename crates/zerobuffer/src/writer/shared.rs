@@ -6,7 +6,7 @@ use crate::{
     ring::Region,
     stats::Counters,
     sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock},
-    sys::{Presence, Role, Semaphore, fork::Birth, process},
+    sys::{Presence, Role, Semaphore, fork::Birth, lives_by_pid},
 };
 
 #[derive(Debug)]
@@ -90,11 +90,12 @@ impl WriterShared {
         if presence.as_ref().is_some_and(Presence::is_unlinked) {
             return Some(Loss::certain("its buffer was removed or replaced"));
         }
-        let exists = process::is_alive(self.reader_pid);
-        match presence.as_ref().filter(|_| self.ours).map(|presence| presence.is_held(Role::Reader)) {
-            Some(Ok(true)) => None,
+        let held = presence.as_ref().and_then(|presence| presence.is_held(Role::Reader).ok());
+        let exists = lives_by_pid(self.reader_pid, held);
+        match held.filter(|_| self.ours) {
+            Some(true) => None,
             // Another process may have got its number: then only standing still proves the death.
-            Some(Ok(false)) => Some(Loss { reason: "it died (no presence lock)", certain: !exists }),
+            Some(false) => Some(Loss { reason: "it died (no presence lock)", certain: !exists }),
             _ if exists => None,
             _ => Some(Loss::certain("it died (no such process)")),
         }

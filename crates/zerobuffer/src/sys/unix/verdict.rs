@@ -2,7 +2,7 @@
 
 use crate::{
     layout::ControlSnapshot,
-    sys::{Role, Segment, Verdict, process},
+    sys::{Role, Segment, Verdict, lives_by_pid},
 };
 use std::time::{Duration, SystemTime};
 
@@ -37,7 +37,7 @@ pub(in crate::sys) fn judge_given(segment: &Segment, held: Option<bool>) -> Verd
         Some(control) => match control.oieb_size {
             0 if young => Verdict::Young,
             0 => Verdict::Dead { pid, reason: "it was never initialised" },
-            128 if process::is_alive(pid) => Verdict::Alive { pid },
+            128 if lives_by_pid(pid, held) => Verdict::Alive { pid },
             // Somebody else's file may begin with that number.
             128 if control.geometry("", segment.size).is_err() => Verdict::Foreign,
             128 if pid == 0 => Verdict::Dead { pid, reason: "its reader closed and left it" },

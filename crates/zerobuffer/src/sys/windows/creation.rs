@@ -7,7 +7,6 @@ use super::{
     notes::Notes,
     object,
     presence::Key,
-    process,
     segment::is_not_found,
 };
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
     layout::{CONTROL_SIZE, ControlSnapshot, Geometry, Word},
     ring::{Memory, Region},
     sync::Ordering,
-    sys::{Created, Request, Role, Signal, Verdict},
+    sys::{Created, Request, Role, Signal, Verdict, lives_by_pid},
 };
 use std::{
     fs::File,
@@ -248,7 +247,7 @@ fn judge_given(segment: &Segment, held: Option<bool>) -> Verdict {
         128 if segment.is_marked() && held == Some(false) => {
             Verdict::Dead { pid, reason: "its reader died (not present)" }
         }
-        128 if process::is_alive(pid) => Verdict::Alive { pid },
+        128 if lives_by_pid(pid, held) => Verdict::Alive { pid },
         128 if control.geometry("", segment.size).is_err() => Verdict::Foreign,
         128 if pid == 0 => Verdict::Dead { pid, reason: "its reader closed it" },
         128 => Verdict::Dead { pid, reason: "its reader died (no such process)" },
