@@ -340,6 +340,23 @@ fn an_old_writer_outlives_an_attempt_to_take_its_place() {
 }
 
 #[test]
+fn a_writer_announces_its_level_although_another_ones_is_still_there() {
+    let name = Name::new("hand-level");
+    let _reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    // What its predecessor holds until it has closed.
+    let closing = OpenOptions::new().read(true).write(true).open(name.shm()).unwrap();
+    hold_byte(&closing, libc::F_WRLCK, 128);
+    let attaching = thread::spawn({
+        let name = name.to_string();
+        move || Writer::connect(&name)
+    });
+    thread::sleep(Duration::from_millis(50));
+    drop(closing);
+    let _writer = attaching.join().unwrap().unwrap();
+    assert_eq!(observe::inspect(&name).unwrap().writer.map(|writer| writer.level), Some(2));
+}
+
+#[test]
 fn late_tokens_of_an_old_writer_do_not_keep_a_waiting_reader_busy() {
     let (name, old) = (Name::new("hand-late"), Other::start());
     let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();

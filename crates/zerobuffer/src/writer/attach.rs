@@ -158,11 +158,6 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
     if !try_lock(locks, Role::Claim) {
         return Err(refused());
     }
-    if let Some(presence) = locks
-        && let Err(error) = presence.announce(Role::Writer, LEVEL)
-    {
-        log::warn!(target: "zerobuffer::writer", "buffer '{name}': presence locks do not work here ({error})");
-    }
     let patience = config.connect_timeout.max(VERDICT);
     claim(name, &region, locks, ours.then_some(&data), patience)?.ok_or_else(refused)?;
 
@@ -263,7 +258,10 @@ fn claim(
         // With the byte held: a registered writer of ours is dead, an old one is judged by its pid.
         let pid = region.load(Word::WriterPid, order(End::E8Acquire, Ordering::SeqCst));
         let stale = pid != 0 && is_stale(pid);
-        if pid == 0 || (!ours && stale) {
+        let vacant = pid == 0 || (!ours && stale);
+        // With the byte held, whose last holder has let go of both; before the registration, so that who sees that sees the
+        // level.
+        if vacant && announced(name, locks) {
             // Edge E8, acquire end: positions and `free` are read after this.
             // First the note: a reader that sees the number knows whose it is, even if it looks after our death.
             // Where the locks do not work, a note would make a living writer look dead.
@@ -277,9 +275,9 @@ fn claim(
             if let Some(data) = data {
                 data.forget_writer();
             }
-        } else if stale {
+        } else if !vacant && stale {
             region.exchange(Word::WriterPid, pid, TOMBSTONE);
-        } else if !ours {
+        } else if !vacant && !ours {
             return Ok(None);
         }
         unlock();
@@ -289,7 +287,7 @@ fn claim(
         }
         let waited = started.elapsed();
         if waited >= patience {
-            return if stale {
+            return if stale && !vacant {
                 Err(Error::CrashNotNoticed { name: name.to_owned(), waited })
             } else {
                 Ok(None)
@@ -297,6 +295,15 @@ fn claim(
         }
         sleep(Duration::from_millis(1));
     }
+}
+
+/// Announces the level of this writer. `false`: another one's is still there.
+fn announced(name: &str, locks: Option<&Presence>) -> bool {
+    let Some(presence) = locks else { return true };
+    presence.announce(Role::Writer, LEVEL).unwrap_or_else(|error| {
+        log::warn!(target: "zerobuffer::writer", "buffer '{name}': presence locks do not work here ({error})");
+        true
+    })
 }
 
 /// Takes a byte, waiting for a judge that holds it for an instant. Without presence locks there is nothing to take.

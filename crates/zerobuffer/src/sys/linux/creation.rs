@@ -155,8 +155,8 @@ fn already_connected(name: &str) -> Error {
 fn presence_of(file: &File, level: u8, path: &str) -> Result<Option<Presence>> {
     let locked = Presence::of(file).and_then(|presence| {
         let locked = presence.try_lock(Role::Reader)?;
-        presence.announce(Role::Reader, level)?;
-        Ok(locked.then_some(presence))
+        let announced = presence.announce(Role::Reader, level)?;
+        Ok((locked && announced).then_some(presence))
     });
     match locked {
         Err(error) if is_shortage(&error) => Err(Error::os("open the presence lock of", path, error)),

@@ -50,8 +50,9 @@ impl Locks {
     }
 
     fn release(&self, is_holder: impl Fn(u64) -> bool) {
+        // The levels first: the kernel releases all in one step, so that who finds a byte free finds its level free.
         for (lock, bits) in
-            self.bytes.iter().map(|lock| (lock, 0)).chain(self.levels.iter().map(|lock| (lock, LEVEL_BITS)))
+            self.levels.iter().map(|lock| (lock, LEVEL_BITS)).chain(self.bytes.iter().map(|lock| (lock, 0)))
         {
             let held = lock.fetch_add(0, Ordering::Relaxed);
             if held != 0 && is_holder(held >> bits) {
@@ -109,11 +110,12 @@ impl Presence {
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "as on a real machine")]
-    pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<()> {
+    pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<bool> {
         let lock = self.inode().locks.level(role);
         let value = self.holder << LEVEL_BITS | u64::from(level);
-        let _ = crash::around(|| lock.compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed));
-        Ok(())
+        let announced =
+            crash::around(|| lock.compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed));
+        Ok(announced.is_ok_and(|_| true) || announced == Err(value))
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "as on a real machine")]

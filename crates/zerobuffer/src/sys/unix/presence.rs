@@ -49,10 +49,10 @@ impl Presence {
         is_held(&self.fd, role)
     }
 
-    /// Announces the capability level of this endpoint.
+    /// Announces the capability level of this endpoint. `Ok(false)`: that of another one is still announced.
     #[cfg_attr(crash_points, track_caller)]
-    pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<()> {
-        self.set(LOCK, level_start(role), level.into()).map(drop)
+    pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<bool> {
+        self.set(LOCK, level_start(role), level.into())
     }
 
     /// The level that the other endpoint has announced; 0 if it has not.

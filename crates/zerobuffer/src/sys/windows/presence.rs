@@ -113,16 +113,17 @@ impl Presence {
         Ok(!own && self.key.is_held(role)?)
     }
 
-    /// Announces the capability level of this endpoint: one event per level up to it.
+    /// Announces the capability level of this endpoint: one event per level up to it. Always `Ok(true)`: an event that
+    /// another one still has is shared.
     #[cfg_attr(crash_points, track_caller)]
-    pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<()> {
+    pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<bool> {
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         levels.clear();
         for level in 1..=level {
             let name = self.key.space.level(&self.key.identity, role, level);
             levels.push(crash::around(|| object::make_event(&name))?.handle);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The level that the other endpoint has announced; 0 if it has not.
