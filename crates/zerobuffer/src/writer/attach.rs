@@ -171,10 +171,14 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
     let free = level >= LEVEL_FREE_SEQUENCES;
     let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
     let walked = next_sequence(&region, to, from, count, free);
-    let sequence = if free { succeed(&region, walked) } else { walked };
+    let sequence = if free { sequence_after(&region, walked) } else { walked };
     let producer =
         Producer::attach(&region, ours, config.hot_wrap, walked, sequence).map_err(|fault| fault.on(name))?;
+    // Nothing fails from here on.
     std::mem::forget(registration);
+    if free {
+        remove_metadata(&region);
+    }
     if let Some(presence) = locks {
         // Releasing a lock that is held does not fail.
         let _ = presence.unlock(Role::Claim);
@@ -203,13 +207,16 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
     Ok((shared, producer))
 }
 
-/// The entry upon a predecessor's place in a channel (D5, D7), where the reader tells clients apart by a number that is
-/// left out, and where metadata are the client's: its predecessor's are removed. The first number of this writer.
-fn succeed(region: &Region, sequence: u64) -> u64 {
+/// In a channel metadata are the client's (D7): those of the predecessor are removed.
+fn remove_metadata(region: &Region) {
     if region.load(Word::MetadataWritten, Ordering::Acquire) != 0 {
         region.store(Word::MetadataFree, region.metadata_capacity(), Ordering::Relaxed);
         region.store(Word::MetadataWritten, 0, Ordering::Release);
     }
+}
+
+/// The first number of a writer in a channel (D5), where the reader tells clients apart by a number that is left out.
+fn sequence_after(region: &Region, sequence: u64) -> u64 {
     // One that died between the position and the count of its first frame has been there, too.
     let is_first = sequence == 1 && region.load(Word::WrittenCount, Ordering::Relaxed) == 0;
     if is_first { sequence } else { sequence.wrapping_add(1) }
@@ -316,5 +323,38 @@ fn try_lock(locks: Option<&Presence>, role: Role) -> bool {
             Ok(locked) => return locked,
             Err(_) => return true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BufferConfig, Reader, Writer};
+
+    /// W7: what fails last fails before the predecessor's metadata are removed.
+    #[test]
+    fn an_attach_that_fails_leaves_no_trace() {
+        let name = format!("attach-trace-{}", process::own_pid());
+        let _reader = Reader::create(&name, BufferConfig::new(64, 256).free_sequences(true)).unwrap();
+        let mut first = Writer::connect(&name).unwrap();
+        first.set_metadata(b"mine").unwrap();
+        first.close().unwrap();
+        let Ok(Opened { region, .. }) = open(&name) else { panic!("it does not open") };
+        let all = [
+            Word::MetadataFree,
+            Word::MetadataWritten,
+            Word::PayloadFree,
+            Word::WritePos,
+            Word::WrittenCount,
+            Word::WriterPid,
+        ];
+        let words = || all.map(|word| region.load(word, Ordering::SeqCst));
+        region.store(Word::PayloadFree, 257, Ordering::SeqCst);
+        let before = words();
+        assert!(matches!(Writer::connect(&name), Err(Error::Corrupt { field: "payload_free_bytes", .. })));
+        assert_eq!(words(), before);
+        region.store(Word::PayloadFree, 256, Ordering::SeqCst);
+        let _second = Writer::connect(&name).unwrap();
+        assert_eq!(region.load(Word::MetadataWritten, Ordering::SeqCst), 0, "the predecessor's metadata");
     }
 }
