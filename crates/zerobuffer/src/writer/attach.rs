@@ -29,9 +29,10 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(super) fn attach(name: &str, config: &WriterConfig) -> Result<(WriterShared, Producer)> {
     sys::check_name(name)?;
     let started = Instant::now();
+    let left = || config.connect_timeout.saturating_sub(started.elapsed());
     loop {
         let (trouble, patience) = match open(name) {
-            Ok(opened) => match register(name, opened, config) {
+            Ok(opened) => match register(name, opened, config, left()) {
                 // The reader closed between validation and registration: the next one may be on its way.
                 Err(error @ Error::NotReady { .. }) => (error, config.connect_timeout),
                 other => return other,
@@ -145,8 +146,14 @@ fn open(name: &str) -> Result<Opened, Trouble> {
     Ok(Opened { region, data, space, presence, reader_pid: control.reader_pid, level })
 }
 
-/// Takes the writer's role. On failure every lock is dropped with `opened`, and nothing is left behind.
-fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(WriterShared, Producer)> {
+/// Takes the writer's role, waiting for a predecessor's end as long as the connect time-out has `left`. On failure every
+/// lock is dropped with `opened`, and nothing is left behind.
+fn register(
+    name: &str,
+    opened: Opened,
+    config: &WriterConfig,
+    left: Duration,
+) -> Result<(WriterShared, Producer)> {
     let Opened { region, data, space, presence, reader_pid, level } = opened;
     let own_pid = process::own_pid();
     let ours = level > 0;
@@ -158,8 +165,7 @@ fn register(name: &str, opened: Opened, config: &WriterConfig) -> Result<(Writer
     if !try_lock(locks, Role::Claim) {
         return Err(refused());
     }
-    let patience = config.connect_timeout.max(VERDICT);
-    claim(name, &region, locks, ours.then_some(&data), patience)?.ok_or_else(refused)?;
+    claim(name, &region, locks, ours.then_some(&data), left.max(VERDICT))?.ok_or_else(refused)?;
 
     let registration = Registration { region: &region, data: &data, own_pid };
     let replaced =
@@ -330,6 +336,18 @@ fn try_lock(locks: Option<&Presence>, role: Role) -> bool {
 mod tests {
     use super::*;
     use crate::{BufferConfig, Reader, Writer};
+
+    #[test]
+    fn what_the_connect_time_out_has_spent_on_the_reader_is_spent() {
+        let name = format!("attach-left-{}", process::own_pid());
+        let _reader = Reader::create(&name, BufferConfig::new(64, 256)).unwrap();
+        let Ok(opened) = open(&name) else { panic!("it does not open") };
+        // A dead writer, whose reader does not read.
+        opened.region.store(Word::WriterPid, TOMBSTONE, Ordering::SeqCst);
+        let config = WriterConfig::default().connect_timeout(Duration::from_hours(1));
+        let failed = register(&name, opened, &config, Duration::ZERO);
+        assert!(matches!(failed, Err(Error::CrashNotNoticed { .. })));
+    }
 
     /// W7: what fails last fails before the predecessor's metadata are removed.
     #[test]
