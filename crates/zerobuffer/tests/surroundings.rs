@@ -18,7 +18,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::ptr::null;
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use common::segment::FREE;
@@ -300,6 +300,28 @@ fn a_temporary_folder_whose_name_is_not_utf_8() {
     assert!(!lock.exists(), "{} was left", lock.display());
     name.assert_gone();
     fs::remove_dir_all(folder).unwrap();
+}
+
+/// W12: a reader that is just closing and its successor wait for the lock on the folder together.
+#[test]
+fn a_wait_for_the_folder_is_none_for_the_name() {
+    for _ in 0..8 {
+        let name = Name::new("folder-wait");
+        let closing = Reader::create(&name, BufferConfig::new(0, 64)).unwrap();
+        let folder = fs::File::open("/dev/shm").unwrap();
+        folder.lock().unwrap();
+        let closed = thread::spawn(move || closing.close());
+        sleep(Duration::from_millis(10));
+        let next = thread::spawn({
+            let name = name.to_string();
+            move || Reader::create(&name, BufferConfig::new(0, 64))
+        });
+        // Longer than a name is worth waiting for.
+        sleep(Duration::from_millis(150));
+        drop(folder);
+        next.join().unwrap().unwrap();
+        closed.join().unwrap().unwrap();
+    }
 }
 
 /// Runs what follows as process 1 of a new pid namespace; this process waits for it outside.

@@ -54,12 +54,17 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     }
 
     // What blocks the name for a moment is waited for without holding the lock that everybody needs.
-    let started = Instant::now();
+    let mut blocked = None;
     loop {
         match publish(request, &file, &path) {
             Ok((data, space, names)) => return Ok(Created { mapping, data, space, presence, names }),
-            Err(Blocked { error, patience }) if started.elapsed() >= patience => return Err(error),
-            Err(_) => thread::sleep(RETRY),
+            Err(Blocked { error, patience }) => {
+                // From the first refusal on: the wait for the folder's lock says nothing about the name.
+                if blocked.get_or_insert_with(Instant::now).elapsed() >= patience {
+                    return Err(error);
+                }
+                thread::sleep(RETRY);
+            }
         }
     }
 }
