@@ -199,6 +199,11 @@ fn a_replaced_writer_stays_replaced() {
     segment.set(WRITER_PID, 0);
     expect_error(writer.write(b"two"), "Replaced");
     assert_eq!(segment.get(WRITER_PID), 0, "the place was taken again");
+    segment.set(WRITER_PID, intruder.pid());
+    let tokens = || observe::inspect(&name).unwrap().data_tokens;
+    let before = tokens();
+    drop(writer);
+    assert_eq!(tokens(), before, "a token without a frame beside an old writer");
 }
 
 #[test]

@@ -411,11 +411,15 @@ impl Writer {
         self.closed = true;
         shared.closed.store(true, Ordering::Release);
         // W6: the pid, the wake-up (an old reader can be killed by it), the lock last. Edge E7, release end.
-        let left = order(End::E7Release, Ordering::SeqCst);
-        shared.region.exchange_as(Word::WriterPid, shared.own_pid, 0, left);
+        let release = order(End::E7Release, Ordering::SeqCst);
+        let left = shared.region.exchange_as(Word::WriterPid, shared.own_pid, 0, release);
         if shared.ours {
+            // The note is ours alone as long as the byte is.
             shared.data.forget_writer();
-            shared.data.post();
+            // Beside an old writer that has taken this one's place, a token without a frame would announce one.
+            if left {
+                shared.data.post();
+            }
         }
         lock(&shared.presence).take();
         shared.data.retire();
