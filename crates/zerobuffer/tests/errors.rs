@@ -103,6 +103,8 @@ fn invalid_sizes_of_a_buffer() {
         }
         name.assert_gone();
     }
+    let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64).mode(0o1777)), "InvalidConfig");
+    assert!(message.contains("mode = 01777 "), "{message}");
     // Sizes are rounded up to 64.
     let reader = Reader::create(&name, BufferConfig::new(1, 65)).unwrap();
     assert_eq!((reader.metadata_capacity(), reader.capacity()), (64, 128));

@@ -346,7 +346,8 @@ mod tests {
         opened.region.store(Word::WriterPid, TOMBSTONE, Ordering::SeqCst);
         let config = WriterConfig::default().connect_timeout(Duration::from_hours(1));
         let failed = register(&name, opened, &config, Duration::ZERO);
-        assert!(matches!(failed, Err(Error::CrashNotNoticed { .. })));
+        let Err(error) = failed else { panic!("attached beside a crashed writer") };
+        assert!(matches!(error, Error::CrashNotNoticed { .. }) && error.is_timeout_like());
     }
 
     /// W7: what fails last fails before the predecessor's metadata are removed.
