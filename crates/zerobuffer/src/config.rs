@@ -96,7 +96,7 @@ impl BufferConfig {
         self
     }
 
-    /// How the reader waits for frames.
+    /// How the reader waits for frames; [`WaitStrategy::Adaptive`] unless told otherwise.
     #[must_use]
     pub fn wait(mut self, wait: WaitStrategy) -> Self {
         self.wait = wait;
@@ -148,7 +148,7 @@ pub struct WriterConfig {
 }
 
 impl Default for WriterConfig {
-    /// 5 s write timeout, no waiting for a reader, adaptive waiting, block on a full ring.
+    /// 5 s write timeout, no waiting for a reader, adaptive waiting, block on a full ring, automatic hot wrap.
     fn default() -> Self {
         Self {
             write_timeout: Some(Duration::from_secs(5)),
@@ -161,35 +161,36 @@ impl Default for WriterConfig {
 }
 
 impl WriterConfig {
-    /// How long one write waits for space; `None` waits for ever.
+    /// How long one write waits for space; `None` waits for ever. 5 s unless told otherwise.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.write_timeout = timeout;
         self
     }
 
-    /// How long [`Writer::connect_with`](crate::Writer::connect_with) waits for a reader to create the buffer.
+    /// How long [`Writer::connect_with`](crate::Writer::connect_with) waits for a reader to create the buffer. Not
+    /// at all unless told otherwise.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How the writer waits for space.
+    /// How the writer waits for space; [`WaitStrategy::Adaptive`] unless told otherwise.
     #[must_use]
     pub fn wait(mut self, wait: WaitStrategy) -> Self {
         self.wait = wait;
         self
     }
 
-    /// What happens when the ring is full.
+    /// What happens when the ring is full; [`FullRingPolicy::Block`] unless told otherwise.
     #[must_use]
     pub fn full_ring(mut self, policy: FullRingPolicy) -> Self {
         self.full_ring = policy;
         self
     }
 
-    /// Whether to wrap early while the start of the ring is free.
+    /// Whether to wrap early while the start of the ring is free; [`HotWrap::Auto`] unless told otherwise.
     #[must_use]
     pub fn hot_wrap(mut self, hot_wrap: HotWrap) -> Self {
         self.hot_wrap = hot_wrap;

@@ -65,8 +65,8 @@ pub struct BufferInfo {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidName`], [`Error::NotFound`], [`Error::PermissionDenied`], and [`Error::Corrupt`] for a file without a
-/// control block. Other impossible values are listed as [`BufferInfo::defects`].
+/// [`Error::InvalidName`], [`Error::NotFound`], [`Error::PermissionDenied`], [`Error::Os`], and [`Error::Corrupt`] for a
+/// file without a control block. Other impossible values are listed as [`BufferInfo::defects`].
 pub fn inspect(name: &str) -> Result<BufferInfo> {
     sys::check_name(name)?;
     let segment = Segment::open_read_only(name).map_err(|error| match error {

@@ -33,8 +33,8 @@ impl WriterHandle {
         Self(shared)
     }
 
-    /// Ends the blocked call and all later ones with [`Error::Closed`](crate::Error::Closed). The writer stays attached
-    /// until it is closed or dropped.
+    /// Ends the blocked call and all later ones with [`Error::Closed`](crate::Error::Closed), except that a frame which
+    /// is pending already can still be committed. The writer stays attached until it is closed or dropped.
     pub fn interrupt(&self) {
         self.0.interrupt();
     }

@@ -123,8 +123,9 @@ impl Writer {
     /// # Errors
     ///
     /// [`Error::EmptyFrame`], [`Error::FrameTooLarge`], [`Error::Unplaceable`], [`Error::Full`], [`Error::ReaderGone`],
-    /// [`Error::Replaced`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`]. After [`Error::Full`] nothing has
-    /// happened, and the call may be repeated.
+    /// [`Error::Replaced`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`]. After [`Error::Full`] no byte of the
+    /// frame is published, and the call may be repeated. The position may have moved to the start of the ring, for a
+    /// frame too large to fit otherwise (W11): then a smaller one may find no room either until the reader looks.
     pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
         self.write_parts(&[data], data.len(), true)
     }
@@ -289,7 +290,7 @@ impl Writer {
     /// # Errors
     ///
     /// [`Error::MetadataAlreadyWritten`], also when a previous writer did; [`Error::MetadataTooLarge`];
-    /// [`Error::ReaderGone`], [`Error::Closed`], [`Error::Forked`].
+    /// [`Error::ReaderGone`], [`Error::Replaced`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`].
     pub fn set_metadata(&mut self, data: &[u8]) -> Result<()> {
         self.check()?;
         let (shared, size) = (&self.shared, data.len() as u64);

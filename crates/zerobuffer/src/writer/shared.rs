@@ -105,7 +105,7 @@ impl WriterShared {
         !self.closed.load(Ordering::Acquire) && !self.birth.is_forked() && self.reader_loss().is_none()
     }
 
-    /// Ends the blocked call and all later ones.
+    /// Ends the blocked call and all later ones but the commit of a pending frame.
     pub(crate) fn interrupt(&self) {
         self.interrupted.store(true, Ordering::SeqCst);
         if !self.birth.is_forked() && !self.closed.load(Ordering::Acquire) {
