@@ -18,8 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a predecessor is given to be gone, and a server to finish the buffer that it is creating.
-const SUCCESSION: Duration = Duration::from_millis(500);
+/// How long a server is given to finish the buffer that it is creating.
+const HALF_MADE: Duration = Duration::from_millis(500);
 /// Pause between two looks for a server.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -50,12 +50,21 @@ pub struct Client {
     shared: Arc<Shared>,
 }
 
+/// The request writer. A loan takes it along, so that whoever sends meanwhile is refused rather than kept waiting, be it
+/// on the loan's own thread.
+#[derive(Debug)]
+struct Sender {
+    /// `None` while it is lent, and once the client is closed.
+    writer: Option<Writer>,
+    lent: bool,
+}
+
 #[derive(Debug)]
 struct Shared {
     channel: String,
     /// Closed before the request writer: the next client then finds both places free.
     reader: Mutex<Option<Reader>>,
-    sender: Mutex<Option<Writer>>,
+    sender: Mutex<Sender>,
     inbox: Mutex<Inbox>,
     /// A response has come, or nobody reads any more.
     arrived: Condvar,
@@ -109,7 +118,7 @@ impl Client {
                 last: AtomicU64::new(first.wrapping_sub(1)),
                 stamped: writer.has_free_sequences(),
                 reader: Mutex::new(Some(reader)),
-                sender: Mutex::new(Some(writer)),
+                sender: Mutex::new(Sender { writer: Some(writer), lent: false }),
                 inbox: Mutex::new(Inbox::default()),
                 arrived: Condvar::new(),
             }),
@@ -123,10 +132,7 @@ impl Client {
     /// As [`Writer::set_metadata`]. With a server of another implementation, a client before this one may have written
     /// metadata, which stay.
     pub fn set_metadata(&self, data: &[u8]) -> Result<()> {
-        match self.sender()?.as_mut() {
-            Some(writer) => writer.set_metadata(data),
-            None => Err(self.shared.closed()),
-        }
+        self.writer(&mut *self.sender()?)?.set_metadata(data)
     }
 
     /// Sends a request and returns its sequence number. The response, which carries the same number, comes by
@@ -137,8 +143,9 @@ impl Client {
     /// As [`Writer::write`]; [`Error::RequestPending`] after [`Self::begin`]; [`Error::ReaderGone`] if the server has
     /// gone: connect anew.
     pub fn send(&self, request: &[u8]) -> Result<u64> {
-        let mut sender = self.begin_locked(request.len())?;
-        self.fill_and_commit(&mut sender, request)
+        let mut sender = self.sender()?;
+        let writer = self.begin_in(&mut sender, request.len())?;
+        self.fill_and_commit(writer, request)
     }
 
     /// Sends a request whose response the returned [`Call`] waits for.
@@ -147,10 +154,10 @@ impl Client {
     ///
     /// As [`Self::send`].
     pub fn submit(&self, request: &[u8]) -> Result<Call> {
-        let mut sender = self.begin_locked(request.len())?;
-        let sequence = sender.as_ref().map_or(0, Writer::next_sequence);
-        let call = self.expect(sequence);
-        call.sent(self.fill_and_commit(&mut sender, request))
+        let mut sender = self.sender()?;
+        let writer = self.begin_in(&mut sender, request.len())?;
+        let call = self.expect(writer.next_sequence());
+        call.sent(self.fill_and_commit(writer, request))
     }
 
     /// Sends a request and waits for its response; `None` if that has not come within `timeout`, be it late or never
@@ -166,13 +173,18 @@ impl Client {
         self.submit(request)?.wait(timeout)
     }
 
-    /// Lends ring memory for a request of `size` bytes, to be filled in place.
+    /// Lends ring memory for a request of `size` bytes, to be filled in place. Until it is sent or dropped nothing else
+    /// can be sent: other calls, of whatever thread, get [`Error::RequestPending`].
     ///
     /// # Errors
     ///
     /// As [`Self::send`].
     pub fn loan(&self, size: usize) -> Result<RequestMut<'_>> {
-        Ok(RequestMut::new(self, self.begin_locked(size)?))
+        let mut sender = self.sender()?;
+        self.begin_in(&mut sender, size)?;
+        let writer = sender.writer.take().ok_or_else(|| self.shared.closed())?;
+        sender.lent = true;
+        Ok(RequestMut::new(self, writer))
     }
 
     /// [`Self::loan`] without a borrow, for bindings: the request stays pending until [`Self::commit`] or
@@ -182,13 +194,13 @@ impl Client {
     ///
     /// As [`Self::send`].
     pub fn begin(&self, size: usize) -> Result<u64> {
-        let sender = self.begin_locked(size)?;
-        Ok(sender.as_ref().map_or(0, Writer::next_sequence))
+        let mut sender = self.sender()?;
+        Ok(self.begin_in(&mut sender, size)?.next_sequence())
     }
 
     /// The bytes of the pending request, which keep their address until commit or abort.
     pub fn with_pending<T>(&self, look: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
-        lock(&self.shared.sender).as_mut()?.pending().map(look)
+        lock(&self.shared.sender).writer.as_mut()?.pending().map(look)
     }
 
     /// Sends the first `len` bytes of the pending request and returns its sequence number.
@@ -197,20 +209,19 @@ impl Client {
     ///
     /// As [`Writer::commit`].
     pub fn commit(&self, len: usize) -> Result<u64> {
-        let mut sender = self.sender()?;
-        self.commit_in(&mut sender, len)
+        self.commit_in(self.writer(&mut *self.sender()?)?, len)
     }
 
     /// Gives up the pending request; nothing is sent. `false`: there was none.
     #[allow(clippy::must_use_candidate, reason = "mostly, it does not matter whether there was one")]
     pub fn abort(&self) -> bool {
-        self.sender().ok().is_some_and(|mut sender| sender.as_mut().is_some_and(Writer::abort))
+        self.sender().ok().is_some_and(|mut sender| sender.writer.as_mut().is_some_and(Writer::abort))
     }
 
     /// Keeps the memory of [`Self::with_pending`] mapped, for bindings that hand out views of it.
     #[must_use]
     pub fn keep_alive(&self) -> Option<Keepalive> {
-        lock(&self.shared.sender).as_ref().map(Writer::keep_alive)
+        lock(&self.shared.sender).writer.as_ref().map(Writer::keep_alive)
     }
 
     /// The next response that no call waits for; `None` after `timeout`.
@@ -248,7 +259,8 @@ impl Client {
     }
 
     /// Ends blocked calls and all later ones with [`Error::Closed`], and leaves the channel. Responses that were handed
-    /// out stay readable. Dropping the client does the same.
+    /// out stay readable. A [loan](Self::loan) that is not over keeps the place in the request buffer until it is; it
+    /// cannot be sent any more. Dropping the client does the same.
     ///
     /// # Errors
     ///
@@ -262,14 +274,18 @@ impl Client {
         shared.requests.interrupt();
         let reader = lock(&shared.reader).take();
         let closed = reader.map_or(Ok(()), Reader::close);
-        let writer = lock(&shared.sender).take();
+        let writer = {
+            let mut sender = lock(&shared.sender);
+            sender.lent = false;
+            sender.writer.take()
+        };
         drop(writer);
         shared.arrived.notify_all();
         closed
     }
 
-    /// The request writer, if it may be used.
-    fn sender(&self) -> Result<MutexGuard<'_, Option<Writer>>> {
+    /// The place of the request writer, if it may be touched.
+    fn sender(&self) -> Result<MutexGuard<'_, Sender>> {
         if self.shared.requests.is_forked() {
             // A thread of the parent may have held the lock.
             return Err(Error::Forked { name: self.shared.requests.name().to_owned() });
@@ -277,28 +293,59 @@ impl Client {
         Ok(lock(&self.shared.sender))
     }
 
-    fn begin_locked(&self, size: usize) -> Result<MutexGuard<'_, Option<Writer>>> {
-        let mut sender = self.sender()?;
-        let Some(writer) = sender.as_mut() else { return Err(self.shared.closed()) };
+    /// The request writer, if it is there.
+    fn writer<'s>(&self, sender: &'s mut Sender) -> Result<&'s mut Writer> {
+        match &mut sender.writer {
+            Some(writer) => Ok(writer),
+            None if sender.lent => Err(self.pending()),
+            None => Err(self.shared.closed()),
+        }
+    }
+
+    fn pending(&self) -> Error {
+        Error::RequestPending { name: self.shared.channel.clone() }
+    }
+
+    fn begin_in<'s>(&self, sender: &'s mut Sender, size: usize) -> Result<&'s mut Writer> {
+        let writer = self.writer(sender)?;
         if writer.pending().is_some() {
-            return Err(Error::RequestPending { name: self.shared.channel.clone() });
+            return Err(self.pending());
         }
         writer.begin(size)?;
-        Ok(sender)
+        Ok(writer)
     }
 
-    fn fill_and_commit(&self, sender: &mut Option<Writer>, request: &[u8]) -> Result<u64> {
-        if let Some(room) = sender.as_mut().and_then(Writer::pending) {
+    fn fill_and_commit(&self, writer: &mut Writer, request: &[u8]) -> Result<u64> {
+        if let Some(room) = writer.pending() {
             room.copy_from_slice(request);
         }
-        self.commit_in(sender, request.len())
+        self.commit_in(writer, request.len())
     }
 
-    pub(super) fn commit_in(&self, sender: &mut Option<Writer>, len: usize) -> Result<u64> {
-        let Some(writer) = sender.as_mut() else { return Err(self.shared.closed()) };
+    fn commit_in(&self, writer: &mut Writer, len: usize) -> Result<u64> {
         // First: the response may be there before the commit returns.
         self.shared.last.store(writer.next_sequence(), Ordering::Release);
         writer.commit(len)
+    }
+
+    /// Sends what a loan has filled, unless the client was closed meanwhile.
+    pub(super) fn commit_lent(&self, writer: &mut Writer, len: usize) -> Result<u64> {
+        if !self.sender()?.lent {
+            return Err(self.shared.closed());
+        }
+        self.commit_in(writer, len)
+    }
+
+    /// A loan is over.
+    pub(super) fn take_back(&self, mut writer: Writer) {
+        writer.abort();
+        // In a forked child, and once the client is closed, the writer is dropped.
+        if let Ok(mut sender) = self.sender()
+            && sender.lent
+        {
+            sender.lent = false;
+            sender.writer = Some(writer);
+        }
     }
 
     pub(super) fn expect(&self, sequence: u64) -> Call {
@@ -325,7 +372,7 @@ fn look_for_server(channel: &str, started: Instant, patience: Duration) -> Resul
             }
             Ok(_) => Error::NotReady { name: name.clone(), reason: "its server has closed it" },
             Err(Error::NotFound { name, .. }) => Error::NotFound { name, waited: started.elapsed() },
-            Err(error) if started.elapsed() >= SUCCESSION => return Err(error),
+            Err(error) if started.elapsed() >= HALF_MADE => return Err(error),
             // It may be half made.
             Err(_) => {
                 thread::sleep(PAUSE);
@@ -356,7 +403,7 @@ fn create_response_buffer(channel: &str, config: &ClientConfig) -> Result<Reader
             }
             // A client that closes leaves its two buffers one after the other.
             Err(Error::ReaderAlreadyConnected { .. })
-                if started.elapsed() < SUCCESSION.max(config.connect_timeout) =>
+                if started.elapsed() < config.succession.max(config.connect_timeout) =>
             {
                 thread::sleep(PAUSE);
             }

@@ -163,6 +163,7 @@ pub struct ClientConfig {
     pub(super) response_size: u64,
     pub(super) mode: u32,
     pub(super) connect_timeout: Duration,
+    pub(super) succession: Duration,
     pub(super) write_timeout: Option<Duration>,
     pub(super) wait: WaitStrategy,
 }
@@ -175,6 +176,7 @@ impl Default for ClientConfig {
             response_size: 256 * 1024 * 1024,
             mode: 0o600,
             connect_timeout: Duration::ZERO,
+            succession: Duration::from_millis(500),
             write_timeout: Some(Duration::from_secs(5)),
             wait: WaitStrategy::default(),
         }
@@ -207,6 +209,14 @@ impl ClientConfig {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long another client is given to leave the channel, if that is longer than the connect timeout; 500 ms by
+    /// default. For callers that connect in several short attempts.
+    #[must_use]
+    pub fn succession(mut self, patience: Duration) -> Self {
+        self.succession = patience;
         self
     }
 

@@ -1,15 +1,17 @@
 //! A request that is written in place.
 
 use super::{Call, Client};
-use crate::{error::Result, writer::Writer};
+use crate::{
+    error::{Error, Result},
+    writer::Writer,
+};
 use std::{
     fmt,
     ops::{Deref, DerefMut},
-    sync::MutexGuard,
 };
 
-/// Ring memory for one request, filled in place and then sent; dropping it sends nothing. Other threads that send wait
-/// for it.
+/// Ring memory for one request, filled in place and then sent; dropping it sends nothing. Meanwhile nothing else can be
+/// sent.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -26,40 +28,46 @@ use std::{
 /// ```
 pub struct RequestMut<'c> {
     client: &'c Client,
-    sender: MutexGuard<'c, Option<Writer>>,
+    /// The client's, until this is dropped; `None` only then.
+    writer: Option<Writer>,
 }
 
 impl<'c> RequestMut<'c> {
-    pub(super) fn new(client: &'c Client, sender: MutexGuard<'c, Option<Writer>>) -> Self {
-        Self { client, sender }
+    pub(super) fn new(client: &'c Client, writer: Writer) -> Self {
+        Self { client, writer: Some(writer) }
     }
 
     /// The sequence number that the request gets.
     #[must_use]
     pub fn sequence(&self) -> u64 {
-        self.sender.as_ref().map_or(0, Writer::next_sequence)
+        self.writer.as_ref().map_or(0, Writer::next_sequence)
     }
 
     /// Sends the request and returns its sequence number; [`Client::receive`] gives the response.
     ///
     /// # Errors
     ///
-    /// As [`Writer::commit`](crate::Writer::commit).
+    /// As [`Writer::commit`](crate::Writer::commit); [`Error::Closed`] once the client is closed.
     pub fn send(mut self) -> Result<u64> {
-        let len = self.len();
-        self.client.commit_in(&mut self.sender, len)
+        self.commit()
     }
 
     /// Sends the request; [`Call::wait`] gives the response.
     ///
     /// # Errors
     ///
-    /// As [`Writer::commit`](crate::Writer::commit).
+    /// As [`Self::send`].
     pub fn submit(mut self) -> Result<Call> {
-        let len = self.len();
         let call = self.client.expect(self.sequence());
-        let client = self.client;
-        call.sent(client.commit_in(&mut self.sender, len))
+        call.sent(self.commit())
+    }
+
+    fn commit(&mut self) -> Result<u64> {
+        let len = self.len();
+        match &mut self.writer {
+            Some(writer) => self.client.commit_lent(writer, len),
+            None => Err(Error::NothingPending { name: self.client.channel().to_owned() }),
+        }
     }
 }
 
@@ -67,20 +75,20 @@ impl Deref for RequestMut<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.sender.as_ref().map(Writer::pending_bytes).unwrap_or_default()
+        self.writer.as_ref().map(Writer::pending_bytes).unwrap_or_default()
     }
 }
 
 impl DerefMut for RequestMut<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.sender.as_mut().and_then(Writer::pending).unwrap_or_default()
+        self.writer.as_mut().and_then(Writer::pending).unwrap_or_default()
     }
 }
 
 impl Drop for RequestMut<'_> {
     fn drop(&mut self) {
-        if let Some(writer) = self.sender.as_mut() {
-            writer.abort();
+        if let Some(writer) = self.writer.take() {
+            self.client.take_back(writer);
         }
     }
 }

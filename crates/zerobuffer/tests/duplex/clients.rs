@@ -2,7 +2,10 @@
 
 use crate::{Channel, LONG, common::expect_error, server};
 use std::{thread, time::Duration};
-use zerobuffer::duplex::{Client, ClientConfig, Server, ServerConfig};
+use zerobuffer::{
+    Error,
+    duplex::{Client, ClientConfig, Server, ServerConfig},
+};
 
 #[test]
 fn calls_and_sends_do_not_take_each_other_s_responses() {
@@ -23,6 +26,35 @@ fn calls_and_sends_do_not_take_each_other_s_responses() {
     assert_eq!(call.wait(Duration::ZERO).unwrap().unwrap().data(), b"called");
     assert!(call.wait(Duration::ZERO).unwrap().is_none(), "there is one response");
     assert!(client.receive(Duration::ZERO).unwrap().is_none());
+}
+
+#[test]
+fn a_loan_refuses_what_would_wait_for_it() {
+    let channel = Channel::new("dloan");
+    let _server = server(&channel, "echo", "");
+    let client = channel.connect();
+    let pending = |error: Error| assert!(matches!(error, Error::RequestPending { .. }), "{error}");
+    let mut request = client.loan(4).unwrap();
+    request.copy_from_slice(b"lent");
+    // All on the thread of the loan.
+    pending(client.loan(4).unwrap_err());
+    pending(client.send(b"sent").unwrap_err());
+    pending(client.submit(b"call").unwrap_err());
+    pending(client.begin(4).unwrap_err());
+    pending(client.commit(4).unwrap_err());
+    pending(client.set_metadata(b"metadata").unwrap_err());
+    assert!(!client.abort() && client.keep_alive().is_none());
+    assert_eq!(request.submit().unwrap().wait(LONG).unwrap().unwrap().data(), b"lent");
+    drop(client.loan(4).unwrap());
+    assert_eq!(client.call(b"call", LONG).unwrap().unwrap().data(), b"call");
+
+    let request = client.loan(4).unwrap();
+    client.close().unwrap();
+    let closed = request.send().unwrap_err();
+    assert!(matches!(closed, Error::Closed { .. }), "{closed}");
+    assert!(matches!(client.loan(4).unwrap_err(), Error::Closed { .. }));
+    // The place is free again.
+    assert_eq!(channel.connect().call(b"next", LONG).unwrap().unwrap().data(), b"next");
 }
 
 #[test]
