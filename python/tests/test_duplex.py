@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -584,3 +585,129 @@ def test_a_mutable_server_of_coroutines(channel: str) -> None:
                 assert (await client.call_async(b"xyz", PATIENCE)).to_bytes() == b"*yz"
 
     asyncio.run(run())
+
+
+def test_a_coroutine_s_writer_has_the_rules_of_a_function_s(channel: str) -> None:
+    def answer(frame: Frame, writer: Writer) -> None:
+        kind = bytes(frame.data).decode()
+        room = writer.get_frame_buffer(4) if kind.startswith("commit") else memoryview(b"")
+        try:
+            if kind == "commit 2":
+                room[:] = b"abcd"
+                writer.commit_frame(size=2)
+                with pytest.raises(ValueError, match="released"):
+                    room[0] = 1
+                return
+            if kind.startswith("commit "):
+                writer.commit_frame(size=int(kind[7:]))
+            elif kind.startswith("get "):
+                writer.get_frame_buffer(int(kind[4:]))
+            elif kind == "commit nothing":
+                writer.commit_frame()
+            elif kind == "array":
+                return writer.write_frame(memoryview(array("I", [1, 2, 3]))[::2])
+            else:
+                writer.write_frame({"int": 7, "str": "x", "none": None, "empty": b"", "large": bytes(SMALL)}[kind])
+        except (zerobuffer.ZeroBufferException, TypeError) as error:
+            writer.abort_frame()
+            writer.write_frame(type(error).__name__.encode())
+
+    async def answer_async(frame: Frame, writer: Writer) -> None:
+        answer(frame, writer)
+
+    kinds = ["commit 2", "commit 5", "commit -1", "commit 0", "get 0", "get -1", f"get {SMALL}"]
+    kinds += ["int", "str", "none", "empty", "large", "array"]
+
+    async def ask() -> list[bytes]:
+        async with connect(channel) as client:
+            return [(await client.call_async(kind.encode(), PATIENCE)).to_bytes() for kind in kinds]
+
+    async def run() -> list[bytes]:
+        async with ImmutableDuplexServer(channel, CONFIG, persistent=True) as server:
+            await server.start_async(answer_async)
+            return await ask()
+
+    with Server(channel, answer):
+        expected = asyncio.run(ask())
+    assert expected[:3] == [b"ab", b"ZeroBufferException", b"InvalidFrameSizeException"]
+    assert expected[7:10] == [b"TypeError"] * 3
+    assert asyncio.run(run()) == expected
+
+
+def test_a_coroutine_that_writes_metadata_does_not_block_its_loop(channel: str) -> None:
+    entered: list[bytes] = []
+    errors: list[Exception] = []
+
+    async def handler(frame: Frame, writer: Writer) -> None:
+        data = bytes(frame.data)
+        entered.append(data)
+        if data == b"first":
+            while b"second" not in entered:
+                await asyncio.sleep(0.001)
+            # The second is in its handler, and has its turn to write only after this one.
+            await asyncio.sleep(0.05)
+        else:
+            writer.set_metadata(b"from the server")
+            with pytest.raises(zerobuffer.MetadataAlreadyWrittenException):
+                writer.set_metadata(b"again")
+        writer.write_frame(data)
+        with pytest.raises(zerobuffer.ZeroBufferException, match="before the response"):
+            writer.set_metadata(b"late")
+
+    async def run() -> None:
+        async with ImmutableDuplexServer(channel, CONFIG, persistent=True) as server:
+            server.add_error_handler(lambda event: errors.append(event.exception))
+            await server.start_async(handler, mode=ProcessingMode.THREAD_POOL, workers=2)
+            async with connect(channel) as client:
+                answers = await asyncio.gather(*(client.call_async(text, PATIENCE) for text in (b"first", b"second")))
+                assert [answer.to_bytes() for answer in answers] == [b"first", b"second"]
+                assert errors == []
+                # Written already: reported, and answered nevertheless.
+                assert (await client.call_async(b"second", PATIENCE)).to_bytes() == b"second"
+                assert await server.drain_async(PATIENCE)
+        assert [type(error) for error in errors] == [zerobuffer.MetadataAlreadyWrittenException]
+
+    asyncio.run(run())
+
+
+def test_a_blocking_receive_gets_what_a_cancelled_one_hands_back(channel: str) -> None:
+    go = threading.Event()
+
+    def handler(frame: Frame, writer: Writer) -> None:
+        go.wait(PATIENCE)
+        writer.write_frame(frame.data)
+
+    async def run(client: DuplexClient) -> None:
+        client.send_request(b"sent")
+        waiting = asyncio.ensure_future(client.receive_response_async(timeout=PATIENCE))
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        # The cancelled wait still has its thread, which takes the response.
+        go.set()
+        response = await asyncio.get_running_loop().run_in_executor(
+            None, lambda: client.receive_response(timeout=PATIENCE)
+        )
+        assert response.to_bytes() == b"sent"
+
+    with Server(channel, handler), connect(channel) as client:
+        for _ in range(10):
+            go.clear()
+            asyncio.run(run(client))
+        started = time.monotonic()
+        assert not client.receive_response(timeout=0.2)
+        assert time.monotonic() - started >= 0.19
+        with pytest.raises(ValueError, match="NaN"):
+            client.receive_response(timeout=float("nan"))
+
+
+def test_start_refuses_coroutine_functions(channel: str) -> None:
+    async def answer(frame: Frame, writer: Writer) -> None:
+        pass
+
+    async def edit(frame: Frame) -> None:
+        pass
+
+    with pytest.raises(TypeError, match="start_async"):
+        ImmutableDuplexServer(channel, CONFIG).start(answer)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="start_async"):
+        MutableDuplexServer(channel, CONFIG).start(edit)  # type: ignore[arg-type]

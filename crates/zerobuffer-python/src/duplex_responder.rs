@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyMemoryView};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use zerobuffer::duplex::Responder;
 
 use crate::errors::{general, invalid_size, raise};
@@ -126,6 +126,19 @@ impl DuplexResponder {
     fn abort(&self, py: Python<'_>) -> PyResult<bool> {
         self.retire(py)?;
         self.with(py, |responder| Ok(responder.abort()))
+    }
+
+    /// A copy of what `write` and `set_metadata` take, for whoever writes it later.
+    #[staticmethod]
+    fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let py = data.py();
+        match Input::take(data)? {
+            Input::Bytes(bytes) => Ok(bytes),
+            Input::View(view) => match view.bytes() {
+                Some(bytes) => Ok(PyBytes::new(py, bytes)),
+                None => Ok(PyBytes::new(py, &view.to_vec(py)?)),
+            },
+        }
     }
 
     fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -1,6 +1,8 @@
 """The asking end of a channel."""
 
 import asyncio
+import contextlib
+import math
 import threading
 import time
 from collections import deque
@@ -112,10 +114,17 @@ class DuplexClient(IDuplexClient):
         return _response(0, self._receive(seconds))
 
     def _receive(self, seconds: float) -> _Answer:
-        try:
-            return self._returned.popleft()
-        except IndexError:
-            return self._core._receive(seconds)
+        if math.isnan(seconds):
+            raise ValueError("timeout must be a number of seconds, not NaN")
+        end = time.monotonic() + seconds
+        while True:
+            # A cancelled call hands its response back while this one waits.
+            with contextlib.suppress(IndexError):
+                return self._returned.popleft()
+            left = max(0.0, end - time.monotonic())
+            answer = self._core._receive(min(left, _SLICE))
+            if answer is not None or left <= 0.0:
+                return answer
 
     def release_response(self, response: DuplexResponse) -> None:
         """Return a response's space to the ring, as :meth:`DuplexResponse.dispose`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import contextlib
 import inspect
 import logging
 import os
@@ -13,7 +14,13 @@ from typing import Any, Optional, TypeVar
 
 from .._zerobuffer import DuplexResponder, DuplexServerBase
 from ..error_event_args import ErrorEventArgs
-from ..exceptions import WriterDeadException
+from ..exceptions import (
+    FrameTooLargeException,
+    InvalidFrameSizeException,
+    MetadataAlreadyWrittenException,
+    WriterDeadException,
+    ZeroBufferException,
+)
 from ..types import BufferConfig, Frame
 from ..writer import Writer
 from ._ends import RequestReader, ResponseWriter
@@ -26,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that a server waits for a client unless told otherwise.
 _TIMEOUT = 5.0
+#: Bytes of a frame's header in the ring.
+_HEADER = 16
 #: As in 1.x a running server needs no other reference; when the interpreter exits they are stopped.
 _running: "set[_Server]" = set()
 _running_lock = threading.Lock()
@@ -51,6 +60,11 @@ def _workers(mode: ProcessingMode, workers: Optional[int]) -> int:
     if count < 1:
         raise ValueError(f"workers must be positive, not {workers}")
     return count
+
+
+def _refuse_coroutines(handler: Callable[..., object]) -> None:
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
+        raise TypeError("the handler is a coroutine function: give it to start_async")
 
 
 class _Server(IDuplexServer):
@@ -108,6 +122,10 @@ class _Server(IDuplexServer):
     async def stop_async(self) -> None:
         """As :meth:`stop`, without blocking the event loop."""
         await asyncio.get_running_loop().run_in_executor(None, self.stop)
+
+    async def drain_async(self, timeout: float = 5.0) -> bool:
+        """As :meth:`drain`, without blocking the event loop, which coroutine handlers need to answer."""
+        return await asyncio.get_running_loop().run_in_executor(None, self.drain, timeout)
 
     def _forget(self) -> None:
         with _running_lock:
@@ -214,7 +232,9 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
             ZeroBufferException: the server is running.
             ReaderAlreadyConnectedException: the channel has a server.
             ValueError: ``mode`` or ``workers`` is wrong.
+            TypeError: ``handler`` is a coroutine function.
         """
+        _refuse_coroutines(handler)
         count = _workers(mode, workers)
 
         def answer(frame: Frame, responder: DuplexResponder) -> None:
@@ -252,40 +272,75 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
 
 
 class _Collector(ResponseWriter):
-    """Keeps what a coroutine writes until it has returned."""
+    """Keeps what a coroutine writes until it has returned, under the rules of the writer that sends it."""
 
     def __init__(self, responder: DuplexResponder) -> None:
         super().__init__(responder)
+        self._metadata: Optional[bytes] = None
         self._frames: list[bytes] = []
-        self._pending: Optional[bytearray] = None
+        self._pending: Optional[memoryview] = None
+
+    def _check(self, size: int) -> None:
+        if size < 1:
+            raise InvalidFrameSizeException(f"a frame cannot have {size} bytes: at least 1 is needed")
+        largest = self.capacity - _HEADER
+        if size > largest:
+            raise FrameTooLargeException(f"a frame of {size} bytes: '{self.name}' takes at most {largest}")
 
     def write_frame(self, data: Any) -> None:
-        self._pending = None
-        self._frames.append(data.tobytes() if isinstance(data, memoryview) else bytes(data))
+        self.abort_frame()
+        frame = self._responder.copy(data)
+        self._check(len(frame))
+        self._frames.append(frame)
 
     def get_frame_buffer(self, size: int) -> memoryview:
-        self._pending = bytearray(size)
-        return memoryview(self._pending)
+        self.abort_frame()
+        self._check(size)
+        self._pending = memoryview(bytearray(size))
+        return self._pending
 
     def commit_frame(self, *, size: Optional[int] = None) -> None:
         pending = self._pending
         if pending is None:
-            return super().commit_frame(size=size)
-        self._pending = None
-        self._frames.append(bytes(pending[:size]))
-        return None
+            raise ZeroBufferException(f"'{self.name}': there is no pending response to commit")
+        count = len(pending) if size is None else size
+        frame = bytes(pending[: max(count, 0)])
+        reserved = len(pending)
+        self.abort_frame()
+        if count < 0:
+            raise InvalidFrameSizeException(f"{count} bytes cannot be committed")
+        if not 1 <= count <= reserved:
+            raise ZeroBufferException(f"'{self.name}': {count} bytes cannot be committed, {reserved} are reserved")
+        self._frames.append(frame)
 
     def abort_frame(self) -> bool:
         pending, self._pending = self._pending, None
-        return pending is not None
+        if pending is None:
+            return False
+        # As the view of a ring: what is written to it later would go nowhere.
+        with contextlib.suppress(BufferError):
+            pending.release()
+        return True
+
+    def set_metadata(self, data: Any) -> None:
+        if self._frames:
+            raise ZeroBufferException(f"'{self.name}': metadata come before the response")
+        if self._metadata is not None:
+            raise MetadataAlreadyWrittenException(f"'{self.name}': metadata can be written once")
+        self._metadata = self._responder.copy(data)
 
     async def write_frame_async(self, data: Any) -> None:
         self.write_frame(data)
 
     def send(self) -> None:
-        """Send them, on the server's thread."""
-        for frame in self._frames:
-            super().write_frame(frame)
+        """Send it all, on the server's thread."""
+        try:
+            if self._metadata is not None:
+                super().set_metadata(self._metadata)
+        finally:
+            # Metadata that are refused are reported; the response goes out nevertheless.
+            for frame in self._frames:
+                super().write_frame(frame)
 
 
 class MutableDuplexServer(_Server, IMutableDuplexServer):
@@ -314,6 +369,7 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
         workers: Optional[int] = None,
     ) -> None:
         """As :meth:`ImmutableDuplexServer.start`; ``handler`` edits ``frame.data``; no response if it raises."""
+        _refuse_coroutines(handler)
         self._serve(handler, True, on_init, _workers(mode, workers))
 
     async def start_async(
