@@ -7,6 +7,7 @@ from typing import Optional, Union
 
 import pytest
 from zerobuffer import BufferConfig, Reader, Writer, WriterDeadException, ZeroBufferException
+from zerobuffer.duplex import ImmutableDuplexServer
 
 SESSION = """
 import sys
@@ -203,3 +204,12 @@ def test_handlers_of_the_application_may_use_the_endpoint(name: str) -> None:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize("end", ["stop", "drain"])
+def test_what_a_server_logs_last_is_handed_on(name: str, end: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "zerobuffer"):
+        server = ImmutableDuplexServer(name, BufferConfig(64, 4096), persistent=True)
+        server.start(lambda frame, writer: writer.write_frame(frame.data))
+        getattr(server, end)()
+    assert f"server of channel '{name}' has ended" in messages(caplog, "zerobuffer.duplex.server", logging.INFO)

@@ -79,3 +79,54 @@ def test_a_handler_that_returns_does_not_end_the_wait(name: str) -> None:
             writer.write_frame(b"frame")
             assert process.line() == "3 frame"
             process.finish()
+
+
+DUPLEX_CALLS = {
+    "drain": "server.drain(600.0)",
+    "call": "client.call(b'x', 600.0)",
+    "call without end": "client.call(b'x', None)",
+    "receive_response": "client.receive_response(timeout=600.0)",
+    "send_request": "client.send_request(bytes(3000))",
+    "acquire_request_buffer": "client.acquire_request_buffer(3000)",
+    "DuplexClient(timeout=None)": "DuplexClient(name + '-absent', response_size=4096, timeout=None)",
+    "a second DuplexClient": "DuplexClient(name, response_size=4096, timeout=600.0)",
+}
+
+
+@pytest.mark.parametrize("call", DUPLEX_CALLS)
+def test_ctrl_c_in_duplex_calls(name: str, call: str) -> None:
+    code = f"""
+        import signal, sys, threading, time
+        from zerobuffer import BufferConfig
+        from zerobuffer.duplex import DuplexClient, ImmutableDuplexServer
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        name = sys.argv[1]
+        begun, go = threading.Event(), threading.Event()
+
+        def handler(frame, writer):
+            begun.set()
+            go.wait(60.0)
+
+        with ImmutableDuplexServer(name, BufferConfig(64, 4096), persistent=True) as server:
+            server.start(handler)
+            with DuplexClient(name, response_size=4096, timeout=10.0, write_timeout=600.0) as client:
+                client.send_request(bytes(3000))
+                begun.wait(60.0)
+                print("waiting")
+                try:
+                    {DUPLEX_CALLS[call]}
+                except KeyboardInterrupt:
+                    print("interrupted", time.monotonic())
+                go.set()
+    """
+    import time
+
+    with child(code, name) as process:
+        assert process.line() == "waiting"
+        time.sleep(0.3)
+        sent = time.monotonic()
+        process.process.send_signal(signal.SIGINT)
+        word, moment = process.line().split()
+        assert word == "interrupted"
+        assert float(moment) - sent < 2.0
+        process.finish()

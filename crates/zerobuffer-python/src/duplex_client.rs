@@ -28,6 +28,9 @@ pub(crate) struct DuplexClient {
     write_timeout: Timeout,
 }
 
+/// How long another client is given to leave the channel, as in the core.
+const SUCCESSION: Duration = Duration::from_millis(500);
+
 /// A response as Python gets it: the sequence of its request, and the frame.
 type Answer = (u64, Frame);
 
@@ -122,16 +125,20 @@ impl DuplexClient {
             .response_size(response_size)
             .response_metadata_size(response_metadata_size)
             .mode(mode)
+            .succession(SLICE)
             .write_timeout(Some(SLICE))
             .wait(options::wait_strategy(wait)?);
         let write_timeout = Timeout::from_seconds(write_timeout)?;
         let deadline = Timeout::from_seconds(timeout)?.start();
+        // Another client that is leaving is waited for in slices, too.
+        let succession = Timeout::For(SUCCESSION).start();
         loop {
             let config = config.clone().connect_timeout(deadline.slice());
             let connected = py.detach(|| Client::connect_with(channel_name, config));
             logging::flush(py)?;
             match connected {
                 Err(Error::NotFound { .. } | Error::NotReady { .. }) if !deadline.passed() => {}
+                Err(Error::ReaderAlreadyConnected { .. }) if !(deadline.passed() && succession.passed()) => {}
                 Err(Error::NotFound { name, .. }) => {
                     return Err(raise(Error::NotFound { name, waited: deadline.waited() }));
                 }
@@ -159,7 +166,7 @@ impl DuplexClient {
         let size = usize::try_from(size)
             .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))?;
         let sequence = self.send(py, |client| client.begin(size))?;
-        let place = self.client.with_pending(Region::of_pending).zip(self.client.keep_alive());
+        let place = py.detach(|| self.client.with_pending(Region::of_pending).zip(self.client.keep_alive()));
         let Some((region, mapping)) = place else { return Err(general("the client was closed meanwhile")) };
         let (_, view) = Pin::export(py, region, Some(Hold::Mapping(mapping)))?;
         *self.pending.lock() = Some((view.clone_ref(py), size));
@@ -178,10 +185,14 @@ impl DuplexClient {
         let len = size.map_or(Ok(reserved), |size| {
             usize::try_from(size).map_err(|_| invalid_size(format!("{size} bytes cannot be committed")))
         })?;
-        let sent = self.client.commit(len);
-        if sent.is_err() {
-            self.client.abort();
-        }
+        // Another thread may hold the core's lock while it waits for space.
+        let sent = py.detach(|| {
+            let sent = self.client.commit(len);
+            if sent.is_err() {
+                self.client.abort();
+            }
+            sent
+        });
         logging::flush(py)?;
         sent.map(drop).map_err(raise)
     }
@@ -189,7 +200,7 @@ impl DuplexClient {
     /// Gives the request of `acquire_request_buffer` up. Whether there was one.
     fn abort_request(&self, py: Python<'_>) -> PyResult<bool> {
         self.retire(py)?;
-        Ok(self.client.abort())
+        Ok(py.detach(|| self.client.abort()))
     }
 
     fn _receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answer>> {
@@ -220,7 +231,8 @@ impl DuplexClient {
 
     /// Writes the metadata that the server's `on_init` gets; once, before the first request.
     fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let written = Self::bytes_of(py, data, |bytes| self.client.set_metadata(bytes).map_err(raise));
+        let written =
+            Self::bytes_of(py, data, |bytes| py.detach(|| self.client.set_metadata(bytes)).map_err(raise));
         logging::flush(py)?;
         written
     }

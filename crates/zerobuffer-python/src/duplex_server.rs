@@ -120,10 +120,25 @@ impl DuplexServer {
         if timeout.is_nan() || timeout < 0.0 {
             return Err(PyValueError::new_err("timeout must be a number of seconds, 0 or more"));
         }
-        let timeout = Duration::from_secs_f64(timeout.min(1e9));
-        let drained = py.detach(|| self.current().is_none_or(|server| server.drain(timeout)));
-        logging::flush(py)?;
-        Ok(drained)
+        let Some(server) = self.current() else { return Ok(true) };
+        let deadline = Timeout::from_seconds(Some(timeout))?.start();
+        if !py.detach(|| server.begin_drain()) {
+            return Ok(false);
+        }
+        loop {
+            let last = deadline.passed();
+            let drained = py.detach(|| server.wait(Some(deadline.slice())));
+            logging::flush(py)?;
+            if drained {
+                return Ok(true);
+            }
+            if last {
+                py.detach(|| server.stop());
+                logging::flush(py)?;
+                return Ok(false);
+            }
+            py.check_signals()?;
+        }
     }
 
     #[getter]

@@ -1,13 +1,15 @@
 //! Python's loggers `zerobuffer.reader` and `zerobuffer.writer`, for the glue and for records of the core.
 //!
 //! The core logs while it may hold its own locks, so its records are queued per thread and handed to Python once the
-//! call has returned and the thread is attached again.
+//! call has returned and the thread is attached again. What no call returns from, on the threads of a duplex server, is
+//! handed on by whichever thread comes next.
 
 use std::cell::RefCell;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -17,6 +19,8 @@ use pyo3::types::{PyDict, PyString};
 const DEBUG: u8 = 10;
 /// A thread that never comes back to Python must not fill the memory with records.
 const MAX_QUEUED: usize = 10_000;
+/// What logs on threads that may never come back to Python.
+const SERVER: &str = "zerobuffer::duplex::server";
 
 /// One Python logger, with a cheap test of its level.
 pub(crate) struct Channel {
@@ -102,10 +106,37 @@ fn tell_core(bit: usize, on: bool) {
 /// Receives the core's records.
 struct Queue;
 
-thread_local! {
-    static RECORDS: RefCell<Vec<(Level, String, String)>> = const { RefCell::new(Vec::new()) };
+/// Level, target, text.
+type Entry = (Level, String, String);
+
+/// The records of one thread.
+struct Records(RefCell<Vec<Entry>>);
+
+impl Drop for Records {
+    fn drop(&mut self) {
+        let records = mem::take(self.0.get_mut());
+        let left = records.len();
+        let mut shared = SHARED.lock();
+        let room = MAX_QUEUED.saturating_sub(shared.len());
+        shared.extend(records.into_iter().take(room));
+        QUEUED.fetch_sub(left.saturating_sub(room), Relaxed);
+    }
 }
+
+thread_local! {
+    static RECORDS: Records = const { Records(RefCell::new(Vec::new())) };
+}
+/// Records of duplex servers, and what threads have left.
+static SHARED: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+/// How many there are in all.
 static QUEUED: AtomicUsize = AtomicUsize::new(0);
+
+fn put(records: &mut Vec<Entry>, record: &Record<'_>) {
+    if records.len() < MAX_QUEUED {
+        records.push((record.level(), record.target().replace("::", "."), record.args().to_string()));
+        QUEUED.fetch_add(1, Relaxed);
+    }
+}
 
 impl Log for Queue {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -116,15 +147,14 @@ impl Log for Queue {
         if !self.enabled(record.metadata()) {
             return;
         }
-        // A thread that is ending has no queue any more; its records have no reader either.
-        let _ = RECORDS.try_with(|records| {
-            if let Ok(mut records) = records.try_borrow_mut()
-                && records.len() < MAX_QUEUED
-            {
-                records.push((record.level(), record.target().replace("::", "."), record.args().to_string()));
-                QUEUED.fetch_add(1, Relaxed);
-            }
-        });
+        let kept = !record.target().starts_with(SERVER)
+            && RECORDS
+                .try_with(|records| records.0.try_borrow_mut().map(|mut own| put(&mut own, record)))
+                .is_ok();
+        // A thread that is ending has no queue any more.
+        if !kept {
+            put(&mut SHARED.lock(), record);
+        }
     }
 
     fn flush(&self) {}
@@ -156,8 +186,10 @@ pub(crate) fn flush(py: Python<'_>) -> PyResult<()> {
     if QUEUED.load(Relaxed) == 0 {
         return Ok(());
     }
-    let records =
-        RECORDS.with(|records| records.try_borrow_mut().map(|mut r| mem::take(&mut *r)).unwrap_or_default());
+    let mut records = mem::take(&mut *SHARED.lock());
+    records.extend(
+        RECORDS.with(|own| own.0.try_borrow_mut().map(|mut own| mem::take(&mut *own)).unwrap_or_default()),
+    );
     if records.is_empty() {
         return Ok(());
     }

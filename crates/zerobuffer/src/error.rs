@@ -315,7 +315,9 @@ pub enum Error {
     },
 
     /// A zero-copy request was begun and neither committed nor aborted.
-    #[error("channel '{name}': the previous request is neither committed nor aborted")]
+    #[error(
+        "channel '{name}': the previous request is neither committed nor aborted: whoever it was, `abort` (`abort_request`) gives it up"
+    )]
     RequestPending {
         /// The channel.
         name: String,

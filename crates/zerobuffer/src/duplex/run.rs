@@ -248,9 +248,10 @@ impl Service {
             client.session.close();
         }
         run.close_reader();
+        // Before: whoever waits for the end may hand on what was logged.
+        log::info!(target: "zerobuffer::duplex::server", "server of channel '{}' has ended", run.channel);
         lock(&run.state).ended = true;
         run.ended.notify_all();
-        log::info!(target: "zerobuffer::duplex::server", "server of channel '{}' has ended", run.channel);
     }
 
     fn prepare(&mut self) -> Result<()> {

@@ -107,16 +107,24 @@ impl Server {
     /// server was stopped as by [`Self::stop`]; or this is called from a handler, and it drains after that.
     #[allow(clippy::must_use_candidate, reason = "as for `stop`")]
     pub fn drain(&self, timeout: Duration) -> bool {
-        let Some(run) = self.current() else { return true };
-        run.ask_to_stop(Stop::Drain);
-        if run.is_own_thread() {
+        if !self.begin_drain() {
             return false;
         }
-        let drained = run.wait(Some(timeout));
+        let drained = self.wait(Some(timeout));
         if !drained {
-            end(&run);
+            self.stop();
         }
         drained
+    }
+
+    /// Begins what [`Self::drain`] does, for callers that [wait](Self::wait) in their own way. `false`: this is called
+    /// from a handler, which must not wait.
+    #[allow(clippy::must_use_candidate, reason = "outside handlers it is true")]
+    pub fn begin_drain(&self) -> bool {
+        self.current().is_none_or(|run| {
+            run.ask_to_stop(Stop::Drain);
+            !run.is_own_thread()
+        })
     }
 
     /// Waits until the server has stopped by itself or by another thread; `false`: it has not within `timeout`.
