@@ -69,6 +69,12 @@ fn one_size_for_people() {
 }
 
 #[test]
+fn the_shortest_run_measures_one_of_each() {
+    let report = run(&["bench", "--seconds", "0.000000001", "--size", "64", "--json"]).ok().json();
+    check(&report["sizes"][0], 64);
+}
+
+#[test]
 fn what_cannot_be_measured_is_said() {
     run(&["bench", "--size", "7"]).failed(2, &["frames of 7 bytes", "8 bytes are the least"]);
     run(&["bench", "--size", "18446744073709551615"]).failed(2, &["2^64"]);

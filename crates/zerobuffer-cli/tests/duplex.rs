@@ -6,8 +6,12 @@
 
 mod common;
 
-use common::{Running, assert_no_files, assert_same, feed, name, noise, start};
+use common::{Running, assert_no_files, assert_same, command, feed, name, noise, start, until};
 use rustix::process::Signal;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 fn serving(channel: &str, program: &str, options: &[&str]) -> Running {
     let mut server = start(&[&["serve", channel, "--exec", program], options].concat());
@@ -50,9 +54,60 @@ fn a_program_that_fails_is_reported_at_both_ends() {
 #[test]
 fn without_a_server_or_without_room() {
     let channel = name();
-    feed(&["call", &channel, "--wait", "0"], b"x").failed(4, &["does not exist"]);
+    let parts = ["does not exist", &format!("zerobuffer serve {channel} --exec"), "--wait SECONDS"];
+    feed(&["call", &channel, "--wait", "0"], b"x").failed(4, &parts);
     let server = serving(&channel, "cat", &[]);
     feed(&["call", &channel, "--response-size", "1000TiB"], b"x").failed(9, &["response_size"]);
     feed(&["call", &channel], b"").failed(3, &["0 bytes"]);
     ended(server, &channel);
+}
+
+#[test]
+fn standard_input_is_taken_from_where_it_stands() {
+    let channel = name();
+    let server = serving(&channel, "cat", &[]);
+    let call = |input: Stdio| command(&["call", &channel]).stdin(input).output().unwrap().stdout;
+
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    ours.write_all(b"by a socket").unwrap();
+    drop(ours);
+    assert_eq!(call(OwnedFd::from(theirs).into()), b"by a socket");
+
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"read before\nthe request").unwrap();
+    file.seek(SeekFrom::Start(12)).unwrap();
+    assert_eq!(call(file.into()), b"the request");
+    ended(server, &channel);
+}
+
+#[test]
+fn programs_end_with_their_server() {
+    let channel = name();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    // The second one does not end when asked to.
+    for stubborn in ["", "trap '' TERM; "] {
+        let program =
+            format!("{stubborn}sleep 1000 & echo $! $$ > {}.new; mv {0}.new {0}; wait; wait", file.display());
+        let server = serving(&channel, &program, &[]);
+        let request = folder.path().join("request");
+        std::fs::write(&request, "x").unwrap();
+        let call = start(&["call", &channel, "--input", request.to_str().unwrap()]);
+        until("the program runs", || file.exists());
+        let pids = std::fs::read_to_string(&file).unwrap();
+        let pids: Vec<&str> = pids.split_whitespace().collect();
+        assert_eq!(pids.len(), 2);
+        server.signal(Signal::TERM);
+        let done = server.finish();
+        assert!(done.code == Some(143), "{}", done.stderr);
+        let runs = |pid: &&&str| {
+            // What its parent has not waited for yet is a zombie.
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        until("no program is left", || pids.iter().filter(runs).count() == 0);
+        assert_eq!(call.finish().code, Some(6));
+        assert_no_files(&format!("{channel}_request"));
+        std::fs::remove_file(&file).unwrap();
+    }
 }

@@ -1,12 +1,13 @@
 //! `zerobuffer call`: one request to a channel, and its response.
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
+use zerobuffer::Error;
 use zerobuffer::duplex::{Client, ClientConfig};
 
 use crate::exit::Exit;
 use crate::fail::Fail;
-use crate::{signals, size, time};
+use crate::{os, signals, size, time};
 
 /// Send a request to the duplex channel NAME and print the response.
 ///
@@ -34,15 +35,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    let path = if args.input == "-" { "/dev/stdin" } else { &args.input };
     let read = |path: &str| {
         std::fs::read(path).map_err(|error| Fail::io(format_args!("cannot read {path}"), &error))
     };
-    let request = read(path)?;
+    let request = if args.input == "-" { read_standard_input()? } else { read(&args.input)? };
     // Not before: while the request is read, a signal simply ends the command.
     signals::install()?;
     let config = ClientConfig::default().response_size(args.response_size).connect_timeout(args.wait);
-    let client = Client::connect_with(&args.name, config)?;
+    let client = Client::connect_with(&args.name, config).map_err(|error| absent(args, error))?;
     if let Some(path) = &args.metadata {
         client.set_metadata(&read(path)?)?;
     }
@@ -65,4 +65,25 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
         Err(error) => Err(Fail::io("cannot write standard output", &error)),
         Ok(()) => Ok(()),
     }
+}
+
+/// From where it stands: what was read of it before is no part of the request.
+fn read_standard_input() -> Result<Vec<u8>, Fail> {
+    let mut request = Vec::new();
+    os::standard_input()
+        .and_then(|mut input| input.read_to_end(&mut request))
+        .map_err(|error| Fail::io("cannot read standard input", &error))?;
+    Ok(request)
+}
+
+fn absent(args: &Args, error: Error) -> Fail {
+    let is_absent = matches!(error, Error::NotFound { .. });
+    let fail = Fail::from(error);
+    if !is_absent {
+        return fail;
+    }
+    let name = &args.name;
+    fail.hint(format_args!(
+        "channel {name} has no server: start one with `zerobuffer serve {name} --exec COMMAND`, or wait longer with --wait SECONDS"
+    ))
 }

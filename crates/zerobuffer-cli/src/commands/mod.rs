@@ -7,6 +7,7 @@ pub(crate) mod demo;
 mod end;
 pub(crate) mod inspect;
 pub(crate) mod ls;
+mod programs;
 pub(crate) mod recv;
 pub(crate) mod send;
 pub(crate) mod serve;

@@ -2,19 +2,25 @@
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use zerobuffer::BufferConfig;
 use zerobuffer::duplex::{BoxError, Failure, ProcessingMode, Responder, Server, ServerConfig};
 
+use super::programs::Programs;
 use crate::fail::Fail;
 use crate::{say, signals, size};
+
+/// How long requests that were sent, and then programs that were asked to end, are waited for.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Answer the requests of the duplex channel NAME with a program: each request is its standard input, and what it
 /// prints is the response.
 ///
 /// The program is started once per request, by `sh -c`. If it fails or prints nothing, there is no response, and a
-/// line on stderr says so. Serves one client after the other until stopped.
+/// line on stderr says so. Serves one client after the other until stopped; programs that then still run after two
+/// seconds are ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: zerobuffer serve shout --exec 'tr a-z A-Z'")]
 pub(crate) struct Args {
@@ -48,28 +54,37 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     }
     let server = Server::new(&args.name, config);
     let program = args.exec.clone();
-    server.start(move |request, mut response| answer(&program, request.data(), &mut response))?;
+    let programs = Arc::new(Programs::default());
+    let running = Arc::clone(&programs);
+    server.start(move |request, mut response| answer(&running, &program, request.data(), &mut response))?;
     say::note(&format!("serving channel {} with: {}", args.name, args.exec));
     while !signals::sleep(Duration::from_hours(1)) {}
-    server.drain(Duration::from_secs(2));
+    if !server.drain(GRACE) {
+        programs.end(GRACE);
+        // A handler may still have to say how its program ended.
+        server.wait(Some(GRACE));
+    }
     Err(signals::interrupted(&format!("channel {} is closed", args.name)))
 }
 
-fn answer(program: &str, request: &[u8], response: &mut Responder) -> Result<(), BoxError> {
-    let mut child = Command::new("sh")
-        .args(["-c", program])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
+fn answer(
+    programs: &Programs,
+    program: &str,
+    request: &[u8],
+    response: &mut Responder,
+) -> Result<(), BoxError> {
+    let mut command = Command::new("sh");
+    command.args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let (child, (stdin, stdout)) = programs
+        .start(&mut command, |child| (child.stdin.take(), child.stdout.take()))
         .map_err(|error| format!("cannot start sh: {error}"))?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let mut output = Vec::new();
     std::thread::scope(|scope| {
         // Both at once: a program may print before it has read everything, or read nothing at all.
         scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(request)));
         stdout.map(|mut stdout| stdout.read_to_end(&mut output)).transpose().map(drop)
     })?;
-    let status = child.wait()?;
+    let status = programs.wait(child)?;
     if !status.success() {
         return Err(format!("'{program}' ended with {status}").into());
     }

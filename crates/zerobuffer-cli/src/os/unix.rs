@@ -3,14 +3,15 @@ use std::fs::{File, Metadata};
 use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
-use std::process::Child;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use rustix::time::{ClockId, clock_gettime};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -164,6 +165,28 @@ pub(crate) fn ask_to_end(child: &mut Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         // It may end at this very moment; it is our child, so its number cannot be another process's yet.
         let _ = kill_process(pid, Signal::TERM);
+    }
+}
+
+/// Has the command lead a process group of its own.
+pub(crate) fn lead_group(command: &mut Command) -> &mut Command {
+    command.process_group(0)
+}
+
+/// Asks a group whose leader was not waited for yet to end in good order.
+pub(crate) fn ask_group_to_end(leader: &mut Child) {
+    signal_group(leader, Signal::TERM);
+}
+
+/// Ends such a group.
+pub(crate) fn kill_group(leader: &mut Child) {
+    signal_group(leader, Signal::KILL);
+}
+
+fn signal_group(leader: &Child, signal: Signal) {
+    if let Some(pid) = i32::try_from(leader.id()).ok().and_then(Pid::from_raw) {
+        // Its number is not another group's before it was waited for.
+        let _ = kill_process_group(pid, signal);
     }
 }
 

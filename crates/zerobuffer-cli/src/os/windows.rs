@@ -3,7 +3,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::mem;
 use std::os::windows::io::{AsHandle as _, AsRawHandle as _};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::ptr;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -125,6 +125,21 @@ pub(crate) fn standard_output() -> io::Result<File> {
 pub(crate) fn ask_to_end(child: &mut Child) {
     // It may end at this very moment.
     let _ = child.kill();
+}
+
+/// A command has no group to be ended by; Ctrl-C at the console reaches it as well.
+pub(crate) fn lead_group(command: &mut Command) -> &mut Command {
+    command
+}
+
+/// As [`ask_to_end`].
+pub(crate) fn ask_group_to_end(leader: &mut Child) {
+    ask_to_end(leader);
+}
+
+/// As [`ask_to_end`].
+pub(crate) fn kill_group(leader: &mut Child) {
+    ask_to_end(leader);
 }
 
 /// Nanoseconds of the performance counter, which is the same one in all processes of a machine.

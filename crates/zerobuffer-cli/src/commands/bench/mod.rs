@@ -1,6 +1,7 @@
 //! `zerobuffer bench`: how fast streams and round trips are on this machine.
 pub(crate) mod peer;
 mod report;
+mod samples;
 mod session;
 
 use std::time::Duration;

@@ -6,6 +6,7 @@ use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig};
 
 use super::peer::Measured;
 use super::report::{RoundTrip, Stream};
+use super::samples::Samples;
 use crate::commands::demo::latency::Latency;
 use crate::commands::end::End;
 use crate::exit::Exit;
@@ -53,7 +54,8 @@ impl Session {
         let every = (CLOCK_EVERY / self.frame_bytes).max(1);
         let mut write_for = |span: Duration| -> Result<u64, Error> {
             let (start, mut frames) = (Instant::now(), 0u64);
-            while start.elapsed() < span && signals::caught().is_none() {
+            // At least once: a peer that never gets a frame waits for one.
+            loop {
                 for _ in 0..every {
                     if in_place {
                         let mut loan = writer.loan(frame.len())?;
@@ -66,8 +68,10 @@ impl Session {
                     }
                     frames += 1;
                 }
+                if start.elapsed() >= span || signals::caught().is_some() {
+                    return Ok(frames);
+                }
             }
-            Ok(frames)
         };
         let warm = write_for(self.seconds / 10).map_err(|error| blame(&mut peer, error))?;
         let (start, cpu) = (Instant::now(), time::cpu_ns());
@@ -88,11 +92,11 @@ impl Session {
         let mut peer = self.peer(&name, Some("--answer"))?;
         let mut writer = connect(&name)?;
         let request = self.frame();
-        let mut ask_for = |span: Duration, samples: &mut Vec<u64>| -> Result<u64, Error> {
+        let mut ask_for = |span: Duration, samples: &mut Samples| -> Result<u64, Error> {
             let mut pacer =
                 per_second.and_then(|rate| Rate::new(rate, 1)).map(|rate| Pacer::new(rate, Instant::now()));
             let (start, mut rounds, mut last) = (Instant::now(), 0u64, Instant::now());
-            while last - start < span && samples.len() < SAMPLES && signals::caught().is_none() {
+            loop {
                 if let Some(pacer) = &mut pacer {
                     std::thread::sleep(pacer.next_delay(last));
                     last = Instant::now();
@@ -104,18 +108,20 @@ impl Session {
                 samples.push(u64::try_from((now - last).as_nanos()).unwrap_or(u64::MAX));
                 last = now;
                 rounds += 1;
+                if last - start >= span || signals::caught().is_some() {
+                    return Ok(rounds);
+                }
             }
-            Ok(rounds)
         };
-        let mut samples = Vec::with_capacity(SAMPLES);
-        let warm = ask_for(self.seconds / 10, &mut samples).map_err(|error| blame(&mut peer, error))?;
-        samples.clear();
+        let warm = ask_for(self.seconds / 10, &mut Samples::new(SAMPLES));
+        let warm = warm.map_err(|error| blame(&mut peer, error))?;
+        let mut samples = Samples::new(SAMPLES);
         let cpu = time::cpu_ns();
         let rounds = ask_for(self.seconds, &mut samples).map_err(|error| blame(&mut peer, error))?;
         let cpu = time::cpu_ns().saturating_sub(cpu);
         writer.close()?;
         let other = peer.finish(warm + rounds)?;
-        let latency = Latency::of(samples)
+        let latency = Latency::of(samples.taken())
             .ok_or_else(|| Fail::new(Exit::Usage, "--seconds is too short for one round trip"))?;
         Ok(RoundTrip::new(per_second, rounds, latency, cpu + share(other.cpu_ns, rounds, other.frames)))
     }
@@ -137,7 +143,13 @@ impl Peer {
         if signals::caught().is_some() {
             return Err(signals::interrupted("the other process has ended, too"));
         }
-        self.0.wait(Instant::now() + PATIENCE);
+        let until = Instant::now() + PATIENCE;
+        while self.0.poll()?.is_none() && Instant::now() < until {
+            if signals::sleep(Duration::from_millis(5)) {
+                return Err(signals::interrupted("the other process has ended, too"));
+            }
+        }
+        self.0.wait(until);
         if !self.0.poll()?.is_some_and(|status| status.success()) {
             return Err(self.0.failure());
         }
