@@ -700,6 +700,23 @@ def test_a_blocking_receive_gets_what_a_cancelled_one_hands_back(channel: str) -
             client.receive_response(timeout=float("nan"))
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_timeout_of_none_waits_for_ever(channel: str, asynchronous: bool) -> None:
+    def handler(frame: Frame, writer: Writer) -> None:
+        time.sleep(5.5)  # longer than the default
+        writer.write_frame(frame.data)
+
+    with Server(channel, handler), connect(channel) as client:
+        client.send_request(b"slow")
+        if asynchronous:
+            response = asyncio.run(client.receive_response_async(timeout=None))
+        else:
+            response = client.receive_response(timeout=None)
+        assert response.to_bytes() == b"slow"
+        with pytest.raises(TypeError, match="not both"):
+            client.receive_response(1, timeout=None)
+
+
 def test_start_refuses_coroutine_functions(channel: str) -> None:
     async def answer(frame: Frame, writer: Writer) -> None:
         pass

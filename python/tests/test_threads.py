@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support import child, files_of, wait_until
-from zerobuffer import BufferConfig, BufferFullException, Reader, Writer, ZeroBufferException
+from support import PATIENCE, child, files_of, wait_until
+from zerobuffer import BufferConfig, BufferFullException, Reader, Writer, WriterDeadException, ZeroBufferException
 
 
 class Outcome:
@@ -280,3 +280,24 @@ def test_a_forked_child_that_exits_leaves_the_files_of_its_parent(name: str) -> 
     with child(code, name) as process:
         assert process.finish() == "undisturbed\n"
     assert files_of(name) == []
+
+
+def test_the_writer_of_a_daemon_thread_leaves_in_good_order_at_exit(name: str) -> None:
+    code = """
+        import sys, threading, time
+        from zerobuffer import Writer
+
+        def stream():
+            writer = Writer(sys.argv[1])
+            while True:
+                writer.write_frame(b"frame")
+                time.sleep(0.01)
+
+        threading.Thread(target=stream, daemon=True).start()
+        time.sleep(0.2)
+    """
+    with Reader(name) as reader, child(code, name) as process:
+        process.finish()
+        with pytest.raises(WriterDeadException, match="its writer is gone"):  # a dead one is named
+            while reader.read_frame(PATIENCE):
+                pass

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Optional, Union
 
 from ._aio import WriteQueue
+from ._exit import remember
 from ._zerobuffer import WriterBase
 from .stats import WriterStats
 
@@ -67,6 +68,7 @@ class Writer(WriterBase):
         self.name = name
         self._full = full
         self._queue: Optional[WriteQueue] = None
+        remember(self)
 
     @property
     def write_timeout(self) -> timedelta:

@@ -21,8 +21,31 @@ __all__ = ["DuplexClient"]
 
 #: Seconds of one wait in a thread, on behalf of a coroutine.
 _SLICE = 0.05
+#: The default of a timeout, told by its identity from one that is given.
+_FIVE_SECONDS = 5.0
 _Answer = Optional[tuple[int, Frame]]
 _T = TypeVar("_T")
+
+
+def _seconds(timeout_ms: Optional[float], timeout: Optional[float]) -> Optional[float]:
+    if timeout_ms is None:
+        return timeout
+    if timeout is not _FIVE_SECONDS:
+        raise TypeError("give timeout_ms or timeout, not both")
+    return timeout_ms / 1000.0
+
+
+def _end(seconds: Optional[float]) -> Optional[float]:
+    if seconds is None:
+        return None
+    if math.isnan(seconds):
+        raise ValueError("timeout must be a number of seconds, not NaN")
+    return time.monotonic() + seconds
+
+
+def _left(end: Optional[float]) -> float:
+    """Seconds of the next slice; 0 once the time is up."""
+    return _SLICE if end is None else min(_SLICE, max(0.0, end - time.monotonic()))
 
 
 def _response(sequence: int, answer: _Answer) -> DuplexResponse:
@@ -97,32 +120,29 @@ class DuplexClient(IDuplexClient):
         return self._core.abort_request()
 
     def receive_response(
-        self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = None
+        self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = _FIVE_SECONDS
     ) -> DuplexResponse:
         """Return the next response that no :meth:`call` waits for; a falsy one if there is none in time.
 
         Args:
             timeout_ms: milliseconds to wait.
-            timeout: the same in seconds; 5 if neither is given.
+            timeout: the same in seconds; None waits for ever, 5 if neither is given.
 
         Raises:
             WriterDeadException, ReaderDeadException: the server has gone, and all its responses are read.
         """
-        if timeout_ms is not None and timeout is not None:
-            raise TypeError("give timeout_ms or timeout, not both")
-        seconds = timeout_ms / 1000.0 if timeout_ms is not None else 5.0 if timeout is None else timeout
+        seconds = _seconds(timeout_ms, timeout)
         return _response(0, self._receive(seconds))
 
-    def _receive(self, seconds: float) -> _Answer:
-        if math.isnan(seconds):
-            raise ValueError("timeout must be a number of seconds, not NaN")
-        end = time.monotonic() + seconds
+    def _receive(self, seconds: Optional[float]) -> _Answer:
+        end = _end(seconds)
         while True:
             # A cancelled call hands its response back while this one waits.
-            with contextlib.suppress(IndexError):
-                return self._returned.popleft()
-            left = max(0.0, end - time.monotonic())
-            answer = self._core._receive(min(left, _SLICE))
+            if self._returned:
+                with contextlib.suppress(IndexError):
+                    return self._returned.popleft()
+            left = _left(end)
+            answer = self._core._receive(left)
             if answer is not None or left <= 0.0:
                 return answer
 
@@ -144,12 +164,10 @@ class DuplexClient(IDuplexClient):
         return await _in_thread(lambda: self._core.send_request(data))
 
     async def receive_response_async(
-        self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = None
+        self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = _FIVE_SECONDS
     ) -> DuplexResponse:
         """As :meth:`receive_response`, without blocking the event loop. A response is never lost by cancelling."""
-        if timeout_ms is not None and timeout is not None:
-            raise TypeError("give timeout_ms or timeout, not both")
-        seconds = timeout_ms / 1000.0 if timeout_ms is not None else 5.0 if timeout is None else timeout
+        seconds = _seconds(timeout_ms, timeout)
         return _response(0, await self._wait_async(self._receive, seconds, self._give_back))
 
     async def call_async(self, data: Any, timeout: Optional[float] = 5.0) -> DuplexResponse:
@@ -167,11 +185,11 @@ class DuplexClient(IDuplexClient):
         timeout: Optional[float],
         refuse: Callable[[tuple[int, Frame]], None],
     ) -> _Answer:
-        end = None if timeout is None else time.monotonic() + timeout
+        end = _end(timeout)
         while True:
-            left = _SLICE if end is None else min(_SLICE, max(0.0, end - time.monotonic()))
+            left = _left(end)
             answer: _Answer = await _in_thread(partial(wait, left), refuse)
-            if answer is not None or (end is not None and time.monotonic() >= end):
+            if answer is not None or left <= 0.0:
                 return answer
 
     @property
