@@ -97,6 +97,36 @@ def test_metadata_that_says_nothing(reader: Reader, writer: Writer, metadata: by
     assert send(reader, writer, b"12345678").array().shape == (8,)
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        b'{"shape": [2, null], "dtype": "uint8"}',
+        b'{"shape": ["x"], "dtype": "uint8"}',
+        b'{"shape": [8, true], "dtype": "uint8"}',
+        b'{"shape": [2.0, 4], "dtype": "uint8"}',
+        b'{"shape": [-1, -1], "dtype": "uint8"}',
+        b'{"shape": [-2], "dtype": "uint8"}',
+        b'{"shape": [18446744073709551616], "dtype": "uint8"}',
+        b'{"shape": [8], "dtype": "image"}',
+        b'{"shape": [1], "dtype": "object"}',
+        b'{"shape": [1], "dtype": "S0"}',
+        b'{"shape": "round", "dtype": 7, "caps": 9}',
+        b'{"caps": "audio/x-raw, format=F8LE"}',
+        b'{"caps": "audio/x-raw, format=S16LE, channels=two"}',
+        b'{"caps": "audio/x-raw, format=S16LE, channels=0"}',
+        b'{"caps": "video/x-raw, format=GRAY8, width=-2, height=-4"}',
+        b'{"a":' * 20_000,
+    ],
+)
+def test_metadata_that_merely_resemble_a_description(name: str, metadata: bytes) -> None:
+    with Reader(name, BufferConfig(200_000, 4096)) as reader, Writer(name) as writer:
+        writer.set_metadata(metadata)
+        frame = send(reader, writer, b"12345678")
+        assert (frame.array().shape, frame.array().dtype) == ((8,), np.uint8)
+        if hasattr(np, "from_dlpack"):
+            assert np.from_dlpack(frame).tobytes() == b"12345678"
+
+
 def test_asarray_is_a_view(reader: Reader, writer: Writer) -> None:
     frame = send(reader, writer, b"abcd")
     rows = np.asarray(frame)

@@ -363,3 +363,20 @@ def test_unknown_options(name: str) -> None:
             Writer(name, hot_wrap="cold")
         with pytest.raises(ValueError, match="positive"):
             Writer(name, write_timeout=timedelta())
+
+
+@pytest.mark.parametrize("size", [2**63, 2**64, 10**30])
+def test_numbers_beyond_64_bits_are_wrong_as_others_are(name: str, size: int) -> None:
+    if size > 2**63:
+        with pytest.raises(ValueError, match="out of range"):
+            Reader(name, BufferConfig(payload_size=size))
+    with pytest.raises(ValueError, match="out of range"):
+        Reader(name, mode=-1)
+    with Reader(name), Writer(name) as writer:
+        with pytest.raises(FrameTooLargeException):
+            writer.get_frame_buffer(size)
+        with pytest.raises(InvalidFrameSizeException):
+            writer.get_frame_buffer(-size)
+        writer.get_frame_buffer(10)
+        with pytest.raises(ZeroBufferException):
+            writer.commit_frame(size=size)

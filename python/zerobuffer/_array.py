@@ -81,12 +81,29 @@ def describe(metadata: bytes, size: int) -> Optional[Layout]:
     try:
         text = metadata.decode().strip("\0 \n")
         fields = json.loads(text) if text.startswith("{") else {"caps": text}
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if isinstance(fields.get("shape"), list) and isinstance(fields.get("dtype"), str):
-        return Layout(tuple(int(extent) for extent in fields["shape"]), fields["dtype"])
+    layout = _from_fields(fields.get("shape"), fields.get("dtype"))
+    if layout is not None:
+        return layout
     caps = fields.get("caps")
     return _from_caps(caps, size) if isinstance(caps, str) else None
+
+
+def _from_fields(shape: Any, dtype: Any) -> Optional[Layout]:
+    """Read ``shape`` and ``dtype`` of a JSON object, which may mean something else by these words."""
+    if not isinstance(shape, list) or not isinstance(dtype, str):
+        return None
+    if not all(type(extent) is int and -1 <= extent < 2**63 for extent in shape) or shape.count(-1) > 1:
+        return None
+    import numpy as np
+
+    try:
+        kind = np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError):
+        return None
+    # Elements that are addresses, or nothing, are not what lies in a frame.
+    return None if kind.hasobject or kind.itemsize == 0 else Layout(tuple(shape), dtype)
 
 
 def _from_caps(caps: str, size: int) -> Optional[Layout]:
@@ -105,6 +122,8 @@ def _video(fields: dict[str, str], size: int) -> Optional[Layout]:
     try:
         width, height, kind = int(fields["width"]), int(fields["height"]), fields["format"]
     except (KeyError, ValueError):
+        return None
+    if width < 1 or height < 1:
         return None
     if kind in _PLANAR:
         if size != width * height * 3 // 2 or height % 2:
@@ -135,7 +154,11 @@ def _audio(fields: dict[str, str]) -> Optional[Layout]:
     if sample is None or fields.get("layout", "interleaved") != "interleaved":
         return None
     kind, bits, order = sample.groups()
+    if (kind, bits) == ("F", "8"):
+        return None
+    channels = fields.get("channels", "1")
+    if not re.fullmatch("[0-9]{1,5}", channels) or int(channels) == 0:
+        return None
     prefix = "|" if bits == "8" else {"LE": "<", "BE": ">", None: "="}[order]
     dtype = prefix + {"S": "i", "U": "u", "F": "f"}[kind] + str(int(bits) // 8)
-    channels = int(fields.get("channels", "1"))
-    return Layout((-1,) if channels == 1 else (-1, channels), dtype)
+    return Layout((-1,) if int(channels) == 1 else (-1, int(channels)), dtype)

@@ -13,6 +13,7 @@ use crate::errors::{general, invalid_size, raise};
 use crate::frame::{Frame, release};
 use crate::input::Input;
 use crate::logging;
+use crate::number::{FrameSize, Natural};
 use crate::options;
 use crate::pin::{Hold, Pin, Region};
 use crate::source::Source;
@@ -114,17 +115,17 @@ impl DuplexClient {
     fn new(
         py: Python<'_>,
         channel_name: &str,
-        response_size: u64,
-        response_metadata_size: u64,
+        response_size: Natural<u64>,
+        response_metadata_size: Natural<u64>,
         timeout: Option<f64>,
         write_timeout: Option<f64>,
-        mode: u32,
+        mode: Natural<u32>,
         wait: &str,
     ) -> PyResult<Self> {
         let config = ClientConfig::default()
-            .response_size(response_size)
-            .response_metadata_size(response_metadata_size)
-            .mode(mode)
+            .response_size(response_size.0)
+            .response_metadata_size(response_metadata_size.0)
+            .mode(mode.0)
             .succession(SLICE)
             .write_timeout(Some(SLICE))
             .wait(options::wait_strategy(wait)?);
@@ -161,8 +162,9 @@ impl DuplexClient {
     fn acquire_request_buffer<'py>(
         &self,
         py: Python<'py>,
-        size: i64,
+        size: FrameSize,
     ) -> PyResult<(u64, Bound<'py, PyMemoryView>)> {
+        let FrameSize(size) = size;
         let size = usize::try_from(size)
             .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))?;
         let sequence = self.send(py, |client| client.begin(size))?;
@@ -175,14 +177,14 @@ impl DuplexClient {
 
     /// Sends the request of `acquire_request_buffer`, or its first `size` bytes; its memoryview is released.
     #[pyo3(signature = (*, size = None))]
-    fn commit_request(&self, py: Python<'_>, size: Option<i64>) -> PyResult<()> {
+    fn commit_request(&self, py: Python<'_>, size: Option<FrameSize>) -> PyResult<()> {
         let Some(reserved) = self.retire(py)? else {
             return Err(general(format!(
                 "channel '{}': there is no pending request to commit",
                 self.client.channel()
             )));
         };
-        let len = size.map_or(Ok(reserved), |size| {
+        let len = size.map_or(Ok(reserved), |FrameSize(size)| {
             usize::try_from(size).map_err(|_| invalid_size(format!("{size} bytes cannot be committed")))
         })?;
         // Another thread may hold the core's lock while it waits for space.

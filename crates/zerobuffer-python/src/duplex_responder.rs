@@ -10,6 +10,7 @@ use zerobuffer::duplex::Responder;
 use crate::errors::{general, invalid_size, raise};
 use crate::frame::release;
 use crate::input::Input;
+use crate::number::FrameSize;
 use crate::pin::{Hold, Pin, Region};
 
 /// Answers one request, until its handler returns.
@@ -91,7 +92,8 @@ impl DuplexResponder {
     }
 
     /// A writable view of `size` bytes of the response ring; for a second answer, of memory that goes nowhere.
-    fn begin<'py>(&self, py: Python<'py>, size: i64) -> PyResult<Bound<'py, PyMemoryView>> {
+    fn begin<'py>(&self, py: Python<'py>, size: FrameSize) -> PyResult<Bound<'py, PyMemoryView>> {
+        let FrameSize(size) = size;
         let size = usize::try_from(size)
             .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))?;
         self.retire(py)?;
@@ -109,14 +111,14 @@ impl DuplexResponder {
     }
 
     #[pyo3(signature = (size = None))]
-    fn commit(&self, py: Python<'_>, size: Option<i64>) -> PyResult<()> {
+    fn commit(&self, py: Python<'_>, size: Option<FrameSize>) -> PyResult<()> {
         let pending = self.pending.lock().as_ref().map(|pending| pending.size);
         let Some(reserved) = pending else {
             return Err(general(format!("'{}': there is no pending response to commit", self.name)));
         };
         let len = match size {
             None => reserved,
-            Some(size) => usize::try_from(size)
+            Some(FrameSize(size)) => usize::try_from(size)
                 .map_err(|_| invalid_size(format!("{size} bytes cannot be committed")))?,
         };
         self.retire(py)?;

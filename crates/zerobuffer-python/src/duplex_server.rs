@@ -16,6 +16,7 @@ use crate::duplex_responder::DuplexResponder;
 use crate::errors::{client_gone, general, raise};
 use crate::frame::{Frame, release};
 use crate::logging;
+use crate::number::Natural;
 use crate::pin::View;
 use crate::source::Source;
 use crate::wait::Timeout;
@@ -51,9 +52,9 @@ impl DuplexServer {
     #[pyo3(signature = (channel_name, metadata_size, payload_size, mode, persistent, timeout))]
     fn new(
         channel_name: String,
-        metadata_size: u64,
-        payload_size: u64,
-        mode: u32,
+        metadata_size: Natural<u64>,
+        payload_size: Natural<u64>,
+        mode: Natural<u32>,
         persistent: bool,
         timeout: Option<f64>,
     ) -> PyResult<Self> {
@@ -62,7 +63,7 @@ impl DuplexServer {
             Timeout::For(time) => Some(time),
             Timeout::Never => None,
         };
-        let buffer = BufferConfig::new(metadata_size, payload_size).mode(mode);
+        let buffer = BufferConfig::new(metadata_size.0, payload_size.0).mode(mode.0);
         let server = Mutex::new(None);
         Ok(Self { channel: channel_name, buffer, persistent, client_timeout, server })
     }

@@ -255,7 +255,7 @@ impl Frame {
             .call_method1(intern!(py, "plain_array"), (slf, dtype, copy))
     }
 
-    /// A `DLPack` capsule of the frame's bytes (needs `NumPy`).
+    /// A `DLPack` capsule of what `array()` returns: of bytes, unless the metadata say more (needs `NumPy`).
     #[pyo3(signature = (**options))]
     fn __dlpack__<'py>(
         slf: &Bound<'py, Self>,

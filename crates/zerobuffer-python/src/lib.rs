@@ -14,6 +14,7 @@ mod frame;
 mod input;
 mod loan;
 mod logging;
+mod number;
 mod options;
 mod pin;
 mod reader;

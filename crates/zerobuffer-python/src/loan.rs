@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
 
+use crate::number::FrameSize;
 use crate::writer::Writer;
 
 /// A frame to be written in place. Made by `Writer.loan`; entering it reserves the space, leaving it commits, or
@@ -11,13 +12,13 @@ use crate::writer::Writer;
 #[pyclass(frozen, name = "Loan", module = "zerobuffer._zerobuffer")]
 pub(crate) struct Loan {
     writer: Py<Writer>,
-    size: i64,
+    size: FrameSize,
     /// Which reservation is ours, while the block runs.
     generation: Mutex<Option<u64>>,
 }
 
 impl Loan {
-    pub(crate) fn new(writer: Py<Writer>, size: i64) -> Self {
+    pub(crate) fn new(writer: Py<Writer>, size: FrameSize) -> Self {
         Self { writer, size, generation: Mutex::new(None) }
     }
 }

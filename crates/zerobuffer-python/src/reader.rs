@@ -15,6 +15,7 @@ use zerobuffer::{BufferConfig, Error};
 use crate::errors::{general, raise};
 use crate::frame::Frame;
 use crate::logging::{self, READER};
+use crate::number::Natural;
 use crate::options;
 use crate::pin::{Hold, Pin, Region};
 use crate::source::Source;
@@ -223,14 +224,14 @@ impl Reader {
         Self { core: OnceLock::new() }
     }
 
-    #[pyo3(signature = (name, config = None, *, mode = 0o600, wait = "adaptive", reclaim_on_release = false, prefault = true))]
+    #[pyo3(signature = (name, config = None, *, mode = Natural(0o600), wait = "adaptive", reclaim_on_release = false, prefault = true))]
     #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn __init__(
         &self,
         py: Python<'_>,
         name: &str,
         config: Option<&Bound<'_, PyAny>>,
-        mode: u32,
+        mode: Natural<u32>,
         wait: &str,
         reclaim_on_release: bool,
         prefault: bool,
@@ -238,12 +239,12 @@ impl Reader {
         let (metadata, payload): (u64, u64) = match config {
             None => (1024, 1024 * 1024),
             Some(config) => (
-                config.getattr(intern!(py, "metadata_size"))?.extract()?,
-                config.getattr(intern!(py, "payload_size"))?.extract()?,
+                config.getattr(intern!(py, "metadata_size"))?.extract::<Natural<u64>>()?.0,
+                config.getattr(intern!(py, "payload_size"))?.extract::<Natural<u64>>()?.0,
             ),
         };
         let config = BufferConfig::new(metadata, payload)
-            .mode(mode)
+            .mode(mode.0)
             .wait(options::wait_strategy(wait)?)
             .prefault(prefault);
         if READER.debugging(py)? {

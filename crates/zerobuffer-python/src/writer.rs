@@ -11,6 +11,7 @@ use crate::errors::{general, invalid_size, raise};
 use crate::input::Input;
 use crate::loan::Loan;
 use crate::logging::{self, WRITER};
+use crate::number::FrameSize;
 use crate::options;
 use crate::pin::{Hold, Pin};
 use crate::sending::{Failed, Sending};
@@ -32,7 +33,7 @@ impl Writer {
     pub(crate) fn reserve_view<'py>(
         &self,
         py: Python<'py>,
-        size: i64,
+        size: FrameSize,
     ) -> PyResult<(u64, Bound<'py, PyMemoryView>)> {
         let size = frame_size(size)?;
         let core = self.core()?;
@@ -90,7 +91,7 @@ fn write_gathered(
     }
 }
 
-fn frame_size(size: i64) -> PyResult<usize> {
+fn frame_size(FrameSize(size): FrameSize) -> PyResult<usize> {
     usize::try_from(size)
         .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))
 }
@@ -151,13 +152,13 @@ impl Writer {
     }
 
     /// Reserves a frame of `size` bytes and returns its place in the ring as a writable memoryview.
-    fn get_frame_buffer<'py>(&self, py: Python<'py>, size: i64) -> PyResult<Bound<'py, PyMemoryView>> {
+    fn get_frame_buffer<'py>(&self, py: Python<'py>, size: FrameSize) -> PyResult<Bound<'py, PyMemoryView>> {
         Ok(self.reserve_view(py, size)?.1)
     }
 
     /// Publishes the frame of `get_frame_buffer`, or its first `size` bytes; the memoryview is released.
     #[pyo3(signature = (*, size = None))]
-    fn commit_frame(&self, py: Python<'_>, size: Option<i64>) -> PyResult<()> {
+    fn commit_frame(&self, py: Python<'_>, size: Option<FrameSize>) -> PyResult<()> {
         let len = size.map(frame_size).transpose()?;
         self.commit(py, None, len)
     }
@@ -168,7 +169,7 @@ impl Writer {
     }
 
     /// `with writer.loan(size) as view:` writes a frame in place; it is committed unless an exception leaves the block.
-    fn loan(slf: &Bound<'_, Self>, size: i64) -> PyResult<Loan> {
+    fn loan(slf: &Bound<'_, Self>, size: FrameSize) -> PyResult<Loan> {
         slf.get().core()?;
         Ok(Loan::new(slf.clone().unbind(), size))
     }
