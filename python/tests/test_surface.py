@@ -61,6 +61,7 @@ def test_no_mandatory_dependency() -> None:
         ("zerobuffer.types", ["BLOCK_ALIGNMENT", "align_to_boundary", "ProtocolVersion", "OIEB", "FrameHeader"]),
         ("zerobuffer.types", ["BufferConfig", "Frame"]),
         ("zerobuffer.cross_platform", ["writer_main", "reader_main"]),
+        ("zerobuffer_serve", ["__version__"]),
         ("zerobuffer_serve.services", ["BufferNamingService"]),
         ("zerobuffer_serve.test_data_patterns", ["TestDataPatterns"]),
     ],

@@ -40,7 +40,8 @@ class Writer(WriterBase):
             processor's cache, ``"eager"`` whenever it can, ``"off"`` never.
 
     Raises:
-        WriterAlreadyConnectedException: the buffer has a live writer.
+        WriterAlreadyConnectedException: the buffer has a live writer, or its reader has not yet noticed that the last
+            one crashed.
         ZeroBufferException: no such buffer in time, no live reader, no permission, another protocol version.
         ValueError: an option is not known.
     """

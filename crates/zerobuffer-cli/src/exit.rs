@@ -12,7 +12,7 @@ pub(crate) enum Exit {
     Input,
     /// There is no such buffer, or the other side did not come in time.
     Absent,
-    /// The buffer already has a reader or a writer.
+    /// The buffer already has a reader or a writer, or its reader has not yet noticed the crash of the last writer.
     Taken,
     /// The other side died or went away before the end.
     PeerGone,
@@ -39,7 +39,11 @@ const TABLE: &[(Option<Exit>, &str, &str)] = &[
     (Some(Exit::Usage), "2", "the command line is wrong"),
     (Some(Exit::Input), "3", "the input is malformed, cut short, or does not fit the buffer"),
     (Some(Exit::Absent), "4", "no such buffer, or the other side did not come in time"),
-    (Some(Exit::Taken), "5", "the buffer already has a reader or a writer"),
+    (
+        Some(Exit::Taken),
+        "5",
+        "the buffer has a reader or writer, or its reader has not yet noticed the last one's crash",
+    ),
     (Some(Exit::PeerGone), "6", "the other side died or went away before the end"),
     (Some(Exit::Timeout), "7", "the ring stayed full, or no frame came, for the time allowed"),
     (Some(Exit::Corrupt), "8", "the shared memory is damaged or of another protocol version"),

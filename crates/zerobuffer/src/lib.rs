@@ -73,3 +73,8 @@ pub mod simulated {
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct ReadmeExamples;
+
+/// That of DUPLEX_CHANNEL.md.
+#[cfg(doctest)]
+#[doc = include_str!("../../../DUPLEX_CHANNEL.md")]
+struct DuplexExamples;
