@@ -607,7 +607,8 @@ def test_a_coroutine_s_writer_has_the_rules_of_a_function_s(channel: str) -> Non
             elif kind == "array":
                 return writer.write_frame(memoryview(array("I", [1, 2, 3]))[::2])
             else:
-                writer.write_frame({"int": 7, "str": "x", "none": None, "empty": b"", "large": bytes(SMALL)}[kind])
+                other: dict[str, Any] = {"int": 7, "str": "x", "none": None, "empty": b"", "large": bytes(SMALL)}
+                writer.write_frame(other[kind])
         except (zerobuffer.ZeroBufferException, TypeError) as error:
             writer.abort_frame()
             writer.write_frame(type(error).__name__.encode())
