@@ -1,6 +1,7 @@
 """Duplex channels: the published calls, the README's calls, and what is new."""
 
 import asyncio
+import contextlib
 import gc
 import threading
 import time
@@ -729,3 +730,81 @@ def test_start_refuses_coroutine_functions(channel: str) -> None:
         ImmutableDuplexServer(channel, CONFIG).start(answer)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="start_async"):
         MutableDuplexServer(channel, CONFIG).start(edit)  # type: ignore[arg-type]
+
+
+def test_one_thread_waits_for_all_calls_of_a_client(channel: str) -> None:
+    go = threading.Event()
+
+    def handler(frame: Frame, writer: Writer) -> None:
+        go.wait(PATIENCE)
+        writer.write_frame(frame.data)
+
+    def waiting() -> list[int]:
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        return [ident for ident, name in names.items() if name == "zerobuffer-duplex-asyncio" and ident is not None]
+
+    async def run(client: DuplexClient) -> None:
+        calls = [asyncio.ensure_future(client.call_async(bytes([i]), PATIENCE)) for i in range(20)]
+        calls.append(asyncio.ensure_future(client.receive_response_async(timeout=PATIENCE)))
+        while not waiting():
+            await asyncio.sleep(0.01)
+        before = waiting()
+        await asyncio.sleep(0.3)
+        assert waiting() == before
+        calls[3].cancel()
+        assert not await client.receive_response_async(timeout=0.05)
+        await client.send_request_async(b"sent")
+        go.set()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(answers.pop(3), asyncio.CancelledError)
+        assert [answer.to_bytes() for answer in answers if isinstance(answer, DuplexResponse)] == [
+            *(bytes([i]) for i in range(20) if i != 3),
+            b"sent",
+        ]
+
+    wait_until(lambda: waiting() == [], "those of other tests have ended")
+    with Server(channel, handler), connect(channel) as client:
+        asyncio.run(run(client))
+        wait_until(lambda: waiting() == [], "the thread has ended")
+
+
+def test_no_response_is_lost_or_doubled_by_cancelling(channel: str) -> None:
+    async def run(client: DuplexClient) -> None:
+        got: list[int] = []
+        for i in range(300):
+            client.send_request(bytes([i % 256]))
+            waits = [asyncio.ensure_future(client.receive_response_async(timeout=PATIENCE)) for _ in range(2)]
+            for _ in range(i % 7):
+                await asyncio.sleep(0)
+            if i % 3:
+                await asyncio.sleep(i % 5 / 5000)
+            waits[i % 2].cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                got.append((await waits[i % 2]).sequence)
+            if i % 2:
+                waits[(i + 1) % 2].cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    got.append((await waits[(i + 1) % 2]).sequence)
+            elif len(got) == i + 1:
+                waits[(i + 1) % 2].cancel()
+            else:
+                got.append((await waits[(i + 1) % 2]).sequence)
+            while len(got) < i + 1:
+                got.append((await client.receive_response_async(timeout=PATIENCE)).sequence)
+        assert sorted(got) == list(range(1, 301))
+
+    with Server(channel, echo), connect(channel) as client:
+        asyncio.run(run(client))
+
+
+def test_the_end_of_a_server_ends_all_waiting_calls(channel: str) -> None:
+    async def run(client: DuplexClient, server: Server) -> None:
+        calls = [asyncio.ensure_future(client.call_async(b"x", None)) for _ in range(3)]
+        calls.append(asyncio.ensure_future(client.receive_response_async(timeout=None)))
+        await asyncio.sleep(0.1)
+        server.server.stop()
+        for answer in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(answer, (zerobuffer.WriterDeadException, zerobuffer.ReaderDeadException))
+
+    with Server(channel, lambda frame, writer: None) as server, connect(channel) as client:
+        asyncio.run(run(client, server))

@@ -210,6 +210,18 @@ impl DuplexClient {
         self.wait(py, &deadline, |slice| self.client.receive(slice))
     }
 
+    /// Waits until more than `seen` responses have come; how many have. `timeout` is a slice, not a whole wait.
+    fn _await_arrival(&self, py: Python<'_>, seen: u64, timeout: f64) -> PyResult<u64> {
+        let slice = Timeout::from_seconds(Some(timeout))?.start().slice();
+        let arrivals = py.detach(|| self.client.await_arrival(seen, slice));
+        logging::flush(py)?;
+        let arrivals = arrivals.map_err(raise)?;
+        if arrivals.is_none() {
+            self.source.stalled(py)?;
+        }
+        Ok(arrivals.unwrap_or(seen))
+    }
+
     /// Sends a request and waits for its own response.
     fn _call(
         &self,

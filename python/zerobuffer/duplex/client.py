@@ -8,18 +8,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from types import TracebackType
 from typing import Any, Optional, TypeVar
 
 from .._exit import remember
 from .._zerobuffer import DuplexClientBase, Frame, PendingCall
+from ._waiting import Waiting
 from .interfaces import IDuplexClient
 from .response import DuplexResponse
 
 __all__ = ["DuplexClient"]
 
-#: Seconds of one wait in a thread, on behalf of a coroutine.
+#: Seconds of one wait, before the next look at what cancelled calls have handed back.
 _SLICE = 0.05
 #: The default of a timeout, told by its identity from one that is given.
 _FIVE_SECONDS = 5.0
@@ -97,6 +97,7 @@ class DuplexClient(IDuplexClient):
             mode=mode,
             wait=wait,
         )
+        self._waiting = Waiting(self._core)
         remember(self)
 
     def set_metadata(self, data: Any) -> None:
@@ -137,14 +138,17 @@ class DuplexClient(IDuplexClient):
     def _receive(self, seconds: Optional[float]) -> _Answer:
         end = _end(seconds)
         while True:
-            # A cancelled call hands its response back while this one waits.
-            if self._returned:
-                with contextlib.suppress(IndexError):
-                    return self._returned.popleft()
             left = _left(end)
-            answer = self._core._receive(left)
+            answer = self._look(left)
             if answer is not None or left <= 0.0:
                 return answer
+
+    def _look(self, seconds: float) -> _Answer:
+        # Not once before a long wait: a cancelled call hands its response back at any time.
+        if self._returned:
+            with contextlib.suppress(IndexError):
+                return self._returned.popleft()
+        return self._core._receive(seconds)
 
     def release_response(self, response: DuplexResponse) -> None:
         """Return a response's space to the ring, as :meth:`DuplexResponse.dispose`."""
@@ -168,29 +172,14 @@ class DuplexClient(IDuplexClient):
     ) -> DuplexResponse:
         """As :meth:`receive_response`, without blocking the event loop. A response is never lost by cancelling."""
         seconds = _seconds(timeout_ms, timeout)
-        return _response(0, await self._wait_async(self._receive, seconds, self._give_back))
+        return _response(0, await self._waiting.wait(lambda: self._look(0.0), _end(seconds), self._returned.append))
 
     async def call_async(self, data: Any, timeout: Optional[float] = 5.0) -> DuplexResponse:
         """As :meth:`call`, without blocking the event loop."""
         pending: PendingCall = await _in_thread(lambda: self._core._submit(data))
-        answer = await self._wait_async(pending.wait, timeout, lambda _: None)
+        # A response that comes after a cancellation is dropped.
+        answer = await self._waiting.wait(lambda: pending.wait(0.0), _end(timeout), lambda _: None)
         return _response(pending.sequence, answer)
-
-    def _give_back(self, answer: tuple[int, Frame]) -> None:
-        self._returned.append(answer)
-
-    async def _wait_async(
-        self,
-        wait: Callable[[float], _Answer],
-        timeout: Optional[float],
-        refuse: Callable[[tuple[int, Frame]], None],
-    ) -> _Answer:
-        end = _end(timeout)
-        while True:
-            left = _left(end)
-            answer: _Answer = await _in_thread(partial(wait, left), refuse)
-            if answer is not None or left <= 0.0:
-                return answer
 
     @property
     def is_server_connected(self) -> bool:
@@ -229,8 +218,8 @@ class DuplexClient(IDuplexClient):
         self.close()
 
 
-async def _in_thread(function: Callable[[], _T], refuse: Optional[Callable[[Any], None]] = None) -> _T:
-    """Run a function that may block in a thread. A result that comes after a cancellation goes to ``refuse``."""
+async def _in_thread(function: Callable[[], _T]) -> _T:
+    """Run a function that may block in a thread, which ends with it."""
     loop = asyncio.get_running_loop()
     done: Future[_T] = Future()
 
@@ -242,16 +231,10 @@ async def _in_thread(function: Callable[[], _T], refuse: Optional[Callable[[Any]
         else:
             done.set_result(result)
 
-    threading.Thread(target=run, name="zerobuffer-duplex-asyncio", daemon=True).start()
+    threading.Thread(target=run, name="zerobuffer-duplex-send", daemon=True).start()
     waiting = asyncio.wrap_future(done, loop=loop)
     try:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError:
-
-        def late(future: "Future[_T]") -> None:
-            if future.exception() is None and future.result() is not None and refuse is not None:
-                refuse(future.result())
-
         waiting.add_done_callback(lambda future: None if future.cancelled() else future.exception())
-        done.add_done_callback(late)
         raise

@@ -234,6 +234,16 @@ impl Client {
         self.shared.wait(timeout, Inbox::fetch_other)
     }
 
+    /// Waits until more than `seen` responses have come, whoever they are for, and returns how many have; for bindings
+    /// where one thread waits on behalf of many calls. `None` after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::receive`].
+    pub fn await_arrival(&self, seen: u64, timeout: Duration) -> Result<Option<u64>> {
+        self.shared.wait(timeout, |inbox| (inbox.arrivals > seen).then_some(inbox.arrivals))
+    }
+
     /// Whether the server reads requests and writes responses. It connects to a new client within a wait slice.
     #[must_use]
     pub fn is_server_connected(&self) -> bool {
@@ -418,11 +428,11 @@ impl Shared {
     }
 
     /// Waits until `fetch` finds something. One of the waiting threads reads for all.
-    fn wait(
+    fn wait<T>(
         &self,
         timeout: Duration,
-        mut fetch: impl FnMut(&mut Inbox) -> Option<Response>,
-    ) -> Result<Option<Response>> {
+        mut fetch: impl FnMut(&mut Inbox) -> Option<T>,
+    ) -> Result<Option<T>> {
         if self.responses.is_forked() {
             return Err(Error::Forked { name: self.responses.name().to_owned() });
         }
@@ -430,8 +440,8 @@ impl Shared {
         let mut inbox = lock(&self.inbox);
         let mut last_look = false;
         loop {
-            if let Some(response) = fetch(&mut inbox) {
-                return Ok(Some(response));
+            if let Some(found) = fetch(&mut inbox) {
+                return Ok(Some(found));
             }
             if last_look {
                 return Ok(None);
@@ -464,7 +474,7 @@ impl Shared {
                     last_look = false;
                 }
                 // What another thread has read meanwhile is worth more than the news.
-                Err(error) => return fetch(&mut inbox).map_or(Err(error), |response| Ok(Some(response))),
+                Err(error) => return fetch(&mut inbox).map_or(Err(error), |found| Ok(Some(found))),
             }
         }
     }

@@ -15,6 +15,8 @@ pub(super) struct Inbox {
     abandoned: BTreeSet<u64>,
     /// Responses to requests that were merely sent.
     others: VecDeque<Response>,
+    /// How many responses have been kept so far.
+    pub(super) arrivals: u64,
     /// The newest request that is answered: responses come in the order of requests.
     answered: u64,
     /// A thread reads the response buffer for all.
@@ -65,6 +67,7 @@ impl Inbox {
         if given_up {
             return;
         }
+        self.arrivals += 1;
         match self.calls.iter_mut().find(|(call, _)| *call == request) {
             Some((_, place)) => *place = Some(response),
             None => self.others.push_back(response),
