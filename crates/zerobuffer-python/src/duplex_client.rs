@@ -9,6 +9,7 @@ use pyo3::types::PyMemoryView;
 use zerobuffer::Error;
 use zerobuffer::duplex::{Call, Client, ClientConfig, Response};
 
+use crate::connecting::connect;
 use crate::errors::{general, invalid_size, raise};
 use crate::frame::{Frame, release};
 use crate::input::Input;
@@ -130,27 +131,15 @@ impl DuplexClient {
             .write_timeout(Some(SLICE))
             .wait(options::wait_strategy(wait)?);
         let write_timeout = Timeout::from_seconds(write_timeout)?;
-        let deadline = Timeout::from_seconds(timeout)?.start();
+        let attempt = |slice| Client::connect_with(channel_name, config.clone().connect_timeout(slice));
         // Another client that is leaving is waited for in slices, too.
         let succession = Timeout::For(SUCCESSION).start();
-        loop {
-            let config = config.clone().connect_timeout(deadline.slice());
-            let connected = py.detach(|| Client::connect_with(channel_name, config));
-            logging::flush(py)?;
-            match connected {
-                Err(Error::NotFound { .. } | Error::NotReady { .. }) if !deadline.passed() => {}
-                Err(Error::ReaderAlreadyConnected { .. }) if !(deadline.passed() && succession.passed()) => {}
-                Err(Error::NotFound { name, .. }) => {
-                    return Err(raise(Error::NotFound { name, waited: deadline.waited() }));
-                }
-                other => {
-                    let client = other.map_err(raise)?;
-                    let source = Source::new(client.response_buffer(), false);
-                    return Ok(Self { client, source, pending: Mutex::new(None), write_timeout });
-                }
-            }
-            py.check_signals()?;
-        }
+        let leaves = |error: &Error, late: bool| {
+            matches!(error, Error::ReaderAlreadyConnected { .. }) && !(late && succession.passed())
+        };
+        let client = connect(py, Timeout::from_seconds(timeout)?, attempt, leaves)?;
+        let source = Source::new(client.response_buffer(), false);
+        Ok(Self { client, source, pending: Mutex::new(None), write_timeout })
     }
 
     /// Sends a request; the sequence number that its response will bear.

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod claim;
+mod connecting;
 mod duplex_client;
 mod duplex_responder;
 mod duplex_server;

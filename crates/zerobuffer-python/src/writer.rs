@@ -7,10 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView, PyTuple};
 use zerobuffer::{Error, WriterConfig};
 
+use crate::connecting::connect;
 use crate::errors::{general, invalid_size, raise};
 use crate::input::Input;
 use crate::loan::Loan;
-use crate::logging::{self, WRITER};
+use crate::logging::WRITER;
 use crate::number::FrameSize;
 use crate::options;
 use crate::pin::{Hold, Pin};
@@ -127,7 +128,8 @@ impl Writer {
         if WRITER.debugging(py)? {
             WRITER.debug(py, &format!("Connecting writer: buffer='{name}', timeout={timeout}"))?;
         }
-        let writer = match connect(py, name, &config, timeout) {
+        let attempt = |slice| zerobuffer::Writer::connect_with(name, config.clone().connect_timeout(slice));
+        let writer = match connect(py, timeout, attempt, |_, _| false) {
             Ok(writer) => writer,
             Err(Failed::Core(error)) => {
                 WRITER.error(py, &format!("Cannot connect writer to '{name}': {error}"))?;
@@ -247,28 +249,5 @@ impl Writer {
     /// Closes the endpoint; a blocked call of another thread ends at once. Idempotent.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.core.get().map_or(Ok(()), |core| core.close(py))
-    }
-}
-
-/// Attaches, waiting for the reader to appear in slices.
-fn connect(
-    py: Python<'_>,
-    name: &str,
-    config: &WriterConfig,
-    timeout: Timeout,
-) -> Result<zerobuffer::Writer, Failed> {
-    let deadline = timeout.start();
-    loop {
-        let config = config.clone().connect_timeout(deadline.slice());
-        let attempt = py.detach(|| zerobuffer::Writer::connect_with(name, config));
-        logging::flush(py)?;
-        match attempt {
-            Err(Error::NotFound { .. } | Error::NotReady { .. }) if !deadline.passed() => {}
-            Err(Error::NotFound { name, .. }) => {
-                return Err(Failed::Core(Error::NotFound { name, waited: deadline.waited() }));
-            }
-            done => return Ok(done?),
-        }
-        py.check_signals()?;
     }
 }
