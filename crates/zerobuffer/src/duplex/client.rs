@@ -486,7 +486,7 @@ impl Shared {
         // A server that has stopped reading may still answer what it has read.
         if frame.is_none()
             && !self.responses.is_writer_connected()
-            && let Some(loss) = self.requests.reader_loss(slice >= WAIT_SLICE)
+            && let Some(loss) = self.requests.reader_loss(slice >= WAIT_SLICE / 2)
         {
             // What it has written before is still to be read.
             frame = reader.try_read()?;
