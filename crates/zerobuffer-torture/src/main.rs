@@ -8,6 +8,7 @@ compile_error!(
 
 mod child;
 mod crash;
+mod duplex_round;
 mod ledger;
 mod leftovers;
 mod old_round;
@@ -33,7 +34,7 @@ use std::{
 };
 use tally::Tally;
 
-const USAGE: &str = "usage: zerobuffer-torture [--seconds N | --hours N | --kills N | --rounds N] [--seed S] [--lanes N] [--old]";
+const USAGE: &str = "usage: zerobuffer-torture [--seconds N | --hours N | --kills N | --rounds N] [--seed S] [--lanes N] [--old | --full | --duplex]";
 
 fn main() -> ExitCode {
     match dispatch() {
@@ -50,13 +51,22 @@ fn dispatch() -> Result<bool> {
     let mut arguments = Arguments::from_env();
     match arguments.subcommand()?.as_deref() {
         None => torture(arguments),
-        Some(role @ ("reader" | "writer")) => {
+        Some(role @ ("reader" | "writer" | "client" | "server")) => {
             let words: Vec<String> =
                 arguments.finish().into_iter().map(|word| word.to_string_lossy().into()).collect();
             let (number, plan) = words.split_first().context(USAGE)?;
             let (number, plan) = (number.parse()?, Plan::parse(plan)?);
-            if role == "reader" { child::reader(&plan, number) } else { child::writer(&plan, number) }?;
+            match role {
+                "reader" => child::reader(&plan, number),
+                "writer" => child::writer(&plan, number),
+                "client" => child::client(&plan, number),
+                _ => child::server(&plan),
+            }?;
             Ok(true)
+        }
+        Some("full") => {
+            let (name, base): (String, PathBuf) = (arguments.free_from_str()?, arguments.free_from_str()?);
+            round::full_inside(&name, &base, arguments.free_from_str()?).map(|()| true)
         }
         Some("steady") => {
             let name: String = arguments.free_from_str()?;
@@ -119,7 +129,8 @@ fn torture(mut arguments: Arguments) -> Result<bool> {
     let lanes: usize = arguments
         .opt_value_from_str("--lanes")?
         .unwrap_or_else(|| 2 * thread::available_parallelism().map_or(1, NonZero::get));
-    let only_old = arguments.contains("--old");
+    let only = [("--old", Kind::Old), ("--full", Kind::Full), ("--duplex", Kind::Duplex)];
+    let only = only.into_iter().find_map(|(option, kind)| arguments.contains(option).then_some(kind));
     let rest = arguments.finish();
     if !rest.is_empty() {
         bail!("unknown {rest:?}; {USAGE}");
@@ -132,7 +143,7 @@ fn torture(mut arguments: Arguments) -> Result<bool> {
     }
     let base = std::env::temp_dir().join(format!("zerobuffer-torture-{}", std::process::id()));
     fs::create_dir_all(&base).with_context(|| format!("cannot make {}", base.display()))?;
-    let surroundings = Surroundings { base, root, old_python, only_old };
+    let surroundings = Surroundings { base, root, old_python, only };
     println!("seed={seed:#x} lanes={lanes}");
     if !root {
         println!("not root: no pid namespaces, no other users, no full tmpfs in this run");
@@ -168,11 +179,38 @@ struct Surroundings {
     root: bool,
     /// An interpreter that has the published 1.3.0.
     old_python: Option<PathBuf>,
-    only_old: bool,
+    /// What all rounds are, if they are not mixed.
+    only: Option<Kind>,
+}
+
+/// What a round is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Stream,
+    /// With the published 1.3.0 at one end.
+    Old,
+    /// With a full `/dev/shm`.
+    Full,
+    Duplex,
 }
 
 /// One round in so many is with the published 1.3.0 at one end; it takes several times as long as another.
 const OLD_ROUNDS: u64 = 50;
+const FULL_ROUNDS: u64 = 20;
+const DUPLEX_ROUNDS: u64 = 8;
+
+impl Surroundings {
+    fn kind(&self, number: u64) -> Kind {
+        let every = |rounds| number % rounds == 0;
+        match self.only {
+            Some(kind) => kind,
+            None if every(OLD_ROUNDS) && self.old_python.is_some() => Kind::Old,
+            None if every(FULL_ROUNDS) && self.root => Kind::Full,
+            None if every(DUPLEX_ROUNDS) => Kind::Duplex,
+            None => Kind::Stream,
+        }
+    }
+}
 
 fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
     let lock = || run.lock().unwrap_or_else(PoisonError::into_inner);
@@ -188,12 +226,12 @@ fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
             (seed, run.started)
         };
         let name = format!("torture-{}-{number}", std::process::id());
-        let Surroundings { base, root, old_python, only_old } = surroundings;
-        let tally = match old_python {
-            Some(python) if *only_old || number % OLD_ROUNDS == 0 => {
-                old_round::run(&name, base, seed, python)
-            }
-            _ => round::run(&name, base, seed, *root),
+        let Surroundings { base, root, old_python, .. } = surroundings;
+        let tally = match (surroundings.kind(number), old_python) {
+            (Kind::Old, Some(python)) => old_round::run(&name, base, seed, python),
+            (Kind::Full, _) => round::run_full(&name, base, seed),
+            (Kind::Duplex, _) => duplex_round::run(&name, base, seed, *root),
+            (Kind::Stream | Kind::Old, _) => round::run(&name, base, seed, *root),
         };
         let mut run = lock();
         for violation in &tally.violations {

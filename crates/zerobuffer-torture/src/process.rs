@@ -24,6 +24,8 @@ const OTHER_USER: u32 = 65_534;
 pub(crate) enum Role {
     Reader,
     Writer,
+    Client,
+    Server,
 }
 
 impl Role {
@@ -31,6 +33,8 @@ impl Role {
         match self {
             Self::Reader => "reader",
             Self::Writer => "writer",
+            Self::Client => "client",
+            Self::Server => "server",
         }
     }
 }
@@ -61,6 +65,8 @@ pub(crate) struct Endpoint {
     footprint: Option<(u64, u64)>,
     /// How often it had too few descriptors for an endpoint.
     pub(crate) starved: u64,
+    /// Answers that a client has had.
+    pub(crate) answers: u64,
     /// What it has found wrong.
     pub(crate) complaints: Vec<String>,
     /// Sequence numbers that it has not seen: `from..to`.
@@ -118,6 +124,7 @@ impl Endpoint {
             segment: None,
             footprint: None,
             starved: 0,
+            answers: 0,
             complaints: Vec::new(),
             gaps: Vec::new(),
         })
@@ -150,6 +157,7 @@ impl Endpoint {
                     ));
                 }
             }
+            ("answered", [count]) => self.answers += count,
             ("starved", _) => self.starved += 1,
             ("gone" | "drained", _) | ("closed", []) => {}
             // The wrapper's own words when its child is killed.

@@ -1,5 +1,9 @@
 //! One round: a buffer, its processes, a random sequence of faults, and what must hold afterwards.
 
+mod full;
+
+pub(crate) use full::{inside as full_inside, run as run_full};
+
 use crate::{
     ledger::{Record, records},
     leftovers,
@@ -19,9 +23,19 @@ use zerobuffer::observe;
 
 /// Runs one round; what goes wrong becomes a violation with the seed that repeats it.
 pub(crate) fn run(name: &str, base: &Path, seed: u64, root: bool) -> Tally {
+    run_by(name, base, seed, root, Round::play)
+}
+
+fn run_by(
+    name: &str,
+    base: &Path,
+    seed: u64,
+    root: bool,
+    play: fn(&mut Round) -> Result<()>,
+) -> Tally {
     let folder = base.join(name);
     let result = Round::start(name.to_owned(), &folder, seed, root).and_then(|mut round| {
-        let result = round.play();
+        let result = play(&mut round);
         // Both ends are gone before anything is judged, also after a failure.
         (round.reader, round.writer) = (None, None);
         result.and_then(|()| round.judge()).map(|()| round.tally.clone()).or_else(|error| {

@@ -21,6 +21,11 @@ pub(crate) struct Tally {
     pub(crate) detections_pid_exists: Vec<f64>,
     /// Rounds with the published 1.3.0 at one end, apart from all of the above.
     pub(crate) old: Old,
+    /// Rounds with a full `/dev/shm`, and creations that were refused there.
+    pub(crate) full_rounds: u64,
+    pub(crate) refused: u64,
+    /// Rounds on a duplex channel, apart from the figures of streams.
+    pub(crate) duplex: Duplex,
     /// Everything that should not be, in words, with the seed that repeats it.
     pub(crate) violations: Vec<String>,
 }
@@ -33,6 +38,15 @@ pub(crate) struct Old {
     pub(crate) frames: u64,
     pub(crate) lost: u64,
     pub(crate) torn: u64,
+}
+
+/// What happened on duplex channels.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Duplex {
+    pub(crate) rounds: u64,
+    pub(crate) kills: u64,
+    /// Answers that were right; a wrong one is a violation.
+    pub(crate) answers: u64,
 }
 
 impl Tally {
@@ -53,6 +67,11 @@ impl Tally {
         self.old.frames += other.old.frames;
         self.old.lost += other.old.lost;
         self.old.torn += other.old.torn;
+        self.full_rounds += other.full_rounds;
+        self.refused += other.refused;
+        self.duplex.rounds += other.duplex.rounds;
+        self.duplex.kills += other.duplex.kills;
+        self.duplex.answers += other.duplex.answers;
         self.violations.extend(other.violations);
     }
 
@@ -77,6 +96,9 @@ impl fmt::Display for Tally {
             f,
             " old_rounds={rounds} old_kills={kills} old_frames={frames} old_lost={lost} old_torn={torn}"
         )?;
+        let Self { full_rounds, refused, duplex: Duplex { rounds, kills, answers }, .. } = self;
+        write!(f, " full_rounds={full_rounds} refused={refused}")?;
+        write!(f, " duplex_rounds={rounds} duplex_kills={kills} duplex_answers={answers}")?;
         write!(f, " violations={}", self.violations.len())
     }
 }

@@ -1,8 +1,10 @@
 //! The processes that are killed: one endpoint each, told what to do on standard input, telling on standard output.
 
+mod channel;
 mod reader;
 mod writer;
 
+pub(crate) use channel::{client, server};
 pub(crate) use reader::run as reader;
 pub(crate) use writer::run as writer;
 

@@ -45,7 +45,7 @@ impl Survivor {
     fn serve_to_the_end(self, channel: &str) -> Result<u64> {
         let client = connect_client(channel, &AtomicBool::new(false))?.context("no server")?;
         client.set_metadata(b"metadata").context("the successor's metadata")?;
-        converse(&client).context("the successor")?;
+        converse(&client, 0).context("the successor")?;
         client.close().context("the successor's close")?;
         ensure!(self.server.is_running(), "the server has ended");
         ensure!(self.server.stop(), "the server does not stop");
@@ -144,7 +144,7 @@ fn ask(channel: &str, over: &AtomicBool) -> Result<()> {
 
 fn ask_until_told(client: &Client) -> Result<()> {
     loop {
-        let Err(error) = converse(client) else { continue };
+        let Err(error) = converse(client, 0) else { continue };
         match error.downcast_ref::<Error>() {
             Some(cause) if cause.is_peer_gone() => return Ok(()),
             _ => bail!("the server's end is not noticed: {error:#}"),

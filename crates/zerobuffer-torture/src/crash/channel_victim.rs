@@ -23,7 +23,7 @@ use zerobuffer::{
 pub(super) const CALLS: u64 = 6;
 const METADATA: &[u8] = b"metadata";
 
-pub(super) fn server_config() -> ServerConfig {
+pub(crate) fn server_config() -> ServerConfig {
     let buffer = BufferConfig::new(64, PAYLOAD).wait(WaitStrategy::Block);
     let config = ServerConfig::default().buffer(buffer).wait(WaitStrategy::Block);
     config.on_init(|metadata| match metadata {
@@ -40,7 +40,7 @@ pub(super) fn client_config() -> ClientConfig {
 
 /// The answer is the request in reverse, written by each way of the API in turn.
 #[allow(clippy::needless_pass_by_value, reason = "a handler owns its request")]
-pub(super) fn answered(request: Frame, mut response: Responder) -> Result<(), BoxError> {
+pub(crate) fn answered(request: Frame, mut response: Responder) -> Result<(), BoxError> {
     let answer: Vec<u8> = request.data().iter().rev().copied().collect();
     match answer.len() % 3 {
         0 => drop(response.write(&answer)?),
@@ -58,9 +58,10 @@ pub(super) fn answered(request: Frame, mut response: Responder) -> Result<(), Bo
     Ok(())
 }
 
-/// Asks by each way of the API in turn; every answer must be the request's own.
-pub(super) fn converse(client: &Client) -> Result<()> {
-    for key in 1..=CALLS {
+/// Asks by each way of the API in turn, with the requests after `last`; every answer must be the request's own. Returns how
+/// many it has made.
+pub(crate) fn converse(client: &Client, last: u64) -> Result<u64> {
+    for key in last + 1..=last + CALLS {
         let request = PATTERN.content(key);
         let response = match key % 4 {
             0 => client.call(&request, PATIENCE)?,
@@ -91,11 +92,11 @@ pub(super) fn converse(client: &Client) -> Result<()> {
         let right = response.data().iter().rev().eq(&request);
         ensure!(right, "the answer to request {key} of {} bytes is not its reverse", request.len());
     }
-    Ok(())
+    Ok(CALLS)
 }
 
 /// `None`: `over` has been set.
-pub(super) fn connect_client(channel: &str, over: &AtomicBool) -> Result<Option<Client>> {
+pub(crate) fn connect_client(channel: &str, over: &AtomicBool) -> Result<Option<Client>> {
     let deadline = Instant::now() + PATIENCE;
     while !over.load(Ordering::SeqCst) {
         match Client::connect_with(channel, client_config().connect_timeout(Duration::from_millis(5))) {
@@ -120,7 +121,7 @@ pub(super) fn client(channel: &str) -> Result<()> {
     let client =
         Client::connect_with(channel, client_config().connect_timeout(PATIENCE)).context("connect")?;
     client.set_metadata(METADATA).context("set_metadata")?;
-    converse(&client)?;
+    converse(&client, 0)?;
     client.close()?;
     Ok(())
 }

@@ -7,6 +7,7 @@ mod scene;
 mod steady;
 mod victim;
 
+pub(crate) use channel_victim::{answered, connect_client, converse, server_config};
 pub(crate) use steady::{conversation, ledger, stream_with_deaths};
 pub(crate) use victim::run as victim;
 

@@ -71,7 +71,7 @@ pub(crate) fn conversation(name: &str) -> Result<()> {
     let server = Server::new(name, server_config());
     server.start(answered).context("start")?;
     let client = Client::connect_with(name, client_config().connect_timeout(PATIENCE)).context("connect")?;
-    converse(&client)?;
+    converse(&client, 0)?;
     client.close()?;
     ensure!(server.stop(), "the server does not stop");
     Ok(())

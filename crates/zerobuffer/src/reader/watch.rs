@@ -276,16 +276,8 @@ impl WriterWatch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
+mod tests;
 
-    #[test]
-    fn a_wait_ends_when_the_writer_is_to_be_judged() {
-        let watch = WriterWatch::new();
-        let at = |millis| watch.judged + Duration::from_millis(millis);
-        assert_eq!(watch.due(at(30)), at(50), "a slice from here would be 30 ms late");
-        assert_eq!(watch.due(at(0)), at(50));
-        assert_eq!(watch.due(at(70)), at(120), "nobody was there to be judged");
-    }
-}
+// The steps between which a writer comes or goes need the words of a real segment.
+#[cfg(all(test, target_os = "linux", not(macos_sys)))]
+mod successors;

@@ -1,0 +1,105 @@
+//! Writers that come, die and go between two looks of their reader: what shuttle found, each step put where it was then.
+
+use super::*;
+use crate::{BufferConfig, Error, Frame, Reader, Writer, layout::FrameHeader};
+
+fn reader(case: &str) -> Reader {
+    let name = format!("zb-successors-{}-{case}", std::process::id());
+    Reader::create(&name, BufferConfig::new(0, 1024)).unwrap()
+}
+
+fn attach(reader: &Reader) -> Writer {
+    Writer::connect(reader.name()).unwrap()
+}
+
+/// Writes a frame, and gives it the number that it has when a dead predecessor has used one up.
+fn write_after_a_gap(reader: &Reader, writer: &mut Writer) -> u64 {
+    let region = &reader.shared.region;
+    let at = region.load(Word::WritePos, Ordering::Acquire);
+    let number = writer.write(&[7; 10]).unwrap().sequence().unwrap();
+    assert!(region.put_header(at, FrameHeader { size: 10, sequence: number + 1 }));
+    number + 1
+}
+
+fn read(reader: &mut Reader) -> u64 {
+    let frame: Option<Frame> = reader.try_read().unwrap();
+    frame.expect("a frame was written").sequence()
+}
+
+/// The mark of an attach that found its predecessor dead.
+fn leave_a_mark(reader: &Reader) {
+    reader.shared.region.store(Word::WriterPid, TOMBSTONE, Ordering::SeqCst);
+}
+
+#[test]
+fn a_successor_that_was_not_seen_may_have_any_number() {
+    let mut reader = reader("unseen");
+    let mut first = attach(&reader);
+    first.write(&[1]).unwrap();
+    assert_eq!(read(&mut reader), 1);
+    first.close().unwrap();
+    assert!(matches!(reader.try_read(), Err(Error::WriterGone { .. })));
+    let mut second = attach(&reader);
+    let number = write_after_a_gap(&reader, &mut second);
+    second.close().unwrap();
+    assert_eq!((read(&mut reader), number), (3, 3));
+}
+
+#[test]
+fn a_first_writer_that_was_not_seen_may_have_any_number_after_a_death() {
+    let mut reader = reader("first-unseen");
+    leave_a_mark(&reader);
+    // Notices the mark and takes it away; nobody has written.
+    let _ = reader.try_read();
+    let mut writer = attach(&reader);
+    let number = write_after_a_gap(&reader, &mut writer);
+    writer.close().unwrap();
+    assert_eq!((read(&mut reader), number), (2, 2));
+}
+
+#[test]
+fn a_successor_of_one_that_is_known_by_its_mark_alone_may_have_any_number() {
+    let mut reader = reader("mark");
+    leave_a_mark(&reader);
+    let _ = reader.try_read();
+    let mut writer = attach(&reader);
+    let number = write_after_a_gap(&reader, &mut writer);
+    assert_eq!((read(&mut reader), number), (2, 2));
+}
+
+#[test]
+fn an_empty_ring_seen_before_a_last_frame_says_nothing_of_its_successor() {
+    let mut reader = reader("drained");
+    let mut first = attach(&reader);
+    assert!(reader.try_read().unwrap().is_none(), "empty, and its writer is met");
+    first.write(&[1]).unwrap();
+    first.close().unwrap();
+    let mut second = attach(&reader);
+    let number = write_after_a_gap(&reader, &mut second);
+    assert_eq!((read(&mut reader), read(&mut reader), number), (1, 3, 3));
+}
+
+#[test]
+fn one_that_leaves_while_its_kind_is_asked_is_not_taken_for_an_old_one() {
+    let mut reader = reader("left");
+    reader.watch.ours = true;
+    // It was in the word a moment ago.
+    reader.watch.changed(&reader.shared, 12_345);
+    assert!(reader.watch.ours && !reader.watch.is_attached() && reader.watch.last == 0);
+}
+
+#[test]
+fn one_that_is_judged_while_it_leaves_stays_one_of_ours() {
+    let mut reader = reader("leaving");
+    let _writer = attach(&reader);
+    reader.watch.look(&reader.shared);
+    assert!(reader.watch.is_ours());
+    // A leaving writer takes its note away before its lock; another one that tries to attach holds the claim, so that
+    // the lock does not tell either.
+    reader.shared.data.forget_writer();
+    reader.shared.present_writer.store(0, Ordering::Relaxed);
+    let claim = crate::sys::Presence::open_for_test(&reader.shared);
+    let _ = claim;
+    reader.watch.is_dead(&reader.shared, false);
+    assert!(reader.watch.is_ours());
+}
