@@ -1,7 +1,8 @@
 //! Writers that come, die and go between two looks of their reader: what shuttle found, each step put where it was then.
 
 use super::*;
-use crate::{BufferConfig, Error, Frame, Reader, Writer, layout::FrameHeader};
+use crate::{BufferConfig, Error, Frame, Reader, Writer, layout::FrameHeader, sys::Presence};
+use std::fs::File;
 
 fn reader(case: &str) -> Reader {
     let name = format!("zb-successors-{}-{case}", std::process::id());
@@ -75,6 +76,8 @@ fn an_empty_ring_seen_before_a_last_frame_says_nothing_of_its_successor() {
     first.write(&[1]).unwrap();
     first.close().unwrap();
     let mut second = attach(&reader);
+    // Both live in this process: the second is told from the first by a number that is not its own.
+    reader.shared.region.store(Word::WriterPid, 1, Ordering::SeqCst);
     let number = write_after_a_gap(&reader, &mut second);
     assert_eq!((read(&mut reader), read(&mut reader), number), (1, 3, 3));
 }
@@ -98,8 +101,9 @@ fn one_that_is_judged_while_it_leaves_stays_one_of_ours() {
     // the lock does not tell either.
     reader.shared.data.forget_writer();
     reader.shared.present_writer.store(0, Ordering::Relaxed);
-    let claim = crate::sys::Presence::open_for_test(&reader.shared);
-    let _ = claim;
-    reader.watch.is_dead(&reader.shared, false);
+    let file = File::open(format!("/dev/shm/{}", reader.name())).unwrap();
+    let contender = Presence::of(&file).unwrap();
+    assert!(contender.try_lock(Role::Claim).unwrap());
+    assert!(!reader.watch.is_dead(&reader.shared, false), "it holds its lock");
     assert!(reader.watch.is_ours());
 }
