@@ -25,6 +25,8 @@ const WINDOWS: &str = "x86_64-pc-windows-gnu";
 
 /// What a wheel must say and hold.
 struct Kind {
+    /// How each of its tags begins: Python and ABI. Of Linux there are several wheels, one per ABI.
+    abi: &'static str,
     /// How its platform tag begins and ends.
     tag: (&'static str, &'static str),
     /// The compiled module.
@@ -33,15 +35,20 @@ struct Kind {
     magic: &'static [u8],
 }
 
+/// The one stable ABI that serves every `CPython` from 3.11 on that has a GIL.
+const STABLE: &str = "cp311-abi3-";
 const LINUX_WHEEL: Kind =
-    Kind { tag: ("manylinux_", "_x86_64"), module: "_zerobuffer.", magic: b"\x7fELF\x02\x01" };
-const WINDOWS_WHEEL: Kind = Kind { tag: ("win_", "amd64"), module: "_zerobuffer.pyd", magic: b"MZ" };
+    Kind { abi: "", tag: ("manylinux_", "_x86_64"), module: "_zerobuffer.", magic: b"\x7fELF\x02\x01" };
+const WINDOWS_WHEEL: Kind =
+    Kind { abi: STABLE, tag: ("win_", "amd64"), module: "_zerobuffer.pyd", magic: b"MZ" };
 const ARM_WHEEL: Kind = Kind {
+    abi: STABLE,
     tag: ("macosx_", "_arm64"),
     module: "_zerobuffer.abi3.so",
     magic: b"\xcf\xfa\xed\xfe\x0c\x00\x00\x01",
 };
 const INTEL_WHEEL: Kind = Kind {
+    abi: STABLE,
     tag: ("macosx_", "_x86_64"),
     module: "_zerobuffer.abi3.so",
     magic: b"\xcf\xfa\xed\xfe\x07\x00\x00\x01",
@@ -140,9 +147,11 @@ fn check(read: &str, kind: &Kind) -> Result<String> {
     }
     let (start, end) = kind.tag;
     let fits = |tag: &&str| {
-        tag.rsplit('-').next().is_some_and(|platform| platform.starts_with(start) && platform.ends_with(end))
+        let platform = tag.rsplit('-').next().unwrap_or_default();
+        tag.starts_with(kind.abi) && platform.starts_with(start) && platform.ends_with(end)
     };
-    ensure!(!tags.is_empty() && tags.iter().all(fits), "its tags are {tags:?}, expected {start}…{end}");
+    let expected = format!("{}…{start}…{end}", kind.abi);
+    ensure!(!tags.is_empty() && tags.iter().all(fits), "its tags are {tags:?}, expected {expected}");
     for wanted in ["zerobuffer/py.typed", "zerobuffer/_zerobuffer.pyi", "zerobuffer_serve/__init__.py"] {
         ensure!(files.iter().any(|(name, _)| *name == wanted), "it lacks {wanted}");
     }
@@ -170,6 +179,7 @@ mod tests {
         assert_eq!(check(GOOD, &WINDOWS_WHEEL).unwrap(), "cp311-abi3-win_amd64");
         for (change, to, why) in [
             ("win_amd64", "win_arm64", "tags"),
+            ("cp311-abi3", "cp311-cp311", "tags"),
             ("zerobuffer/py.typed", "zerobuffer/other", "py.typed"),
             ("_zerobuffer.pyi", "other.pyi", "_zerobuffer.pyi"),
             ("_zerobuffer.pyd", "_zerobuffer.abi3.so", "no compiled module"),
