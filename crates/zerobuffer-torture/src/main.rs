@@ -201,7 +201,7 @@ const DUPLEX_ROUNDS: u64 = 8;
 
 impl Surroundings {
     fn kind(&self, number: u64) -> Kind {
-        let every = |rounds| number % rounds == 0;
+        let every = |rounds| number.is_multiple_of(rounds);
         match self.only {
             Some(kind) => kind,
             None if every(OLD_ROUNDS) && self.old_python.is_some() => Kind::Old,

@@ -26,13 +26,7 @@ pub(crate) fn run(name: &str, base: &Path, seed: u64, root: bool) -> Tally {
     run_by(name, base, seed, root, Round::play)
 }
 
-fn run_by(
-    name: &str,
-    base: &Path,
-    seed: u64,
-    root: bool,
-    play: fn(&mut Round) -> Result<()>,
-) -> Tally {
+fn run_by(name: &str, base: &Path, seed: u64, root: bool, play: fn(&mut Round) -> Result<()>) -> Tally {
     let folder = base.join(name);
     let result = Round::start(name.to_owned(), &folder, seed, root).and_then(|mut round| {
         let result = play(&mut round);

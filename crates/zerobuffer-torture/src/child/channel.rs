@@ -51,7 +51,9 @@ pub(crate) fn server(plan: &Plan) -> Result<()> {
     loop {
         match server.start(answered) {
             Ok(()) => break,
-            Err(Error::ReaderAlreadyConnected { .. } | Error::NotReady { .. }) if Instant::now() < deadline => {
+            Err(Error::ReaderAlreadyConnected { .. } | Error::NotReady { .. })
+                if Instant::now() < deadline =>
+            {
                 thread::sleep(Duration::from_millis(1));
             }
             Err(error) => return Err(error).context("start"),

@@ -108,9 +108,8 @@ impl Round {
     /// Takes all room but some pages, from none to too few for most buffers.
     fn fill(&mut self) -> Result<()> {
         let mut file = File::options().append(true).create(true).open(FILLER).context("the filler")?;
-        while let Err(error) = fill_up(&mut file) {
+        if let Err(error) = fill_up(&mut file) {
             ensure!(error.kind() == ErrorKind::StorageFull, "filling up: {error}");
-            break;
         }
         let spare = PAGE * self.rng.u64(0..12);
         let length = file.metadata()?.len();
