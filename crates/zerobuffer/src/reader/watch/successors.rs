@@ -76,10 +76,10 @@ fn an_empty_ring_seen_before_a_last_frame_says_nothing_of_its_successor() {
     first.write(&[1]).unwrap();
     first.close().unwrap();
     let mut second = attach(&reader);
+    let number = write_after_a_gap(&reader, &mut second);
     // Both live in this process: the second is told from the first by a number that is not its own.
     reader.shared.data.note_writer(1);
     reader.shared.region.store(Word::WriterPid, 1, Ordering::SeqCst);
-    let number = write_after_a_gap(&reader, &mut second);
     assert_eq!((read(&mut reader), read(&mut reader), number), (1, 3, 3));
 }
 
