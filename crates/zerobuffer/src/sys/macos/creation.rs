@@ -164,7 +164,7 @@ impl NameGuard {
         // Names are removed even if the lock cannot be had.
         let _directory = self.directory.take().or_else(|| DirectoryLock::acquire(names::FOLDER).ok());
         let path = names::lock_file(&self.name);
-        let named = FileId::named(&path.to_string_lossy());
+        let named = FileId::named(&path);
         // Objects have no identity of their own: they are ours unless another reader has a lock file in our place.
         if named.is_some() && named != self.lock {
             (self.owned, self.lock) = (Vec::new(), None);
@@ -180,7 +180,7 @@ impl NameGuard {
         }
         if let Some(id) = self.lock.take() {
             // Nothing can be done about a failure, and the file is harmless without its lock.
-            let _ = unlink_if(&path.to_string_lossy(), id);
+            let _ = unlink_if(&path, id);
         }
         result
     }

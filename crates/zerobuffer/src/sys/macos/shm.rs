@@ -148,7 +148,7 @@ impl Segment {
             let file = shm_open(name, flags, 0).map_err(|e| Error::os("open", path(name), e))?;
             // A reader makes its lock file before its memory, and removes it after: the same file before and after means
             // that the memory is that reader's.
-            let named = FileId::named(&names::lock_file(name).to_string_lossy());
+            let named = FileId::named(names::lock_file(name));
             if let Some(lock) = &lock
                 && FileId::of(lock).ok() != named
             {
