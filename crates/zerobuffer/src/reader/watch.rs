@@ -279,5 +279,6 @@ impl WriterWatch {
 mod tests;
 
 // The steps between which a writer comes or goes need the words of a real segment.
-#[cfg(all(test, target_os = "linux", not(macos_sys)))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(macos_sys)))]
 mod successors;
