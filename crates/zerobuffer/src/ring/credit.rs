@@ -157,7 +157,7 @@ impl CreditGuard<'_> {
     }
 
     /// Stores position and count.
-    pub(super) fn tell(&mut self, region: &Region) {
+    fn tell(&mut self, region: &Region) {
         self.tell_position(region);
         let count = self.credit.read.count.load(Ordering::Relaxed);
         if self.credit.told.count.load(Ordering::Relaxed) != count {
@@ -177,8 +177,12 @@ impl CreditGuard<'_> {
     /// Stores the position, then credits what is released. `true`: that was something.
     ///
     /// In this order a position that is behind never points at bytes that the writer may overwrite (W9). The count, in
-    /// the other cache line, waits for the next look: here the reader's next locked operation would wait for it.
+    /// the other cache line, waits for the next look: here the reader's next locked operation would wait for it. Only the
+    /// first one does not: a buffer without counts looks untouched to a writer that attaches.
     fn flush(&mut self, region: &Region) -> bool {
+        if self.credit.told.count.load(Ordering::Relaxed) == 0 {
+            self.tell(region);
+        }
         self.tell_position(region);
         let bytes = self.uncredited();
         if bytes == 0 {
@@ -240,18 +244,18 @@ mod tests {
         assert_eq!(credit.lock().held(100), 100, "what is not credited counts as held");
         assert!(!credit.moved(region, (150, 2), true, false));
         assert!(credit.release(region, 100, 150, || true));
-        assert_eq!(words(), [150, 0, free + 150], "the writer sleeps");
+        assert_eq!(words(), [150, 2, free + 150], "the writer sleeps");
         assert!(!credit.moved(region, (700, 3), true, false));
         assert!(credit.release(region, 150, 700, || false));
-        assert_eq!(words(), [700, 0, free + 700], "a whole batch");
+        assert_eq!(words(), [700, 2, free + 700], "a whole batch, without the count");
         assert!(!credit.moved(region, (800, 4), true, false));
         assert!(!credit.release(region, 700, 800, || false));
         assert!(credit.moved(region, (900, 5), false, false));
-        assert_eq!(words(), [900, 0, free + 800], "no further frame is known");
+        assert_eq!(words(), [900, 2, free + 800], "no further frame is known");
         assert!(credit.release(region, 800, 900, || false));
-        assert_eq!(words(), [900, 0, free + 900]);
+        assert_eq!(words(), [900, 2, free + 900]);
         assert!(!credit.moved(region, (1000, 6), false, false));
-        assert_eq!(words(), [900, 0, free + 900], "nothing was kept back");
+        assert_eq!(words(), [900, 2, free + 900], "nothing was kept back");
         credit.tell(region);
         assert_eq!(words(), [1000, 6, free + 900], "the next frame is looked for while one is held");
         assert!(!credit.moved(region, (1100, 7), true, true));

@@ -90,10 +90,11 @@ pub(crate) fn next_sequence(
 ) -> u64 {
     let capacity = region.capacity();
     let (to, from) = (write_pos % capacity, read_pos % capacity);
-    // A writer may die between the position and the count of its first frame, which may have filled the whole ring.
+    // A writer may die between the position and the count of its first frame, which may have filled the whole ring. Its
+    // reader tells that it has read before it gives the space back for the first time: looked at in the other order.
     let word = |word| region.load(word, Ordering::Acquire);
     let untouched =
-        written_count == 0 && to == 0 && word(Word::ReadCount) == 0 && word(Word::PayloadFree) == capacity;
+        written_count == 0 && to == 0 && word(Word::PayloadFree) == capacity && word(Word::ReadCount) == 0;
     if untouched || write_pos > capacity {
         return 1;
     }
