@@ -61,7 +61,9 @@ fn invalid_names() {
 #[test]
 fn names_that_look_odd_and_are_valid() {
     let pid = std::process::id();
-    let long = format!("{pid}-").repeat(245)[..245].to_owned();
+    // Longer is refused: the tests of names say so.
+    let longest = if cfg!(any(target_os = "macos", macos_sys)) { 30 } else { 245 };
+    let long = format!("{pid}-").repeat(245)[..longest].to_owned();
     for name in [
         format!("zbt {pid} with spaces"),
         format!("-zbt-{pid}"),

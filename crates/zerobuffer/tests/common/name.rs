@@ -42,11 +42,18 @@ impl Name {
     }
 
     /// The lock files of the Python/C++ and of the C# convention.
-    #[cfg(not(windows))]
+    #[cfg(not(any(windows, target_os = "macos", macos_sys)))]
     pub(crate) fn locks(&self) -> [PathBuf; 2] {
         let file = format!("{}.lock", self.0);
         let temp = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
         [Path::new("/tmp/zerobuffer").join(&file), temp.join("zerobuffer/locks").join(&file)]
+    }
+
+    /// The only lock file, in the place of both.
+    #[cfg(any(target_os = "macos", macos_sys))]
+    pub(crate) fn locks(&self) -> [PathBuf; 2] {
+        let file = Path::new("/tmp/zerobuffer").join(format!("{}.lock", self.0));
+        [file.clone(), file]
     }
 
     #[cfg(target_os = "linux")]
@@ -54,13 +61,16 @@ impl Name {
         let mut all = vec![self.shm()];
         all.extend(self.semaphores());
         all.extend(self.locks());
+        all.dedup();
         all
     }
 
     /// The kernel's objects have no files.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        self.locks().to_vec()
+        let mut all = self.locks().to_vec();
+        all.dedup();
+        all
     }
 
     /// What exists of this name now.

@@ -83,8 +83,7 @@ impl From<Error> for Blocked {
 fn publish(request: &Request<'_>) -> Result<Created, Blocked> {
     let &Request { name, mode, size, .. } = request;
     let directory = DirectoryLock::acquire(names::FOLDER)?;
-    let lock = take_lock(name, mode)?;
-    remove_dead_segment(name, &lock)?;
+    let (lock, _) = take_name(name, mode)?;
     let Some(lock) = lock.renew(name, mode)? else { return Err(busy(name)) };
     let id = lock.id;
     // From here on the guard removes, on any failure, what has been made.
@@ -115,8 +114,20 @@ fn publish(request: &Request<'_>) -> Result<Created, Blocked> {
     Ok(Created { mapping, data, space, presence: Some(lock.into_presence()), names })
 }
 
-fn take_lock(name: &str, mode: u32) -> Result<LockFile, Blocked> {
-    LockFile::acquire(name, mode)?.ok_or_else(|| busy(name))
+/// Takes the lock file, then removes a dead reader's segment; `true`: there was one. A lock file that was made for a name
+/// which cannot be had goes again.
+fn take_name(name: &str, mode: u32) -> Result<(LockFile, bool), Blocked> {
+    let lock = LockFile::acquire(name, mode)?.ok_or_else(|| busy(name))?;
+    match remove_dead_segment(name, &lock) {
+        Ok(removed) => Ok((lock, removed)),
+        Err(blocked) => {
+            if lock.is_new {
+                // The reason is what the caller wants to know.
+                let _ = lock.remove(name);
+            }
+            Err(blocked)
+        }
+    }
 }
 
 /// Another process holds the lock file: names the one that the present segment records; 0 if there is none.
@@ -232,18 +243,10 @@ fn remove_dead_segment(name: &str, lock: &LockFile) -> Result<bool, Blocked> {
 pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
     ensure_folder()?;
     let _directory = DirectoryLock::acquire(names::FOLDER)?;
-    let lock = take_lock(name, PRIVATE).map_err(|blocked| blocked.error)?;
+    let (lock, was_segment) = take_name(name, PRIVATE).map_err(|blocked| blocked.error)?;
     let mut removed = Vec::new();
-    match remove_dead_segment(name, &lock) {
-        Ok(true) => removed.push(observe::segment(name)),
-        Ok(false) => {}
-        Err(Blocked { error, .. }) => {
-            // A file that was made for looking goes again.
-            if lock.is_new {
-                lock.remove(name)?;
-            }
-            return Err(error);
-        }
+    if was_segment {
+        removed.push(observe::segment(name));
     }
     for signal in [Signal::Data, Signal::Space] {
         if Semaphore::unlink(name, signal)? {
