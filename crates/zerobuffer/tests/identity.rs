@@ -125,8 +125,10 @@ fn a_name_that_has_a_new_owner_is_left_alone() {
                 fs::remove_file(path).unwrap();
             }
         }
-        let locked = fs::remove_file(&name.locks()[1]);
-        assert!(locked.is_ok() || name.locks()[0] == name.locks()[1]);
+        let [first_lock, second_lock] = name.locks();
+        if first_lock != second_lock {
+            fs::remove_file(second_lock).unwrap();
+        }
         let reply = second.ask(&format!("create {} 64 1024", &*name));
         if kept >> 2 & 1 == 1 {
             // The first reader still holds its lock file: the name stays its own.
@@ -150,6 +152,10 @@ fn a_name_that_has_a_new_owner_is_left_alone() {
 }
 
 /// The same while the first reader lives on: its writer notices when it looks, in a full ring at the latest.
+#[cfg_attr(
+    macos_sys,
+    ignore = "on macOS a buffer's name is that of its lock file: memory does not know its own"
+)]
 #[test]
 fn a_writer_in_a_segment_without_a_name_is_told() {
     let (mut reader, mut writer, name) = (Peer::ours(), Peer::ours(), Name::new("nameless"));

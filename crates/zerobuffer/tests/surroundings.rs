@@ -75,6 +75,7 @@ fn listing(peer: &Peer, directory: &str) -> Vec<PathBuf> {
     fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
+#[cfg_attr(macos_sys, ignore = "macOS reserves no memory when a buffer is created")]
 #[test]
 fn a_dev_shm_that_is_too_small() {
     if !namespaces() {
@@ -169,6 +170,12 @@ fn descriptors_that_run_out_for_a_moment() {
 #[test]
 fn modes_do_not_depend_on_the_umask() {
     for (umask, mode) in [("000", ""), ("077", ""), ("077", "666"), ("000", "660"), ("777", "620")] {
+        if cfg!(macos_sys) && umask != "000" {
+            skipped(
+                "in part: the C library of this system applies the umask to these objects, macOS's kernel does not",
+            );
+            continue;
+        }
         let name = Name::new("mode");
         let mut agent = Peer::ours();
         agent.must(&format!("umask {umask}"));
@@ -190,6 +197,10 @@ fn another_user_needs_the_mode_and_only_the_mode() {
     }
     let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
     writer.must(&format!("become {NOBODY}"));
+    if cfg!(macos_sys) {
+        // As on macOS, where these objects know no umask.
+        reader.must("umask 000");
+    }
     let name = Name::new("user");
     reader.must(&format!("create {} 64 1024", &*name));
     let message = writer.must_fail(&format!("connect {} 0", &*name), "PermissionDenied");
@@ -362,6 +373,10 @@ fn ends_in_different_pid_namespaces() {
 }
 
 /// W8, W12: nor do the lock files mean anything, which each container has for itself.
+#[cfg_attr(
+    macos_sys,
+    ignore = "macOS has no containers, and its presence is on the lock file that each of these has for itself"
+)]
 #[test]
 fn ends_in_different_containers() {
     if namespaces() {
@@ -420,6 +435,7 @@ fn streams_deaths_and_successors(surroundings: fn() -> io::Result<()>, assert_go
 
 /// The number of a writer in a container, mostly 1, exists wherever its reader looks. It must be known for one of ours
 /// although it died before any reader saw it alive.
+#[cfg_attr(macos_sys, ignore = "macOS has no pid namespaces, and its semaphores have no note of the writer")]
 #[test]
 fn a_writer_of_another_pid_namespace_that_nobody_has_seen_alive() {
     if !namespaces() {

@@ -68,6 +68,8 @@ impl Victim {
                 ring + position + u64::from(source() % 4) * 8
             }
             6 => short(source) % (ring + self.payload),
+            // Only Linux has the semaphores in memory.
+            _ if cfg!(macos_sys) => CONTROL,
             _ => {
                 let value = self.value(source, 0);
                 let [data, space] = &self.semaphores;

@@ -75,7 +75,7 @@ fn a_stream_that_others_look_at_and_clean_up_after() {
 
 #[test]
 fn a_channel() {
-    let channel = Name::new("attack-channel");
+    let channel = Name::new("c");
     let (request, response) =
         (Name::of(&format!("{}_request", &*channel)), Name::of(&format!("{}_response", &*channel)));
     let reports = play(&[&request, &response], &["server", "client"], &channel);

@@ -9,7 +9,7 @@ use crate::{
     ring::Memory,
     sys::{
         Role, Signal,
-        unix::{FileId, Mapping, Presence, fork::PrivateFd, is_held, level},
+        unix::{FileId, Mapping, Presence, fork::PrivateFd, is_held, is_shortage, level},
     },
 };
 use std::{
@@ -144,7 +144,13 @@ impl Segment {
     fn inspect(name: &str, write: bool) -> Result<Self> {
         let flags = if write { libc::O_RDWR } else { libc::O_RDONLY };
         loop {
-            let lock = lock_file::open(name, write).ok();
+            let lock = match lock_file::open(name, write) {
+                // It may well be there, with locks on it.
+                Err(error) if is_shortage(&error) => {
+                    return Err(Error::os("open", names::lock_file(name).to_string_lossy(), error));
+                }
+                other => other.ok(),
+            };
             let file = shm_open(name, flags, 0).map_err(|e| Error::os("open", path(name), e))?;
             // A reader makes its lock file before its memory, and removes it after: the same file before and after means
             // that the memory is that reader's.
