@@ -289,8 +289,11 @@ impl Service {
                 let continues = self.coming == Some(frame.sequence());
                 self.coming = Some(frame.sequence().wrapping_add(1));
                 let Some(client) = &mut self.client else { return Ok(true) };
-                if client.session.handle.has_reader_closed() {
-                    // A client leaves its response buffer before its successor can send.
+                // A client leaves its response buffer before its successor can send. One that was killed is told by its
+                // presence where a successor cannot reach what it has left; asked only where another client's requests
+                // may begin.
+                let responses = &client.session.handle;
+                if responses.has_reader_closed() || (!continues && responses.reader_loss(true).is_some()) {
                     self.held = Some(frame).filter(|_| !continues);
                     return Ok(self.lose_client(None));
                 }
