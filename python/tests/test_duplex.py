@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import sys
 import threading
 import time
 from array import array
@@ -279,6 +280,25 @@ def test_a_pool_overlaps_and_keeps_the_order(channel: str) -> None:
         assert [answer.sequence for answer in answers] == [1, 2, 3, 4, 5]
         # 15 steps one after the other, 5 at once.
         assert elapsed < 13 / 50
+
+
+def test_a_global_channel(channel: str) -> None:
+    """For other Windows sessions; elsewhere the buffers are the usual ones."""
+    try:
+        server = ImmutableDuplexServer(channel, CONFIG, persistent=True, global_=True)
+        server.start(echo)
+    except zerobuffer.ZeroBufferException as error:
+        if sys.platform != "win32" or "SeCreateGlobalPrivilege" not in str(error):
+            raise
+        pytest.skip("this process may not create global objects")
+    with server, DuplexClient(channel, response_size=SMALL, timeout=PATIENCE, global_=True) as client:
+        assert len(files_of(f"{channel}_request")) == len(files_of(f"{channel}_response")) > 0
+        with client.call(b"to every session", PATIENCE) as response:
+            assert response.is_valid
+            assert bytes(response.data) == b"to every session"
+    with MutableDuplexServer(channel, CONFIG, global_=True) as mutable:
+        mutable.start(lambda frame: None)
+        assert mutable.is_running
 
 
 @pytest.mark.parametrize("mode", [ProcessingMode.SINGLE_THREAD, ProcessingMode.THREAD_POOL])

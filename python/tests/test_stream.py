@@ -343,6 +343,28 @@ def test_mode(name: str) -> None:
         assert os.stat(f"/dev/shm/{name}").st_mode & 0o777 == 0o600
 
 
+def test_global(name: str) -> None:
+    """For other Windows sessions; elsewhere the buffer is the usual one."""
+    with Reader(name):
+        usual = files_of(name)
+    try:
+        reader = Reader(name, global_=True)
+    except ZeroBufferException as error:
+        if sys.platform != "win32" or "SeCreateGlobalPrivilege" not in str(error):
+            raise
+        pytest.skip("this process may not create global objects")
+    with reader, Writer(name) as writer:
+        assert files_of(name) == usual
+        writer.write_frame(b"to every session")
+        frame = reader.read_frame()
+        assert frame is not None
+        assert bytes(frame.data) == b"to every session"
+        frame.dispose()
+    assert files_of(name) == []
+    with pytest.raises(TypeError):
+        Reader(name, None, True)  # type: ignore[call-arg]
+
+
 @pytest.mark.parametrize("wait", ["adaptive", "block", "spin"])
 def test_wait_strategies(name: str, wait: str) -> None:
     with Reader(name, wait=wait) as reader, Writer(name, wait=wait, hot_wrap="eager") as writer:

@@ -28,10 +28,12 @@ class Reader(ReaderBase):
         reclaim_on_release: reuse the space of a released frame at once, even if views or arrays made from its data
             live on (they then show other frames' bytes). By default such views keep the space.
         prefault: map all memory now rather than at its first use.
+        global_: whether processes of other Windows sessions can find the buffer, which needs the privilege
+            ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this changes nothing.
 
     Raises:
         ReaderAlreadyConnectedException: the name has a live reader.
-        ZeroBufferException: invalid name, no permission, not enough shared memory.
+        ZeroBufferException: invalid name, no permission, no privilege for ``global_``, not enough shared memory.
         ValueError: an option is not known, or a size is out of range.
     """
 
@@ -46,8 +48,17 @@ class Reader(ReaderBase):
         wait: str = "adaptive",
         reclaim_on_release: bool = False,
         prefault: bool = True,
+        global_: bool = False,
     ) -> None:
-        super().__init__(name, config, mode=mode, wait=wait, reclaim_on_release=reclaim_on_release, prefault=prefault)
+        super().__init__(
+            name,
+            config,
+            mode=mode,
+            wait=wait,
+            reclaim_on_release=reclaim_on_release,
+            prefault=prefault,
+            global_=global_,
+        )
         self.name = name
         self._queue: Optional[ReadQueue] = None
         remember(self)

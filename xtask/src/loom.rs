@@ -28,19 +28,21 @@ fn run(project: &Project, mut arguments: Arguments) -> Result<()> {
     }
     match seed {
         Some(seed) => engine(project, "shuttle", &["--seed".to_owned(), seed.to_string()])?.check(),
-        None => both(project, seconds.unwrap_or(60)),
+        None => both(project, seconds.unwrap_or(60), &[]),
     }
 }
 
 /// The step of `cargo xtask test`.
 pub(crate) fn short(project: &Project) -> Result<()> {
-    both(project, SHORT)
+    // The same schedules each time: a rare fault of long ago does not turn up beside a change that has nothing to do with it.
+    both(project, SHORT, &["--from".to_owned(), "1".to_owned()])
 }
 
-fn both(project: &Project, seconds: u64) -> Result<()> {
+fn both(project: &Project, seconds: u64, from: &[String]) -> Result<()> {
     let started = Instant::now();
     let loom = engine(project, "loom", &[])?;
-    let shuttle = engine(project, "shuttle", &["--seconds".to_owned(), seconds.to_string()])?;
+    let time = ["--seconds".to_owned(), seconds.to_string()];
+    let shuttle = engine(project, "shuttle", &[&time, from].concat())?;
     let figures: Vec<&str> = [&loom, &shuttle].into_iter().flat_map(Ended::figures).collect();
     let violations = loom.number("violations")? + shuttle.number("violations")?;
     println!("{} violations={violations} seconds={:.1}", figures.join(" "), started.elapsed().as_secs_f64());

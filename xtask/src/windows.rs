@@ -55,6 +55,7 @@ fn all(project: &Project, soak: bool) -> Result<()> {
     for _ in 0..if soak { 10 } else { 1 } {
         test(&rust, &wine, "-p zerobuffer --lib --tests")?;
     }
+    test(&rust, &wine, "-p zerobuffer-cli --test global")?;
     if soak {
         test(&rust, &wine, "-p zerobuffer --doc")?;
         test(&rust, &wine, "-p zerobuffer-cli --bins")?;

@@ -68,9 +68,10 @@ fn exit_of(error: &Error) -> Exit {
         Error::WriterGone { .. } | Error::ReaderGone { .. } | Error::Replaced { .. } => Exit::PeerGone,
         Error::Full { .. } => Exit::Timeout,
         Error::Corrupt { .. } | Error::Sequence { .. } | Error::Version { .. } => Exit::Corrupt,
-        Error::PermissionDenied { .. } | Error::NoSpace { .. } | Error::NoResponseSpace { .. } => {
-            Exit::Resources
-        }
+        Error::PermissionDenied { .. }
+        | Error::NoPrivilege { .. }
+        | Error::NoSpace { .. }
+        | Error::NoResponseSpace { .. } => Exit::Resources,
         Error::InvalidCommit { .. } | Error::NothingPending { .. } | Error::Forked { .. } => Exit::Internal,
         // Closed is turned into the signal's code where the signal is known; the rest is the system's.
         _ => Exit::Failure,

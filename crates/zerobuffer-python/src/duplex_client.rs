@@ -111,7 +111,7 @@ impl DuplexClient {
 #[pymethods]
 impl DuplexClient {
     #[new]
-    #[pyo3(signature = (channel_name, *, response_size, response_metadata_size, timeout, write_timeout, mode, wait))]
+    #[pyo3(signature = (channel_name, *, response_size, response_metadata_size, timeout, write_timeout, mode, wait, global_))]
     #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn new(
         py: Python<'_>,
@@ -122,12 +122,14 @@ impl DuplexClient {
         write_timeout: Option<f64>,
         mode: Natural<u32>,
         wait: &str,
+        global_: bool,
     ) -> PyResult<Self> {
         let config = ClientConfig::default()
             .response_size(response_size.0)
             .response_metadata_size(response_metadata_size.0)
             .mode(mode.0)
             .succession(SLICE)
+            .global(global_)
             .write_timeout(Some(SLICE))
             .wait(options::wait_strategy(wait)?);
         let write_timeout = Timeout::from_seconds(write_timeout)?;

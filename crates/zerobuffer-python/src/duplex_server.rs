@@ -49,7 +49,7 @@ impl DuplexServer {
 #[pymethods]
 impl DuplexServer {
     #[new]
-    #[pyo3(signature = (channel_name, metadata_size, payload_size, mode, persistent, timeout))]
+    #[pyo3(signature = (channel_name, metadata_size, payload_size, mode, persistent, timeout, global_))]
     fn new(
         channel_name: String,
         metadata_size: Natural<u64>,
@@ -57,13 +57,14 @@ impl DuplexServer {
         mode: Natural<u32>,
         persistent: bool,
         timeout: Option<f64>,
+        global_: bool,
     ) -> PyResult<Self> {
         let client_timeout = match Timeout::from_seconds(timeout)? {
             Timeout::Zero => Some(Duration::ZERO),
             Timeout::For(time) => Some(time),
             Timeout::Never => None,
         };
-        let buffer = BufferConfig::new(metadata_size.0, payload_size.0).mode(mode.0);
+        let buffer = BufferConfig::new(metadata_size.0, payload_size.0).mode(mode.0).global(global_);
         let server = Mutex::new(None);
         Ok(Self { channel: channel_name, buffer, persistent, client_timeout, server })
     }

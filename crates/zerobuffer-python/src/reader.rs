@@ -224,7 +224,7 @@ impl Reader {
         Self { core: OnceLock::new() }
     }
 
-    #[pyo3(signature = (name, config = None, *, mode = Natural(0o600), wait = "adaptive", reclaim_on_release = false, prefault = true))]
+    #[pyo3(signature = (name, config = None, *, mode = Natural(0o600), wait = "adaptive", reclaim_on_release = false, prefault = true, global_ = false))]
     #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn __init__(
         &self,
@@ -235,6 +235,7 @@ impl Reader {
         wait: &str,
         reclaim_on_release: bool,
         prefault: bool,
+        global_: bool,
     ) -> PyResult<()> {
         let (metadata, payload): (u64, u64) = match config {
             None => (1024, 1024 * 1024),
@@ -246,7 +247,8 @@ impl Reader {
         let config = BufferConfig::new(metadata, payload)
             .mode(mode.0)
             .wait(options::wait_strategy(wait)?)
-            .prefault(prefault);
+            .prefault(prefault)
+            .global(global_);
         if READER.debugging(py)? {
             let text =
                 format!("Creating reader: buffer='{name}', metadata_size={metadata}, payload_size={payload}");

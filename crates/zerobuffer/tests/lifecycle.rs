@@ -384,3 +384,23 @@ fn a_thousand_buffers_leave_nothing() {
     assert_eq!(agent.must(&format!("churn {} 1000", &*name)), "0 0", "growth in descriptors and in mappings");
     name.assert_gone();
 }
+
+/// Where every name is the machine's, asking for that changes nothing: the same objects under the same names.
+#[cfg(not(windows))]
+#[test]
+fn global_changes_nothing_where_there_are_no_sessions() {
+    let name = Name::new("global");
+    let usual = Reader::create(&name, BufferConfig::new(64, 1024)).unwrap();
+    let objects = name.leftovers();
+    drop(usual);
+    let mut reader = Reader::create(&name, BufferConfig::new(64, 1024).global(true)).unwrap();
+    assert!(!objects.is_empty());
+    assert_eq!(name.leftovers(), objects);
+    let mut writer = Peer::ours();
+    writer.must(&format!("connect {} 0", &*name));
+    writer.must("write 1 100 write");
+    check(reader.read_timeout(PROMPT).unwrap().expect("a frame is there").data(), 1).unwrap();
+    drop(reader);
+    writer.must("close");
+    name.assert_gone();
+}

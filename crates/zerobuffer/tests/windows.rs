@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use common::kernel::{View, existing, make_section, make_semaphore, post};
 use common::segment::{FREE, READER_PID, WRITER_PID, WRITTEN_COUNT, by_hand};
 use common::{Name, Peer, check, content, expect_error};
+use zerobuffer::duplex::{Client, ClientConfig, Server, ServerConfig};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig, observe};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -231,6 +232,40 @@ fn a_global_buffer() {
     writer.must("close");
     reader.close().unwrap();
     name.assert_gone();
+}
+
+/// Both buffers of a channel, each by its own option.
+#[test]
+fn a_global_channel() {
+    let channel = Name::new("gchan");
+    let [request, response] = ["request", "response"].map(|side| Name::of(&format!("{}_{side}", &*channel)));
+    let buffer = BufferConfig::new(64, 1024);
+    for (request_is_global, response_is_global) in [(true, true), (true, false), (false, true)] {
+        let config = ServerConfig::default().buffer(buffer.clone().global(request_is_global));
+        let server = Server::new(&channel, config);
+        match server.start(|request, mut responder| Ok(responder.write(request.data()).map(drop)?)) {
+            Err(Error::NoPrivilege { .. }) => {
+                common::skipped("this process may not create global objects");
+                return;
+            }
+            other => other.unwrap(),
+        }
+        let config = ClientConfig::default().response_size(1024).connect_timeout(LONG);
+        let client = Client::connect_with(&channel, config.global(response_is_global)).unwrap();
+        for (name, is_global) in [(&request, request_is_global), (&response, response_is_global)] {
+            let segments = [(machine_names(name), is_global), (session_names(name), !is_global)];
+            let found = existing(name);
+            for ([segment, ..], expected) in segments {
+                assert_eq!(found.contains(&segment), expected, "{segment}: {found:?}");
+            }
+        }
+        let answer = client.call(b"across sessions", LONG).unwrap().expect("an answer");
+        assert_eq!(answer.data(), b"across sessions");
+        drop((answer, client));
+        server.stop();
+        request.assert_gone();
+        response.assert_gone();
+    }
 }
 
 /// C++ and C# readers hold a lock file each that nobody else may open.

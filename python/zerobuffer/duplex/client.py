@@ -68,6 +68,8 @@ class DuplexClient(IDuplexClient):
         write_timeout: seconds that a request waits for space in the request ring; None waits for ever.
         mode: permission bits of the response buffer.
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
+        global_: whether processes of other Windows sessions can find the response buffer, which needs the privilege
+            ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this changes nothing.
 
     Raises:
         ZeroBufferException: there is no server in time, or no room for ``response_size``.
@@ -85,6 +87,7 @@ class DuplexClient(IDuplexClient):
         write_timeout: Optional[float] = 5.0,
         mode: int = 0o600,
         wait: str = "adaptive",
+        global_: bool = False,
     ) -> None:
         self._channel_name = channel_name
         self._returned: deque[tuple[int, Frame]] = deque()
@@ -96,6 +99,7 @@ class DuplexClient(IDuplexClient):
             write_timeout=write_timeout,
             mode=mode,
             wait=wait,
+            global_=global_,
         )
         self._waiting = Waiting(self._core)
         remember(self)

@@ -71,13 +71,21 @@ class _Server(IDuplexServer):
     """What both kinds of servers share."""
 
     def __init__(
-        self, channel_name: str, config: BufferConfig, timeout: Optional[float], persistent: bool, mode: int
+        self,
+        channel_name: str,
+        config: BufferConfig,
+        timeout: Optional[float],
+        persistent: bool,
+        mode: int,
+        global_: bool,
     ) -> None:
         self._channel_name = channel_name
         wait: Optional[float] = timeout
         if timeout is None and not persistent:
             wait = _TIMEOUT
-        self._core = DuplexServerBase(channel_name, config.metadata_size, config.payload_size, mode, persistent, wait)
+        self._core = DuplexServerBase(
+            channel_name, config.metadata_size, config.payload_size, mode, persistent, wait, global_
+        )
         self._error_handlers: list[Callable[[ErrorEventArgs], None]] = []
         self._lock = threading.Lock()
 
@@ -198,6 +206,8 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
         persistent: go on when the client has gone, or none has come in time. By default the server then reports it to
             its error handlers (``WriterDeadException`` for a client that has gone) and stops, as in 1.x.
         mode: permission bits of the request buffer.
+        global_: whether processes of other Windows sessions can find the request buffer, which needs the privilege
+            ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this changes nothing.
     """
 
     def __init__(
@@ -208,8 +218,9 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
         *,
         persistent: bool = False,
         mode: int = 0o600,
+        global_: bool = False,
     ) -> None:
-        super().__init__(channel_name, config, timeout, persistent, mode)
+        super().__init__(channel_name, config, timeout, persistent, mode, global_)
 
     def start(
         self,
@@ -357,8 +368,9 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
         *,
         persistent: bool = False,
         mode: int = 0o600,
+        global_: bool = False,
     ) -> None:
-        super().__init__(channel_name, config, timeout, persistent, mode)
+        super().__init__(channel_name, config, timeout, persistent, mode, global_)
 
     def start(
         self,

@@ -29,6 +29,10 @@ pub(crate) struct Args {
     /// Bytes of the response ring, which is reserved at once: the largest response is 16 bytes less.
     #[arg(long, value_name = "BYTES", value_parser = size::parse_positive, default_value = "16MiB")]
     response_size: u64,
+    /// Let processes of other Windows sessions find the response buffer, which needs the privilege `SeCreateGlobalPrivilege`;
+    /// elsewhere every process can anyway, and this changes nothing.
+    #[arg(long)]
+    global: bool,
     /// Metadata for the server: a file.
     #[arg(long, value_name = "FILE")]
     metadata: Option<String>,
@@ -41,7 +45,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     let request = if args.input == "-" { read_standard_input()? } else { read(&args.input)? };
     // Not before: while the request is read, a signal simply ends the command.
     signals::install()?;
-    let config = ClientConfig::default().response_size(args.response_size).connect_timeout(args.wait);
+    let config = ClientConfig::default()
+        .response_size(args.response_size)
+        .connect_timeout(args.wait)
+        .global(args.global);
     let client = Client::connect_with(&args.name, config).map_err(|error| absent(args, error))?;
     if let Some(path) = &args.metadata {
         client.set_metadata(&read(path)?)?;

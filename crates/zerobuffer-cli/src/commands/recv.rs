@@ -33,6 +33,10 @@ pub(crate) struct Args {
     /// Permission bits of the buffer in octal; 660 lets the group write, 666 everyone.
     #[arg(long, default_value = "600", value_parser = parse_mode)]
     mode: u32,
+    /// Let processes of other Windows sessions find the buffer, which needs the privilege `SeCreateGlobalPrivilege`;
+    /// elsewhere every process can anyway, and this changes nothing.
+    #[arg(long)]
+    global: bool,
     /// Where frames go: a file, or - for standard output.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: String,
@@ -115,7 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
 }
 
 fn receive(args: &Args, sink: &mut Sink<'_>) -> Result<(), Fail> {
-    let config = BufferConfig::new(args.metadata, args.ring).mode(args.mode);
+    let config = BufferConfig::new(args.metadata, args.ring).mode(args.mode).global(args.global);
     let mut reader = Reader::create(&args.name, config)?;
     let handle = reader.handle();
     signals::on_signal(move || handle.interrupt());

@@ -38,17 +38,21 @@ pub(crate) struct Args {
     /// Bytes of the client's metadata block.
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "4096")]
     metadata: u64,
+    /// Let processes of other Windows sessions find the request buffer, which needs the privilege `SeCreateGlobalPrivilege`;
+    /// elsewhere every process can anyway, and this changes nothing.
+    #[arg(long)]
+    global: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    let mut config =
-        ServerConfig::default().buffer(BufferConfig::new(args.metadata, args.ring)).on_error(|failure| {
-            match failure {
-                // Every call ends like that.
-                Failure::ClientGone { .. } => {}
-                _ => say::error(&failure.to_string()),
-            }
-        });
+    let buffer = BufferConfig::new(args.metadata, args.ring).global(args.global);
+    let mut config = ServerConfig::default().buffer(buffer).on_error(|failure| {
+        match failure {
+            // Every call ends like that.
+            Failure::ClientGone { .. } => {}
+            _ => say::error(&failure.to_string()),
+        }
+    });
     if args.workers.get() > 1 {
         config = config.mode(ProcessingMode::ThreadPool(args.workers));
     }

@@ -94,7 +94,7 @@ impl Client {
     ///
     /// As [`Reader::create`] and [`Writer::connect_with`]; [`Error::NotFound`] if there is no server in time,
     /// [`Error::WriterAlreadyConnected`] if it has a client, [`Error::NoResponseSpace`] if shared memory has no room for
-    /// [`ClientConfig::response_size`].
+    /// [`ClientConfig::response_size`], [`Error::NoPrivilege`] for [`ClientConfig::global`].
     #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
     pub fn connect_with(channel: &str, config: ClientConfig) -> Result<Self> {
         let started = Instant::now();
@@ -403,6 +403,7 @@ fn create_response_buffer(channel: &str, config: &ClientConfig) -> Result<Reader
     loop {
         let buffer = BufferConfig::new(config.response_metadata_size, config.response_size)
             .mode(config.mode)
+            .global(config.global)
             .wait(config.wait)
             // Reserved, but not mapped: a hot wrap keeps the server in the first few frames.
             .prefault(false)

@@ -70,7 +70,8 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// The request buffer, which the server creates.
+    /// The request buffer, which the server creates. Its [`BufferConfig::global`] and [`ClientConfig::global`] are chosen
+    /// apart: a channel between two sessions needs both.
     #[must_use]
     pub fn buffer(mut self, buffer: BufferConfig) -> Self {
         self.buffer = buffer;
@@ -162,6 +163,7 @@ pub struct ClientConfig {
     pub(super) response_metadata_size: u64,
     pub(super) response_size: u64,
     pub(super) mode: u32,
+    pub(super) global: bool,
     pub(super) connect_timeout: Duration,
     pub(super) succession: Duration,
     pub(super) write_timeout: Option<Duration>,
@@ -175,6 +177,7 @@ impl Default for ClientConfig {
             response_metadata_size: 4096,
             response_size: 256 * 1024 * 1024,
             mode: 0o600,
+            global: false,
             connect_timeout: Duration::ZERO,
             succession: Duration::from_millis(500),
             write_timeout: Some(Duration::from_secs(5)),
@@ -202,6 +205,13 @@ impl ClientConfig {
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// Whether a server of another session can find the response buffer: see [`BufferConfig::global`].
+    #[must_use]
+    pub fn global(mut self, on: bool) -> Self {
+        self.global = on;
         self
     }
 
