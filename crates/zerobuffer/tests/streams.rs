@@ -11,6 +11,7 @@ mod common;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -461,8 +462,6 @@ fn hot_wraps_keep_every_frame() {
 #[cfg(all(target_os = "linux", not(macos_sys)))]
 #[test]
 fn a_paced_writer_stays_at_the_start_while_its_reader_waits() {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     let (size, depth, streak) = (300_000, 8, 10);
     let (name, total) = (Name::new("paced"), size as u64 + 16);
     let mut reader = Reader::create(&name, BufferConfig::new(0, depth * total)).unwrap();
