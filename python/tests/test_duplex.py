@@ -295,6 +295,7 @@ def test_a_global_channel(channel: str) -> None:
         assert len(files_of(f"{channel}_request")) == len(files_of(f"{channel}_response")) > 0
         with client.call(b"to every session", PATIENCE) as response:
             assert response.is_valid
+            assert response.data is not None
             assert bytes(response.data) == b"to every session"
     with MutableDuplexServer(channel, CONFIG, global_=True) as mutable:
         mutable.start(lambda frame: None)
