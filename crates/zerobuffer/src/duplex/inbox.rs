@@ -26,7 +26,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn expect(&mut self, request: u64) {
+    pub(super) fn register(&mut self, request: u64) {
         self.calls.push((request, None));
     }
 

@@ -58,7 +58,7 @@ impl<'c> RequestMut<'c> {
     ///
     /// As [`Self::send`].
     pub fn submit(mut self) -> Result<Call> {
-        let call = self.client.expect(self.sequence());
+        let call = self.client.register(self.sequence());
         call.sent(self.commit())
     }
 

@@ -1,27 +1,24 @@
 //! The asking end of a channel.
 
+mod call;
+mod connecting;
+mod responses;
+
+pub use call::{Call, Response};
+
 use super::{ClientConfig, RequestMut, inbox::Inbox, request_name, response_name};
 use crate::{
-    config::{BufferConfig, HotWrap, WriterConfig},
+    config::{HotWrap, WriterConfig},
     error::{Error, Result},
-    frame::{Frame, Keepalive},
+    frame::Keepalive,
     layout::name as names,
-    observe,
-    reader::{Reader, ReaderHandle},
-    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, lock},
-    waiter::WAIT_SLICE,
+    reader::ReaderHandle,
+    sync::{Arc, Mutex, MutexGuard, lock},
     writer::{Writer, WriterHandle},
 };
-use std::{
-    sync::{Condvar, PoisonError},
-    thread,
-    time::{Duration, Instant},
-};
-
-/// How long a server is given to finish the buffer that it is creating.
-const HALF_MADE: Duration = Duration::from_millis(500);
-/// Pause between two looks for a server.
-const PAUSE: Duration = Duration::from_millis(2);
+use connecting::{create_response_buffer, look_for_server};
+use responses::Responses;
+use std::time::{Duration, Instant};
 
 /// Sends requests to a server and receives its responses. All methods may be used from several threads at a time.
 ///
@@ -47,7 +44,10 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// ```
 #[derive(Debug)]
 pub struct Client {
-    shared: Arc<Shared>,
+    channel: String,
+    /// Closed before the request writer: the next client then finds both places free.
+    responses: Arc<Responses>,
+    sender: Mutex<Sender>,
 }
 
 /// The request writer. A loan takes it along, so that whoever sends meanwhile is refused rather than kept waiting, be it
@@ -57,25 +57,6 @@ struct Sender {
     /// `None` while it is lent, and once the client is closed.
     writer: Option<Writer>,
     lent: bool,
-}
-
-#[derive(Debug)]
-struct Shared {
-    channel: String,
-    /// Closed before the request writer: the next client then finds both places free.
-    reader: Mutex<Option<Reader>>,
-    sender: Mutex<Sender>,
-    inbox: Mutex<Inbox>,
-    /// A response has come, or nobody reads any more.
-    arrived: Condvar,
-    responses: ReaderHandle,
-    requests: WriterHandle,
-    /// Sequence number of this client's first request.
-    first: u64,
-    /// The newest request; stored before it is published.
-    last: AtomicU64,
-    /// The server gives responses the sequence of their request.
-    stamped: bool,
 }
 
 impl Client {
@@ -108,20 +89,10 @@ impl Client {
             .wait(config.wait)
             .hot_wrap(HotWrap::Eager);
         let writer = Writer::connect_with(&request_name(channel), wait)?;
-        let first = writer.next_sequence();
         Ok(Self {
-            shared: Arc::new(Shared {
-                channel: channel.to_owned(),
-                responses: reader.handle(),
-                requests: writer.handle(),
-                first,
-                last: AtomicU64::new(first.wrapping_sub(1)),
-                stamped: writer.has_free_sequences(),
-                reader: Mutex::new(Some(reader)),
-                sender: Mutex::new(Sender { writer: Some(writer), lent: false }),
-                inbox: Mutex::new(Inbox::default()),
-                arrived: Condvar::new(),
-            }),
+            channel: channel.to_owned(),
+            responses: Arc::new(Responses::new(reader, &writer)),
+            sender: Mutex::new(Sender { writer: Some(writer), lent: false }),
         })
     }
 
@@ -156,7 +127,7 @@ impl Client {
     pub fn submit(&self, request: &[u8]) -> Result<Call> {
         let mut sender = self.sender()?;
         let writer = self.begin_in(&mut sender, request.len())?;
-        let call = self.expect(writer.next_sequence());
+        let call = self.register(writer.next_sequence());
         call.sent(self.fill_and_commit(writer, request))
     }
 
@@ -182,7 +153,7 @@ impl Client {
     pub fn loan(&self, size: usize) -> Result<RequestMut<'_>> {
         let mut sender = self.sender()?;
         self.begin_in(&mut sender, size)?;
-        let writer = sender.writer.take().ok_or_else(|| self.shared.closed())?;
+        let writer = sender.writer.take().ok_or_else(|| self.responses.closed())?;
         sender.lent = true;
         Ok(RequestMut::new(self, writer))
     }
@@ -200,7 +171,7 @@ impl Client {
 
     /// The bytes of the pending request, which keep their address until commit or abort.
     pub fn with_pending<T>(&self, look: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
-        lock(&self.shared.sender).writer.as_mut()?.pending().map(look)
+        lock(&self.sender).writer.as_mut()?.pending().map(look)
     }
 
     /// Sends the first `len` bytes of the pending request and returns its sequence number.
@@ -221,7 +192,7 @@ impl Client {
     /// Keeps the memory of [`Self::with_pending`] mapped, for bindings that hand out views of it.
     #[must_use]
     pub fn keep_alive(&self) -> Option<Keepalive> {
-        lock(&self.shared.sender).writer.as_ref().map(Writer::keep_alive)
+        lock(&self.sender).writer.as_ref().map(Writer::keep_alive)
     }
 
     /// The next response that no call waits for; `None` after `timeout`.
@@ -231,7 +202,7 @@ impl Client {
     /// As [`Reader::read_timeout`]; [`Error::WriterGone`] or [`Error::ReaderGone`] if the server has gone, once all its
     /// responses are read.
     pub fn receive(&self, timeout: Duration) -> Result<Option<Response>> {
-        self.shared.wait(timeout, Inbox::fetch_other)
+        self.responses.wait(timeout, Inbox::fetch_other)
     }
 
     /// Waits until more than `seen` responses have come, whoever they are for, and returns how many have; for bindings
@@ -241,31 +212,31 @@ impl Client {
     ///
     /// As [`Self::receive`].
     pub fn await_arrival(&self, seen: u64, timeout: Duration) -> Result<Option<u64>> {
-        self.shared.wait(timeout, |inbox| (inbox.arrivals > seen).then_some(inbox.arrivals))
+        self.responses.wait(timeout, |inbox| (inbox.arrivals > seen).then_some(inbox.arrivals))
     }
 
     /// Whether the server reads requests and writes responses. It connects to a new client within a wait slice.
     #[must_use]
     pub fn is_server_connected(&self) -> bool {
-        self.shared.requests.is_reader_connected() && self.shared.responses.is_writer_connected()
+        self.responses.is_server_connected()
     }
 
     /// The channel's name.
     #[must_use]
     pub fn channel(&self) -> &str {
-        &self.shared.channel
+        &self.channel
     }
 
     /// The response buffer: counters, use.
     #[must_use]
     pub fn response_buffer(&self) -> ReaderHandle {
-        self.shared.responses.clone()
+        self.responses.handle.clone()
     }
 
     /// The request buffer: counters, use.
     #[must_use]
     pub fn request_buffer(&self) -> WriterHandle {
-        self.shared.requests.clone()
+        self.responses.requests.clone()
     }
 
     /// Ends blocked calls and all later ones with [`Error::Closed`], and leaves the channel. Responses that were handed
@@ -276,31 +247,26 @@ impl Client {
     ///
     /// As [`Reader::close`].
     pub fn close(&self) -> Result<()> {
-        let shared = &self.shared;
-        if shared.responses.is_forked() {
+        if self.responses.handle.is_forked() {
             return Ok(());
         }
-        shared.responses.interrupt();
-        shared.requests.interrupt();
-        let reader = lock(&shared.reader).take();
-        let closed = reader.map_or(Ok(()), Reader::close);
+        let closed = self.responses.close();
         let writer = {
-            let mut sender = lock(&shared.sender);
+            let mut sender = lock(&self.sender);
             sender.lent = false;
             sender.writer.take()
         };
         drop(writer);
-        shared.arrived.notify_all();
         closed
     }
 
     /// The place of the request writer, if it may be touched.
     fn sender(&self) -> Result<MutexGuard<'_, Sender>> {
-        if self.shared.requests.is_forked() {
+        if self.responses.requests.is_forked() {
             // A thread of the parent may have held the lock.
-            return Err(Error::Forked { name: self.shared.requests.name().to_owned() });
+            return Err(Error::Forked { name: self.responses.requests.name().to_owned() });
         }
-        Ok(lock(&self.shared.sender))
+        Ok(lock(&self.sender))
     }
 
     /// The request writer, if it is there.
@@ -308,12 +274,12 @@ impl Client {
         match &mut sender.writer {
             Some(writer) => Ok(writer),
             None if sender.lent => Err(self.pending()),
-            None => Err(self.shared.closed()),
+            None => Err(self.responses.closed()),
         }
     }
 
     fn pending(&self) -> Error {
-        Error::RequestPending { name: self.shared.channel.clone() }
+        Error::RequestPending { name: self.channel.clone() }
     }
 
     fn begin_in<'s>(&self, sender: &'s mut Sender, size: usize) -> Result<&'s mut Writer> {
@@ -333,15 +299,14 @@ impl Client {
     }
 
     fn commit_in(&self, writer: &mut Writer, len: usize) -> Result<u64> {
-        // First: the response may be there before the commit returns.
-        self.shared.last.store(writer.next_sequence(), Ordering::Release);
+        self.responses.note_request(writer.next_sequence());
         writer.commit(len)
     }
 
     /// Sends what a loan has filled, unless the client was closed meanwhile.
     pub(super) fn commit_lent(&self, writer: &mut Writer, len: usize) -> Result<u64> {
         if !self.sender()?.lent {
-            return Err(self.shared.closed());
+            return Err(self.responses.closed());
         }
         self.commit_in(writer, len)
     }
@@ -358,9 +323,8 @@ impl Client {
         }
     }
 
-    pub(super) fn expect(&self, sequence: u64) -> Call {
-        lock(&self.shared.inbox).expect(sequence);
-        Call { shared: Arc::clone(&self.shared), sequence }
+    pub(super) fn register(&self, sequence: u64) -> Call {
+        Call::register(&self.responses, sequence)
     }
 }
 
@@ -368,214 +332,5 @@ impl Drop for Client {
     fn drop(&mut self) {
         // Whoever wants to know closes by `close`.
         let _ = self.close();
-    }
-}
-
-/// Waits until a server reads the channel's requests. Nothing is touched.
-fn look_for_server(channel: &str, started: Instant, patience: Duration) -> Result<()> {
-    let name = request_name(channel);
-    loop {
-        let missing = match observe::inspect(&name) {
-            Ok(info) if info.reader.is_some_and(|reader| reader.alive) => return Ok(()),
-            Ok(info) if info.reader.is_some() => {
-                Error::NotReady { name: name.clone(), reason: "its server is dead; start a new one" }
-            }
-            Ok(_) => Error::NotReady { name: name.clone(), reason: "its server has closed it" },
-            Err(Error::NotFound { name, .. }) => Error::NotFound { name, waited: started.elapsed() },
-            Err(error) if started.elapsed() >= HALF_MADE => return Err(error),
-            // It may be half made.
-            Err(_) => {
-                thread::sleep(PAUSE);
-                continue;
-            }
-        };
-        let waited = started.elapsed();
-        if waited >= patience {
-            return Err(missing);
-        }
-        thread::sleep(PAUSE.min(patience.saturating_sub(waited)));
-    }
-}
-
-fn create_response_buffer(channel: &str, config: &ClientConfig) -> Result<Reader> {
-    let name = response_name(channel);
-    let started = Instant::now();
-    loop {
-        let buffer = BufferConfig::new(config.response_metadata_size, config.response_size)
-            .mode(config.mode)
-            .global(config.global)
-            .wait(config.wait)
-            // Reserved, but not mapped: a hot wrap keeps the server in the first few frames.
-            .prefault(false)
-            .free_sequences(true);
-        match Reader::create(&name, buffer) {
-            Err(Error::NoSpace { name, needed, available }) => {
-                return Err(Error::NoResponseSpace { name, needed, available });
-            }
-            // A client that closes leaves its two buffers one after the other.
-            Err(Error::ReaderAlreadyConnected { .. })
-                if started.elapsed() < config.succession.max(config.connect_timeout) =>
-            {
-                thread::sleep(PAUSE);
-            }
-            other => return other,
-        }
-    }
-}
-
-impl Shared {
-    fn closed(&self) -> Error {
-        Error::Closed { name: self.requests.name().to_owned() }
-    }
-
-    /// Waits until `fetch` finds something. One of the waiting threads reads for all.
-    fn wait<T>(
-        &self,
-        timeout: Duration,
-        mut fetch: impl FnMut(&mut Inbox) -> Option<T>,
-    ) -> Result<Option<T>> {
-        if self.responses.is_forked() {
-            return Err(Error::Forked { name: self.responses.name().to_owned() });
-        }
-        let deadline = Instant::now().checked_add(timeout);
-        let mut inbox = lock(&self.inbox);
-        let mut last_look = false;
-        loop {
-            if let Some(found) = fetch(&mut inbox) {
-                return Ok(Some(found));
-            }
-            if last_look {
-                return Ok(None);
-            }
-            let left = deadline.map_or(WAIT_SLICE, |d| d.saturating_duration_since(Instant::now()));
-            let slice = left.min(WAIT_SLICE);
-            last_look = left.is_zero();
-            if inbox.reading {
-                if last_look {
-                    continue;
-                }
-                inbox.waiting += 1;
-                inbox = self.arrived.wait_timeout(inbox, slice).unwrap_or_else(PoisonError::into_inner).0;
-                inbox.waiting -= 1;
-                continue;
-            }
-            inbox.reading = true;
-            drop(inbox);
-            let read = self.read(slice);
-            inbox = lock(&self.inbox);
-            inbox.reading = false;
-            if inbox.waiting > 0 {
-                self.arrived.notify_all();
-            }
-            match read {
-                Ok(None) => {}
-                Ok(Some(response)) => {
-                    let sent = self.first..=self.last.load(Ordering::Acquire);
-                    inbox.sort(response, self.stamped.then_some(sent));
-                    last_look = false;
-                }
-                // What another thread has read meanwhile is worth more than the news.
-                Err(error) => return fetch(&mut inbox).map_or(Err(error), |found| Ok(Some(found))),
-            }
-        }
-    }
-
-    fn read(&self, slice: Duration) -> Result<Option<Response>> {
-        let mut guard = lock(&self.reader);
-        let Some(reader) = guard.as_mut() else { return Err(self.closed()) };
-        let mut frame = reader.read_timeout(slice)?;
-        // A server that has stopped reading may still answer what it has read.
-        if frame.is_none()
-            && !self.responses.is_writer_connected()
-            && let Some(loss) = self.requests.reader_loss(slice >= WAIT_SLICE / 2)
-        {
-            // What it has written before is still to be read.
-            frame = reader.try_read()?;
-            if frame.is_none() {
-                return Err(loss);
-            }
-        }
-        Ok(frame.map(|frame| self.response(frame)))
-    }
-
-    fn response(&self, frame: Frame) -> Response {
-        let sequence = frame.sequence();
-        // A server of another implementation counts its responses.
-        let sequence =
-            if self.stamped { sequence } else { self.first.wrapping_add(sequence).wrapping_sub(1) };
-        Response { frame, sequence }
-    }
-}
-
-/// A request under way. Dropping it gives up the response, which is dropped when it comes.
-#[derive(Debug)]
-pub struct Call {
-    shared: Arc<Shared>,
-    sequence: u64,
-}
-
-impl Call {
-    /// The sequence number of the request.
-    #[must_use]
-    pub fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
-    /// Waits for the response; `None` after `timeout`, and then it may be waited for again. There is one response.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::receive`].
-    pub fn wait(&self, timeout: Duration) -> Result<Option<Response>> {
-        self.shared.wait(timeout, |inbox| inbox.fetch(self.sequence))
-    }
-
-    pub(super) fn sent(self, outcome: Result<u64>) -> Result<Self> {
-        if let Err(error) = outcome {
-            lock(&self.shared.inbox).forget(self.sequence);
-            return Err(error);
-        }
-        Ok(self)
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if !self.shared.responses.is_forked() {
-            lock(&self.shared.inbox).abandon(self.sequence);
-        }
-    }
-}
-
-/// The response to a request: a view of shared memory; dropping it returns its space.
-#[derive(Debug)]
-pub struct Response {
-    frame: Frame,
-    sequence: u64,
-}
-
-impl Response {
-    /// The sequence number of the request that this answers.
-    #[must_use]
-    pub fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
-    /// The payload, in shared memory.
-    #[must_use]
-    pub fn data(&self) -> &[u8] {
-        self.frame.data()
-    }
-
-    /// The frame itself, whose own sequence number is the server's count if the server is of another implementation.
-    #[must_use]
-    pub fn into_frame(self) -> Frame {
-        self.frame
-    }
-}
-
-impl AsRef<[u8]> for Response {
-    fn as_ref(&self) -> &[u8] {
-        self.data()
     }
 }

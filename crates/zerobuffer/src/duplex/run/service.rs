@@ -1,29 +1,30 @@
-//! One run of a server, from start to stop: wait for a client, read its requests, have them handled.
+//! The serving thread: wait for a client, read its requests, have them handled.
 
 use super::{
-    BoxError, Failure, ProcessingMode, ServerConfig,
-    pool::{Fate, Pool},
-    responder::{Case, Responder},
-    response_name,
-    session::Session,
+    super::{
+        Failure, ProcessingMode,
+        pool::{Fate, Pool},
+        request_name,
+        responder::{Case, Responder},
+        response_name,
+        session::Session,
+    },
+    Run, Stop, caught,
+    connected::Connected,
+    create,
 };
 use crate::{
     config::{HotWrap, WriterConfig},
     error::{Error, Result},
     frame::Frame,
-    reader::{Reader, ReaderHandle},
-    sync::{Mutex, lock},
+    reader::ReaderHandle,
+    sync::lock,
     waiter::WAIT_SLICE,
     writer::Writer,
 };
 use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Condvar, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
-    thread::{self, ThreadId},
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -34,148 +35,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// How long a connected client may take to create its response buffer.
 const RESPONSE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is done with a request.
-pub(super) enum Handler {
-    Answer(Box<dyn Fn(Frame, Responder) -> Outcome + Send + Sync>),
-    Edit(Box<dyn Fn(&mut Frame) -> Outcome + Send + Sync>),
-}
-
-type Outcome = Result<(), BoxError>;
-
-/// How far a run has been asked to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// Handle what has been sent, then end.
-    Drain = 1,
-    /// Take no further request.
-    Now = 2,
-}
-
-/// How far that has come, for all who wait for something.
-#[derive(Debug, Default)]
-pub(super) struct StopFlag(AtomicU8);
-
-impl StopFlag {
-    fn ask(&self, how: Stop) {
-        self.0.fetch_max(how as u8, Ordering::SeqCst);
-    }
-
-    pub(super) fn is_asked(&self, how: Stop) -> bool {
-        self.0.load(Ordering::Acquire) >= how as u8
-    }
-}
-
-/// What the server's owner and the serving thread share.
-pub(super) struct Run {
-    channel: String,
-    config: ServerConfig,
-    handler: Handler,
-    stop: Arc<StopFlag>,
-    reader: Mutex<Option<Reader>>,
-    pub(super) handle: Mutex<ReaderHandle>,
-    state: Mutex<State>,
-    ended: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    ended: bool,
-    /// The threads that call handlers: they must not wait for themselves.
-    threads: Vec<ThreadId>,
-}
-
-impl Run {
-    /// Creates the request buffer and starts to serve.
-    pub(super) fn start(channel: &str, config: ServerConfig, handler: Handler) -> Result<Arc<Self>> {
-        let reader = create(channel, &config)?;
-        let run = Arc::new(Self {
-            channel: channel.to_owned(),
-            config,
-            handler,
-            stop: Arc::default(),
-            handle: Mutex::new(reader.handle()),
-            reader: Mutex::new(Some(reader)),
-            state: Mutex::new(State::default()),
-            ended: Condvar::new(),
-        });
-        let serving = Arc::clone(&run);
-        let thread = thread::Builder::new().name("zerobuffer-duplex".to_owned());
-        let started = thread.spawn(move || Service::new(serving).serve());
-        started.map_err(|source| Error::Os { operation: "start", object: "a thread".to_owned(), source })?;
-        Ok(run)
-    }
-
-    pub(super) fn ask_to_stop(&self, how: Stop) {
-        self.stop.ask(how);
-        if how == Stop::Now {
-            // Wakes the serving thread; frames that were read stay readable.
-            lock(&self.handle).interrupt();
-        }
-    }
-
-    fn is_asked(&self, how: Stop) -> bool {
-        self.stop.is_asked(how)
-    }
-
-    /// Whether requests are, or may still be, handled.
-    pub(super) fn is_serving(&self) -> bool {
-        !self.is_asked(Stop::Drain) && !lock(&self.state).ended
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        lock(&self.state).ended
-    }
-
-    /// Waits for the end; `false`: not within `timeout`. One of the run's own threads does not wait.
-    pub(super) fn wait(&self, timeout: Option<Duration>) -> bool {
-        let state = lock(&self.state);
-        if state.threads.contains(&thread::current().id()) {
-            return state.ended;
-        }
-        let running = |state: &mut State| !state.ended;
-        match timeout {
-            Some(timeout) => {
-                let waited = self.ended.wait_timeout_while(state, timeout, running);
-                waited.unwrap_or_else(PoisonError::into_inner).0.ended
-            }
-            None => self.ended.wait_while(state, running).unwrap_or_else(PoisonError::into_inner).ended,
-        }
-    }
-
-    pub(super) fn is_own_thread(&self) -> bool {
-        lock(&self.state).threads.contains(&thread::current().id())
-    }
-
-    pub(super) fn is_forked(&self) -> bool {
-        lock(&self.handle).is_forked()
-    }
-
-    /// Removes the request buffer, whose frames stay readable, although a handler may still be busy.
-    pub(super) fn close_reader(&self) {
-        let reader = lock(&self.reader).take();
-        drop(reader);
-    }
-
-    fn report(&self, failure: &Failure) {
-        if self.config.on_error.is_empty() {
-            log::error!(target: "zerobuffer::duplex::server", "{failure}");
-        }
-        for handler in &self.config.on_error {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler(failure))) {
-                log::error!(target: "zerobuffer::duplex::server", "error handler panicked: {}", text_of(&*panic));
-            }
-        }
-    }
-}
-
-fn create(channel: &str, config: &ServerConfig) -> Result<Reader> {
-    // Level 2: it tells clients of ours that responses bear the sequence of their request. A client of another
-    // implementation that connects anew counts from 1 again.
-    Reader::create(&super::request_name(channel), config.buffer.clone().free_sequences(true))
-}
-
 /// What the serving thread alone knows.
-struct Service {
+pub(super) struct Service {
     run: Arc<Run>,
     pool: Option<Pool>,
     client: Option<Connected>,
@@ -194,19 +55,8 @@ struct Service {
     told: bool,
 }
 
-/// A client with a way back to it.
-struct Connected {
-    session: Arc<Session>,
-    /// Its first request has come.
-    begun: bool,
-    /// It has written metadata, as far as is known.
-    knows_metadata: bool,
-    /// Since when it has no request writer.
-    parted_since: Option<Instant>,
-}
-
 impl Service {
-    fn new(run: Arc<Run>) -> Self {
+    pub(super) fn new(run: Arc<Run>) -> Self {
         Self {
             run,
             pool: None,
@@ -220,7 +70,7 @@ impl Service {
         }
     }
 
-    fn serve(mut self) {
+    pub(super) fn serve(mut self) {
         let run = Arc::clone(&self.run);
         if let Err(error) = self.prepare() {
             run.report(&Failure::Buffer { channel: run.channel.clone(), source: error });
@@ -375,7 +225,7 @@ impl Service {
         let session = Session::new(&self.run.channel, writer, timeout, stop, report);
         let numbering = if session.stamps { "free" } else { "consecutive" };
         log::info!(target: "zerobuffer::duplex::server", "channel '{}': a client is connected, {numbering} sequences", self.run.channel);
-        self.client = Some(Connected { session, begun: false, knows_metadata: false, parted_since: None });
+        self.client = Some(Connected::new(session));
         self.mute_since = None;
         self.gave_up = false;
     }
@@ -482,7 +332,7 @@ impl Service {
 
     /// A client came, sent and went before the server met it. `false`: the run is over.
     fn say_dropped(&mut self) -> bool {
-        self.say_gone(Error::WriterGone { name: super::request_name(&self.run.channel), pid: 0 })
+        self.say_gone(Error::WriterGone { name: request_name(&self.run.channel), pid: 0 })
     }
 
     fn say_gone(&mut self, source: Error) -> bool {
@@ -541,12 +391,7 @@ impl Service {
                 return case.cancelled();
             }
             let request = frame.sequence();
-            let outcome = catch_unwind(AssertUnwindSafe(|| run.call(frame, responder)));
-            let failed = match outcome {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error),
-                Err(panic) => Some(format!("it panicked: {}", text_of(&*panic)).into()),
-            };
+            let failed = caught(|| run.call(frame, responder)).err();
             case.returned(&session, request, failed);
         };
         match &self.pool {
@@ -554,47 +399,4 @@ impl Service {
             None => job(Fate::Handled),
         }
     }
-}
-
-impl Connected {
-    /// Before the client's first request.
-    fn begin(&mut self, run: &Run) {
-        let handle = lock(&run.handle).clone();
-        self.begun = true;
-        let metadata = handle.metadata();
-        self.knows_metadata = !matches!(metadata, Ok(None));
-        let Some(on_init) = &run.config.on_init else { return };
-        let outcome: Outcome = match metadata {
-            Ok(metadata) => {
-                // A copy: a next client may write its own while this one's are still looked at.
-                let bytes = metadata.map(|metadata| metadata.as_slice().to_vec());
-                match catch_unwind(AssertUnwindSafe(|| on_init(bytes.as_deref()))) {
-                    Ok(outcome) => outcome,
-                    Err(panic) => Err(format!("it panicked: {}", text_of(&*panic)).into()),
-                }
-            }
-            Err(error) => Err(error.into()),
-        };
-        if let Err(source) = outcome {
-            run.report(&Failure::Init { channel: run.channel.clone(), source });
-        }
-    }
-}
-
-impl Run {
-    fn call(&self, mut frame: Frame, mut responder: Responder) -> Outcome {
-        match &self.handler {
-            Handler::Answer(handler) => handler(frame, responder),
-            Handler::Edit(handler) => {
-                handler(&mut frame)?;
-                responder.write(frame.data())?;
-                Ok(())
-            }
-        }
-    }
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

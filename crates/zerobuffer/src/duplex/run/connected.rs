@@ -1,0 +1,45 @@
+//! A server's client.
+
+use super::{
+    super::{Failure, session::Session},
+    Outcome, Run, caught,
+};
+use crate::sync::lock;
+use std::{sync::Arc, time::Instant};
+
+/// A client with a way back to it.
+pub(super) struct Connected {
+    pub(super) session: Arc<Session>,
+    /// Its first request has come.
+    pub(super) begun: bool,
+    /// It has written metadata, as far as is known.
+    pub(super) knows_metadata: bool,
+    /// Since when it has no request writer.
+    pub(super) parted_since: Option<Instant>,
+}
+
+impl Connected {
+    pub(super) fn new(session: Arc<Session>) -> Self {
+        Self { session, begun: false, knows_metadata: false, parted_since: None }
+    }
+
+    /// Before the client's first request.
+    pub(super) fn begin(&mut self, run: &Run) {
+        let handle = lock(&run.handle).clone();
+        self.begun = true;
+        let metadata = handle.metadata();
+        self.knows_metadata = !matches!(metadata, Ok(None));
+        let Some(on_init) = &run.config.on_init else { return };
+        let outcome: Outcome = match metadata {
+            Ok(metadata) => {
+                // A copy: a next client may write its own while this one's are still looked at.
+                let bytes = metadata.map(|metadata| metadata.as_slice().to_vec());
+                caught(|| on_init(bytes.as_deref()))
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(source) = outcome {
+            run.report(&Failure::Init { channel: run.channel.clone(), source });
+        }
+    }
+}
