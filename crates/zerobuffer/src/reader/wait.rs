@@ -150,3 +150,29 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(macos_sys)))]
+mod tests {
+    use super::*;
+    use crate::BufferConfig;
+
+    #[test]
+    fn tokens_of_an_old_writer_that_has_just_come_are_given_back() {
+        let name = format!("zb-wait-{}", std::process::id());
+        let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+        let post = |reader: &Reader, tokens| (0..tokens).for_each(|_| reader.shared.data.post());
+        post(&reader, 3);
+        reader.swallow_tokens();
+        assert_eq!(reader.shared.data.value(), 0, "nobody writes: they announce nothing");
+        post(&reader, 3);
+        // Not looked at since: a process that lives, and is no writer of ours.
+        reader.shared.region.store(Word::WriterPid, 1, Ordering::SeqCst);
+        reader.swallow_tokens();
+        assert_eq!(reader.shared.data.value(), 3);
+        post(&reader, 100);
+        reader.watch.look(&reader.shared);
+        reader.swallow_tokens();
+        assert_eq!(reader.shared.data.value(), 60, "of 1024 bytes no more frames than that can be announced");
+    }
+}

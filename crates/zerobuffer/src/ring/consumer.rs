@@ -316,4 +316,14 @@ mod tests {
         let words = [Word::PayloadFree, Word::WritePos, Word::ReadCount];
         assert_eq!(words.map(|word| region.load(word, Ordering::Relaxed)), [size, 0, 1]);
     }
+
+    #[test]
+    fn a_position_that_has_moved_is_news_and_the_end_is_the_start() {
+        let (region, consumer) = (&heap::region(0, 128), Consumer::new(false));
+        let sees_news = |write_pos| {
+            region.store(Word::WritePos, write_pos, Ordering::Relaxed);
+            consumer.sees_news(region)
+        };
+        assert_eq!([0, 24, 128].map(sees_news), [false, true, false]);
+    }
 }
