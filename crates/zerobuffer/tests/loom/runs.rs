@@ -94,17 +94,19 @@ fn here(name: &str, end: Option<&String>) -> ExitCode {
 std::thread_local!(static SWAPPED: Cell<bool> = const { Cell::new(false) });
 
 /// Does both at the same time. Each is the first thread in one of two explorations: loom remembers one access per word
-/// when it looks for another order, and from one side alone it misses some.
+/// when it looks for another order, and from one side alone it misses some. What they return lives until both are done.
 pub(crate) fn together<A: 'static, B: 'static>(
     one: impl FnOnce() -> A + 'static,
     other: impl FnOnce() -> B + 'static,
-) {
+) -> (A, B) {
     if SWAPPED.get() {
         let one = loom::thread::spawn(one);
-        let _kept = (other(), one.join().unwrap());
+        let other = other();
+        (one.join().unwrap(), other)
     } else {
         let other = loom::thread::spawn(other);
-        let _kept = (one(), other.join().unwrap());
+        let one = one();
+        (one, other.join().unwrap())
     }
 }
 

@@ -6,15 +6,64 @@ use crate::{
     runs::{Case, together},
 };
 use std::{cell::RefCell, rc::Rc};
-use zerobuffer::simulated::words;
+use zerobuffer::{Error, simulated::words};
 
-pub(crate) const CASES: &[Case] = &[Case {
-    name: "stream_over_an_exact_end",
-    scenario: || stream(64, &[16, 16]),
-    weak: &[],
-    without: &[],
-    preemptions: Some(1),
-}];
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "stream_over_an_exact_end",
+        scenario: || stream(64, &[16, 16]),
+        weak: &[],
+        without: &[],
+        preemptions: Some(1),
+    },
+    Case {
+        name: "no_reader_sleeps_beside_a_close",
+        scenario: close,
+        weak: &[],
+        without: &[],
+        preemptions: Some(2),
+    },
+    Case {
+        name: "no_credit_stays_beside_a_release",
+        scenario: keep_back,
+        weak: &[],
+        without: &[],
+        preemptions: None,
+    },
+];
+
+/// The token of a close may be swallowed in the very look that notices it: nobody posts another one.
+fn close() {
+    let (mut reader, writer) = pair("close", 0, 64);
+    // One that it has not met has not left it either.
+    assert!(reader.try_read().unwrap().is_none());
+    together(
+        move || writer.close().unwrap(),
+        move || {
+            assert!(matches!(reader.read(), Err(Error::WriterGone { .. })));
+            reader
+        },
+    );
+}
+
+/// A frame is released while the reader takes the last one that it knows of: one of both credits it. In a ring that is
+/// large enough for credits to wait.
+fn keep_back() {
+    const RING: u64 = 8192;
+    let (mut reader, mut writer) = pair("keep-back", 0, RING);
+    writer.write(&[1; 8]).unwrap();
+    writer.write(&[2; 8]).unwrap();
+    let first = reader.try_read().unwrap().unwrap();
+    let (_, (reader, last)) = together(
+        move || drop(first),
+        move || {
+            let last = reader.try_read().unwrap().unwrap();
+            (reader, last)
+        },
+    );
+    assert_eq!(words("keep-back")[0], RING - 24, "the last frame is held, and nothing else");
+    drop((writer, reader, last));
+}
 
 /// The writer waits for space, the reader for frames, and both sleep at once when there is nothing to do.
 fn stream(ring: u64, sizes: &'static [u64]) {
