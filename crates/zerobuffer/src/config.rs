@@ -31,14 +31,14 @@ pub enum FullRingPolicy {
 /// Whether a writer returns to the start of the ring before its end, to stay in memory that the cache holds (W11).
 ///
 /// Only with a reader of this implementation, and only while it costs no waiting: the start must be free.
-/// A hot wrap takes the skipped end of the ring out of use until the reader reads the next frame.
+/// A hot wrap takes the skipped end of the ring out of use until the reader has passed it and released all before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum HotWrap {
     /// Always use the whole ring.
     Off,
     /// Wrap once half of the ring is used, so that at least that half stays available for a reader that pauses; and at
-    /// once for a frame of 256 KiB or more that follows a pause of 100 µs while the reader sleeps and holds nothing
+    /// once for a frame of 256 KiB or more that comes 100 µs or more after the last such one, while the reader sleeps and holds nothing
     /// (Linux).
     #[default]
     Auto,

@@ -316,7 +316,7 @@ pub enum Error {
 
     /// A zero-copy request was begun and neither committed nor aborted.
     #[error(
-        "channel '{name}': the previous request is neither committed nor aborted: whoever it was, `abort` (`abort_request`) gives it up"
+        "channel '{name}': the previous request is neither sent nor given up: send or drop the loan, or `abort` (`abort_request`) what was begun"
     )]
     RequestPending {
         /// The channel.

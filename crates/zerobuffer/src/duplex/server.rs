@@ -107,12 +107,14 @@ impl Server {
     /// server was stopped as by [`Self::stop`]; or this is called from a handler, and it drains after that.
     #[allow(clippy::must_use_candidate, reason = "as for `stop`")]
     pub fn drain(&self, timeout: Duration) -> bool {
-        if !self.begin_drain() {
+        // One and the same, also if another thread starts the server again meanwhile.
+        let Some(run) = self.current() else { return true };
+        if !begin_drain(&run) {
             return false;
         }
-        let drained = self.wait(Some(timeout));
+        let drained = run.wait(Some(timeout));
         if !drained {
-            self.stop();
+            end(&run);
         }
         drained
     }
@@ -121,10 +123,7 @@ impl Server {
     /// from a handler, which must not wait.
     #[allow(clippy::must_use_candidate, reason = "outside handlers it is true")]
     pub fn begin_drain(&self) -> bool {
-        self.current().is_none_or(|run| {
-            run.ask_to_stop(Stop::Drain);
-            !run.is_own_thread()
-        })
+        self.current().is_none_or(|run| begin_drain(&run))
     }
 
     /// Waits until the server has stopped by itself or by another thread; `false`: it has not within `timeout`.
@@ -156,6 +155,12 @@ impl Server {
     fn current(&self) -> Option<Arc<Run>> {
         lock(&self.run).clone()
     }
+}
+
+/// `false`: this is called from a handler, which must not wait.
+fn begin_drain(run: &Run) -> bool {
+    run.ask_to_stop(Stop::Drain);
+    !run.is_own_thread()
 }
 
 /// Ends a run as [`Server::stop`] says.

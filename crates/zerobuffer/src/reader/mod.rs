@@ -217,16 +217,16 @@ impl Reader {
     fn skip_from(&mut self, mut frame: Frame) -> Result<Latest> {
         let mut skipped = 0;
         // What is known, then what one look finds: beside a writer at full speed there would be no end to it.
-        for _ in 0..2 {
+        for looked in [false, true] {
+            if looked && !self.consumer.has_available() {
+                self.look()?;
+            }
             let published = self.consumer.published();
             while self.consumer.handed_out() < published
                 && let Some(next) = self.poll(Announced::No)?
             {
                 frame = next;
                 skipped += 1;
-            }
-            if !self.consumer.has_available() {
-                self.look()?;
             }
         }
         self.shared.counters.lost.add(skipped);

@@ -135,11 +135,8 @@ impl ReaderShared {
         if pid == 0 || pid == TOMBSTONE || self.closed.load(Ordering::Acquire) || self.birth.is_forked() {
             return false;
         }
-        if self.sees_writer_present(pid) {
-            return true;
-        }
-        let held = lock(&self.presence).as_ref().map(|_| false);
-        !self.knows_writer(pid) && lives_by_pid(pid, held)
+        let held = self.sees_writer_present(pid);
+        held == Some(true) || (!self.knows_writer(pid) && lives_by_pid(pid, held))
     }
 
     /// Whether `pid` is known to be a writer of ours: it was seen to hold its presence byte, or has noted itself before
@@ -149,16 +146,16 @@ impl ReaderShared {
         self.present_writer.load(Ordering::Relaxed) == pid || self.data.noted_writer() == pid
     }
 
-    /// Whether somebody holds the writer's presence byte; then `pid` is known to be of this implementation, unless
-    /// somebody may only be trying to become the writer: an attempt beside a live old writer holds the byte for an
-    /// instant, again and again, and the claim all the time.
-    pub(crate) fn sees_writer_present(&self, pid: u64) -> bool {
+    /// Whether somebody holds the writer's presence byte; `None` where that cannot be asked. If so, `pid` is known to be of
+    /// this implementation, unless somebody may only be trying to become the writer: an attempt beside a live old writer
+    /// holds the byte for an instant, again and again, and the claim all the time.
+    pub(crate) fn sees_writer_present(&self, pid: u64) -> Option<bool> {
         let presence = lock(&self.presence);
-        let Some(presence) = presence.as_ref() else { return false };
+        let presence = presence.as_ref()?;
         let is_held = |role| presence.is_held(role);
         let claimed_before = is_held(Role::Claim).unwrap_or(true);
-        let held = is_held(Role::Writer).unwrap_or(false);
-        if held && !claimed_before && !is_held(Role::Claim).unwrap_or(true) {
+        let held = is_held(Role::Writer).ok();
+        if held == Some(true) && !claimed_before && !is_held(Role::Claim).unwrap_or(true) {
             self.present_writer.store(pid, Ordering::Relaxed);
         }
         held

@@ -5,7 +5,7 @@ use crate::{
     layout::Word,
     ring::{Consumer, Fault, TOMBSTONE},
     sync::{End, Instant, Ordering, lock, order},
-    sys::{Role, process},
+    sys::{Role, lives_by_pid},
     waiter::WAIT_SLICE,
 };
 
@@ -239,13 +239,13 @@ impl WriterWatch {
 
     /// W8: a writer of ours by its presence lock, an old one by its pid alone.
     fn is_dead(&mut self, shared: &ReaderShared, stood_still: bool) -> bool {
-        if shared.sees_writer_present(self.pid) {
+        let held = shared.sees_writer_present(self.pid);
+        if held == Some(true) {
             // Once known it stays so: one that is leaving takes its note away before its lock.
             self.ours |= shared.knows_writer(self.pid);
             return false;
         }
-        let exists = self.pid != shared.own_pid && process::is_alive(self.pid);
-        !exists || (self.ours && stood_still)
+        !lives_by_pid(self.pid, held) || (self.ours && stood_still)
     }
 
     /// Restores the ring while holding the writer's presence byte, so that no writer attaches meanwhile (W10). Does

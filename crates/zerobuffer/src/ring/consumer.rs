@@ -88,8 +88,7 @@ impl Consumer {
     /// When everything known has been taken: whether the position has moved on. A hint, without an order.
     #[inline]
     pub(crate) fn sees_news(&self, region: &Region) -> bool {
-        let write_pos = region.load(Word::WritePos, Ordering::Relaxed);
-        write_pos != self.at && (write_pos != region.capacity() || self.at != 0)
+        !matches!(self.distance(region, region.load(Word::WritePos, Ordering::Relaxed)), Ok(0))
     }
 
     /// Whether a frame is published that has not been taken: a skipped end of the ring is none. Exact while no writer is

@@ -18,7 +18,7 @@ const BATCH_SHARE: u64 = 16;
 ///
 /// The control block is two cache lines that the writer stores to for every frame, so that a reader of frames of ours
 /// keeps away from it while it can: it stores its position when a frame is released or a further one is looked for, its
-/// count when a further one is looked for, and while it knows of further frames it credits in batches. Nothing is kept
+/// count when a further one is looked for (the first one with the first credit), and while it knows of further frames it credits in batches. Nothing is kept
 /// back once no further frame is known.
 #[derive(Debug)]
 pub(crate) struct Credit {
@@ -182,8 +182,9 @@ impl CreditGuard<'_> {
     fn flush(&mut self, region: &Region) -> bool {
         if self.credit.told.count.load(Ordering::Relaxed) == 0 {
             self.tell(region);
+        } else {
+            self.tell_position(region);
         }
-        self.tell_position(region);
         let bytes = self.uncredited();
         if bytes == 0 {
             return false;

@@ -11,7 +11,7 @@ mod tracked;
 
 pub(crate) use consumer::{Consumer, Span};
 pub(crate) use credit::Credit;
-pub(crate) use producer::{Producer, Refusal, Slot, Step};
+pub(crate) use producer::{Producer, Refusal, Shortage, Slot, Step};
 pub(crate) use recovery::next_sequence;
 pub(crate) use region::{Memory, Region};
 #[cfg(any(loom, shuttle))]

@@ -46,14 +46,20 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 pub(crate) enum Step {
     Ready(Slot),
-    /// So much must be free; so much is, as long as F is `seen`.
-    Wait {
-        needed: u64,
-        free: u64,
-        seen: u64,
-    },
+    Wait(Shortage),
     /// A bare wrap was published: post the data semaphore and reserve again.
     Wrapped,
+}
+
+/// What a frame lacks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shortage {
+    /// So much must be free.
+    pub(crate) needed: u64,
+    /// So much is usable.
+    pub(crate) free: u64,
+    /// F at the last look. Beside an old reader less of it is usable.
+    pub(crate) seen: u64,
 }
 
 /// Why a frame can never be reserved.
@@ -185,7 +191,8 @@ impl Producer {
             }
             Placement::TooLarge => return Err(Refusal::TooLarge),
         };
-        if found.total >= HOT_FRAME
+        if self.ours
+            && found.total >= HOT_FRAME
             && let Some(after) = self.hot_after(region, found.total, reader_waits)?
             && let Some(hot) = hot_place(room, found, after)
             && self.has(region, hot.need())?
@@ -194,7 +201,7 @@ impl Producer {
         }
         let needed = found.need();
         if !self.has(region, needed)? {
-            return Ok(Step::Wait { needed, free: self.free, seen: self.seen });
+            return Ok(Step::Wait(Shortage { needed, free: self.free, seen: self.seen }));
         }
         self.store_headers(region, found, size)?;
         self.prefetch(region, found);
@@ -256,7 +263,7 @@ impl Producer {
     /// Moves to the start of the ring before there is room for the frame, so that the reader gives the end back (W11).
     fn bare_wrap(&mut self, region: &Region, tail: u64, size: u64) -> Result<Step, Refusal> {
         if !self.has(region, tail)? {
-            return Ok(Step::Wait { needed: tail, free: self.free, seen: self.seen });
+            return Ok(Step::Wait(Shortage { needed: tail, free: self.free, seen: self.seen }));
         }
         if self.free >= tail + FRAME_HEADER_SIZE {
             // An abandoned loan's header may lie at 0 and complete a lap with the marker. This one is too long for that.

@@ -25,6 +25,8 @@
 use crate::layout::CONTROL_SIZE;
 use std::path::PathBuf;
 
+#[cfg(not(any(loom, shuttle)))]
+mod blocked;
 #[cfg(all(unix, not(any(loom, shuttle))))]
 mod unix;
 

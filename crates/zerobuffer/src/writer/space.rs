@@ -4,7 +4,7 @@ use super::{Writer, WriterShared};
 use crate::{
     error::{Error, Result},
     layout::Word,
-    ring::{Refusal, Slot, Step},
+    ring::{Refusal, Shortage, Slot, Step},
     sync::{Arc, Instant, Ordering},
     sys::Semaphore,
     waiter::WAIT_SLICE,
@@ -13,17 +13,8 @@ use std::time::Duration;
 
 /// Payload bytes from which on a frame is large: its copy takes far longer than reading a clock.
 pub(super) const LARGE_FRAME: u64 = 256 * 1024;
-/// A writer that has published nothing for so long is not held up by a reader that is being woken.
+/// A writer that has published no large frame for so long is not held up by a reader that is being woken.
 const PAUSE: Duration = Duration::from_micros(100);
-
-/// What a frame lacks.
-#[derive(Clone, Copy, Debug)]
-struct Shortage {
-    needed: u64,
-    free: u64,
-    /// F at the last look. Beside an old reader less of it is usable.
-    seen: u64,
-}
 
 impl Writer {
     /// Reserves a slot; abandons a pending one.
@@ -61,13 +52,14 @@ impl Writer {
         loop {
             let shared = &self.shared;
             let reader_waits = || {
-                Semaphore::VALUE_IS_CHEAP
+                size >= LARGE_FRAME
+                    && Semaphore::VALUE_IS_CHEAP
                     && shared.data.has_sleepers()
                     && self.published.is_some_and(|published| published.elapsed() >= PAUSE)
             };
             match self.producer.reserve(&shared.region, size, reader_waits) {
                 Ok(Step::Ready(slot)) => return Ok(Ok(slot)),
-                Ok(Step::Wait { needed, free, seen }) => return Ok(Err(Shortage { needed, free, seen })),
+                Ok(Step::Wait(shortage)) => return Ok(Err(shortage)),
                 Ok(Step::Wrapped) => shared.data.post(),
                 Err(refusal) => return Err(self.refuse(refusal, size)),
             }

@@ -104,7 +104,7 @@ impl Peer {
                 Ok(())
             });
         }
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
+        let mut child = spawn(&mut command).unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
         let output = child.stdout.take().unwrap();
         let (sender, replies) = channel();
         thread::spawn(move || {

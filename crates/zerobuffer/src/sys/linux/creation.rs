@@ -12,9 +12,10 @@ use crate::{
     layout::{ControlSnapshot, Word},
     sys::{
         Created, Request, Role, Signal, Verdict,
+        blocked::{Blocked, retried},
         unix::{
-            FileId, Mapping, Presence, YOUNG, directory::DirectoryLock, fork::Birth, is_shortage, judge,
-            judge_given, unlink_if,
+            FileId, Mapping, Presence, YOUNG, directory::DirectoryLock, fork::Birth, is_shortage,
+            judge_given, refuse_early, unlink_if,
         },
     },
 };
@@ -23,16 +24,13 @@ use std::{
     io,
     os::unix::fs::{FileExt, PermissionsExt},
     path::PathBuf,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long a judge waits for another judge to let go of a presence byte.
 const JUDGING: Duration = Duration::from_millis(20);
 /// How long a reader that is just closing may hold the lock files.
 const LOCKED: Duration = Duration::from_millis(100);
-/// Pause between two attempts.
-const RETRY: Duration = Duration::from_millis(3);
 /// How often lost races are repeated before giving up.
 const ATTEMPTS: u32 = 5;
 
@@ -54,42 +52,8 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     }
 
     // What blocks the name for a moment is waited for without holding the lock that everybody needs.
-    let mut blocked = None;
-    loop {
-        match publish(request, &file, &path) {
-            Ok((data, space, names)) => return Ok(Created { mapping, data, space, presence, names }),
-            Err(Blocked { error, patience }) => {
-                // From the first refusal on: the wait for the folder's lock says nothing about the name.
-                if blocked.get_or_insert_with(Instant::now).elapsed() >= patience {
-                    return Err(error);
-                }
-                thread::sleep(RETRY);
-            }
-        }
-    }
-}
-
-/// Spares a reader that will be refused the reservation of its memory. Judged again under the locks; a reader that is
-/// just closing has no pid any more, and is waited for there.
-fn refuse_early(name: &str) -> Result<()> {
-    match Segment::open_read_only(name).map(|segment| judge(&segment)) {
-        Ok(Verdict::Alive { pid }) if pid != 0 => {
-            Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Why a name cannot be had, and how long it is worth trying again.
-struct Blocked {
-    error: Error,
-    patience: Duration,
-}
-
-impl From<Error> for Blocked {
-    fn from(error: Error) -> Self {
-        Self { error, patience: Duration::ZERO }
-    }
+    let (data, space, names) = retried(|| publish(request, &file, &path))?;
+    Ok(Created { mapping, data, space, presence, names })
 }
 
 /// Gives a complete segment its names, under the locks that exclude all other creators.

@@ -126,7 +126,7 @@ impl LockFile {
                 _ => {}
             }
         }
-        Err(io::Error::other("its name does not keep its file"))
+        Err(io::Error::other(format!("its name had another file each of {ATTEMPTS} times")))
     }
 
     pub(crate) fn path(&self) -> &Path {

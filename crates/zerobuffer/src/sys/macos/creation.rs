@@ -16,22 +16,17 @@ use crate::{
     layout::ControlSnapshot,
     sys::{
         Created, Request, Role, Signal, Verdict,
+        blocked::{Blocked, retried},
         unix::{
-            FileId, Mapping, YOUNG, directory::DirectoryLock, fork::Birth, judge, judge_given, unlink_if,
+            FileId, Mapping, YOUNG, directory::DirectoryLock, fork::Birth, judge_given, refuse_early,
+            unlink_if,
         },
     },
 };
-use std::{
-    io,
-    path::PathBuf,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io, path::PathBuf, time::Duration};
 
 /// How long a reader that is just closing, or another judge, may hold the lock file.
 const LOCKED: Duration = Duration::from_millis(100);
-/// Pause between two attempts.
-const RETRY: Duration = Duration::from_millis(3);
 /// Mode of a lock file that is made for cleaning only.
 const PRIVATE: u32 = 0o600;
 /// Marks the memory of a reader that holds presence locks.
@@ -42,41 +37,7 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     ensure_folder()?;
     refuse_early(request.name)?;
     // What blocks the name for a moment is waited for without holding the lock that everybody needs.
-    let mut blocked = None;
-    loop {
-        match publish(request) {
-            Ok(created) => return Ok(created),
-            Err(Blocked { error, patience }) => {
-                // From the first refusal on: the wait for the folder's lock says nothing about the name.
-                if blocked.get_or_insert_with(Instant::now).elapsed() >= patience {
-                    return Err(error);
-                }
-                thread::sleep(RETRY);
-            }
-        }
-    }
-}
-
-/// A reader that lives is told without waiting for locks; judged again under them.
-fn refuse_early(name: &str) -> Result<()> {
-    match Segment::open_read_only(name).map(|segment| judge(&segment)) {
-        Ok(Verdict::Alive { pid }) if pid != 0 => {
-            Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Why a name cannot be had, and how long it is worth trying again.
-struct Blocked {
-    error: Error,
-    patience: Duration,
-}
-
-impl From<Error> for Blocked {
-    fn from(error: Error) -> Self {
-        Self { error, patience: Duration::ZERO }
-    }
+    retried(|| publish(request))
 }
 
 /// Makes everything, under the locks that exclude all other creators.

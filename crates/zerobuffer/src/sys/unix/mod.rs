@@ -16,4 +16,4 @@ pub(crate) use mapping::Mapping;
 pub(crate) use presence::{Presence, is_shortage};
 pub(in crate::sys) use presence::{is_held, level};
 pub(crate) use verdict::judge;
-pub(in crate::sys) use verdict::{YOUNG, judge_given};
+pub(in crate::sys) use verdict::{YOUNG, judge_given, refuse_early};

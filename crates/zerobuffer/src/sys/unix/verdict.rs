@@ -1,6 +1,7 @@
 //! Does a segment's reader live? (W8)
 
 use crate::{
+    error::{Error, Result},
     layout::ControlSnapshot,
     sys::{Role, Segment, Verdict, lives_by_pid},
 };
@@ -12,6 +13,17 @@ pub(in crate::sys) const YOUNG: Duration = Duration::from_secs(1);
 /// Judges a segment by its reader (W8): by the presence lock where the segment is marked, else by the pid.
 pub(crate) fn judge(segment: &Segment) -> Verdict {
     judge_given(segment, segment.is_held(Role::Reader).ok())
+}
+
+/// Spares a reader that will be refused what its creation costs. Judged again under the locks; a reader that is just
+/// closing has no pid any more, and is waited for there.
+pub(in crate::sys) fn refuse_early(name: &str) -> Result<()> {
+    match Segment::open_read_only(name).map(|segment| judge(&segment)) {
+        Ok(Verdict::Alive { pid }) if pid != 0 => {
+            Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `held`: whether somebody other than the judge holds the reader's byte; `None` where the judge cannot ask.

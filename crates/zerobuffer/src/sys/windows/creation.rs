@@ -15,17 +15,15 @@ use crate::{
     layout::{CONTROL_SIZE, ControlSnapshot, Geometry, Word},
     ring::{Memory, Region},
     sync::Ordering,
-    sys::{Created, Request, Role, Signal, Verdict, lives_by_pid},
+    sys::{
+        Created, Request, Role, Signal, Verdict,
+        blocked::{Blocked, retried},
+        lives_by_pid,
+    },
 };
 use std::{
-    fs::File,
-    io, mem,
-    os::windows::io::OwnedHandle,
-    path::PathBuf,
-    ptr,
-    sync::atomic::AtomicU64,
-    thread,
-    time::{Duration, Instant},
+    fs::File, io, mem, os::windows::io::OwnedHandle, path::PathBuf, ptr, sync::atomic::AtomicU64,
+    time::Duration,
 };
 use windows_sys::Win32::{
     Foundation::{
@@ -46,36 +44,10 @@ const JUDGING: Duration = Duration::from_millis(20);
 const LOCKED: Duration = Duration::from_millis(100);
 /// How long whoever has a dead reader's objects open is given to let go of them.
 const LETTING_GO: Duration = Duration::from_secs(1);
-/// Pause between two attempts.
-const RETRY: Duration = Duration::from_millis(3);
 
 /// Creates the buffer. It has its name from the beginning, and is no buffer to anybody until its first word is stored.
 pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     retried(|| publish(request))
-}
-
-/// Repeats what is blocked for a moment.
-fn retried<T>(mut attempt: impl FnMut() -> Result<T, Blocked>) -> Result<T> {
-    let started = Instant::now();
-    loop {
-        match attempt() {
-            Ok(done) => return Ok(done),
-            Err(Blocked { error, patience }) if started.elapsed() >= patience => return Err(error),
-            Err(_) => thread::sleep(RETRY),
-        }
-    }
-}
-
-/// Why a name cannot be had, and how long it is worth trying again.
-struct Blocked {
-    error: Error,
-    patience: Duration,
-}
-
-impl From<Error> for Blocked {
-    fn from(error: Error) -> Self {
-        Self { error, patience: Duration::ZERO }
-    }
 }
 
 fn publish(request: &Request<'_>) -> Result<Created, Blocked> {
