@@ -18,7 +18,10 @@ use crate::{
 };
 use connecting::{create_response_buffer, look_for_server};
 use responses::Responses;
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 /// Sends requests to a server and receives its responses. All methods may be used from several threads at a time.
 ///
@@ -53,10 +56,17 @@ pub struct Client {
 /// The request writer. A loan takes it along, so that whoever sends meanwhile is refused rather than kept waiting, be it
 /// on the loan's own thread.
 #[derive(Debug)]
-struct Sender {
-    /// `None` while it is lent, and once the client is closed.
-    writer: Option<Writer>,
-    lent: bool,
+#[allow(clippy::large_enum_variant, reason = "there is one per client")]
+enum Sender {
+    Here(Writer),
+    Lent,
+    Closed,
+}
+
+impl Sender {
+    fn here(&mut self) -> Option<&mut Writer> {
+        if let Self::Here(writer) = self { Some(writer) } else { None }
+    }
 }
 
 impl Client {
@@ -92,7 +102,7 @@ impl Client {
         Ok(Self {
             channel: channel.to_owned(),
             responses: Arc::new(Responses::new(reader, &writer)),
-            sender: Mutex::new(Sender { writer: Some(writer), lent: false }),
+            sender: Mutex::new(Sender::Here(writer)),
         })
     }
 
@@ -153,8 +163,9 @@ impl Client {
     pub fn loan(&self, size: usize) -> Result<RequestMut<'_>> {
         let mut sender = self.sender()?;
         self.begin_in(&mut sender, size)?;
-        let writer = sender.writer.take().ok_or_else(|| self.responses.closed())?;
-        sender.lent = true;
+        let Sender::Here(writer) = mem::replace(&mut *sender, Sender::Lent) else {
+            return Err(self.responses.closed());
+        };
         Ok(RequestMut::new(self, writer))
     }
 
@@ -171,7 +182,7 @@ impl Client {
 
     /// The bytes of the pending request, which keep their address until commit or abort.
     pub fn with_pending<T>(&self, look: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
-        lock(&self.sender).writer.as_mut()?.pending().map(look)
+        lock(&self.sender).here()?.pending().map(look)
     }
 
     /// Sends the first `len` bytes of the pending request and returns its sequence number.
@@ -186,13 +197,13 @@ impl Client {
     /// Gives up the pending request; nothing is sent. `false`: there was none.
     #[allow(clippy::must_use_candidate, reason = "mostly, it does not matter whether there was one")]
     pub fn abort(&self) -> bool {
-        self.sender().ok().is_some_and(|mut sender| sender.writer.as_mut().is_some_and(Writer::abort))
+        self.sender().ok().is_some_and(|mut sender| sender.here().is_some_and(Writer::abort))
     }
 
     /// Keeps the memory of [`Self::with_pending`] mapped, for bindings that hand out views of it.
     #[must_use]
     pub fn keep_alive(&self) -> Option<Keepalive> {
-        lock(&self.sender).writer.as_ref().map(Writer::keep_alive)
+        lock(&self.sender).here().map(|writer| writer.keep_alive())
     }
 
     /// The next response that no call waits for; `None` after `timeout`.
@@ -251,12 +262,8 @@ impl Client {
             return Ok(());
         }
         let closed = self.responses.close();
-        let writer = {
-            let mut sender = lock(&self.sender);
-            sender.lent = false;
-            sender.writer.take()
-        };
-        drop(writer);
+        let sender = mem::replace(&mut *lock(&self.sender), Sender::Closed);
+        drop(sender);
         closed
     }
 
@@ -271,10 +278,10 @@ impl Client {
 
     /// The request writer, if it is there.
     fn writer<'s>(&self, sender: &'s mut Sender) -> Result<&'s mut Writer> {
-        match &mut sender.writer {
-            Some(writer) => Ok(writer),
-            None if sender.lent => Err(self.pending()),
-            None => Err(self.responses.closed()),
+        match sender {
+            Sender::Here(writer) => Ok(writer),
+            Sender::Lent => Err(self.pending()),
+            Sender::Closed => Err(self.responses.closed()),
         }
     }
 
@@ -305,7 +312,7 @@ impl Client {
 
     /// Sends what a loan has filled, unless the client was closed meanwhile.
     pub(super) fn commit_lent(&self, writer: &mut Writer, len: usize) -> Result<u64> {
-        if !self.sender()?.lent {
+        if !matches!(*self.sender()?, Sender::Lent) {
             return Err(self.responses.closed());
         }
         self.commit_in(writer, len)
@@ -316,10 +323,9 @@ impl Client {
         writer.abort();
         // In a forked child, and once the client is closed, the writer is dropped.
         if let Ok(mut sender) = self.sender()
-            && sender.lent
+            && matches!(*sender, Sender::Lent)
         {
-            sender.lent = false;
-            sender.writer = Some(writer);
+            *sender = Sender::Here(writer);
         }
     }
 
