@@ -44,6 +44,15 @@ impl Drop for Other {
     }
 }
 
+/// A reader of ours whose registered writer is a process of another implementation.
+fn beside_an_old_writer(case: &str) -> (Name, Other, Reader, Segment) {
+    let (name, old) = (Name::new(case), Other::start());
+    let reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let segment = Segment::open(&name);
+    segment.set(WRITER_PID, old.pid());
+    (name, old, reader, segment)
+}
+
 /// Posts the data semaphore as every C library does.
 fn post_data(name: &Name) {
     let path = CString::new(format!("/sem-w-{}", &**name)).unwrap();
@@ -76,10 +85,7 @@ fn publish(name: &Name, segment: &Segment, at: u64, sequence: u64, payload: &[u8
 
 #[test]
 fn an_old_writer_at_its_first_wrap_has_not_filled_the_ring() {
-    let (name, old) = (Name::new("hand-wrap"), Other::start());
-    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
-    let segment = Segment::open(&name);
-    segment.set(WRITER_PID, old.pid());
+    let (name, _old, mut reader, segment) = beside_an_old_writer("hand-wrap");
     let mut at = 0;
     for sequence in 1..=3 {
         at = publish(&name, &segment, at, sequence, &[7; 44]);
@@ -127,10 +133,7 @@ fn expect_at_once(reader: &mut Reader, name: &Name, segment: &Segment, at: u64, 
 
 #[test]
 fn looking_for_an_old_writer_uses_up_no_token() {
-    let (name, old) = (Name::new("hand-look"), Other::start());
-    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
-    let segment = Segment::open(&name);
-    segment.set(WRITER_PID, old.pid());
+    let (name, _old, mut reader, segment) = beside_an_old_writer("hand-look");
     let at = publish(&name, &segment, 0, 1, b"first");
     for _ in 0..2 {
         assert!(reader.wait_for_writer(Duration::from_mins(1)).unwrap());
@@ -142,10 +145,7 @@ fn looking_for_an_old_writer_uses_up_no_token() {
 
 #[test]
 fn a_late_token_of_an_old_writer_is_counted_once() {
-    let (name, old) = (Name::new("hand-late"), Other::start());
-    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
-    let segment = Segment::open(&name);
-    segment.set(WRITER_PID, old.pid());
+    let (name, _old, mut reader, segment) = beside_an_old_writer("hand-late");
     assert!(reader.read_timeout(Duration::from_millis(70)).unwrap().is_none());
     let at = put_frame(&segment, 0, 1, b"late");
     segment.set(FREE, RING - at);
@@ -331,10 +331,7 @@ fn hold_byte(file: &File, kind: i32, byte: i64) {
 
 #[test]
 fn an_old_writer_outlives_an_attempt_to_take_its_place() {
-    let (name, old) = (Name::new("hand-attempt"), Other::start());
-    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
-    let segment = Segment::open(&name);
-    segment.set(WRITER_PID, old.pid());
+    let (name, old, mut reader, segment) = beside_an_old_writer("hand-attempt");
     let mut read_for = |millis| {
         let read = reader.read_timeout(Duration::from_millis(millis));
         assert!(read.unwrap().is_none(), "the writer lives and writes nothing");
@@ -371,10 +368,7 @@ fn a_writer_announces_its_level_although_another_ones_is_still_there() {
 
 #[test]
 fn late_tokens_of_an_old_writer_do_not_keep_a_waiting_reader_busy() {
-    let (name, old) = (Name::new("hand-late"), Other::start());
-    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
-    let segment = Segment::open(&name);
-    segment.set(WRITER_PID, old.pid());
+    let (name, _old, mut reader, segment) = beside_an_old_writer("hand-late");
     let at = publish(&name, &segment, 0, 1, b"one");
     assert_eq!(reader.read().unwrap().sequence(), 1);
     // Published without its token, found because it stands still; the token comes afterwards.
