@@ -83,7 +83,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Reader::create`] and [`Writer::connect_with`]; [`Error::NotFound`] if there is no server in time,
+    /// As [`Reader::create`](crate::Reader::create) and [`Writer::connect_with`]; [`Error::NotFound`] if there is no server in time,
     /// [`Error::WriterAlreadyConnected`] if it has a client, [`Error::NoResponseSpace`] if shared memory has no room for
     /// [`ClientConfig::response_size`], [`Error::NoPrivilege`] for [`ClientConfig::global`].
     #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
@@ -210,7 +210,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Reader::read_timeout`]; [`Error::WriterGone`] or [`Error::ReaderGone`] if the server has gone, once all its
+    /// As [`Reader::read_timeout`](crate::Reader::read_timeout); [`Error::WriterGone`] or [`Error::ReaderGone`] if the server has gone, once all its
     /// responses are read.
     pub fn receive(&self, timeout: Duration) -> Result<Option<Response>> {
         self.responses.wait(timeout, Inbox::fetch_other)
@@ -256,7 +256,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Reader::close`].
+    /// As [`Reader::close`](crate::Reader::close).
     pub fn close(&self) -> Result<()> {
         if self.responses.handle.is_forked() {
             return Ok(());
