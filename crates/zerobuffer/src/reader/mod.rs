@@ -266,6 +266,11 @@ impl Reader {
         }
     }
 
+    /// Whether a writer was attached at the last look.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.watch.is_attached()
+    }
+
     /// The metadata: `None` while the writer has written none; possibly empty.
     ///
     /// # Errors

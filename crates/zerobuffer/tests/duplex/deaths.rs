@@ -2,7 +2,7 @@
 
 use crate::{
     Channel, LONG, SMALL, agent,
-    common::{Segment, check, content, segment::WRITTEN_COUNT},
+    common::{Peer, Segment, check, content, segment::WRITTEN_COUNT},
     server,
 };
 use std::{
@@ -83,6 +83,50 @@ fn a_client_killed_with_requests_in_flight_leaves_nothing_to_its_successor() {
     assert_eq!(response.sequence(), sequence);
     check(response.data(), 99).unwrap();
     assert!(peer.must("failures").contains("ClientGone: "));
+}
+
+/// What a server meets that was not running while its first client came and went.
+#[cfg(unix)]
+#[test]
+fn a_client_that_came_and_went_unseen_is_told_from_its_successor() {
+    let signal = |peer: &Peer, signal| {
+        // SAFETY: a plain system call; the process is a child that was not waited for.
+        assert_eq!(unsafe { libc::kill(peer.pid() as libc::pid_t, signal) }, 0);
+    };
+    for dies in [false, true] {
+        let channel = Channel::new("dunseen");
+        let mut peer = server(&channel, "echo", "");
+        signal(&peer, libc::SIGSTOP);
+        let mut first = agent::start();
+        first.must(&format!("connect {} {SMALL}", channel.name));
+        for key in 1..=3 {
+            first.must(&format!("send {key} 100"));
+        }
+        // The place of one that died is free as soon as the server looks, that of one that closed at once.
+        let next = if dies {
+            first.kill();
+            thread::scope(|scope| {
+                let next = scope.spawn(|| channel.connect());
+                thread::sleep(Duration::from_millis(20));
+                signal(&peer, libc::SIGCONT);
+                next.join().unwrap()
+            })
+        } else {
+            first.must("close");
+            channel.connect()
+        };
+        next.set_metadata(b"successor").unwrap();
+        let sequence = next.send(&content(99, 100)).unwrap();
+        signal(&peer, libc::SIGCONT);
+        let response = next.receive(LONG).unwrap().unwrap();
+        assert_eq!(response.sequence(), sequence);
+        check(response.data(), 99).unwrap();
+        assert!(peer.must("failures").contains("ClientGone: "), "dies: {dies}");
+        assert!(peer.must("inits").ends_with('9'), "it was begun anew, with its own metadata");
+        drop(next);
+        peer.must("close");
+        channel.assert_gone();
+    }
 }
 
 #[test]

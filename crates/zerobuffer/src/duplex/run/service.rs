@@ -23,6 +23,7 @@ use crate::{
     writer::Writer,
 };
 use std::{
+    mem,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -148,7 +149,13 @@ impl Service {
                     return Ok(self.lose_client(None));
                 }
                 client.parted_since = None;
-                if continues && !client.begun {
+                if !continues && mem::take(&mut client.begun) {
+                    // What came before was its predecessor's, which had gone before it was met.
+                    if !self.say_dropped() {
+                        return Ok(false);
+                    }
+                    self.told = false;
+                } else if continues && !client.begun {
                     log::info!(target: "zerobuffer::duplex::server", "channel '{}': request {} of a client that has gone is dropped", self.run.channel, frame.sequence());
                     return Ok(self.told || self.say_dropped());
                 }
@@ -186,8 +193,9 @@ impl Service {
         if self.run.is_asked(Stop::Drain) && self.held.is_none() {
             return Ok(false);
         }
-        let attached = match lock(&self.run.reader).as_mut() {
-            Some(reader) => reader.wait_for_writer(WAIT_SLICE)?,
+        let (attached, left) = match lock(&self.run.reader).as_mut() {
+            // Else it returns for requests that somebody has left who is gone.
+            Some(reader) => (reader.wait_for_writer(WAIT_SLICE)?, !reader.is_attached()),
             None => return Ok(false),
         };
         let handle = lock(&self.run.handle).clone();
@@ -198,8 +206,8 @@ impl Service {
             handle.renew_metadata(false);
             return Ok(self.check_lonely());
         }
-        if !handle.is_writer_connected() {
-            return self.clear_up(&handle);
+        if left || !handle.is_writer_connected() {
+            return self.clear_up(&handle, left);
         }
         self.told = false;
         let config = WriterConfig::default()
@@ -249,7 +257,7 @@ impl Service {
         }
         // Requests that cannot be answered are not kept.
         self.held = None;
-        if !self.clear_up(handle)? {
+        if !self.clear_up(handle, false)? {
             return Ok(false);
         }
         if self.gave_up || self.told {
@@ -261,8 +269,9 @@ impl Service {
         Ok(self.run.config.persistent)
     }
 
-    /// Drops requests that cannot be answered. `false`: the run is over.
-    fn clear_up(&mut self, handle: &ReaderHandle) -> Result<bool> {
+    /// Drops requests that cannot be answered; `left`: the first is of a client that has gone, whoever is there now.
+    /// `false`: the run is over.
+    fn clear_up(&mut self, handle: &ReaderHandle, mut left: bool) -> Result<bool> {
         let mut dropped = false;
         let lost = loop {
             let read = match lock(&self.run.reader).as_mut() {
@@ -273,7 +282,8 @@ impl Service {
                 // A client that has come meanwhile may have sent this one.
                 Ok(Some(frame)) => {
                     let next = frame.sequence().wrapping_add(1);
-                    let continues = self.coming.replace(next) == Some(frame.sequence());
+                    let continues =
+                        self.coming.replace(next) == Some(frame.sequence()) || mem::take(&mut left);
                     if !continues && self.mute_since.is_none() && handle.is_writer_connected() {
                         self.held = Some(frame);
                         return Ok(!dropped || self.told || self.say_dropped());
