@@ -10,9 +10,9 @@ use zerobuffer::Error;
 use zerobuffer::duplex::{Call, Client, ClientConfig, Response};
 
 use crate::connecting::connect;
-use crate::errors::{general, invalid_size, raise};
+use crate::errors::{general, raise};
 use crate::frame::{Frame, release};
-use crate::input::Input;
+use crate::input::with_bytes;
 use crate::logging;
 use crate::number::{FrameSize, Natural};
 use crate::options;
@@ -86,20 +86,6 @@ impl DuplexClient {
         }
     }
 
-    fn bytes_of<T>(
-        py: Python<'_>,
-        data: &Bound<'_, PyAny>,
-        send: impl FnOnce(&[u8]) -> PyResult<T>,
-    ) -> PyResult<T> {
-        match Input::take(data)? {
-            Input::Bytes(bytes) => send(bytes.as_bytes()),
-            Input::View(view) => match view.bytes() {
-                Some(bytes) => send(bytes),
-                None => send(&view.to_vec(py)?),
-            },
-        }
-    }
-
     fn retire(&self, py: Python<'_>) -> PyResult<Option<usize>> {
         let pending = self.pending.lock().take();
         let Some((view, size)) = pending else { return Ok(None) };
@@ -146,7 +132,7 @@ impl DuplexClient {
 
     /// Sends a request; the sequence number that its response will bear.
     fn send_request(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<u64> {
-        Self::bytes_of(py, data, |bytes| self.send(py, |client| client.send(bytes)))
+        with_bytes(data, |bytes| self.send(py, |client| client.send(bytes)))
     }
 
     /// Reserves a request of `size` bytes: its sequence number, and its place in the ring.
@@ -155,11 +141,11 @@ impl DuplexClient {
         py: Python<'py>,
         size: FrameSize,
     ) -> PyResult<(u64, Bound<'py, PyMemoryView>)> {
-        let FrameSize(size) = size;
-        let size = usize::try_from(size)
-            .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))?;
-        let sequence = self.send(py, |client| client.begin(size))?;
-        let place = py.detach(|| self.client.with_pending(Region::of_pending).zip(self.client.keep_alive()));
+        let size = size.reserved()?;
+        let (sequence, place) = self.send(py, |client| {
+            let sequence = client.begin(size)?;
+            Ok((sequence, client.with_pending(Region::of_pending).zip(client.keep_alive())))
+        })?;
         let Some((region, mapping)) = place else { return Err(general("the client was closed meanwhile")) };
         let (_, view) = Pin::export(py, region, Some(Hold::Mapping(mapping)))?;
         *self.pending.lock() = Some((view.clone_ref(py), size));
@@ -175,9 +161,7 @@ impl DuplexClient {
                 self.client.channel()
             )));
         };
-        let len = size.map_or(Ok(reserved), |FrameSize(size)| {
-            usize::try_from(size).map_err(|_| invalid_size(format!("{size} bytes cannot be committed")))
-        })?;
+        let len = size.map_or(Ok(reserved), FrameSize::committed)?;
         // Another thread may hold the core's lock while it waits for space.
         let sent = py.detach(|| {
             let sent = self.client.commit(len);
@@ -221,7 +205,7 @@ impl DuplexClient {
         timeout: Option<f64>,
     ) -> PyResult<(u64, Option<Answer>)> {
         let timeout = Timeout::from_seconds(timeout)?;
-        let call = Self::bytes_of(py, data, |bytes| self.send(py, |client| client.submit(bytes)))?;
+        let call = with_bytes(data, |bytes| self.send(py, |client| client.submit(bytes)))?;
         let answer = self.wait(py, &timeout.start(), |slice| call.wait(slice))?;
         Ok((call.sequence(), answer))
     }
@@ -230,14 +214,13 @@ impl DuplexClient {
     fn _submit(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<PendingCall> {
         let py = slf.py();
         let this = slf.get();
-        let call = Self::bytes_of(py, data, |bytes| this.send(py, |client| client.submit(bytes)))?;
+        let call = with_bytes(data, |bytes| this.send(py, |client| client.submit(bytes)))?;
         Ok(PendingCall { client: slf.clone().unbind(), call })
     }
 
     /// Writes the metadata that the server's `on_init` gets; once, before the first request.
     fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let written =
-            Self::bytes_of(py, data, |bytes| py.detach(|| self.client.set_metadata(bytes)).map_err(raise));
+        let written = with_bytes(data, |bytes| py.detach(|| self.client.set_metadata(bytes)).map_err(raise));
         logging::flush(py)?;
         written
     }

@@ -7,9 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use zerobuffer::duplex::Responder;
 
-use crate::errors::{general, invalid_size, raise};
+use crate::errors::{general, raise};
 use crate::frame::release;
-use crate::input::Input;
+use crate::input::with_bytes;
 use crate::number::FrameSize;
 use crate::pin::{Hold, Pin, Region};
 
@@ -82,20 +82,12 @@ impl DuplexResponder {
 impl DuplexResponder {
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         self.retire(py)?;
-        match Input::take(data)? {
-            Input::Bytes(bytes) => self.write_bytes(py, bytes.as_bytes()),
-            Input::View(view) => match view.bytes() {
-                Some(bytes) => self.write_bytes(py, bytes),
-                None => self.write_bytes(py, &view.to_vec(py)?),
-            },
-        }
+        with_bytes(data, |bytes| self.write_bytes(py, bytes))
     }
 
     /// A writable view of `size` bytes of the response ring; for a second answer, of memory that goes nowhere.
     fn begin<'py>(&self, py: Python<'py>, size: FrameSize) -> PyResult<Bound<'py, PyMemoryView>> {
-        let FrameSize(size) = size;
-        let size = usize::try_from(size)
-            .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))?;
+        let size = size.reserved()?;
         self.retire(py)?;
         let place = self.with(py, move |responder| {
             responder.begin(size)?;
@@ -116,11 +108,7 @@ impl DuplexResponder {
         let Some(reserved) = pending else {
             return Err(general(format!("'{}': there is no pending response to commit", self.name)));
         };
-        let len = match size {
-            None => reserved,
-            Some(FrameSize(size)) => usize::try_from(size)
-                .map_err(|_| invalid_size(format!("{size} bytes cannot be committed")))?,
-        };
+        let len = size.map_or(Ok(reserved), FrameSize::committed)?;
         self.retire(py)?;
         self.with(py, |responder| responder.commit(len)).map(drop)
     }
@@ -133,22 +121,14 @@ impl DuplexResponder {
     /// A copy of what `write` and `set_metadata` take, for whoever writes it later.
     #[staticmethod]
     fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        let py = data.py();
-        match Input::take(data)? {
-            Input::Bytes(bytes) => Ok(bytes),
-            Input::View(view) => match view.bytes() {
-                Some(bytes) => Ok(PyBytes::new(py, bytes)),
-                None => Ok(PyBytes::new(py, &view.to_vec(py)?)),
-            },
+        match data.cast_exact::<PyBytes>() {
+            Ok(bytes) => Ok(bytes.clone()),
+            Err(_) => with_bytes(data, |bytes| Ok(PyBytes::new(data.py(), bytes))),
         }
     }
 
     fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let bytes = match Input::take(data)? {
-            Input::Bytes(bytes) => bytes.as_bytes().to_vec(),
-            Input::View(view) => view.to_vec(py)?,
-        };
-        self.with(py, |responder| responder.set_metadata(&bytes))
+        with_bytes(data, |bytes| self.with(py, |responder| responder.set_metadata(bytes)))
     }
 
     fn set_write_timeout_ns(&self, py: Python<'_>, nanoseconds: u64) -> PyResult<()> {

@@ -15,6 +15,17 @@ pub(crate) enum Input<'py> {
     View(View),
 }
 
+/// Gives `take` the bytes of an argument: in place, or of a copy if they lie in pieces.
+pub(crate) fn with_bytes<T>(data: &Bound<'_, PyAny>, take: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
+    match Input::take(data)? {
+        Input::Bytes(bytes) => take(bytes.as_bytes()),
+        Input::View(view) => match view.bytes() {
+            Some(bytes) => take(bytes),
+            None => take(&view.to_vec(data.py())?),
+        },
+    }
+}
+
 impl<'py> Input<'py> {
     /// Reads an argument. Fails before anything is written.
     pub(crate) fn take(data: &Bound<'py, PyAny>) -> PyResult<Self> {

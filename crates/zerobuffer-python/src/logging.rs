@@ -181,7 +181,7 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Hands what the core has logged on this thread to Python. Costs one load when there is nothing.
+/// Hands what the core has logged on this thread, and what servers and ended threads have left, to Python. Costs one load when there is nothing.
 pub(crate) fn flush(py: Python<'_>) -> PyResult<()> {
     if QUEUED.load(Relaxed) == 0 {
         return Ok(());

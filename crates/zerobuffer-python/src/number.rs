@@ -3,9 +3,25 @@
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::errors::invalid_size;
+
 /// The size of a frame: of a number beyond 64 bits the largest or the smallest, which are no sizes either.
 #[derive(Clone, Copy)]
-pub(crate) struct FrameSize(pub(crate) i64);
+pub(crate) struct FrameSize(i64);
+
+impl FrameSize {
+    /// Bytes to be reserved.
+    pub(crate) fn reserved(self) -> PyResult<usize> {
+        let Self(size) = self;
+        usize::try_from(size)
+            .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))
+    }
+
+    /// Bytes of a reserved frame that are published.
+    pub(crate) fn committed(self) -> PyResult<usize> {
+        usize::try_from(self.0).map_err(|_| invalid_size(format!("{} bytes cannot be committed", self.0)))
+    }
+}
 
 impl<'a, 'py> FromPyObject<'a, 'py> for FrameSize {
     type Error = PyErr;

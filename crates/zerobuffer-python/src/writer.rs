@@ -8,8 +8,8 @@ use pyo3::types::{PyDict, PyMemoryView, PyTuple};
 use zerobuffer::{Error, WriterConfig};
 
 use crate::connecting::connect;
-use crate::errors::{general, invalid_size, raise};
-use crate::input::Input;
+use crate::errors::{general, raise};
+use crate::input::{Input, with_bytes};
 use crate::loan::Loan;
 use crate::logging::WRITER;
 use crate::number::FrameSize;
@@ -36,7 +36,7 @@ impl Writer {
         py: Python<'py>,
         size: FrameSize,
     ) -> PyResult<(u64, Bound<'py, PyMemoryView>)> {
-        let size = frame_size(size)?;
+        let size = size.reserved()?;
         let core = self.core()?;
         let reserved = core.reserve(py, size, None)?;
         let (_, view) = Pin::export(py, reserved.region, Some(Hold::Mapping(reserved.mapping)))?;
@@ -90,11 +90,6 @@ fn write_gathered(
             Err(error)
         }
     }
-}
-
-fn frame_size(FrameSize(size): FrameSize) -> PyResult<usize> {
-    usize::try_from(size)
-        .map_err(|_| invalid_size(format!("a frame cannot have {size} bytes: at least 1 is needed")))
 }
 
 #[pymethods]
@@ -161,7 +156,7 @@ impl Writer {
     /// Publishes the frame of `get_frame_buffer`, or its first `size` bytes; the memoryview is released.
     #[pyo3(signature = (*, size = None))]
     fn commit_frame(&self, py: Python<'_>, size: Option<FrameSize>) -> PyResult<()> {
-        let len = size.map(frame_size).transpose()?;
+        let len = size.map(FrameSize::reserved).transpose()?;
         self.commit(py, None, len)
     }
 
@@ -179,13 +174,7 @@ impl Writer {
     /// Writes the metadata block; once per buffer.
     fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let core = self.core()?;
-        match Input::take(data)? {
-            Input::Bytes(bytes) => core.set_metadata(py, bytes.as_bytes()),
-            Input::View(view) => match view.bytes() {
-                Some(bytes) => core.set_metadata(py, bytes),
-                None => core.set_metadata(py, &view.to_vec(py)?),
-            },
-        }
+        with_bytes(data, |bytes| core.set_metadata(py, bytes))
     }
 
     /// Whether the reader is there. False once closed.
