@@ -1,4 +1,4 @@
-"""Asynchronous calls: one thread per endpoint waits for the core, and exists only while calls are waiting.
+"""Asynchronous calls: one thread per endpoint waits for the core, and ends soon after the last.
 
 The thread waits in slices, so it notices within one that its call was cancelled or that the interpreter shuts down;
 the event loop is woken once per result and polls nothing.

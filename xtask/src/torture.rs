@@ -12,7 +12,7 @@ use crate::{Command, install, tools};
 pub(crate) const COMMAND: Command = Command {
     name: "torture",
     arguments: "[--kills N|...]",
-    summary: "kill endpoints at random: --kills N, --seconds N, --hours N or --rounds N, --seed S, --lanes N, --full or --duplex rounds only",
+    summary: "kill endpoints at random: --kills N, --seconds N, --hours N or --rounds N, --seed S, --lanes N, and one of --stream, --old, --full, --duplex",
     run,
 };
 

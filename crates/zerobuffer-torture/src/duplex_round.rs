@@ -37,14 +37,7 @@ pub(crate) fn run(name: &str, base: &Path, seed: u64, root: bool) -> Tally {
         violations.push(format!("left behind: {left:?}"));
     }
     let _ = fs::remove_dir_all(&folder);
-    let repeat =
-        |what| format!("duplex: {what}; repeat: cargo xtask torture --rounds 1 --duplex --seed {seed:#x}");
-    Tally {
-        duplex: round.figures,
-        leftovers: left.len() as u64,
-        violations: violations.into_iter().map(repeat).collect(),
-        ..Tally::default()
-    }
+    Tally { duplex: round.figures, leftovers: left.len() as u64, violations, ..Tally::default() }
 }
 
 struct Round {

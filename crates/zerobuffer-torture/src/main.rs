@@ -34,7 +34,7 @@ use std::{
 };
 use tally::Tally;
 
-const USAGE: &str = "usage: zerobuffer-torture [--seconds N | --hours N | --kills N | --rounds N] [--seed S] [--lanes N] [--old | --full | --duplex]";
+const USAGE: &str = "usage: zerobuffer-torture [--seconds N | --hours N | --kills N | --rounds N] [--seed S] [--lanes N] [--stream | --old | --full | --duplex]";
 
 fn main() -> ExitCode {
     match dispatch() {
@@ -108,7 +108,7 @@ impl Limit {
 
     fn is_reached(&self, tally: &Tally, started: u64) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-            || tally.kills >= self.kills
+            || tally.kills + tally.old.kills + tally.duplex.kills >= self.kills
             || started >= self.rounds
     }
 }
@@ -129,8 +129,8 @@ fn torture(mut arguments: Arguments) -> Result<bool> {
     let lanes: usize = arguments
         .opt_value_from_str("--lanes")?
         .unwrap_or_else(|| 2 * thread::available_parallelism().map_or(1, NonZero::get));
-    let only = [("--old", Kind::Old), ("--full", Kind::Full), ("--duplex", Kind::Duplex)];
-    let only = only.into_iter().find_map(|(option, kind)| arguments.contains(option).then_some(kind));
+    let kinds = [Kind::Old, Kind::Full, Kind::Duplex, Kind::Stream];
+    let only = kinds.into_iter().find(|kind| arguments.contains(kind.option()));
     let rest = arguments.finish();
     if !rest.is_empty() {
         bail!("unknown {rest:?}; {USAGE}");
@@ -138,6 +138,12 @@ fn torture(mut arguments: Arguments) -> Result<bool> {
     let seed = seed.map_or_else(|| Ok(fastrand::u64(..)), |text| number(&text))?;
     let root = rustix::process::geteuid().is_root();
     let old_python = std::env::var_os("ZEROBUFFER_TEST_OLD_PYTHON").map(PathBuf::from);
+    if only == Some(Kind::Old) && old_python.is_none() {
+        bail!("--old needs ZEROBUFFER_TEST_OLD_PYTHON, an interpreter with the published 1.3.0");
+    }
+    if only == Some(Kind::Full) && !root {
+        bail!("--full needs root, for a mount namespace");
+    }
     if old_python.is_none() {
         println!("ZEROBUFFER_TEST_OLD_PYTHON is not set: no rounds with the published 1.3.0");
     }
@@ -194,6 +200,18 @@ enum Kind {
     Duplex,
 }
 
+impl Kind {
+    /// What makes all rounds such ones.
+    fn option(self) -> &'static str {
+        match self {
+            Self::Stream => "--stream",
+            Self::Old => "--old",
+            Self::Full => "--full",
+            Self::Duplex => "--duplex",
+        }
+    }
+}
+
 /// One round in so many is with the published 1.3.0 at one end; it takes several times as long as another.
 const OLD_ROUNDS: u64 = 50;
 const FULL_ROUNDS: u64 = 20;
@@ -227,14 +245,18 @@ fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
         };
         let name = format!("torture-{}-{number}", std::process::id());
         let Surroundings { base, root, old_python, .. } = surroundings;
-        let tally = match (surroundings.kind(number), old_python) {
+        let kind = surroundings.kind(number);
+        let mut tally = match (kind, old_python) {
             (Kind::Old, Some(python)) => old_round::run(&name, base, seed, python),
             (Kind::Full, _) => round::run_full(&name, base, seed),
             (Kind::Duplex, _) => duplex_round::run(&name, base, seed, *root),
             (Kind::Stream | Kind::Old, _) => round::run(&name, base, seed, *root),
         };
         let mut run = lock();
-        for violation in &tally.violations {
+        for violation in &mut tally.violations {
+            let option = kind.option();
+            *violation =
+                format!("{violation}; repeat: cargo xtask torture --rounds 1 {option} --seed {seed:#x}");
             println!("violation: {violation}");
         }
         run.tally.add(tally);

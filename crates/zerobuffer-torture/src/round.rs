@@ -21,7 +21,7 @@ use std::{
 };
 use zerobuffer::observe;
 
-/// Runs one round; what goes wrong becomes a violation with the seed that repeats it.
+/// Runs one round; what goes wrong becomes a violation.
 pub(crate) fn run(name: &str, base: &Path, seed: u64, root: bool) -> Tally {
     run_by(name, base, seed, root, Round::play)
 }
@@ -45,9 +45,6 @@ fn run_by(name: &str, base: &Path, seed: u64, root: bool, play: fn(&mut Round) -
     tally.leftovers += left.len() as u64;
     if !left.is_empty() {
         tally.violations.push(format!("left behind: {left:?}"));
-    }
-    for violation in &mut tally.violations {
-        *violation = format!("{violation}; repeat: cargo xtask torture --rounds 1 --seed {seed:#x}");
     }
     if tally.violations.is_empty() {
         let _ = fs::remove_dir_all(&folder);

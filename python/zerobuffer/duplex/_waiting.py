@@ -1,4 +1,4 @@
-"""Waits for responses on behalf of coroutines: one thread per client, which exists only while calls are waiting."""
+"""Waits for responses on behalf of coroutines: one thread per client, which ends soon after the last call."""
 
 import asyncio
 import threading

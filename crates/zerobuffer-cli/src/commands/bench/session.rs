@@ -122,7 +122,7 @@ impl Session {
         writer.close()?;
         let other = peer.finish(warm + rounds)?;
         let latency = Latency::of(samples.taken())
-            .ok_or_else(|| Fail::new(Exit::Usage, "--seconds is too short for one round trip"))?;
+            .ok_or_else(|| Fail::new(Exit::Internal, "no round trip was measured"))?;
         Ok(RoundTrip::new(per_second, rounds, latency, cpu + share(other.cpu_ns, rounds, other.frames)))
     }
 
