@@ -2,7 +2,7 @@
 
 use crate::{
     Channel, LONG, SMALL, agent,
-    common::{Peer, Segment, check, content, segment::WRITTEN_COUNT},
+    common::{Segment, check, content, segment::WRITTEN_COUNT},
     server,
 };
 use std::{
@@ -89,7 +89,7 @@ fn a_client_killed_with_requests_in_flight_leaves_nothing_to_its_successor() {
 #[cfg(unix)]
 #[test]
 fn a_client_that_came_and_went_unseen_is_told_from_its_successor() {
-    let signal = |peer: &Peer, signal| {
+    let signal = |peer: &crate::common::Peer, signal| {
         // SAFETY: a plain system call; the process is a child that was not waited for.
         assert_eq!(unsafe { libc::kill(peer.pid() as libc::pid_t, signal) }, 0);
     };

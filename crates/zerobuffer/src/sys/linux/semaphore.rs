@@ -194,7 +194,6 @@ impl Drop for CountedSleeper<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::Memory;
     use std::os::unix::fs::FileExt;
 
     /// The bytes do not come from the C library that this is built with: musl's `sem_t` has another content.
@@ -226,6 +225,8 @@ mod tests {
     #[allow(clippy::cast_ptr_alignment, reason = "a mapping is page aligned")]
     #[test]
     fn glibc_uses_the_same_bytes() {
+        use crate::ring::Memory;
+
         assert_eq!(size_of::<libc::sem_t>() as u64, SIZE);
         let file = shm::unnamed().unwrap();
         shm::reserve(&file, "a test", SIZE).unwrap();
