@@ -192,7 +192,7 @@ def test_old_calls(channel: str) -> None:
         with pytest.raises(zerobuffer.ZeroBufferException, match="no pending request"):
             client.commit_request()
         client.acquire_request_buffer(10)
-        with pytest.raises(zerobuffer.ZeroBufferException, match="neither committed nor aborted"):
+        with pytest.raises(zerobuffer.ZeroBufferException, match="neither sent nor given up"):
             client.send_request(b"in between")
         assert client.abort_request()
         assert not client.abort_request()
