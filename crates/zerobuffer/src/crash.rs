@@ -14,7 +14,6 @@ pub(crate) fn around<T>(change: impl FnOnce() -> T) -> T {
 
 /// Runs one change that other processes see.
 #[cfg(not(any(crash_points, loom, shuttle)))]
-#[allow(clippy::inline_always, reason = "it must leave no trace in the builds that people use")]
 #[inline(always)]
 pub(crate) fn around<T>(change: impl FnOnce() -> T) -> T {
     change()

@@ -348,6 +348,16 @@ impl Error {
         matches!(self, Self::Full { .. } | Self::CrashNotNoticed { .. })
     }
 
+    #[cold]
+    pub(crate) fn closed(name: &str) -> Self {
+        Self::Closed { name: name.to_owned() }
+    }
+
+    #[cold]
+    pub(crate) fn forked(name: &str) -> Self {
+        Self::Forked { name: name.to_owned() }
+    }
+
     /// A failed system call; missing permission has its own variant.
     pub(crate) fn os(operation: &'static str, object: impl Into<String>, source: io::Error) -> Self {
         let object = object.into();

@@ -23,6 +23,10 @@
 //! What it does not do: more than one reader or writer per buffer, delivery across machines, persistence, protection
 //! against a peer that breaks the protocol on purpose inside its own frames (see `SECURITY.md`).
 #![deny(unsafe_op_in_unsafe_fn)]
+#![allow(
+    clippy::inline_always,
+    reason = "where each instruction counts, and left to itself the compiler decides otherwise"
+)]
 // The model checkers' builds have the two endpoints on simulated memory, and nothing else of the library.
 #![cfg_attr(
     any(loom, shuttle),

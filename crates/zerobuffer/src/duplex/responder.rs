@@ -175,7 +175,7 @@ impl Responder {
                 return Err(Self::waited(last, waited));
             }
             if self.session.is_stopping() {
-                return Err(Error::Closed { name: writer.name().to_owned() });
+                return Err(Error::closed(writer.name()));
             }
             writer.set_write_timeout(Some(left.min(WAIT_SLICE)));
             match writer.begin(size) {

@@ -118,7 +118,7 @@ impl Session {
     }
 
     fn closed(&self) -> Error {
-        Error::Closed { name: self.handle.name().to_owned() }
+        Error::closed(self.handle.name())
     }
 
     /// Ends the turn of `place`, whose request is answered.

@@ -27,6 +27,8 @@ use watch::WriterWatch;
 /// sequences.
 const LEVEL: u8 = 1;
 pub(crate) const LEVEL_FREE_SEQUENCES: u8 = 2;
+/// A reader that never has to wait leaves the tokens alone for so many looks, so that they do not overflow.
+const SWALLOW_AT: u32 = 1 << 12;
 /// Without a writer there is nobody to wake a waiting reader.
 const WRITER_POLL: Duration = Duration::from_millis(5);
 
@@ -145,16 +147,10 @@ impl Reader {
     /// As [`Self::read_timeout`].
     pub fn read(&mut self) -> Result<Frame> {
         loop {
-            self.check()?;
-            if let Some(frame) = self.poll(Announced::No)? {
+            if let Some(frame) = self.read_plainly() {
                 return Ok(frame);
             }
-            if self.glance()
-                && let Some(frame) = self.poll(Announced::No)?
-            {
-                return Ok(frame);
-            }
-            if let Some(frame) = self.read_until(None)? {
+            if let Some(frame) = self.read_later(None)? {
                 return Ok(frame);
             }
         }
@@ -171,17 +167,56 @@ impl Reader {
         if timeout.is_zero() {
             return self.try_read();
         }
-        self.check()?;
-        if let Some(frame) = self.poll(Announced::No)? {
-            return Ok(Some(frame));
-        }
-        if self.glance()
-            && let Some(frame) = self.poll(Announced::No)?
-        {
+        if let Some(frame) = self.read_plainly() {
             return Ok(Some(frame));
         }
         // A deadline beyond the clock's range is no deadline.
-        self.read_until(Instant::now().checked_add(timeout))
+        self.read_later(Instant::now().checked_add(timeout))
+    }
+
+    /// The next frame, if it is there or comes in the next moment, and nothing is odd about it: what most reads find.
+    /// `None` says nothing of what else there is.
+    #[inline]
+    fn read_plainly(&mut self) -> Option<Frame> {
+        let frame = self.take_plainly();
+        if frame.is_some() || self.consumer.has_available() || !self.glance() {
+            return frame;
+        }
+        self.take_plainly()
+    }
+
+    #[inline(always)]
+    fn take_plainly(&mut self) -> Option<Frame> {
+        let shared = &self.shared;
+        let usable = shared.is_open() && self.fault.is_none() && self.watch.publishes_in_order();
+        if !usable || !(self.consumer.has_available() || self.look_plainly()) {
+            return None;
+        }
+        let shared = &self.shared;
+        let (span, credited) = self.consumer.next_plain(&shared.region, &shared.credit)?;
+        self.took(&span, credited);
+        Some(Frame::new(Arc::clone(&self.shared), span))
+    }
+
+    /// [`Self::look`] where it finds further frames of the writer that is known.
+    #[inline(always)]
+    fn look_plainly(&mut self) -> bool {
+        let shared = &self.shared;
+        let found = self.watch.is_current(shared)
+            && self.unswallowed < SWALLOW_AT
+            && self.consumer.refresh_plainly(&shared.region, &shared.credit);
+        self.unswallowed += u32::from(found);
+        found
+    }
+
+    /// A read that has found nothing at once, or something odd.
+    #[inline(never)]
+    fn read_later(&mut self, deadline: Option<Instant>) -> Result<Option<Frame>> {
+        self.check()?;
+        match self.poll(Announced::No)? {
+            None => self.read_until(deadline),
+            frame => Ok(frame),
+        }
     }
 
     /// Drops all frames but the newest that is there; never waits.
@@ -358,23 +393,31 @@ impl Reader {
         removed
     }
 
+    #[inline]
     fn check(&self) -> Result<()> {
+        if self.shared.is_open() && self.fault.is_none() { Ok(()) } else { self.refuse_use() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_use(&self) -> Result<()> {
         self.shared.check_open()?;
         match &self.fault {
             None => Ok(()),
-            Some(fault) => Err(self.shared.fault(fault.clone())),
+            Some(fault) => Err(self.shared.fault(fault)),
         }
     }
 
     /// Makes a fault sticky.
+    #[cold]
     fn fail(&mut self, fault: Fault) -> Error {
-        log::error!(target: "zerobuffer::reader", "{}", self.shared.fault(fault.clone()));
-        self.fault = Some(fault.clone());
-        self.shared.fault(fault)
+        let error = self.shared.fault(&fault);
+        log::error!(target: "zerobuffer::reader", "{error}");
+        self.fault = Some(fault);
+        error
     }
 
     /// Takes the next frame if one may be taken.
-    #[inline]
     fn poll(&mut self, announced: Announced) -> Result<Option<Frame>> {
         let mut token = announced == Announced::ByToken;
         loop {
@@ -398,7 +441,6 @@ impl Reader {
         }
     }
 
-    #[inline]
     fn take_span(&mut self) -> Result<Option<Span>> {
         let (shared, watch) = (&self.shared, &mut self.watch);
         let taken = self.consumer.next(&shared.region, &shared.credit, |sequence| {
@@ -407,16 +449,23 @@ impl Reader {
             watch.accepts(sequence)
         });
         let taken = taken.map_err(|fault| self.fail(fault))?;
-        if taken.credited {
-            self.shared.wake_writer();
-        }
-        if let Some(span) = &taken.span {
-            self.watch.took_frame();
-            let counters = &self.shared.counters;
-            counters.frames.add(1);
-            counters.bytes.add(span.size);
+        match &taken.span {
+            Some(span) => self.took(span, taken.credited),
+            None if taken.credited => self.shared.wake_writer(),
+            None => {}
         }
         Ok(taken.span)
+    }
+
+    #[inline]
+    fn took(&mut self, span: &Span, credited: bool) {
+        if credited {
+            self.shared.wake_writer();
+        }
+        self.watch.took_frame();
+        let counters = &self.shared.counters;
+        counters.frames.add(1);
+        counters.bytes.add(span.size);
     }
 
     /// Looks at shared memory for new frames and for a change of writer.
@@ -427,9 +476,8 @@ impl Reader {
         self.consumer.set_writer(self.watch.is_ours(), self.watch.may_restart());
         self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
         if self.consumer.has_available() {
-            // A reader that never has to wait leaves the tokens alone, but not until they overflow.
             self.unswallowed = self.unswallowed.saturating_add(1);
-            if self.unswallowed > 1 << 12 && self.watch.publishes_in_order() {
+            if self.unswallowed > SWALLOW_AT && self.watch.publishes_in_order() {
                 self.swallow_tokens();
             }
         } else {

@@ -55,19 +55,25 @@ impl ReaderShared {
         }
     }
 
-    /// The sticky reasons for which nothing works any more.
+    /// Whether [`Self::check_open`] finds nothing.
     #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        !self.birth.is_forked() && !self.interrupted.load(Ordering::Acquire)
+    }
+
+    /// The sticky reasons for which nothing works any more.
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.birth.is_forked() {
-            return Err(Error::Forked { name: self.name.clone() });
+            return Err(Error::forked(&self.name));
         }
         if self.interrupted.load(Ordering::Acquire) {
-            return Err(Error::Closed { name: self.name.clone() });
+            return Err(Error::closed(&self.name));
         }
         Ok(())
     }
 
-    pub(crate) fn fault(&self, fault: Fault) -> Error {
+    #[cold]
+    pub(crate) fn fault(&self, fault: &Fault) -> Error {
         fault.on(&self.name)
     }
 
@@ -95,12 +101,12 @@ impl ReaderShared {
         let capacity = region.metadata_capacity();
         if written < 8 || written > capacity {
             let expected = format!("0, or 8 to {capacity}");
-            return Err(this.fault(Fault::field("metadata_written_bytes", written, expected)));
+            return Err(this.fault(&Fault::field("metadata_written_bytes", written, expected)));
         }
         let prefix = region.metadata_prefix();
         if prefix != written - 8 {
             let expected = format!("{} (metadata_written_bytes less 8)", written - 8);
-            return Err(this.fault(Fault::field("metadata length prefix", prefix, expected)));
+            return Err(this.fault(&Fault::field("metadata length prefix", prefix, expected)));
         }
         Ok(Some(Metadata::new(Arc::clone(this), prefix)))
     }

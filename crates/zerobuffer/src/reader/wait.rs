@@ -119,6 +119,7 @@ impl Reader {
     }
 
     /// Takes tokens until one announces a frame.
+    #[cold]
     pub(super) fn take_token(&mut self) -> bool {
         while self.shared.data.take() {
             if self.watch.token_announces() {

@@ -127,11 +127,22 @@ impl WriterWatch {
         accepted
     }
 
+    /// Edge E7, acquire end: what a writer that has left published is all visible after this.
+    #[inline]
+    fn registered(shared: &ReaderShared) -> u64 {
+        shared.region.load(Word::WriterPid, order(End::E7Acquire, Ordering::Acquire))
+    }
+
+    /// Whether [`Self::look`] would notice no change.
+    #[inline]
+    pub(crate) fn is_current(&self, shared: &ReaderShared) -> bool {
+        Self::registered(shared) == self.pid
+    }
+
     /// Notices a change of writer.
     #[inline]
     pub(crate) fn look(&mut self, shared: &ReaderShared) {
-        // Edge E7, acquire end: what a writer that has left published is all visible after this.
-        let pid = shared.region.load(Word::WriterPid, order(End::E7Acquire, Ordering::Acquire));
+        let pid = Self::registered(shared);
         if pid != self.pid {
             self.changed(shared, pid);
         }

@@ -2,7 +2,7 @@
 
 use super::{Credit, Fault, Region, credit::CreditGuard, recovery};
 use crate::{
-    layout::{FRAME_HEADER_SIZE, Word},
+    layout::{FRAME_HEADER_SIZE, FrameHeader, Word},
     sync::{End, Ordering, order},
 };
 
@@ -105,31 +105,61 @@ impl Consumer {
         }
     }
 
+    /// Edge E1, acquire end: everything before the position is complete.
+    #[inline]
+    fn published_position(region: &Region) -> u64 {
+        region.load(Word::WritePos, order(End::E1Acquire, Ordering::Acquire))
+    }
+
+    /// [`Self::refresh`] where it finds further frames and nothing odd. `false` says nothing of what else there is.
+    #[inline(always)]
+    pub(crate) fn refresh_plainly(&mut self, region: &Region, credit: &Credit) -> bool {
+        credit.tell_at_last(region);
+        let (capacity, write_pos) = (region.capacity(), Self::published_position(region));
+        let lap = if write_pos < self.at { capacity } else { 0 };
+        let distance = write_pos.wrapping_add(lap).wrapping_sub(self.at);
+        let plain = write_pos < capacity
+            && distance != 0
+            && distance + credit.held_at_most(self.handed_out) <= capacity;
+        if plain {
+            self.available = distance;
+            region.note_published(self.handed_out + distance);
+        }
+        plain
+    }
+
     /// Looks how much has been published. Called when everything known has been taken.
     pub(crate) fn refresh(&mut self, region: &Region, credit: &Credit) -> Result<(), Fault> {
         credit.tell(region);
-        // Edge E1, acquire end: everything before the position is complete.
-        let write_pos = region.load(Word::WritePos, order(End::E1Acquire, Ordering::Acquire));
+        let write_pos = Self::published_position(region);
         let distance = self.distance(region, write_pos)?;
-        self.available = match distance {
-            0 if self.tie(region, &credit.lock()) == 0 => 0,
-            // `free` is younger than the position it was judged with: a frame published in between and the charge for the
-            // next one may add up to a full ring. At an unchanged position they cannot (model `stale-tie`).
-            0 => match self.distance(region, region.load(Word::WritePos, Ordering::Acquire))? {
-                0 => region.capacity(),
-                moved => moved,
-            },
+        self.available = if distance == 0 {
+            self.look_at_tie(region, credit)?
+        } else if distance + credit.held_at_most(self.handed_out) > region.capacity()
+            && distance + credit.lock().held(self.handed_out) > region.capacity()
+        {
             // Unread bytes and frames still held never overlap (W13). The first look may be outdated, the second is not.
-            _ if distance + credit.held_at_most(self.handed_out) > region.capacity()
-                && distance + credit.lock().held(self.handed_out) > region.capacity() =>
-            {
-                let expected = format!("at most {} bytes unread or held", region.capacity());
-                return Err(Fault::field("payload_write_pos", write_pos, expected));
-            }
-            _ => distance,
+            let expected = format!("at most {} bytes unread or held", region.capacity());
+            return Err(Fault::field("payload_write_pos", write_pos, expected));
+        } else {
+            distance
         };
         region.note_published(self.handed_out + self.available);
         Ok(())
+    }
+
+    /// The position was where everything known ends: bytes that are unread nevertheless.
+    #[inline(never)]
+    fn look_at_tie(&self, region: &Region, credit: &Credit) -> Result<u64, Fault> {
+        if self.tie(region, &credit.lock()) == 0 {
+            return Ok(0);
+        }
+        // `free` is younger than the position it was judged with: a frame published in between and the charge for the
+        // next one may add up to a full ring. At an unchanged position they cannot (model `stale-tie`).
+        Ok(match self.distance(region, region.load(Word::WritePos, Ordering::Acquire))? {
+            0 => region.capacity(),
+            moved => moved,
+        })
     }
 
     /// Bytes from the read position to `write_pos`, modulo the ring.
@@ -162,6 +192,22 @@ impl Consumer {
         }
     }
 
+    /// Takes the next frame if it lies at the position and carries the number that is due. `None` says nothing of what else
+    /// there is. `true`: bytes were credited.
+    #[inline(always)]
+    pub(crate) fn next_plain(&mut self, region: &Region, credit: &Credit) -> Option<(Span, bool)> {
+        let header = region.header(self.at).filter(|&header| self.is_plain(region, header))?;
+        Some(self.take(region, credit, header))
+    }
+
+    /// Whether that header at the position is one of a published frame with the number that is due.
+    #[inline]
+    fn is_plain(&self, region: &Region, header: FrameHeader) -> bool {
+        let most = (region.capacity() - self.at).min(self.available);
+        header.size.wrapping_sub(1) < most.saturating_sub(FRAME_HEADER_SIZE)
+            && (header.sequence == self.expected || self.free_sequences)
+    }
+
     /// Takes the next frame. `accept` decides on a sequence number that is not the expected one.
     pub(crate) fn next(
         &mut self,
@@ -179,20 +225,18 @@ impl Consumer {
                 taken.credited |= credit.release(region, self.handed_out - tail, self.handed_out, || true);
                 continue;
             };
-            let most = tail.min(self.available);
-            let total = header.total().filter(|&total| total <= most).ok_or_else(|| {
-                let expected =
-                    format!("1 to {} at offset {}", most.saturating_sub(FRAME_HEADER_SIZE), self.at);
-                Fault::field("frame payload size", header.size, expected)
-            })?;
-            if header.sequence != self.expected && !self.free_sequences && !accept(header.sequence) {
-                return Err(Fault::Sequence { expected: self.expected, got: header.sequence });
+            if !self.is_plain(region, header) {
+                let most = tail.min(self.available).saturating_sub(FRAME_HEADER_SIZE);
+                if header.size > most {
+                    let expected = format!("1 to {most} at offset {}", self.at);
+                    return Err(Fault::field("frame payload size", header.size, expected));
+                }
+                if !accept(header.sequence) {
+                    return Err(Fault::Sequence { expected: self.expected, got: header.sequence });
+                }
             }
-            region.prefetch_frame(self.at, total);
-            let (span, read_pos) = self.take(region, total, header.size, header.sequence);
-            taken.credited |= self.moved(region, credit, read_pos);
-            taken.span = Some(span);
-            break;
+            let (span, credited) = self.take(region, credit, header);
+            return Ok(Taken { span: Some(span), credited: taken.credited | credited });
         }
         Ok(taken)
     }
@@ -210,8 +254,12 @@ impl Consumer {
         Ok(())
     }
 
-    /// The frame at the position, and the position to publish.
-    fn take(&mut self, region: &Region, total: u64, size: u64, sequence: u64) -> (Span, u64) {
+    /// Takes the frame at the position, whose header has been judged. `true`: bytes were credited.
+    #[inline(always)]
+    fn take(&mut self, region: &Region, credit: &Credit, header: FrameHeader) -> (Span, bool) {
+        let FrameHeader { size, sequence } = header;
+        let total = size + FRAME_HEADER_SIZE;
+        region.prefetch_frame(self.at, total);
         let capacity = region.capacity();
         let (at, start) = (self.at, self.handed_out);
         let left = capacity - at - total;
@@ -225,7 +273,8 @@ impl Consumer {
         self.expected = sequence.wrapping_add(1);
         // After an exact fill P instead of 0: it rescues old Python writers (W2).
         let read_pos = if left == 0 { capacity } else { self.at };
-        (Span { at, size, sequence, start, end: self.handed_out }, read_pos)
+        let credited = self.moved(region, credit, read_pos);
+        (Span { at, size, sequence, start, end: self.handed_out }, credited)
     }
 
     /// `true`: something was credited.

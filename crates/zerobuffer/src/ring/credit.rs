@@ -11,15 +11,17 @@ use std::collections::BTreeMap;
 const BATCHED_RING: u64 = 8192;
 /// At most this share of the ring waits to be credited together.
 const BATCH_SHARE: u64 = 16;
+/// At most so many frames are taken without telling their count, by a reader that finds each one that it looks for.
+const UNTOLD: u64 = 64;
 
 /// Where the released prefix of everything handed out ends, and how far the control block knows of it.
 ///
 /// Positions here count all bytes since the creation; they never wrap, and each region handed out is one interval.
 ///
 /// The control block is two cache lines that the writer stores to for every frame, so that a reader of frames of ours
-/// keeps away from it while it can: it stores its position when a frame is released or a further one is looked for, its
-/// count when a further one is looked for (the first one with the first credit), and while it knows of further frames it credits in batches. Nothing is kept
-/// back once no further frame is known.
+/// keeps away from it while it can: it stores its position when a frame is released or a further one is looked for in vain,
+/// its count when a further one is looked for in vain or many are untold (the first one with the first credit), and while it
+/// knows of further frames it credits in batches. Nothing is kept back once no further frame is known.
 #[derive(Debug)]
 pub(crate) struct Credit {
     /// Released bytes below this may wait for the next flush.
@@ -87,7 +89,7 @@ impl Credit {
     /// The reader has moved to that position and count. `true`: bytes were credited, and the writer may have to be woken.
     ///
     /// `more`: further frames are known. `exact`: the writer is of another implementation, which looks at the position.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn moved(&self, region: &Region, to: (u64, u64), more: bool, exact: bool) -> bool {
         self.read.set(to);
         let exact = exact || self.batch == 0;
@@ -107,7 +109,17 @@ impl Credit {
         guard.flush(region)
     }
 
-    /// The reader looks for further frames: what it has taken is told, also while it is held.
+    /// The reader has found a further frame at once: it tells of those before when they have become many.
+    #[inline]
+    pub(crate) fn tell_at_last(&self, region: &Region) {
+        if self.read.count.load(Ordering::Relaxed).wrapping_sub(self.told.count.load(Ordering::Relaxed))
+            >= UNTOLD
+        {
+            self.lock().tell(region);
+        }
+    }
+
+    /// The reader waits for further frames: what it has taken is told, also while it is held.
     #[inline]
     pub(crate) fn tell(&self, region: &Region) {
         if self.read.get() != self.told.get() {

@@ -29,14 +29,18 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    #[cold]
     pub(crate) fn field(field: &'static str, value: u64, expected: impl Into<String>) -> Self {
         Self::Field { field, value, expected: expected.into() }
     }
 
-    pub(crate) fn on(self, name: &str) -> Error {
+    #[cold]
+    pub(crate) fn on(&self, name: &str) -> Error {
         let name = name.to_owned();
-        match self {
-            Self::Field { field, value, expected } => Error::Corrupt { name, field, value, expected },
+        match *self {
+            Self::Field { field, value, ref expected } => {
+                Error::Corrupt { name, field, value, expected: expected.clone() }
+            }
             Self::Sequence { expected, got } => Error::Sequence { name, expected, got },
         }
     }

@@ -54,6 +54,16 @@ pub(crate) enum Placement {
     TooLarge,
 }
 
+/// The place at the write position, if nothing has to be skipped and room for a header is left behind it: that of nearly all
+/// frames, found with less work than by [`place`].
+#[inline]
+pub(crate) fn next_place(room: Room, size: u64) -> Option<Place> {
+    let total = size.checked_add(FRAME_HEADER_SIZE)?;
+    let left = (room.capacity - room.at).checked_sub(total)?;
+    let plain = left >= MARKER && !room.committed_to_start;
+    plain.then_some(Place { at: room.at, skip: 0, sliver: 0, total })
+}
+
 /// Places a payload of `size` bytes.
 pub(crate) fn place(room: Room, size: u64) -> Placement {
     let Room { capacity, at, ours, committed_to_start } = room;

@@ -2,7 +2,7 @@
 
 use super::{
     Fault, Region,
-    placement::{HOT_FRAME, MARKER, Place, Placement, Room, hot_place, place},
+    placement::{HOT_FRAME, MARKER, Place, Placement, Room, hot_place, next_place, place},
 };
 use crate::{
     config::HotWrap,
@@ -49,6 +49,12 @@ pub(crate) enum Step {
     Wait(Shortage),
     /// A bare wrap was published: post the data semaphore and reserve again.
     Wrapped,
+}
+
+/// The outcome of [`Producer::find_place`].
+enum Found {
+    At(Place),
+    Not(Step),
 }
 
 /// What a frame lacks.
@@ -175,6 +181,7 @@ impl Producer {
     /// Finds a place for `size` payload bytes and stores its headers, which nobody reads before [`Self::publish`].
     ///
     /// `reader_waits`: it sleeps until the next frame comes.
+    #[inline(always)]
     pub(crate) fn reserve(
         &mut self,
         region: &Region,
@@ -183,9 +190,32 @@ impl Producer {
     ) -> Result<Step, Refusal> {
         region.prefetch_control();
         let room = self.room(region);
+        let place = match next_place(room, size) {
+            Some(place) if place.total <= self.free && place.total < HOT_FRAME => place,
+            _ => match self.find_place(region, room, size, reader_waits)? {
+                Found::At(place) => place,
+                Found::Not(step) => return Ok(step),
+            },
+        };
+        self.store_headers(region, place, size)?;
+        self.prefetch(region, place);
+        Ok(Step::Ready(Slot { place, size }))
+    }
+
+    /// The place of any frame, and whether it is free.
+    #[inline(never)]
+    fn find_place(
+        &mut self,
+        region: &Region,
+        room: Room,
+        size: u64,
+        reader_waits: impl Fn() -> bool,
+    ) -> Result<Found, Refusal> {
         let mut found = match place(room, size) {
             Placement::At(place) => place,
-            Placement::AfterBareWrap { tail } => return self.bare_wrap(region, tail, size),
+            Placement::AfterBareWrap { tail } => {
+                return Ok(Found::Not(self.bare_wrap(region, tail, size)?));
+            }
             Placement::Unplaceable { needed_capacity } => {
                 return Err(Refusal::Unplaceable { needed_capacity });
             }
@@ -201,11 +231,9 @@ impl Producer {
         }
         let needed = found.need();
         if !self.has(region, needed)? {
-            return Ok(Step::Wait(Shortage { needed, free: self.free, seen: self.seen }));
+            return Ok(Found::Not(Step::Wait(Shortage { needed, free: self.free, seen: self.seen })));
         }
-        self.store_headers(region, found, size)?;
-        self.prefetch(region, found);
-        Ok(Step::Ready(Slot { place: found, size }))
+        Ok(Found::At(found))
     }
 
     /// Behind which position a frame of `total` bytes may go to the start of the ring; `None`: nowhere (W11).
@@ -241,6 +269,7 @@ impl Producer {
         }
     }
 
+    #[inline(always)]
     fn store_headers(&mut self, region: &Region, place: Place, size: u64) -> Result<(), Fault> {
         if place.skip > 0 {
             self.skip_tail(region, place.skip)?;
@@ -252,6 +281,7 @@ impl Producer {
     }
 
     /// Marks the end of the ring as unused. A tail too short for a marker is zeroed, which old readers survive.
+    #[inline(never)]
     fn skip_tail(&self, region: &Region, skip: u64) -> Result<(), Fault> {
         if skip >= MARKER {
             return put_header(region, self.at, FrameHeader::WRAP);
@@ -279,6 +309,7 @@ impl Producer {
     /// Publishes the first `len` bytes of a slot. The caller posts the data semaphore afterwards.
     ///
     /// `Ok(None)`: with so few bytes the end of the ring would be spoilt for an old reader; the slot stays reserved.
+    #[inline(always)]
     pub(crate) fn publish(&mut self, region: &Region, slot: &Slot, len: u64) -> Result<Option<u64>, Fault> {
         let mut place = slot.place;
         let sequence = self.next_sequence;
@@ -301,7 +332,8 @@ impl Producer {
         }
         self.committed_to_start &= place.at != 0;
         let end = place.at + place.total + place.sliver;
-        self.advance(region, end % region.capacity(), 1 + u64::from(place.skip >= MARKER));
+        let end = if end == region.capacity() { 0 } else { end };
+        self.advance(region, end, 1 + u64::from(place.skip >= MARKER));
         self.next_sequence = sequence.wrapping_add(1);
         Ok(Some(sequence))
     }

@@ -16,6 +16,7 @@ use crate::{
 use std::arch::asm;
 use std::{
     fmt,
+    ops::Range,
     ptr::{self, NonNull},
     slice,
 };
@@ -39,8 +40,7 @@ enum Access {
 
 /// Asks for a cache line. Only a hint.
 #[inline]
-fn prefetch(line: NonNull<u8>, access: Access) {
-    let line = line.as_ptr();
+fn prefetch(line: *const u8, access: Access) {
     // SAFETY: a prefetch changes no byte, register or flag, and never faults; x86-64 processors without `prefetchw` ignore it.
     #[cfg(target_arch = "x86_64")]
     unsafe {
@@ -79,6 +79,8 @@ pub(crate) unsafe trait Memory: Send + Sync + 'static {
 /// A mapped segment.
 pub(crate) struct Region {
     base: NonNull<u8>,
+    /// Where the ring begins.
+    ring: NonNull<u8>,
     geometry: Geometry,
     #[cfg(any(loom, shuttle))]
     tracked: Arc<Tracked>,
@@ -106,6 +108,8 @@ impl Region {
         let fits = memory.len() as u64 >= geometry.segment() && base.as_ptr().addr().is_multiple_of(8);
         fits.then(|| Self {
             base,
+            // SAFETY: the ring is behind the control block and the metadata, inside of what was just measured.
+            ring: unsafe { base.add(geometry.payload_offset() as usize) },
             geometry,
             #[cfg(any(loom, shuttle))]
             tracked: memory.tracked(),
@@ -188,38 +192,38 @@ impl Region {
     fn ring(&self, at: u64, len: u64) -> Option<NonNull<u8>> {
         let inside = at.checked_add(len).is_some_and(|end| end <= self.geometry.payload);
         // SAFETY: offset and length are inside the segment, as `new` promises its size.
-        inside.then(|| unsafe { self.base.add((self.geometry.payload_offset() + at) as usize) })
+        inside.then(|| unsafe { self.ring.add(at as usize) })
     }
 
     /// Asks for what follows a frame's header: it is used behind locked operations, which wait for what is asked before.
     #[inline]
     pub(crate) fn prefetch_frame(&self, at: u64, total: u64) {
-        self.prefetch(at + CACHE_LINE, total.min(PREFETCHED).saturating_sub(CACHE_LINE), Access::Read);
+        self.prefetch(at, CACHE_LINE..total.min(PREFETCHED), Access::Read);
     }
 
     /// Asks for the lines of `len` ring bytes that are to be written soon.
     #[inline]
     pub(crate) fn prefetch_to_write(&self, at: u64, len: u64) {
-        self.prefetch(at, len, Access::Write);
+        self.prefetch(at, 0..len, Access::Write);
     }
 
+    /// Asks for the lines of a range of bytes behind a ring offset. A hint, so that nothing is checked: what lies outside of
+    /// the ring, or of the mapping, is not asked for or asked for in vain.
     #[inline]
-    fn prefetch(&self, at: u64, len: u64, access: Access) {
-        let Some(first) = self.ring(at, len) else { return };
-        let mut offset = 0;
-        while offset < len {
-            // SAFETY: the offset is inside the range that was just checked.
-            prefetch(unsafe { first.add(offset as usize) }, access);
-            offset += CACHE_LINE;
+    fn prefetch(&self, at: u64, mut range: Range<u64>, access: Access) {
+        let first = self.ring.as_ptr().wrapping_add(at as usize);
+        while !range.is_empty() {
+            prefetch(first.wrapping_add(range.start as usize), access);
+            range.start += CACHE_LINE;
         }
     }
 
     /// Asks for the control words, both lines of which a publication stores to.
     #[inline]
     pub(crate) fn prefetch_control(&self) {
-        prefetch(self.base, Access::Write);
-        // SAFETY: the control block has two cache lines.
-        prefetch(unsafe { self.base.add(CACHE_LINE as usize) }, Access::Write);
+        for line in [0, CACHE_LINE] {
+            prefetch(self.base.as_ptr().wrapping_add(line as usize), Access::Write);
+        }
     }
 
     /// A copy of the header at `at`, made once; `None` if there is no room for one.

@@ -12,7 +12,7 @@ use super::Ordering;
 pub enum End {
     /// `Producer::advance`: store of the write position.
     E1Release,
-    /// `Consumer::refresh`: load of the write position.
+    /// `Consumer::published_position`: load of the write position.
     E1Acquire,
     /// `CreditGuard::flush`: addition to `free`.
     E2Release,
@@ -36,7 +36,7 @@ pub enum End {
     E6Acquire,
     /// `Writer::shut_down`: `writer_pid` to 0.
     E7Release,
-    /// `WriterWatch::look`: load of `writer_pid`.
+    /// `WriterWatch::registered`: load of `writer_pid`.
     E7Acquire,
     /// `Consumer::repair`: `writer_pid` to 0.
     E8Release,
@@ -46,7 +46,6 @@ pub enum End {
 
 /// The ordering of an access that is this end of an edge: the given one, unless loom's tests have weakened that end.
 #[cfg(not(loom))]
-#[allow(clippy::inline_always, reason = "it must leave no trace in the builds that people use")]
 #[inline(always)]
 pub(crate) const fn order(_: End, ordering: Ordering) -> Ordering {
     ordering

@@ -78,8 +78,8 @@ pub struct Writer {
     /// What was found corrupt; then nothing is written any more.
     fault: Option<Fault>,
     closed: bool,
-    /// When the last large frame was published.
-    published: Option<Instant>,
+    /// When the last large frame was published, if the reader slept then.
+    woke: Option<Instant>,
     watch: ReaderWatch,
 }
 
@@ -113,7 +113,7 @@ impl Writer {
             pending: None,
             fault: None,
             closed: false,
-            published: None,
+            woke: None,
             watch,
         })
     }
@@ -163,23 +163,20 @@ impl Writer {
         len: usize,
         follow_policy: bool,
     ) -> Result<Outcome> {
-        let reserved = if follow_policy { self.begin(len) } else { self.try_begin(len) };
-        if let Err(error) = reserved {
-            let drops = follow_policy && self.config.full_ring == FullRingPolicy::DropNewest;
-            return if drops && matches!(error, Error::Full { .. }) {
-                Ok(Outcome::Dropped)
-            } else {
-                Err(error)
+        let mut slot =
+            match self.reserve(len, follow_policy && self.config.full_ring == FullRingPolicy::Block) {
+                Ok(slot) => slot,
+                Err(error) if follow_policy && self.drops(&error) => return Ok(Outcome::Dropped),
+                Err(error) => return Err(error),
             };
-        }
-        let mut room = self.pending().unwrap_or_default();
+        let mut room = self.shared.region.slot_mut(&mut slot);
         for part in parts {
             // The lengths add up to the reserved size.
             let Some((target, rest)) = room.split_at_mut_checked(part.len()) else { break };
             target.copy_from_slice(part);
             room = rest;
         }
-        self.commit(len).map(|sequence| Outcome::Sent { sequence })
+        self.publish(slot, len as u64).map(|sequence| Outcome::Sent { sequence })
     }
 
     /// Lends ring memory for a frame of `size` bytes, to be filled in place. A full ring is met as the policy says;
@@ -210,14 +207,21 @@ impl Writer {
     ///
     /// As [`Self::write`].
     pub fn begin(&mut self, size: usize) -> Result<()> {
-        let waits = self.config.full_ring == FullRingPolicy::Block;
-        let reserved = self.reserve(size, waits);
-        if matches!(reserved, Err(Error::Full { .. })) && self.config.full_ring == FullRingPolicy::DropNewest
-        {
-            self.shared.counters.lost.add(1);
+        let reserved = self.reserve(size, self.config.full_ring == FullRingPolicy::Block);
+        if let Err(error) = &reserved {
+            self.drops(error);
         }
         self.pending = Some(reserved?);
         Ok(())
+    }
+
+    /// Whether the policy drops the frame that could not be reserved; then it is counted.
+    #[cold]
+    fn drops(&self, error: &Error) -> bool {
+        let drops =
+            self.config.full_ring == FullRingPolicy::DropNewest && matches!(error, Error::Full { .. });
+        self.shared.counters.lost.add(drops.into());
+        drops
     }
 
     /// As [`Self::begin`], but a full ring is [`Error::Full`] at once.
@@ -251,13 +255,18 @@ impl Writer {
             return Err(Error::NothingPending { name: self.shared.name.clone() });
         };
         if self.shared.birth.is_forked() {
-            return Err(Error::Forked { name: self.shared.name.clone() });
+            return Err(Error::forked(&self.shared.name));
         }
         let (len, loaned) = (len as u64, slot.size());
         if len == 0 || len > loaned {
             return Err(self.refuse_commit(slot, len, "a commit takes 1 byte to all of them"));
         }
-        // A loan may be filled for long: our position is outdated if another writer has come meanwhile (W7).
+        self.publish(slot, len)
+    }
+
+    #[inline(always)]
+    fn publish(&mut self, slot: Slot, len: u64) -> Result<u64> {
+        // Filling it may have taken long: our position is outdated if another writer has come meanwhile (W7).
         self.shared.check_place()?;
         let published = self.producer.publish(&self.shared.region, &slot, len);
         let Some(sequence) = published.map_err(|fault| self.fail(fault))? else {
@@ -265,15 +274,16 @@ impl Writer {
                           commit at least 16 bytes less, or all";
             return Err(self.refuse_commit(slot, len, reason));
         };
-        self.shared.data.post();
         if len >= LARGE_FRAME {
-            self.published = Some(Instant::now());
+            self.woke = self.shared.reader_sleeps().then(Instant::now);
         }
+        self.shared.data.post();
         self.shared.counters.frames.add(1);
         self.shared.counters.bytes.add(len);
         Ok(sequence)
     }
 
+    #[cold]
     fn refuse_commit(&mut self, slot: Slot, len: u64, reason: &'static str) -> Error {
         let loaned = slot.size();
         self.pending = Some(slot);
@@ -429,21 +439,30 @@ impl Writer {
         log::info!(target: "zerobuffer::writer", "left buffer '{}': {} frames, {} bytes written", shared.name, stats.frames, stats.bytes);
     }
 
+    #[inline]
     fn check(&self) -> Result<()> {
+        let usable = self.shared.is_open() && self.watch.lost().is_none() && self.fault.is_none();
+        if usable { Ok(()) } else { self.refuse_use() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_use(&self) -> Result<()> {
         self.shared.check_open()?;
         if let Some(reason) = self.watch.lost() {
             return Err(self.shared.reader_gone(reason));
         }
         match &self.fault {
             None => Ok(()),
-            Some(fault) => Err(fault.clone().on(&self.shared.name)),
+            Some(fault) => Err(fault.on(&self.shared.name)),
         }
     }
 
     /// Makes a fault sticky.
+    #[cold]
     fn fail(&mut self, fault: Fault) -> Error {
-        self.fault = Some(fault.clone());
         let error = fault.on(&self.shared.name);
+        self.fault = Some(fault);
         log::error!(target: "zerobuffer::writer", "{error}");
         error
     }

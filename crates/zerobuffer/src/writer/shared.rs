@@ -35,32 +35,46 @@ pub(crate) struct WriterShared {
 }
 
 impl WriterShared {
-    /// The sticky reasons for which nothing works any more, and what the control block says of both endpoints.
+    /// Whether [`Self::check_open`] finds nothing.
     #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        !self.birth.is_forked()
+            && !self.interrupted.load(Ordering::Acquire)
+            // Both words lie in the cache line that publishing writes anyway.
+            && self.region.load(Word::ReaderPid, Ordering::Acquire) != 0
+            && self.has_place()
+    }
+
+    /// Whether the registration is still ours.
+    #[inline]
+    fn has_place(&self) -> bool {
+        self.region.load(Word::WriterPid, Ordering::Relaxed) == self.own_pid
+    }
+
+    /// The sticky reasons for which nothing works any more, and what the control block says of both endpoints.
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.birth.is_forked() {
-            return Err(Error::Forked { name: self.name.clone() });
+            return Err(Error::forked(&self.name));
         }
         if self.interrupted.load(Ordering::Acquire) {
-            return Err(Error::Closed { name: self.name.clone() });
+            return Err(Error::closed(&self.name));
         }
-        // Both words lie in the cache line that publishing writes anyway.
         if self.region.load(Word::ReaderPid, Ordering::Acquire) == 0 {
             return Err(self.reader_gone("it has closed the buffer"));
         }
         self.check_place()
     }
 
-    /// Whether the registration is still ours.
+    /// Fails if the registration is not ours any more.
     #[inline]
     pub(crate) fn check_place(&self) -> Result<()> {
-        let registered = self.region.load(Word::WriterPid, Ordering::Relaxed);
-        if registered == self.own_pid { Ok(()) } else { self.reassert(registered) }
+        if self.has_place() { Ok(()) } else { self.reassert() }
     }
 
     /// W7: a pid of 0 was stored by somebody who should not have; another pid means that our place is taken.
     #[cold]
-    fn reassert(&self, registered: u64) -> Result<()> {
+    fn reassert(&self) -> Result<()> {
+        let registered = self.region.load(Word::WriterPid, Ordering::Relaxed);
         // Once the place was taken our private position is outdated, also when the other writer has left.
         let earlier = self.replaced_by.load(Ordering::Relaxed);
         let found = if earlier != 0 {
@@ -77,6 +91,7 @@ impl WriterShared {
         Err(Error::Replaced { name: self.name.clone(), own: self.own_pid, found })
     }
 
+    #[cold]
     pub(crate) fn reader_gone(&self, reason: &'static str) -> Error {
         Error::ReaderGone { name: self.name.clone(), pid: self.reader_pid, reason }
     }
@@ -103,6 +118,12 @@ impl WriterShared {
 
     pub(crate) fn is_reader_connected(&self) -> bool {
         !self.closed.load(Ordering::Acquire) && !self.birth.is_forked() && self.reader_loss().is_none()
+    }
+
+    /// Whether the reader sleeps until the next frame comes, where that can be told without a system call.
+    #[inline]
+    pub(crate) fn reader_sleeps(&self) -> bool {
+        Semaphore::VALUE_IS_CHEAP && self.data.has_sleepers()
     }
 
     /// Ends the blocked call and all later ones but the commit of a pending frame.

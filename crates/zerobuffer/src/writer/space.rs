@@ -6,7 +6,6 @@ use crate::{
     layout::Word,
     ring::{Refusal, Shortage, Slot, Step},
     sync::{Arc, Instant, Ordering},
-    sys::Semaphore,
     waiter::WAIT_SLICE,
 };
 use std::time::Duration;
@@ -18,29 +17,39 @@ const PAUSE: Duration = Duration::from_micros(100);
 
 impl Writer {
     /// Reserves a slot; abandons a pending one.
+    #[inline(always)]
     pub(super) fn reserve(&mut self, size: usize, waits: bool) -> Result<Slot> {
         self.pending = None;
         self.check()?;
         if size == 0 {
-            return Err(Error::EmptyFrame { name: self.shared.name.clone() });
+            return Err(self.refuse_empty());
         }
-        let shortage = match self.step(size as u64)? {
-            Ok(slot) => return Ok(slot),
-            Err(shortage) => shortage,
-        };
-        if waits
-            && self.glance(shortage)
-            && let Ok(slot) = self.step(size as u64)?
-        {
-            return Ok(slot);
+        match self.step(size as u64)? {
+            Ok(slot) => Ok(slot),
+            Err(shortage) => self.reserve_later(size as u64, shortage, waits),
         }
+    }
+
+    #[cold]
+    fn refuse_empty(&self) -> Error {
+        Error::EmptyFrame { name: self.shared.name.clone() }
+    }
+
+    /// There was no room: waits for it, if that is wanted.
+    #[inline(never)]
+    fn reserve_later(&mut self, size: u64, shortage: Shortage, waits: bool) -> Result<Slot> {
         if !waits {
             // Who never waits must learn of the reader's death too.
             self.watch.look(&self.shared, Instant::now())?;
             return Err(self.full(shortage, Duration::ZERO));
         }
+        if self.glance(shortage)
+            && let Ok(slot) = self.step_again(size)?
+        {
+            return Ok(slot);
+        }
         let started = Instant::now();
-        let result = self.wait_for_space(size as u64, shortage, started);
+        let result = self.wait_for_space(size, shortage, started);
         let time = started.elapsed();
         self.waiter.waited(time, result.is_ok());
         self.shared.counters.waited(time);
@@ -48,14 +57,13 @@ impl Writer {
     }
 
     /// One attempt without waiting: a slot, or how much is missing.
+    #[inline(always)]
     fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
         loop {
             let shared = &self.shared;
             let reader_waits = || {
                 size >= LARGE_FRAME
-                    && Semaphore::VALUE_IS_CHEAP
-                    && shared.data.has_sleepers()
-                    && self.published.is_some_and(|published| published.elapsed() >= PAUSE)
+                    && self.woke.is_some_and(|woke| shared.reader_sleeps() && woke.elapsed() >= PAUSE)
             };
             match self.producer.reserve(&shared.region, size, reader_waits) {
                 Ok(Step::Ready(slot)) => return Ok(Ok(slot)),
@@ -66,6 +74,13 @@ impl Writer {
         }
     }
 
+    /// As [`Self::step`], for whoever has waited.
+    #[inline(never)]
+    fn step_again(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
+        self.step(size)
+    }
+
+    #[cold]
     fn refuse(&mut self, refusal: Refusal, size: u64) -> Error {
         let (name, capacity) = (self.shared.name.clone(), self.capacity());
         match refusal {
@@ -100,7 +115,7 @@ impl Writer {
                 self.shared.space.take_all();
             }
             // Edge E4: space whose token was just swallowed is seen now.
-            match self.step(size)? {
+            match self.step_again(size)? {
                 Ok(slot) => return Ok(slot),
                 Err(now_missing) => shortage = now_missing,
             }
@@ -108,7 +123,7 @@ impl Writer {
             if slept_in_vain {
                 self.shared.space.wait(until.saturating_duration_since(Instant::now()));
                 self.check()?;
-                match self.step(size)? {
+                match self.step_again(size)? {
                     Ok(slot) => return Ok(slot),
                     Err(now_missing) => shortage = now_missing,
                 }

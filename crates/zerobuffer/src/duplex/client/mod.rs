@@ -271,7 +271,7 @@ impl Client {
     fn sender(&self) -> Result<MutexGuard<'_, Sender>> {
         if self.responses.requests.is_forked() {
             // A thread of the parent may have held the lock.
-            return Err(Error::Forked { name: self.responses.requests.name().to_owned() });
+            return Err(Error::forked(self.responses.requests.name()));
         }
         Ok(lock(&self.sender))
     }

@@ -84,7 +84,7 @@ impl Responses {
     }
 
     pub(super) fn closed(&self) -> Error {
-        Error::Closed { name: self.requests.name().to_owned() }
+        Error::closed(self.requests.name())
     }
 
     /// Waits until `fetch` finds something. One of the waiting threads reads for all.
@@ -94,7 +94,7 @@ impl Responses {
         mut fetch: impl FnMut(&mut Inbox) -> Option<T>,
     ) -> Result<Option<T>> {
         if self.handle.is_forked() {
-            return Err(Error::Forked { name: self.handle.name().to_owned() });
+            return Err(Error::forked(self.handle.name()));
         }
         let deadline = Instant::now().checked_add(timeout);
         let mut inbox = lock(&self.inbox);

@@ -332,7 +332,7 @@ impl Service {
     fn lose_client(&mut self, reason: Option<Error>) -> bool {
         let Some(Connected { session, knows_metadata, .. }) = self.client.take() else { return true };
         let reason = reason.or_else(|| session.handle.reader_loss(true));
-        let source = reason.unwrap_or_else(|| Error::Closed { name: session.handle.name().to_owned() });
+        let source = reason.unwrap_or_else(|| Error::closed(session.handle.name()));
         // A handler that answers it is told so by the writer.
         session.close();
         let handle = lock(&self.run.handle).clone();
