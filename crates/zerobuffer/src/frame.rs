@@ -1,6 +1,10 @@
 //! What a reader hands out: frames and metadata, views of shared memory that hold a share of its mapping.
 
-use crate::{reader::ReaderShared, ring::Span, sync::Arc};
+use crate::{
+    reader::{ReaderShared, Share},
+    ring::Span,
+    sync::Arc,
+};
 use std::fmt;
 
 /// One received frame: a view of shared memory, not a copy.
@@ -22,12 +26,12 @@ use std::fmt;
 /// # Ok::<(), zerobuffer::Error>(())
 /// ```
 pub struct Frame {
-    shared: Arc<ReaderShared>,
+    shared: Share,
     span: Span,
 }
 
 impl Frame {
-    pub(crate) fn new(shared: Arc<ReaderShared>, span: Span) -> Self {
+    pub(crate) fn new(shared: Share, span: Span) -> Self {
         Self { shared, span }
     }
 
@@ -54,7 +58,7 @@ impl Frame {
     /// the memory then shows is whatever the writer puts there.
     #[must_use]
     pub fn keep_alive(&self) -> Keepalive {
-        Keepalive::new(Arc::clone(&self.shared))
+        Keepalive::new(self.shared.to_arc())
     }
 
     /// Payload bytes, at least 1.

@@ -2,6 +2,8 @@
 //! `cfg(loom)` and `cfg(shuttle)`, those of a model checker (`tests/loom`, `tests/shuttle`).
 
 mod edge;
+#[cfg(not(any(loom, shuttle)))]
+mod latch;
 
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use edge::End;
@@ -42,6 +44,24 @@ pub(crate) use {
 
 #[cfg(any(loom, shuttle))]
 pub(crate) use crate::sys::{Instant, sleep};
+
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use latch::{Latch, LatchGuard};
+
+/// The model checkers' own lock, since they do not wait by looking again.
+#[cfg(any(loom, shuttle))]
+#[derive(Debug, Default)]
+pub(crate) struct Latch<T>(Mutex<T>);
+
+#[cfg(any(loom, shuttle))]
+pub(crate) type LatchGuard<'a, T> = MutexGuard<'a, T>;
+
+#[cfg(any(loom, shuttle))]
+impl<T> Latch<T> {
+    pub(crate) fn lock(&self) -> LatchGuard<'_, T> {
+        lock(&self.0)
+    }
+}
 
 /// Locks; what is guarded stays consistent at every step, so that a panic elsewhere does not spoil it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

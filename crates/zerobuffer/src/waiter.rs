@@ -21,12 +21,12 @@ const MOMENT: Duration = Duration::from_micros(3);
 const DISCOURAGED: u32 = 4;
 /// Looks between two yields of the processor.
 const LOOKS: u32 = 64;
-/// Rounds of a glance, of two pauses each: about a microsecond in all.
-const GLANCES: u32 = 40;
+/// Rounds of a glance, of one pause each: about a microsecond in all.
+const GLANCES: u32 = 80;
 /// Rounds of a short glance.
-const SHORT_GLANCES: u32 = 10;
+const SHORT_GLANCES: u32 = 20;
 /// Rounds of a long glance. It outlasts a yield, so that two endpoints that yield in turn find each other again.
-const LONG_GLANCES: u32 = 120;
+const LONG_GLANCES: u32 = 240;
 /// One of so many short glances is a long one instead.
 const LONG_EVERY: u32 = 16;
 
@@ -49,12 +49,11 @@ impl Waiter {
         Self { strategy, rounds, waits: 0, in_vain: 0, skip: 0 }
     }
 
-    /// Looks a few times without reading a clock: what a peer at work needs for one frame. The pauses leave it the cache
+    /// Looks a few times without reading a clock: what a peer at work needs for one frame. The pause leaves it the cache
     /// line that both look at, so that one look finds several frames.
     #[inline]
     pub(crate) fn glance(&self, mut ready: impl FnMut() -> bool) -> bool {
         (0..self.rounds).any(|_| {
-            hint::spin_loop();
             hint::spin_loop();
             ready()
         })

@@ -1,11 +1,13 @@
 //! The reading endpoint: creates a buffer, owns it, takes frames out of it.
 
 mod handle;
+mod share;
 mod shared;
 mod wait;
 mod watch;
 
 pub use handle::ReaderHandle;
+pub(crate) use share::Share;
 pub(crate) use shared::{ReaderShared, utilization};
 
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
     sys::{self, NameGuard, fork::Birth, process},
     waiter::Waiter,
 };
+use share::{Lender, Outstanding};
 use std::time::Duration;
 use wait::Announced;
 use watch::WriterWatch;
@@ -58,6 +61,7 @@ const WRITER_POLL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Reader {
     shared: Arc<ReaderShared>,
+    lender: Lender,
     names: Option<NameGuard>,
     consumer: Consumer,
     waiter: Waiter,
@@ -102,21 +106,24 @@ impl Reader {
         })?;
         let Geometry { payload, metadata } = geometry;
         log::info!(target: "zerobuffer::reader", "created buffer '{name}': {payload} bytes of ring, {metadata} of metadata");
+        let shared = Arc::new(ReaderShared {
+            outstanding: Outstanding::new(),
+            name: name.to_owned(),
+            region,
+            credit: Credit::new(geometry.payload),
+            data: created.data,
+            space: created.space,
+            birth: Birth::now(),
+            interrupted: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            presence: Mutex::new(created.presence),
+            present_writer: AtomicU64::new(0),
+            counters: Counters::default(),
+            own_pid,
+        });
         Ok(Self {
-            shared: Arc::new(ReaderShared {
-                name: name.to_owned(),
-                region,
-                credit: Credit::new(geometry.payload),
-                data: created.data,
-                space: created.space,
-                birth: Birth::now(),
-                interrupted: AtomicBool::new(false),
-                closed: AtomicBool::new(false),
-                presence: Mutex::new(created.presence),
-                present_writer: AtomicU64::new(0),
-                counters: Counters::default(),
-                own_pid,
-            }),
+            lender: Lender::new(&shared),
+            shared,
             names: Some(created.names),
             consumer: Consumer::new(config.free_sequences),
             waiter: Waiter::new(config.wait),
@@ -195,7 +202,7 @@ impl Reader {
         let shared = &self.shared;
         let (span, credited) = self.consumer.next_plain(&shared.region, &shared.credit)?;
         self.took(&span, credited);
-        Some(Frame::new(Arc::clone(&self.shared), span))
+        Some(Frame::new(self.lender.lend(), span))
     }
 
     /// [`Self::look`] where it finds further frames of the writer that is known.
@@ -435,7 +442,7 @@ impl Reader {
                 if !token {
                     self.watch.owe_token();
                 }
-                return Ok(Some(Frame::new(Arc::clone(&self.shared), span)));
+                return Ok(Some(Frame::new(self.lender.lend(), span)));
             }
             // Only the skipped end of the ring was known: look behind it.
         }

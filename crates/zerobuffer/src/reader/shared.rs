@@ -1,5 +1,6 @@
 //! What a reader shares with its frames and handles.
 
+use super::share::Outstanding;
 use crate::{
     error::{Error, Result},
     frame::Metadata,
@@ -15,6 +16,7 @@ const ENOUGH_TOKENS: u32 = 2;
 
 #[derive(Debug)]
 pub(crate) struct ReaderShared {
+    pub(super) outstanding: Outstanding,
     pub(crate) name: String,
     pub(crate) region: Region,
     pub(crate) credit: Credit,

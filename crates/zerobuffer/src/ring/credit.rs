@@ -3,7 +3,7 @@
 use super::Region;
 use crate::{
     layout::Word,
-    sync::{AtomicBool, AtomicU64, End, Mutex, MutexGuard, Ordering, lock, order},
+    sync::{AtomicBool, AtomicU64, End, Latch, LatchGuard, Ordering, order},
 };
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub(crate) struct Credit {
     credited: AtomicU64,
     /// Released intervals behind the prefix, start to end, waiting for an older one. The lock guards all of the above but
     /// `read` and `may_wait`, which only the reader stores.
-    waiting: Mutex<BTreeMap<u64, u64>>,
+    waiting: Latch<BTreeMap<u64, u64>>,
 }
 
 /// The reader's two words of the control block.
@@ -61,7 +61,7 @@ impl Progress {
 /// Exclusive access: nothing is credited meanwhile.
 pub(crate) struct CreditGuard<'a> {
     credit: &'a Credit,
-    waiting: MutexGuard<'a, BTreeMap<u64, u64>>,
+    waiting: LatchGuard<'a, BTreeMap<u64, u64>>,
 }
 
 impl Credit {
@@ -73,12 +73,12 @@ impl Credit {
             told: Progress::default(),
             prefix: AtomicU64::new(0),
             credited: AtomicU64::new(0),
-            waiting: Mutex::default(),
+            waiting: Latch::default(),
         }
     }
 
     pub(crate) fn lock(&self) -> CreditGuard<'_> {
-        CreditGuard { credit: self, waiting: lock(&self.waiting) }
+        CreditGuard { credit: self, waiting: self.waiting.lock() }
     }
 
     /// Bytes handed out up to `handed_out` and not credited yet, or more: another thread may be crediting.
