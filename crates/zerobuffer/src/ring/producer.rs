@@ -198,7 +198,6 @@ impl Producer {
             },
         };
         self.store_headers(region, place, size)?;
-        self.prefetch(region, place);
         Ok(Step::Ready(Slot { place, size }))
     }
 
@@ -255,11 +254,11 @@ impl Producer {
         })
     }
 
-    /// Asks for the lines of the frames to come while this one is being filled: each charge waits for the stores before
+    /// Asks for the lines of the frames to come as soon as this one is published: each charge waits for the stores before
     /// it, so that without this every line of a small frame would cost its whole way from the reader's cache.
     #[inline]
     fn prefetch(&self, region: &Region, place: Place) {
-        if self.free < place.need() + 2 * AHEAD {
+        if self.free < 2 * AHEAD {
             return;
         }
         if place.total <= AHEAD {
@@ -335,6 +334,7 @@ impl Producer {
         let end = if end == region.capacity() { 0 } else { end };
         self.advance(region, end, 1 + u64::from(place.skip >= MARKER));
         self.next_sequence = sequence.wrapping_add(1);
+        self.prefetch(region, place);
         Ok(Some(sequence))
     }
 
