@@ -51,12 +51,6 @@ pub(crate) enum Step {
     Wrapped,
 }
 
-/// The outcome of [`Producer::find_place`].
-enum Found {
-    At(Place),
-    Not(Step),
-}
-
 /// What a frame lacks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shortage {
@@ -178,10 +172,22 @@ impl Producer {
         Ok(self.free >= needed)
     }
 
+    /// [`Self::reserve`] where the frame goes to the write position, in room that is known to be free: what most frames find.
+    /// `None` says nothing of what else there is.
+    #[inline(always)]
+    pub(crate) fn reserve_here(&mut self, region: &Region, size: u64) -> Option<Slot> {
+        region.prefetch_control();
+        let place = next_place(self.room(region), size)?;
+        if place.total > self.free || place.total >= HOT_FRAME || place.at == 0 {
+            return None;
+        }
+        let header = FrameHeader { size, sequence: self.next_sequence };
+        region.put_header(place.at, header).then_some(Slot { place, size })
+    }
+
     /// Finds a place for `size` payload bytes and stores its headers, which nobody reads before [`Self::publish`].
     ///
     /// `reader_waits`: it sleeps until the next frame comes.
-    #[inline(always)]
     pub(crate) fn reserve(
         &mut self,
         region: &Region,
@@ -190,31 +196,9 @@ impl Producer {
     ) -> Result<Step, Refusal> {
         region.prefetch_control();
         let room = self.room(region);
-        let place = match next_place(room, size) {
-            Some(place) if place.total <= self.free && place.total < HOT_FRAME => place,
-            _ => match self.find_place(region, room, size, reader_waits)? {
-                Found::At(place) => place,
-                Found::Not(step) => return Ok(step),
-            },
-        };
-        self.store_headers(region, place, size)?;
-        Ok(Step::Ready(Slot { place, size }))
-    }
-
-    /// The place of any frame, and whether it is free.
-    #[inline(never)]
-    fn find_place(
-        &mut self,
-        region: &Region,
-        room: Room,
-        size: u64,
-        reader_waits: impl Fn() -> bool,
-    ) -> Result<Found, Refusal> {
         let mut found = match place(room, size) {
             Placement::At(place) => place,
-            Placement::AfterBareWrap { tail } => {
-                return Ok(Found::Not(self.bare_wrap(region, tail, size)?));
-            }
+            Placement::AfterBareWrap { tail } => return self.bare_wrap(region, tail, size),
             Placement::Unplaceable { needed_capacity } => {
                 return Err(Refusal::Unplaceable { needed_capacity });
             }
@@ -230,9 +214,10 @@ impl Producer {
         }
         let needed = found.need();
         if !self.has(region, needed)? {
-            return Ok(Found::Not(Step::Wait(Shortage { needed, free: self.free, seen: self.seen })));
+            return Ok(Step::Wait(Shortage { needed, free: self.free, seen: self.seen }));
         }
-        Ok(Found::At(found))
+        self.store_headers(region, found, size)?;
+        Ok(Step::Ready(Slot { place: found, size }))
     }
 
     /// Behind which position a frame of `total` bytes may go to the start of the ring; `None`: nowhere (W11).
@@ -268,7 +253,6 @@ impl Producer {
         }
     }
 
-    #[inline(always)]
     fn store_headers(&mut self, region: &Region, place: Place, size: u64) -> Result<(), Fault> {
         if place.skip > 0 {
             self.skip_tail(region, place.skip)?;
@@ -280,7 +264,6 @@ impl Producer {
     }
 
     /// Marks the end of the ring as unused. A tail too short for a marker is zeroed, which old readers survive.
-    #[inline(never)]
     fn skip_tail(&self, region: &Region, skip: u64) -> Result<(), Fault> {
         if skip >= MARKER {
             return put_header(region, self.at, FrameHeader::WRAP);

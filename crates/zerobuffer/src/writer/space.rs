@@ -24,9 +24,9 @@ impl Writer {
         if size == 0 {
             return Err(self.refuse_empty());
         }
-        match self.step(size as u64)? {
-            Ok(slot) => Ok(slot),
-            Err(shortage) => self.reserve_later(size as u64, shortage, waits),
+        match self.producer.reserve_here(&self.shared.region, size as u64) {
+            Some(slot) => Ok(slot),
+            None => self.reserve_elsewhere(size as u64, waits),
         }
     }
 
@@ -35,16 +35,20 @@ impl Writer {
         Error::EmptyFrame { name: self.shared.name.clone() }
     }
 
-    /// There was no room: waits for it, if that is wanted.
+    /// Any frame, in any place; waits for room if that is wanted.
     #[inline(never)]
-    fn reserve_later(&mut self, size: u64, shortage: Shortage, waits: bool) -> Result<Slot> {
+    fn reserve_elsewhere(&mut self, size: u64, waits: bool) -> Result<Slot> {
+        let shortage = match self.step(size)? {
+            Ok(slot) => return Ok(slot),
+            Err(shortage) => shortage,
+        };
         if !waits {
             // Who never waits must learn of the reader's death too.
             self.watch.look(&self.shared, Instant::now())?;
             return Err(self.full(shortage, Duration::ZERO));
         }
         if self.glance(shortage)
-            && let Ok(slot) = self.step_again(size)?
+            && let Ok(slot) = self.step(size)?
         {
             return Ok(slot);
         }
@@ -57,7 +61,6 @@ impl Writer {
     }
 
     /// One attempt without waiting: a slot, or how much is missing.
-    #[inline(always)]
     fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
         loop {
             let shared = &self.shared;
@@ -72,12 +75,6 @@ impl Writer {
                 Err(refusal) => return Err(self.refuse(refusal, size)),
             }
         }
-    }
-
-    /// As [`Self::step`], for whoever has waited.
-    #[inline(never)]
-    fn step_again(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
-        self.step(size)
     }
 
     #[cold]
@@ -115,7 +112,7 @@ impl Writer {
                 self.shared.space.take_all();
             }
             // Edge E4: space whose token was just swallowed is seen now.
-            match self.step_again(size)? {
+            match self.step(size)? {
                 Ok(slot) => return Ok(slot),
                 Err(now_missing) => shortage = now_missing,
             }
@@ -123,7 +120,7 @@ impl Writer {
             if slept_in_vain {
                 self.shared.space.wait(until.saturating_duration_since(Instant::now()));
                 self.check()?;
-                match self.step_again(size)? {
+                match self.step(size)? {
                     Ok(slot) => return Ok(slot),
                     Err(now_missing) => shortage = now_missing,
                 }
