@@ -3,6 +3,7 @@
 mod handle;
 mod share;
 mod shared;
+mod take;
 mod wait;
 mod watch;
 
@@ -15,7 +16,7 @@ use crate::{
     error::{Error, Result},
     frame::{Frame, Latest, Metadata},
     layout::{ControlSnapshot, Geometry, Word},
-    ring::{Consumer, Credit, Fault, Region, Span},
+    ring::{Consumer, Credit, Fault, Region},
     stats::{Counters, ReaderStats},
     sync::{Arc, AtomicBool, AtomicU64, Instant, Mutex, Ordering, lock},
     sys::{self, NameGuard, fork::Birth, process},
@@ -30,8 +31,6 @@ use watch::WriterWatch;
 /// sequences.
 const LEVEL: u8 = 1;
 pub(crate) const LEVEL_FREE_SEQUENCES: u8 = 2;
-/// A reader that never has to wait leaves the tokens alone for so many looks, so that they do not overflow.
-const SWALLOW_AT: u32 = 1 << 12;
 /// Without a writer there is nobody to wake a waiting reader.
 const WRITER_POLL: Duration = Duration::from_millis(5);
 
@@ -139,6 +138,9 @@ impl Reader {
     ///
     /// As [`Self::read_timeout`].
     pub fn try_read(&mut self) -> Result<Option<Frame>> {
+        if let Some(frame) = self.take_plainly() {
+            return Ok(Some(frame));
+        }
         self.check()?;
         if let Some(frame) = self.poll(Announced::No)? {
             return Ok(Some(frame));
@@ -181,51 +183,6 @@ impl Reader {
         self.read_later(Instant::now().checked_add(timeout))
     }
 
-    /// The next frame, if it is there or comes in the next moment, and nothing is odd about it: what most reads find.
-    /// `None` says nothing of what else there is.
-    #[inline]
-    fn read_plainly(&mut self) -> Option<Frame> {
-        let frame = self.take_plainly();
-        if frame.is_some() || self.consumer.has_available() || !self.glance() {
-            return frame;
-        }
-        self.take_plainly()
-    }
-
-    #[inline(always)]
-    fn take_plainly(&mut self) -> Option<Frame> {
-        let shared = &self.shared;
-        let usable = shared.is_open() && self.fault.is_none() && self.watch.publishes_in_order();
-        if !usable || !(self.consumer.has_available() || self.look_plainly()) {
-            return None;
-        }
-        let shared = &self.shared;
-        let (span, credited) = self.consumer.next_plain(&shared.region, &shared.credit)?;
-        self.took(&span, credited);
-        Some(Frame::new(self.lender.lend(), span))
-    }
-
-    /// [`Self::look`] where it finds further frames of the writer that is known.
-    #[inline(always)]
-    fn look_plainly(&mut self) -> bool {
-        let shared = &self.shared;
-        let found = self.watch.is_current(shared)
-            && self.unswallowed < SWALLOW_AT
-            && self.consumer.refresh_plainly(&shared.region, &shared.credit);
-        self.unswallowed += u32::from(found);
-        found
-    }
-
-    /// A read that has found nothing at once, or something odd.
-    #[inline(never)]
-    fn read_later(&mut self, deadline: Option<Instant>) -> Result<Option<Frame>> {
-        self.check()?;
-        match self.poll(Announced::No)? {
-            None => self.read_until(deadline),
-            frame => Ok(frame),
-        }
-    }
-
     /// Drops all frames but the newest that is there; never waits.
     ///
     /// # Errors
@@ -254,25 +211,6 @@ impl Reader {
     pub fn latest_timeout(&mut self, timeout: Duration) -> Result<Option<Latest>> {
         let first = self.read_timeout(timeout)?;
         first.map(|frame| self.skip_from(frame)).transpose()
-    }
-
-    fn skip_from(&mut self, mut frame: Frame) -> Result<Latest> {
-        let mut skipped = 0;
-        // What is known, then what one look finds: beside a writer at full speed there would be no end to it.
-        for looked in [false, true] {
-            if looked && !self.consumer.has_available() {
-                self.look()?;
-            }
-            let published = self.consumer.published();
-            while self.consumer.handed_out() < published
-                && let Some(next) = self.poll(Announced::No)?
-            {
-                frame = next;
-                skipped += 1;
-            }
-        }
-        self.shared.counters.lost.add(skipped);
-        Ok(Latest { frame, skipped })
     }
 
     /// Waits until a writer is attached, or has been and left frames to read. `false`: none came within `timeout`.
@@ -422,75 +360,6 @@ impl Reader {
         log::error!(target: "zerobuffer::reader", "{error}");
         self.fault = Some(fault);
         error
-    }
-
-    /// Takes the next frame if one may be taken.
-    fn poll(&mut self, announced: Announced) -> Result<Option<Frame>> {
-        let mut token = announced == Announced::ByToken;
-        loop {
-            if !self.consumer.has_available() {
-                self.look()?;
-                if !self.consumer.has_available() {
-                    return Ok(None);
-                }
-            }
-            token = token || self.watch.publishes_in_order() || self.take_token();
-            if !token && announced == Announced::No {
-                return Ok(None);
-            }
-            if let Some(span) = self.take_span()? {
-                if !token {
-                    self.watch.owe_token();
-                }
-                return Ok(Some(Frame::new(self.lender.lend(), span)));
-            }
-            // Only the skipped end of the ring was known: look behind it.
-        }
-    }
-
-    fn take_span(&mut self) -> Result<Option<Span>> {
-        let (shared, watch) = (&self.shared, &mut self.watch);
-        let taken = self.consumer.next(&shared.region, &shared.credit, |sequence| {
-            // Its writer may have come after the last look.
-            watch.look(shared);
-            watch.accepts(sequence)
-        });
-        let taken = taken.map_err(|fault| self.fail(fault))?;
-        match &taken.span {
-            Some(span) => self.took(span, taken.credited),
-            None if taken.credited => self.shared.wake_writer(),
-            None => {}
-        }
-        Ok(taken.span)
-    }
-
-    #[inline]
-    fn took(&mut self, span: &Span, credited: bool) {
-        if credited {
-            self.shared.wake_writer();
-        }
-        self.watch.took_frame();
-        let counters = &self.shared.counters;
-        counters.frames.add(1);
-        counters.bytes.add(span.size);
-    }
-
-    /// Looks at shared memory for new frames and for a change of writer.
-    fn look(&mut self) -> Result<()> {
-        let shared = &self.shared;
-        // The pid first: frames of a writer that is gone are all published.
-        self.watch.look(shared);
-        self.consumer.set_writer(self.watch.is_ours(), self.watch.may_restart());
-        self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
-        if self.consumer.has_available() {
-            self.unswallowed = self.unswallowed.saturating_add(1);
-            if self.unswallowed > SWALLOW_AT && self.watch.publishes_in_order() {
-                self.swallow_tokens();
-            }
-        } else {
-            self.watch.drained();
-        }
-        Ok(())
     }
 }
 

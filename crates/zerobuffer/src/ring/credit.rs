@@ -275,6 +275,19 @@ mod tests {
         assert_eq!(words(), [1100, 7, free + 900], "another implementation looks at the position");
     }
 
+    #[test]
+    fn a_count_stays_untold_for_so_many_frames_at_most() {
+        let region = &heap::region(0, BATCHED_RING);
+        let credit = Credit::new(BATCHED_RING);
+        for count in 1..=UNTOLD {
+            assert_eq!(region.load(Word::ReadCount, Ordering::Relaxed), 0);
+            credit.moved(region, (count, count), true, false);
+            credit.tell_at_last(region);
+        }
+        let told = [Word::ReadPos, Word::ReadCount].map(|word| region.load(word, Ordering::Relaxed));
+        assert_eq!(told, [UNTOLD; 2]);
+    }
+
     /// A release on one thread while the reader takes the last frame that it knows of on another: one of both credits.
     #[test]
     fn nothing_is_kept_back_beside_a_release_of_the_same_moment() {

@@ -120,6 +120,24 @@ mod tests {
     }
 
     #[test]
+    fn the_short_way_finds_the_same_place() {
+        let mut found = 0;
+        for at in 0..128 {
+            for size in 1..140 {
+                for (ours, committed_to_start) in [(false, false), (false, true), (true, false), (true, true)]
+                {
+                    let room = Room { committed_to_start, ..room(128, at, ours) };
+                    if let Some(next) = next_place(room, size) {
+                        assert_eq!(place(room, size), Placement::At(next), "{room:?} {size}");
+                        found += 1;
+                    }
+                }
+            }
+        }
+        assert!(found > 5000, "{found}");
+    }
+
+    #[test]
     fn an_exact_fill_leaves_nothing() {
         let place = |at, size, ours| place(room(128, at, ours), size);
         assert_eq!(place(0, 112, false), Placement::At(Place { at: 0, skip: 0, sliver: 0, total: 128 }));

@@ -166,7 +166,7 @@ impl Writer {
         let mut slot =
             match self.reserve(len, follow_policy && self.config.full_ring == FullRingPolicy::Block) {
                 Ok(slot) => slot,
-                Err(error) if follow_policy && self.drops(&error) => return Ok(Outcome::Dropped),
+                Err(error) if follow_policy && self.counts_as_dropped(&error) => return Ok(Outcome::Dropped),
                 Err(error) => return Err(error),
             };
         let mut room = self.shared.region.slot_mut(&mut slot);
@@ -209,15 +209,15 @@ impl Writer {
     pub fn begin(&mut self, size: usize) -> Result<()> {
         let reserved = self.reserve(size, self.config.full_ring == FullRingPolicy::Block);
         if let Err(error) = &reserved {
-            self.drops(error);
+            self.counts_as_dropped(error);
         }
         self.pending = Some(reserved?);
         Ok(())
     }
 
-    /// Whether the policy drops the frame that could not be reserved; then it is counted.
+    /// Counts the frame that could not be reserved if the policy drops it. `true`: it does.
     #[cold]
-    fn drops(&self, error: &Error) -> bool {
+    fn counts_as_dropped(&self, error: &Error) -> bool {
         let drops =
             self.config.full_ring == FullRingPolicy::DropNewest && matches!(error, Error::Full { .. });
         self.shared.counters.lost.add(drops.into());
