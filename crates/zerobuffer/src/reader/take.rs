@@ -17,10 +17,8 @@ impl Reader {
     #[inline]
     pub(super) fn read_plainly(&mut self) -> Option<Frame> {
         let frame = self.take_plainly();
-        if frame.is_some() || self.consumer.has_available() || !self.glance() {
-            return frame;
-        }
-        self.take_plainly()
+        let glances = frame.is_none() && !self.consumer.has_available() && self.watch.is_settled();
+        if glances && self.glance() { self.take_plainly() } else { frame }
     }
 
     #[inline(always)]
@@ -40,9 +38,12 @@ impl Reader {
     #[inline(always)]
     fn look_plainly(&mut self) -> bool {
         let shared = &self.shared;
-        let found = self.watch.is_current(shared)
-            && self.unswallowed < SWALLOW_AT
-            && self.consumer.refresh_plainly(&shared.region, &shared.credit);
+        if !self.watch.is_settled() || !self.watch.is_current(shared) || self.unswallowed >= SWALLOW_AT {
+            return false;
+        }
+        // The change of writer may have been noticed elsewhere.
+        self.consumer.set_writer(self.watch.is_ours(), self.watch.may_restart());
+        let found = self.consumer.refresh_plainly(&shared.region, &shared.credit);
         self.unswallowed += u32::from(found);
         found
     }
@@ -143,5 +144,57 @@ impl Reader {
         }
         self.shared.counters.lost.add(skipped);
         Ok(Latest { frame, skipped })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BufferConfig, Writer, layout::Word, sync::Ordering::Relaxed};
+    use std::time::Duration;
+
+    fn reader(test: &str) -> (String, Reader) {
+        let name = format!("zb-take-{test}-{}", std::process::id());
+        let reader = Reader::create(&name, BufferConfig::new(0, 64 * 1024)).unwrap();
+        (name, reader)
+    }
+
+    #[test]
+    fn the_short_way_is_not_gone_before_a_successor_is_told_from_its_predecessor() {
+        let (name, mut reader) = reader("successor");
+        let mut first = Writer::connect(&name).unwrap();
+        first.write(b"1").unwrap();
+        assert!(reader.take_plainly().is_none(), "a writer that nobody has noticed");
+        assert_eq!(reader.read().unwrap().sequence(), 1);
+        first.write(b"2").unwrap();
+        assert_eq!(reader.take_plainly().unwrap().sequence(), 2);
+        drop(first);
+        // Both are this process: without a look in between the pid would be the same.
+        reader.watch.look(&reader.shared);
+        let mut second = Writer::connect(&name).unwrap();
+        second.write(b"3").unwrap();
+        assert_eq!(reader.read().unwrap().sequence(), 3);
+        second.write(b"4").unwrap();
+        assert!(reader.take_plainly().is_none(), "3 may have been the predecessor's");
+        assert_eq!(reader.read().unwrap().sequence(), 4);
+        assert!(reader.try_read().unwrap().is_none());
+        second.write(b"5").unwrap();
+        assert_eq!(reader.read().unwrap().sequence(), 5);
+        second.write(b"6").unwrap();
+        assert_eq!(reader.take_plainly().unwrap().sequence(), 6);
+    }
+
+    #[test]
+    fn a_writer_that_was_noticed_while_none_was_read_is_known_to_the_ring() {
+        let (name, mut reader) = reader("noticed");
+        let mut writer = Writer::connect(&name).unwrap();
+        assert!(reader.wait_for_writer(Duration::ZERO).unwrap());
+        for _ in 0..3 {
+            writer.write(b"small").unwrap();
+        }
+        let held = reader.read().unwrap();
+        let position = reader.shared.region.load(Word::ReadPos, Relaxed);
+        assert_eq!(position, 0, "positions are stored in batches beside a writer of ours");
+        drop(held);
     }
 }

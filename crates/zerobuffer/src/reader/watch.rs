@@ -76,6 +76,13 @@ impl WriterWatch {
         self.ours || !self.is_attached()
     }
 
+    /// Whether a writer is attached, and nothing is open about whose frames come: only then may a look that finds nothing go
+    /// unnoted (see [`Self::drained`]).
+    #[inline]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_attached() && !self.fresh
+    }
+
     pub(crate) fn took_frame(&mut self) {
         // A frame that was still unread when the successor came may be its predecessor's.
         self.fresh &= !self.drained;

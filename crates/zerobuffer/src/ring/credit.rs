@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 const BATCHED_RING: u64 = 8192;
 /// At most this share of the ring waits to be credited together.
 const BATCH_SHARE: u64 = 16;
-/// At most so many frames are taken without telling their count, by a reader that finds each one that it looks for.
+/// From so many frames on their count is told at a look, also by a reader that finds whatever it looks for.
 const UNTOLD: u64 = 64;
 
 /// Where the released prefix of everything handed out ends, and how far the control block knows of it.
@@ -276,16 +276,19 @@ mod tests {
     }
 
     #[test]
-    fn a_count_stays_untold_for_so_many_frames_at_most() {
+    fn many_untold_frames_are_told_at_the_next_look() {
         let region = &heap::region(0, BATCHED_RING);
         let credit = Credit::new(BATCHED_RING);
-        for count in 1..=UNTOLD {
-            assert_eq!(region.load(Word::ReadCount, Ordering::Relaxed), 0);
+        let told = || [Word::ReadPos, Word::ReadCount].map(|word| region.load(word, Ordering::Relaxed));
+        credit.moved(region, (1, UNTOLD - 1), true, false);
+        credit.tell_at_last(region);
+        assert_eq!(told(), [0; 2], "few");
+        for count in UNTOLD..3 * UNTOLD {
             credit.moved(region, (count, count), true, false);
-            credit.tell_at_last(region);
         }
-        let told = [Word::ReadPos, Word::ReadCount].map(|word| region.load(word, Ordering::Relaxed));
-        assert_eq!(told, [UNTOLD; 2]);
+        assert_eq!(told(), [0; 2], "not before a look");
+        credit.tell_at_last(region);
+        assert_eq!(told(), [3 * UNTOLD - 1; 2]);
     }
 
     /// A release on one thread while the reader takes the last frame that it knows of on another: one of both credits.

@@ -22,8 +22,8 @@ pub(crate) struct Latch<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: one thread at a time gets to the value.
-unsafe impl<T: Send> Sync for Latch<T> {}
+// SAFETY: one thread at a time gets to the value, and shares it at most by a reference to its guard.
+unsafe impl<T: Send + Sync> Sync for Latch<T> {}
 
 impl<T> Latch<T> {
     #[inline]
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_thread_sleeps_and_comes_back() {
+    fn a_long_hold_is_waited_for() {
         let latch = &Latch::<u64>::default();
         thread::scope(|scope| {
             let mut held = latch.lock();

@@ -267,7 +267,7 @@ impl Writer {
     #[inline(always)]
     fn publish(&mut self, slot: Slot, len: u64) -> Result<u64> {
         // Filling it may have taken long: our position is outdated if another writer has come meanwhile (W7).
-        self.shared.check_place()?;
+        self.shared.check_place(self.shared.registered())?;
         let published = self.producer.publish(&self.shared.region, &slot, len);
         let Some(sequence) = published.map_err(|fault| self.fail(fault))? else {
             let reason = "it would leave 1 to 15 bytes at the end of the ring, which this reader cannot skip; \
@@ -441,14 +441,15 @@ impl Writer {
 
     #[inline]
     fn check(&self) -> Result<()> {
-        let usable = self.shared.is_open() && self.watch.lost().is_none() && self.fault.is_none();
-        if usable { Ok(()) } else { self.refuse_use() }
+        let registered = self.shared.registered();
+        let usable = self.shared.is_open(registered) && self.watch.lost().is_none() && self.fault.is_none();
+        if usable { Ok(()) } else { self.refuse_use(registered) }
     }
 
     #[cold]
     #[inline(never)]
-    fn refuse_use(&self) -> Result<()> {
-        self.shared.check_open()?;
+    fn refuse_use(&self, registered: u64) -> Result<()> {
+        self.shared.check_open(registered)?;
         if let Some(reason) = self.watch.lost() {
             return Err(self.shared.reader_gone(reason));
         }

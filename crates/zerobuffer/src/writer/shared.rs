@@ -35,24 +35,25 @@ pub(crate) struct WriterShared {
 }
 
 impl WriterShared {
+    /// The pid in the writer's place. It is read once for each decision: a foreign one that has been seen must not be forgotten
+    /// because its bearer has left meanwhile (W7).
+    #[inline]
+    pub(crate) fn registered(&self) -> u64 {
+        self.region.load(Word::WriterPid, Ordering::Relaxed)
+    }
+
     /// Whether [`Self::check_open`] finds nothing.
     #[inline]
-    pub(crate) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self, registered: u64) -> bool {
         !self.birth.is_forked()
             && !self.interrupted.load(Ordering::Acquire)
             // Both words lie in the cache line that publishing writes anyway.
             && self.region.load(Word::ReaderPid, Ordering::Acquire) != 0
-            && self.has_place()
-    }
-
-    /// Whether the registration is still ours.
-    #[inline]
-    fn has_place(&self) -> bool {
-        self.region.load(Word::WriterPid, Ordering::Relaxed) == self.own_pid
+            && registered == self.own_pid
     }
 
     /// The sticky reasons for which nothing works any more, and what the control block says of both endpoints.
-    pub(crate) fn check_open(&self) -> Result<()> {
+    pub(crate) fn check_open(&self, registered: u64) -> Result<()> {
         if self.birth.is_forked() {
             return Err(Error::forked(&self.name));
         }
@@ -62,19 +63,18 @@ impl WriterShared {
         if self.region.load(Word::ReaderPid, Ordering::Acquire) == 0 {
             return Err(self.reader_gone("it has closed the buffer"));
         }
-        self.check_place()
+        self.check_place(registered)
     }
 
     /// Fails if the registration is not ours any more.
     #[inline]
-    pub(crate) fn check_place(&self) -> Result<()> {
-        if self.has_place() { Ok(()) } else { self.reassert() }
+    pub(crate) fn check_place(&self, registered: u64) -> Result<()> {
+        if registered == self.own_pid { Ok(()) } else { self.reassert(registered) }
     }
 
     /// W7: a pid of 0 was stored by somebody who should not have; another pid means that our place is taken.
     #[cold]
-    fn reassert(&self) -> Result<()> {
-        let registered = self.region.load(Word::WriterPid, Ordering::Relaxed);
+    fn reassert(&self, registered: u64) -> Result<()> {
         // Once the place was taken our private position is outdated, also when the other writer has left.
         let earlier = self.replaced_by.load(Ordering::Relaxed);
         let found = if earlier != 0 {
@@ -146,5 +146,24 @@ pub(crate) struct Loss {
 impl Loss {
     fn certain(reason: &'static str) -> Self {
         Self { reason, certain: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{BufferConfig, Error, Reader, Writer};
+
+    #[test]
+    fn a_foreign_pid_that_has_left_again_is_not_forgotten() {
+        let name = format!("zb-place-{}", std::process::id());
+        let _reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+        let writer = Writer::connect(&name).unwrap();
+        let own = writer.shared.own_pid;
+        assert_eq!(writer.shared.registered(), own);
+        // Read a moment ago; by now the place is free, and ours again.
+        let foreign = own + 1;
+        let replaced = |result| matches!(result, Err(Error::Replaced { found, .. }) if found == foreign);
+        assert!(replaced(writer.shared.check_open(foreign)));
+        assert!(replaced(writer.shared.check_place(0)), "it stays so");
     }
 }
