@@ -41,8 +41,8 @@ impl Reader {
         if !self.watch.is_settled() || !self.watch.is_current(shared) || self.unswallowed >= SWALLOW_AT {
             return false;
         }
-        // The change of writer may have been noticed elsewhere.
-        self.consumer.set_writer(self.watch.is_ours(), self.watch.may_restart());
+        // A settled writer that publishes in order is one of ours; who noticed it may not have told the ring.
+        self.consumer.set_writer(true, false);
         let found = self.consumer.refresh_plainly(&shared.region, &shared.credit);
         self.unswallowed += u32::from(found);
         found
