@@ -224,6 +224,7 @@ impl Reader {
         loop {
             self.check()?;
             let now = Instant::now();
+            let found = self.consumer.has_available();
             let looked = self.look_around(now);
             if std::mem::take(&mut token) && !self.watch.publishes_in_order() {
                 // It announces a frame of the writer that has just come.
@@ -234,8 +235,12 @@ impl Reader {
                 Ok(_) | Err(Error::WriterGone { .. }) => {}
                 Err(error) => return Err(error),
             }
-            if self.consumer.has_available() {
+            if found {
                 return Ok(true);
+            }
+            if self.consumer.has_available() {
+                // Of a writer that has gone, or of one that has come since: another look tells.
+                continue;
             }
             let left = deadline.map_or(WRITER_POLL, |d| d.saturating_duration_since(now).min(WRITER_POLL));
             if left.is_zero() {

@@ -75,8 +75,18 @@ struct State {
 impl Run {
     /// Creates the request buffer and starts to serve.
     pub(super) fn start(channel: &str, config: ServerConfig, handler: Handler) -> Result<Arc<Self>> {
+        let run = Self::create(channel, config, handler)?;
+        let serving = Arc::clone(&run);
+        let thread = thread::Builder::new().name("zerobuffer-duplex".to_owned());
+        let started = thread.spawn(move || Service::new(serving).serve());
+        started.map_err(|source| Error::Os { operation: "start", object: "a thread".to_owned(), source })?;
+        Ok(run)
+    }
+
+    /// With its request buffer, before anything serves.
+    fn create(channel: &str, config: ServerConfig, handler: Handler) -> Result<Arc<Self>> {
         let reader = create(channel, &config)?;
-        let run = Arc::new(Self {
+        Ok(Arc::new(Self {
             channel: channel.to_owned(),
             config,
             handler,
@@ -85,12 +95,7 @@ impl Run {
             reader: Mutex::new(Some(reader)),
             state: Mutex::new(State::default()),
             ended: Condvar::new(),
-        });
-        let serving = Arc::clone(&run);
-        let thread = thread::Builder::new().name("zerobuffer-duplex".to_owned());
-        let started = thread.spawn(move || Service::new(serving).serve());
-        started.map_err(|source| Error::Os { operation: "start", object: "a thread".to_owned(), source })?;
-        Ok(run)
+        }))
     }
 
     pub(super) fn ask_to_stop(&self, how: Stop) {

@@ -210,6 +210,7 @@ impl Service {
             return self.clear_up(&handle, left);
         }
         self.told = false;
+        self.mute_since.get_or_insert_with(Instant::now);
         let config = WriterConfig::default()
             .connect_timeout(WAIT_SLICE)
             .wait(self.run.config.wait)
@@ -239,7 +240,7 @@ impl Service {
     }
 
     fn miss_response_buffer(&mut self, handle: &ReaderHandle, source: Error) -> Result<bool> {
-        let waited = self.mute_since.get_or_insert_with(Instant::now).elapsed();
+        let waited = self.mute_since.map(|since| since.elapsed()).unwrap_or_default();
         let transient = matches!(
             source,
             Error::NotFound { .. }
@@ -260,6 +261,9 @@ impl Service {
         if !self.clear_up(handle, false)? {
             return Ok(false);
         }
+        if self.held.is_some() {
+            return Ok(true);
+        }
         if self.gave_up || self.told {
             return Ok(true);
         }
@@ -279,12 +283,12 @@ impl Service {
                 None => return Ok(false),
             };
             match read {
-                // A client that has come meanwhile may have sent this one.
                 Ok(Some(frame)) => {
                     let next = frame.sequence().wrapping_add(1);
-                    let continues =
-                        self.coming.replace(next) == Some(frame.sequence()) || mem::take(&mut left);
-                    if !continues && self.mute_since.is_none() && handle.is_writer_connected() {
+                    let of_the_last = mem::take(&mut left);
+                    let continues = self.coming.replace(next) == Some(frame.sequence()) || of_the_last;
+                    // A client may have come since its response buffer was looked for: it is looked for again.
+                    if !continues && handle.is_writer_connected() {
                         self.held = Some(frame);
                         return Ok(!dropped || self.told || self.say_dropped());
                     }
@@ -292,7 +296,9 @@ impl Service {
                 }
                 Ok(None) => {
                     thread::sleep(PAUSE);
-                    return Ok(!dropped || self.told || self.say_dropped());
+                    // A client that is there, without a response buffer, is reported as that.
+                    let known = self.told || self.mute_since.is_some();
+                    return Ok(!dropped || known || self.say_dropped());
                 }
                 Err(error @ Error::WriterGone { .. }) => {
                     self.coming = None;
@@ -408,5 +414,58 @@ impl Service {
             Some(pool) => pool.run(job),
             None => job(Fate::Handled),
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(macos_sys)))]
+mod tests {
+    use super::{
+        super::{super::ServerConfig, Handler},
+        *,
+    };
+
+    fn service(channel: &str) -> Service {
+        let config = ServerConfig::default().on_error(|_| {});
+        let handler = Handler::Answer(Box::new(|_, _| Ok(())));
+        Service::new(Run::create(channel, config, handler).unwrap())
+    }
+
+    /// A client that has come after the server's last look for its response buffer.
+    fn client(channel: &str, requests: usize) -> Writer {
+        let mut client = Writer::connect(&request_name(channel)).unwrap();
+        (0..requests).for_each(|_| client.write(b"x").map(drop).unwrap());
+        client
+    }
+
+    #[test]
+    fn what_a_client_has_left_is_dropped_and_its_successors_request_is_kept() {
+        let channel = format!("zb-service-left-{}", std::process::id());
+        let mut service = service(&channel);
+        drop(client(&channel, 3));
+        service.coming = Some(1);
+        let handle = lock(&service.run.handle).clone();
+        let _successor = client(&channel, 2);
+        assert!(service.clear_up(&handle, true).unwrap());
+        assert_eq!(service.held.unwrap().sequence(), 5, "3 requests, and one number is left out");
+    }
+
+    #[test]
+    fn a_request_is_kept_although_there_was_no_response_buffer() {
+        let channel = format!("zb-service-mute-{}", std::process::id());
+        let mut service = service(&channel);
+        let mute = client(&channel, 3);
+        assert!(service.await_client().unwrap(), "looks for a response buffer in vain");
+        let handle = lock(&service.run.handle).clone();
+        assert!(service.clear_up(&handle, false).unwrap());
+        assert_eq!(
+            service.held.as_ref().unwrap().sequence(),
+            1,
+            "its first: it may have a response buffer by now"
+        );
+        drop(mute);
+        let _successor = client(&channel, 1);
+        assert!(service.clear_up(&handle, false).unwrap());
+        assert_eq!(service.held.unwrap().sequence(), 5);
     }
 }
