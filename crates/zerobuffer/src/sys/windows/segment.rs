@@ -7,7 +7,15 @@ use crate::{
     ring::Memory,
     sys::{Role, Signal},
 };
-use std::{io, os::windows::io::OwnedHandle, ptr, sync::Arc};
+use std::{
+    io,
+    os::windows::io::OwnedHandle,
+    ptr,
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+    },
+};
 use windows_sys::Win32::System::Memory::{FILE_MAP_READ, FILE_MAP_WRITE};
 
 /// A segment that exists under a name. While this is held, the name cannot go to another one.
@@ -15,6 +23,8 @@ use windows_sys::Win32::System::Memory::{FILE_MAP_READ, FILE_MAP_WRITE};
 pub(crate) struct Segment {
     section: OwnedHandle,
     view: Mapping,
+    /// As it was before the notes were looked for.
+    control: Option<[u8; 128]>,
     notes: Option<Arc<Notes>>,
     key: Key,
     pub(crate) size: u64,
@@ -55,37 +65,31 @@ impl Segment {
         };
         let section = object::open_section(&path, access).map_err(failed)?;
         let view = Mapping::read_only(&section).map_err(failed)?;
+        // A reader of ours makes its notes before the segment's first word, and this looks the other way round: one
+        // that is seen finished was never without them.
+        let mut bytes = [0; 128];
+        let control = copy(&view, &mut bytes, 0).is_ok().then_some(bytes);
+        fence(Ordering::Acquire);
         // After the segment: while its handle is open, no other one has the name, and no other notes.
         let notes = Notes::open(space, name, write).map_err(failed)?;
         let key = Key::new(space, name, notes.as_deref());
-        let mut segment = Self { size: view.len() as u64, section, view, notes, key, mode: 0, uid: 0 };
-        if let Some(control) = segment.control() {
-            segment.size = exact_size(&ControlSnapshot::from_bytes(&control), segment.size);
-        }
-        Ok(segment)
+        let pages = view.len() as u64;
+        let size = control.map_or(pages, |bytes| exact_size(&ControlSnapshot::from_bytes(&bytes), pages));
+        Ok(Self { section, view, control, notes, key, size, mode: 0, uid: 0 })
     }
 
     pub(super) fn space(&self) -> Namespace {
         self.key.space
     }
 
-    /// A copy of the control block; `None` if the segment is too short to have one.
+    /// The control block when this was opened; `None` if the segment is too short to have one.
     pub(crate) fn control(&self) -> Option<[u8; 128]> {
-        let mut bytes = [0; 128];
-        self.read_at(&mut bytes, 0).is_ok().then_some(bytes)
+        self.control
     }
 
     /// A copy of the bytes at `offset`.
     pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        if start.checked_add(bytes.len()).is_none_or(|end| end > self.view.len()) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            // SAFETY: inside the view, whose pages are committed and cannot be taken away while it is mapped.
-            *byte = unsafe { ptr::read_volatile(self.view.base().as_ptr().add(start + at)) };
-        }
-        Ok(())
+        copy(&self.view, bytes, offset)
     }
 
     /// Maps the first `len` bytes. The memory lives on when this segment is dropped; its name does not depend on it.
@@ -118,6 +122,18 @@ impl Segment {
     pub(crate) fn is_marked(&self) -> bool {
         self.notes.is_some()
     }
+}
+
+fn copy(view: &Mapping, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    if start.checked_add(bytes.len()).is_none_or(|end| end > view.len()) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        // SAFETY: inside the view, whose pages are committed and cannot be taken away while it is mapped.
+        *byte = unsafe { ptr::read_volatile(view.base().as_ptr().add(start + at)) };
+    }
+    Ok(())
 }
 
 pub(super) fn is_not_found(error: &Error) -> bool {
