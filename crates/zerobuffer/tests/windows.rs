@@ -13,6 +13,7 @@ mod common;
 
 use std::fs;
 use std::os::windows::io::OwnedHandle;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -338,4 +339,36 @@ fn looking_leaves_no_trace() {
     }
     drop(old);
     name.assert_gone();
+}
+
+/// Names are there before what they name is finished.
+#[test]
+fn a_reader_of_ours_is_never_taken_for_an_old_one() {
+    let name = Name::new("half-made");
+    let stop = AtomicBool::new(false);
+    let look = || {
+        while !stop.load(Ordering::Relaxed) {
+            // While the reader makes or removes it, it is absent, or unfinished.
+            let reader = observe::inspect(&name).ok().and_then(|info| info.reader);
+            let level = reader.filter(|reader| reader.alive).map(|reader| reader.level);
+            assert_ne!(level, Some(0));
+        }
+    };
+    thread::scope(|scope| {
+        let lookers = [(); 3].map(|()| scope.spawn(look));
+        for _ in 0..80 {
+            let reader = loop {
+                // Whoever looks keeps the name for a moment.
+                match Reader::create(&name, BufferConfig::new(64, 1024)) {
+                    Err(Error::NotReady { .. }) => {}
+                    other => break other.unwrap(),
+                }
+            };
+            drop(reader);
+        }
+        stop.store(true, Ordering::Relaxed);
+        for looker in lookers {
+            looker.join().unwrap();
+        }
+    });
 }

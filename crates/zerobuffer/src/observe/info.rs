@@ -174,9 +174,11 @@ fn peer(segment: &Segment, role: Role, pid: u64) -> Option<Peer> {
     if pid == 0 || pid == TOMBSTONE {
         return None;
     }
+    // The level first: of one that leaves meanwhile it may be gone before the presence.
+    let announced = segment.level(role).unwrap_or(0);
     let asked = segment.is_held(role).ok();
     let held = asked == Some(true);
-    let level = if held { segment.level(role).unwrap_or(0) } else { 0 };
+    let level = if held { announced } else { 0 };
     // A marked segment's reader has a lock while it lives; a writer without one may be an old one.
     let alive = held || (lives_by_pid(pid, asked) && !(role == Role::Reader && segment.is_marked()));
     Some(Peer { pid, alive, level })

@@ -67,11 +67,15 @@ impl Segment {
         let view = Mapping::read_only(&section).map_err(failed)?;
         // A reader of ours makes its notes before the segment's first word, and this looks the other way round: one
         // that is seen finished was never without them.
-        let mut bytes = [0; 128];
-        let control = copy(&view, &mut bytes, 0).is_ok().then_some(bytes);
+        let mut control = copy_of_control(&view);
         fence(Ordering::Acquire);
         // After the segment: while its handle is open, no other one has the name, and no other notes.
         let notes = Notes::open(space, name, write).map_err(failed)?;
+        if notes.is_none() && control.is_some_and(|bytes| ControlSnapshot::from_bytes(&bytes).oieb_size != 0)
+        {
+            // An old reader, or one that has closed meanwhile: then its pid goes before its notes.
+            control = copy_of_control(&view);
+        }
         let key = Key::new(space, name, notes.as_deref());
         let pages = view.len() as u64;
         let size = control.map_or(pages, |bytes| exact_size(&ControlSnapshot::from_bytes(&bytes), pages));
@@ -122,6 +126,11 @@ impl Segment {
     pub(crate) fn is_marked(&self) -> bool {
         self.notes.is_some()
     }
+}
+
+fn copy_of_control(view: &Mapping) -> Option<[u8; 128]> {
+    let mut bytes = [0; 128];
+    copy(view, &mut bytes, 0).is_ok().then_some(bytes)
 }
 
 fn copy(view: &Mapping, bytes: &mut [u8], offset: u64) -> io::Result<()> {
