@@ -67,8 +67,11 @@ impl Waiter {
         let adaptive = self.strategy == WaitStrategy::Adaptive;
         let until = if adaptive { until.min(Instant::now() + SPIN) } else { until };
         let found = spin(until, adaptive, ready);
-        self.in_vain = if found { 0 } else { (self.in_vain + 1).min(DISCOURAGED) };
-        self.skip = if found { 0 } else { 1 << self.in_vain };
+        // One that yielded to the peer for longer than it would have spun has done what a sleep does, and the peer could
+        // not tell that this endpoint waits.
+        let paid = found && (!adaptive || Instant::now() <= until);
+        self.in_vain = if paid { 0 } else { (self.in_vain + 1).min(DISCOURAGED) };
+        self.skip = if paid { 0 } else { 1 << self.in_vain };
         found
     }
 
@@ -168,6 +171,9 @@ mod tests {
         }
         assert_eq!(gaps, [2, 4, 8, 16, 16, 16]);
         assert!(waiter.spin(Instant::now(), || true));
+        waiter.waited(WORTH, true);
+        assert_eq!(waiter.rounds, 0, "a yield that took longer than a spin is as good as a sleep");
+        assert!(waiter.spin(Instant::now() + WORTH, || true));
         waiter.waited(WORTH, true);
         assert!(waiter.rounds > 0, "one that found something is repeated at once");
     }
