@@ -69,10 +69,14 @@ impl Waiter {
         let found = spin(until, adaptive, ready);
         // One that yielded to the peer for longer than it would have spun has done what a sleep does, and the peer could
         // not tell that this endpoint waits.
-        let paid = found && (!adaptive || Instant::now() <= until);
+        self.spun(found && (!adaptive || Instant::now() <= until));
+        found
+    }
+
+    /// A spin has ended; `paid`: a sleep would have taken longer.
+    fn spun(&mut self, paid: bool) {
         self.in_vain = if paid { 0 } else { (self.in_vain + 1).min(DISCOURAGED) };
         self.skip = if paid { 0 } else { 1 << self.in_vain };
-        found
     }
 
     /// Whether this endpoint may sleep at all.
@@ -173,7 +177,7 @@ mod tests {
         assert!(waiter.spin(Instant::now(), || true));
         waiter.waited(WORTH, true);
         assert_eq!(waiter.rounds, 0, "a yield that took longer than a spin is as good as a sleep");
-        assert!(waiter.spin(Instant::now() + WORTH, || true));
+        waiter.spun(true);
         waiter.waited(WORTH, true);
         assert!(waiter.rounds > 0, "one that found something is repeated at once");
     }
