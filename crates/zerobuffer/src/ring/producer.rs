@@ -174,11 +174,14 @@ impl Producer {
 
     /// [`Self::reserve`] where the frame goes to the write position, in room that is known to be free: what most frames find.
     /// `None` says nothing of what else there is.
+    ///
+    /// `reader_may_wait`: as [`Self::reserve`] asks, a large frame may go to the start because of it.
     #[inline(always)]
-    pub(crate) fn reserve_here(&mut self, region: &Region, size: u64) -> Option<Slot> {
+    pub(crate) fn reserve_here(&mut self, region: &Region, size: u64, reader_may_wait: bool) -> Option<Slot> {
         region.prefetch_control();
         let place = next_place(self.room(region), size)?;
-        if place.total > self.free || place.total >= HOT_FRAME || place.at == 0 {
+        let hot = || reader_may_wait || place.at >= self.hot_from(region, place.total);
+        if place.total > self.free || place.at == 0 || (place.total >= HOT_FRAME && hot()) {
             return None;
         }
         let header = FrameHeader { size, sequence: self.next_sequence };
@@ -206,7 +209,7 @@ impl Producer {
         };
         if self.ours
             && found.total >= HOT_FRAME
-            && let Some(after) = self.hot_after(region, found.total, reader_waits)?
+            && let after = self.hot_after(region, found.total, reader_waits)?
             && let Some(hot) = hot_place(room, found, after)
             && self.has(region, hot.need())?
         {
@@ -220,23 +223,27 @@ impl Producer {
         Ok(Step::Ready(Slot { place: found, size }))
     }
 
-    /// Behind which position a frame of `total` bytes may go to the start of the ring; `None`: nowhere (W11).
+    /// From which position on a frame of `total` bytes may go to the start of the ring (W11).
     fn hot_after(
         &mut self,
         region: &Region,
         total: u64,
         reader_waits: impl Fn() -> bool,
-    ) -> Result<Option<u64>, Fault> {
-        let half = region.capacity() / 2;
-        Ok(match self.hot_wrap {
-            HotWrap::Off => None,
-            HotWrap::Eager => Some(2 * total),
-            HotWrap::Auto => {
-                // Who waits and holds nothing passes the marker, and gives the end back, as soon as it is woken.
-                let costs_nothing = reader_waits() && self.has(region, region.capacity())?;
-                Some(if costs_nothing { total } else { half.max(2 * total) })
-            }
-        })
+    ) -> Result<u64, Fault> {
+        // Who waits and holds nothing passes the marker, and gives the end back, as soon as it is woken.
+        let costs_nothing =
+            self.hot_wrap == HotWrap::Auto && reader_waits() && self.has(region, region.capacity())?;
+        Ok(if costs_nothing { total } else { self.hot_from(region, total) })
+    }
+
+    /// The same, whether the reader waits or not. Out of line: small frames pay for what stands in their way.
+    #[inline(never)]
+    fn hot_from(&self, region: &Region, total: u64) -> u64 {
+        match self.hot_wrap {
+            HotWrap::Off => u64::MAX,
+            HotWrap::Eager => 2 * total,
+            HotWrap::Auto => (region.capacity() / 2).max(2 * total),
+        }
     }
 
     /// Asks for the lines of the frames to come as soon as this one is published: each charge waits for the stores before
@@ -250,6 +257,13 @@ impl Producer {
             region.prefetch_to_write(place.at + AHEAD, place.total);
         } else {
             region.prefetch_to_write(place.at + place.total, FRAME_HEADER_SIZE);
+        }
+    }
+
+    /// Asks for the start of the ring if another frame of `size` bytes may go there early.
+    pub(crate) fn prefetch_start(&self, region: &Region, size: u64) {
+        if self.at >= self.hot_from(region, size + FRAME_HEADER_SIZE) {
+            region.prefetch_to_write(0, FRAME_HEADER_SIZE);
         }
     }
 

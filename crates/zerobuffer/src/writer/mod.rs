@@ -276,6 +276,7 @@ impl Writer {
         };
         if len >= LARGE_FRAME {
             self.woke = self.shared.reader_sleeps().then(Instant::now);
+            self.producer.prefetch_start(&self.shared.region, len);
         }
         self.shared.data.post();
         self.shared.counters.frames.add(1);

@@ -24,7 +24,7 @@ impl Writer {
         if size == 0 {
             return Err(self.refuse_empty());
         }
-        match self.producer.reserve_here(&self.shared.region, size as u64) {
+        match self.producer.reserve_here(&self.shared.region, size as u64, self.woke.is_some()) {
             Some(slot) => Ok(slot),
             None => self.reserve_elsewhere(size as u64, waits),
         }
