@@ -345,6 +345,12 @@ fn looking_leaves_no_trace() {
 #[test]
 fn a_reader_of_ours_is_never_taken_for_an_old_one() {
     let name = Name::new("half-made");
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let stop = AtomicBool::new(false);
     let look = || {
         while !stop.load(Ordering::Relaxed) {
@@ -355,18 +361,20 @@ fn a_reader_of_ours_is_never_taken_for_an_old_one() {
         }
     };
     thread::scope(|scope| {
+        // Also if this thread panics.
+        let stopped = Stop(&stop);
         let lookers = [(); 3].map(|()| scope.spawn(look));
         for _ in 0..80 {
             let reader = loop {
                 // Whoever looks keeps the name for a moment.
                 match Reader::create(&name, BufferConfig::new(64, 1024)) {
-                    Err(Error::NotReady { .. }) => {}
+                    Err(Error::NotReady { .. } | Error::ReaderAlreadyConnected { .. }) => {}
                     other => break other.unwrap(),
                 }
             };
             drop(reader);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopped);
         for looker in lookers {
             looker.join().unwrap();
         }

@@ -174,12 +174,16 @@ fn peer(segment: &Segment, role: Role, pid: u64) -> Option<Peer> {
     if pid == 0 || pid == TOMBSTONE {
         return None;
     }
-    // The level first: of one that leaves meanwhile it may be gone before the presence.
-    let announced = segment.level(role).unwrap_or(0);
+    // Before and after: one may leave or come meanwhile.
+    let before = segment.level(role).unwrap_or(0);
     let asked = segment.is_held(role).ok();
     let held = asked == Some(true);
-    let level = if held { announced } else { 0 };
-    // A marked segment's reader has a lock while it lives; a writer without one may be an old one.
-    let alive = held || (lives_by_pid(pid, asked) && !(role == Role::Reader && segment.is_marked()));
+    let level = if held { before.max(segment.level(role).unwrap_or(0)) } else { 0 };
+    // A marked segment's reader is present, with a level, while it lives; a writer without presence may be an old one.
+    let alive = if role == Role::Reader && segment.is_marked() {
+        held && level > 0
+    } else {
+        held || lives_by_pid(pid, asked)
+    };
     Some(Peer { pid, alive, level })
 }

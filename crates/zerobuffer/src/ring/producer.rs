@@ -262,7 +262,7 @@ impl Producer {
 
     /// Asks for the start of the ring if another frame of `size` bytes may go there early.
     pub(crate) fn prefetch_start(&self, region: &Region, size: u64) {
-        if self.at >= self.hot_from(region, size + FRAME_HEADER_SIZE) {
+        if self.ours && self.at >= self.hot_from(region, size + FRAME_HEADER_SIZE) {
             region.prefetch_to_write(0, FRAME_HEADER_SIZE);
         }
     }

@@ -203,11 +203,16 @@ impl Service {
             // A request whose sender is gone has nobody to be answered to.
             self.held = None;
             self.mute_since = None;
+            self.gave_up = false;
             handle.renew_metadata(false);
             return Ok(self.check_lonely());
         }
         if left || !handle.is_writer_connected() {
-            return self.clear_up(&handle, left);
+            // So is the sender of what has been read.
+            self.mute_since = None;
+            self.gave_up = false;
+            let dropped = self.held.take().is_some();
+            return self.clear_up(&handle, left, dropped);
         }
         self.told = false;
         self.mute_since.get_or_insert_with(Instant::now);
@@ -235,6 +240,10 @@ impl Service {
         let numbering = if session.stamps { "free" } else { "consecutive" };
         log::info!(target: "zerobuffer::duplex::server", "channel '{}': a client is connected, {numbering} sequences", self.run.channel);
         self.client = Some(Connected::new(session));
+        if self.gave_up {
+            // What it has sent so far was dropped; what comes now need not be its first.
+            self.coming = None;
+        }
         self.mute_since = None;
         self.gave_up = false;
     }
@@ -258,7 +267,7 @@ impl Service {
         }
         // Requests that cannot be answered are not kept.
         self.held = None;
-        if !self.clear_up(handle, false)? {
+        if !self.clear_up(handle, false, false)? {
             return Ok(false);
         }
         if self.held.is_some() {
@@ -273,10 +282,9 @@ impl Service {
         Ok(self.run.config.persistent)
     }
 
-    /// Drops requests that cannot be answered; `left`: the first is of a client that has gone, whoever is there now.
-    /// `false`: the run is over.
-    fn clear_up(&mut self, handle: &ReaderHandle, mut left: bool) -> Result<bool> {
-        let mut dropped = false;
+    /// Drops requests that cannot be answered; `left`: the first is of a client that has gone, whoever is there now;
+    /// `dropped`: one has been dropped before. `false`: the run is over.
+    fn clear_up(&mut self, handle: &ReaderHandle, mut left: bool, mut dropped: bool) -> Result<bool> {
         let lost = loop {
             let read = match lock(&self.run.reader).as_mut() {
                 Some(reader) => reader.try_read(),
@@ -372,6 +380,8 @@ impl Service {
         }
         self.held = None;
         self.coming = None;
+        self.mute_since = None;
+        self.gave_up = false;
         self.run.close_reader();
         if !self.run.config.persistent {
             return self.run.ask_to_stop(Stop::Now);
@@ -426,7 +436,7 @@ mod tests {
     };
 
     fn service(channel: &str) -> Service {
-        let config = ServerConfig::default().on_error(|_| {});
+        let config = ServerConfig::default().client_timeout(Some(Duration::from_millis(1))).on_error(|_| {});
         let handler = Handler::Answer(Box::new(|_, _| Ok(())));
         Service::new(Run::create(channel, config, handler).unwrap())
     }
@@ -446,7 +456,7 @@ mod tests {
         service.coming = Some(1);
         let handle = lock(&service.run.handle).clone();
         let _successor = client(&channel, 2);
-        assert!(service.clear_up(&handle, true).unwrap());
+        assert!(service.clear_up(&handle, true, false).unwrap());
         assert_eq!(service.held.unwrap().sequence(), 5, "3 requests, and one number is left out");
     }
 
@@ -457,7 +467,7 @@ mod tests {
         let mute = client(&channel, 3);
         assert!(service.await_client().unwrap(), "looks for a response buffer in vain");
         let handle = lock(&service.run.handle).clone();
-        assert!(service.clear_up(&handle, false).unwrap());
+        assert!(service.clear_up(&handle, false, false).unwrap());
         assert_eq!(
             service.held.as_ref().unwrap().sequence(),
             1,
@@ -465,7 +475,25 @@ mod tests {
         );
         drop(mute);
         let _successor = client(&channel, 1);
-        assert!(service.clear_up(&handle, false).unwrap());
+        assert!(service.clear_up(&handle, false, false).unwrap());
         assert_eq!(service.held.unwrap().sequence(), 5);
+    }
+
+    #[test]
+    fn a_client_whose_response_buffer_comes_late_is_served_from_then_on() {
+        let channel = format!("zb-service-late-{}", std::process::id());
+        let mut service = service(&channel);
+        let mut client = client(&channel, 2);
+        while !service.gave_up {
+            assert!(service.await_client().unwrap());
+        }
+        let config = crate::BufferConfig::new(0, 4096).free_sequences(true);
+        let _responses = crate::Reader::create(&response_name(&channel), config).unwrap();
+        while service.client.is_none() {
+            assert!(service.await_client().unwrap());
+        }
+        client.write(b"x").unwrap();
+        assert!(service.step().unwrap());
+        assert!(service.client.unwrap().begun);
     }
 }

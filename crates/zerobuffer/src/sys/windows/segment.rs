@@ -23,7 +23,7 @@ use windows_sys::Win32::System::Memory::{FILE_MAP_READ, FILE_MAP_WRITE};
 pub(crate) struct Segment {
     section: OwnedHandle,
     view: Mapping,
-    /// As it was before the notes were looked for.
+    /// As it was before the notes were looked for; after that, if there are none.
     control: Option<[u8; 128]>,
     notes: Option<Arc<Notes>>,
     key: Key,
