@@ -341,16 +341,19 @@ fn looking_leaves_no_trace() {
     name.assert_gone();
 }
 
+/// Ends the threads that look, also if the test panics.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Names are there before what they name is finished.
 #[test]
 fn a_reader_of_ours_is_never_taken_for_an_old_one() {
     let name = Name::new("half-made");
-    struct Stop<'a>(&'a AtomicBool);
-    impl Drop for Stop<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
     let stop = AtomicBool::new(false);
     let look = || {
         while !stop.load(Ordering::Relaxed) {
@@ -361,7 +364,6 @@ fn a_reader_of_ours_is_never_taken_for_an_old_one() {
         }
     };
     thread::scope(|scope| {
-        // Also if this thread panics.
         let stopped = Stop(&stop);
         let lookers = [(); 3].map(|()| scope.spawn(look));
         for _ in 0..80 {
