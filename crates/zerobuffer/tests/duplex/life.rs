@@ -149,7 +149,7 @@ fn a_client_that_follows_a_mute_one_is_not_taken_for_it() {
         // The next one comes at any moment of the server's looks for a response buffer.
         std::thread::sleep(Duration::from_micros(90_000 + round * 2_500));
         drop(mute);
-        let answer = channel.connect().call(&content(round, 50), Duration::from_secs(5));
+        let answer = channel.connect().call(&content(round, 50), LONG);
         check(answer.unwrap().unwrap_or_else(|| panic!("no answer in round {round}")).data(), round).unwrap();
     }
 }
@@ -205,7 +205,7 @@ fn many_clients_one_after_the_other() {
     let channel = Channel::new("dmany");
     let mut peer = server(&channel, "echo", "");
     let mut agent = agent::start();
-    for round in 0..20_u64 {
+    for round in 0..60_u64 {
         if round % 3 == 0 {
             agent.must(&format!("connect {} {SMALL}", channel.name));
             agent.must("call 3 100 20000");

@@ -48,12 +48,17 @@ pub(super) struct Service {
     coming: Option<u64>,
     /// Since when there is no client; `None` when that has been reported.
     lonely_since: Option<Instant>,
-    /// Since when there is a client without a response buffer.
-    mute_since: Option<Instant>,
-    /// That was reported, and its requests are dropped.
-    gave_up: bool,
+    /// There is a client without a response buffer.
+    mute: Option<Mute>,
     /// The end of the last client has been reported.
     told: bool,
+}
+
+/// A client whose response buffer is looked for.
+struct Mute {
+    since: Instant,
+    /// That it has none was reported, and its requests are dropped.
+    given_up: bool,
 }
 
 impl Service {
@@ -65,8 +70,7 @@ impl Service {
             held: None,
             coming: None,
             lonely_since: Some(Instant::now()),
-            mute_since: None,
-            gave_up: false,
+            mute: None,
             told: false,
         }
     }
@@ -202,20 +206,18 @@ impl Service {
         if !attached {
             // A request whose sender is gone has nobody to be answered to.
             self.held = None;
-            self.mute_since = None;
-            self.gave_up = false;
+            self.mute = None;
             handle.renew_metadata(false);
             return Ok(self.check_lonely());
         }
         if left || !handle.is_writer_connected() {
             // So is the sender of what has been read.
-            self.mute_since = None;
-            self.gave_up = false;
+            self.mute = None;
             let dropped = self.held.take().is_some();
             return self.clear_up(&handle, left, dropped);
         }
         self.told = false;
-        self.mute_since.get_or_insert_with(Instant::now);
+        self.mute.get_or_insert_with(|| Mute { since: Instant::now(), given_up: false });
         let config = WriterConfig::default()
             .connect_timeout(WAIT_SLICE)
             .wait(self.run.config.wait)
@@ -240,16 +242,14 @@ impl Service {
         let numbering = if session.stamps { "free" } else { "consecutive" };
         log::info!(target: "zerobuffer::duplex::server", "channel '{}': a client is connected, {numbering} sequences", self.run.channel);
         self.client = Some(Connected::new(session));
-        if self.gave_up {
+        if self.mute.take().is_some_and(|mute| mute.given_up) {
             // What it has sent so far was dropped; what comes now need not be its first.
             self.coming = None;
         }
-        self.mute_since = None;
-        self.gave_up = false;
     }
 
     fn miss_response_buffer(&mut self, handle: &ReaderHandle, source: Error) -> Result<bool> {
-        let waited = self.mute_since.map(|since| since.elapsed()).unwrap_or_default();
+        let waited = self.mute.as_ref().map(|mute| mute.since.elapsed()).unwrap_or_default();
         let transient = matches!(
             source,
             Error::NotFound { .. }
@@ -273,10 +273,9 @@ impl Service {
         if self.held.is_some() {
             return Ok(true);
         }
-        if self.gave_up || self.told {
+        if self.told || self.mute.as_mut().is_none_or(|mute| mem::replace(&mut mute.given_up, true)) {
             return Ok(true);
         }
-        self.gave_up = true;
         self.stop_unless_persistent();
         self.run.report(&Failure::NoResponseBuffer { channel: self.run.channel.clone(), waited, source });
         Ok(self.run.config.persistent)
@@ -305,7 +304,7 @@ impl Service {
                 Ok(None) => {
                     thread::sleep(PAUSE);
                     // A client that is there, without a response buffer, is reported as that.
-                    let known = self.told || self.mute_since.is_some();
+                    let known = self.told || self.mute.is_some();
                     return Ok(!dropped || known || self.say_dropped());
                 }
                 Err(error @ Error::WriterGone { .. }) => {
@@ -315,8 +314,7 @@ impl Service {
                 Err(error) => return Err(error),
             }
         };
-        self.mute_since = None;
-        self.gave_up = false;
+        self.mute = None;
         Ok(self.told || self.say_gone(lost))
     }
 
@@ -380,8 +378,7 @@ impl Service {
         }
         self.held = None;
         self.coming = None;
-        self.mute_since = None;
-        self.gave_up = false;
+        self.mute = None;
         self.run.close_reader();
         if !self.run.config.persistent {
             return self.run.ask_to_stop(Stop::Now);
@@ -429,71 +426,4 @@ impl Service {
 
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(macos_sys)))]
-mod tests {
-    use super::{
-        super::{super::ServerConfig, Handler},
-        *,
-    };
-
-    fn service(channel: &str) -> Service {
-        let config = ServerConfig::default().client_timeout(Some(Duration::from_millis(1))).on_error(|_| {});
-        let handler = Handler::Answer(Box::new(|_, _| Ok(())));
-        Service::new(Run::create(channel, config, handler).unwrap())
-    }
-
-    /// A client that has come after the server's last look for its response buffer.
-    fn client(channel: &str, requests: usize) -> Writer {
-        let mut client = Writer::connect(&request_name(channel)).unwrap();
-        (0..requests).for_each(|_| client.write(b"x").map(drop).unwrap());
-        client
-    }
-
-    #[test]
-    fn what_a_client_has_left_is_dropped_and_its_successors_request_is_kept() {
-        let channel = format!("zb-service-left-{}", std::process::id());
-        let mut service = service(&channel);
-        drop(client(&channel, 3));
-        service.coming = Some(1);
-        let handle = lock(&service.run.handle).clone();
-        let _successor = client(&channel, 2);
-        assert!(service.clear_up(&handle, true, false).unwrap());
-        assert_eq!(service.held.unwrap().sequence(), 5, "3 requests, and one number is left out");
-    }
-
-    #[test]
-    fn a_request_is_kept_although_there_was_no_response_buffer() {
-        let channel = format!("zb-service-mute-{}", std::process::id());
-        let mut service = service(&channel);
-        let mute = client(&channel, 3);
-        assert!(service.await_client().unwrap(), "looks for a response buffer in vain");
-        let handle = lock(&service.run.handle).clone();
-        assert!(service.clear_up(&handle, false, false).unwrap());
-        assert_eq!(
-            service.held.as_ref().unwrap().sequence(),
-            1,
-            "its first: it may have a response buffer by now"
-        );
-        drop(mute);
-        let _successor = client(&channel, 1);
-        assert!(service.clear_up(&handle, false, false).unwrap());
-        assert_eq!(service.held.unwrap().sequence(), 5);
-    }
-
-    #[test]
-    fn a_client_whose_response_buffer_comes_late_is_served_from_then_on() {
-        let channel = format!("zb-service-late-{}", std::process::id());
-        let mut service = service(&channel);
-        let mut client = client(&channel, 2);
-        while !service.gave_up {
-            assert!(service.await_client().unwrap());
-        }
-        let config = crate::BufferConfig::new(0, 4096).free_sequences(true);
-        let _responses = crate::Reader::create(&response_name(&channel), config).unwrap();
-        while service.client.is_none() {
-            assert!(service.await_client().unwrap());
-        }
-        client.write(b"x").unwrap();
-        assert!(service.step().unwrap());
-        assert!(service.client.unwrap().begun);
-    }
-}
+mod tests;
