@@ -209,8 +209,7 @@ impl Producer {
         };
         if self.ours
             && found.total >= HOT_FRAME
-            && let after = self.hot_after(region, found.total, reader_waits)?
-            && let Some(hot) = hot_place(room, found, after)
+            && let Some(hot) = hot_place(room, found, self.hot_after(region, found.total, reader_waits)?)
             && self.has(region, hot.need())?
         {
             found = hot;
@@ -236,8 +235,7 @@ impl Producer {
         Ok(if costs_nothing { total } else { self.hot_from(region, total) })
     }
 
-    /// The same, whether the reader waits or not. Out of line: small frames pay for what stands in their way.
-    #[inline(never)]
+    /// The same, whether the reader waits or not.
     fn hot_from(&self, region: &Region, total: u64) -> u64 {
         match self.hot_wrap {
             HotWrap::Off => u64::MAX,
@@ -407,5 +405,37 @@ mod tests {
         // The next one would fit at the position, and leave the dead frame at 0.
         assert_eq!(write(&mut attach(3), region, 5), (0, 3));
         assert_eq!(next(21), 4);
+    }
+
+    #[test]
+    fn the_short_way_of_large_frames_finds_the_same_place() {
+        let capacity = 8 * HOT_FRAME;
+        let mut found = 0;
+        for hot_wrap in [HotWrap::Off, HotWrap::Auto, HotWrap::Eager] {
+            for ours in [true, false] {
+                for before in (0..capacity - HOT_FRAME).step_by(1024) {
+                    let region = &heap::region(0, capacity);
+                    let mut producer = Producer::attach(region, ours, hot_wrap, 1, 1).unwrap();
+                    if before > 0 {
+                        write(&mut producer, region, before);
+                        region.add(Word::PayloadFree, before + FRAME_HEADER_SIZE);
+                    }
+                    for size in [HOT_FRAME - 32, HOT_FRAME - 16, HOT_FRAME, 3 * HOT_FRAME] {
+                        for reader_waits in [false, true] {
+                            let Some(here) = producer.reserve_here(region, size, reader_waits) else {
+                                continue;
+                            };
+                            found += 1;
+                            let Ok(Step::Ready(slot)) = producer.reserve(region, size, || reader_waits)
+                            else {
+                                panic!("no room for {size} bytes behind {before}")
+                            };
+                            assert_eq!(slot.place, here.place, "{hot_wrap:?} {ours} {before} {size}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(found > 2000, "{found}");
     }
 }
