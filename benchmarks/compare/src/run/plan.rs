@@ -49,11 +49,11 @@ impl Plan {
 
 fn sizes(kind: Kind, quick: bool) -> &'static [&'static str] {
     match (kind, quick) {
-        (Kind::Stream | Kind::Loan, false) => &["64", "4k", "64k", "1m", "1080p"],
         (Kind::Stream, true) => &["64", "64k", "1080p"],
-        (Kind::Loan, true) | (Kind::Trip | Kind::Paced, _) => &["64", "1080p"],
+        (Kind::Loan | Kind::Trip | Kind::Paced, true) => &["64", "1080p"],
         (Kind::Fps, true) => &[],
         (Kind::Fps | Kind::Start, _) => &["1080p"],
+        (_, false) => &["64", "4k", "64k", "1m", "1080p"],
     }
 }
 
