@@ -282,7 +282,7 @@ pub enum Error {
     /// Shared memory is full.
     #[error(
         "buffer '{name}' needs {needed} bytes of shared memory, {available} are available; {} or the ring smaller",
-        crate::sys::MORE_SPACE
+        crate::advice::MORE_SPACE
     )]
     NoSpace {
         /// The buffer.
@@ -296,7 +296,7 @@ pub enum Error {
     /// Shared memory has no room for a duplex client's response buffer.
     #[error(
         "the response buffer '{name}' needs {needed} bytes of shared memory, {available} are available; choose a smaller `response_size`, or {}",
-        crate::sys::MORE_SPACE
+        crate::advice::MORE_SPACE
     )]
     NoResponseSpace {
         /// The response buffer.

@@ -36,6 +36,7 @@
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
 compile_error!("zerobuffer: the protocol is little-endian and positions are 64 bits wide");
 
+mod advice;
 mod config;
 mod crash;
 #[cfg(not(any(loom, shuttle)))]

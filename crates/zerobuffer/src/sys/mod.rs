@@ -14,7 +14,6 @@
 //! | `judge(&Segment) -> Verdict`, `remove_dead(name)` | whether a reader lives; removing what is left of a dead one, judged again |
 //! | `traces()`, `objects(name)`, `is_being_made(name)`, `tokens(name, signal)` | for `observe`: which buffers there may be, and what one consists of |
 //! | `shm_path(name)` | what messages call the segment |
-//! | `MORE_SPACE` | what messages advise when shared memory is full |
 //! | `process::own_pid()`, `process::is_alive(pid)` | who has that number; `lives_by_pid` judges an endpoint by it |
 //! | `process::end_at_once()` | ends this process as a kill does, for crash points |
 //! | `fork::Birth` | in which process an endpoint was made; never forked where there is no fork |

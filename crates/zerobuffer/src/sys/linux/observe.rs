@@ -7,9 +7,6 @@ use crate::{
 };
 use std::{fs, path::PathBuf};
 
-/// What an administrator can do about a full `/dev/shm`.
-pub(crate) const MORE_SPACE: &str = "make /dev/shm larger (in a container: --shm-size)";
-
 /// The names of which `/dev/shm` has a file.
 pub(crate) fn traces() -> Result<Traces> {
     let mut traces = Traces::default();

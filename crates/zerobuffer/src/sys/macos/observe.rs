@@ -7,9 +7,6 @@ use crate::{
 };
 use std::{fs, io, path::PathBuf};
 
-/// What to do about memory that the machine does not have.
-pub(crate) const MORE_SPACE: &str = "use a machine with more memory";
-
 /// The names that have a lock file.
 pub(crate) fn traces() -> Result<Traces> {
     let entries = match fs::read_dir(names::FOLDER) {

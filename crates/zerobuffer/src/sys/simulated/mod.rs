@@ -24,9 +24,6 @@ pub(crate) use mortal::AtomicU64;
 pub(crate) use presence::{Presence, is_shortage};
 pub(crate) use semaphore::Semaphore;
 
-/// What messages advise when shared memory is full.
-pub(crate) const MORE_SPACE: &str = "none is ever full here";
-
 // Where the steps of the semaphores look for files.
 use file as shm;
 

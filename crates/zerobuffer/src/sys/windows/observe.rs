@@ -11,9 +11,6 @@ use crate::{
 };
 use std::{fs, path::PathBuf};
 
-/// What an administrator can do about too little memory.
-pub(crate) const MORE_SPACE: &str = "enlarge the paging file";
-
 /// The names of which there is a lock file.
 #[allow(clippy::unnecessary_wraps, reason = "on other systems the shared-memory folder must be there")]
 pub(crate) fn traces() -> Result<Traces> {
