@@ -42,8 +42,8 @@ mod crash;
 #[cfg(not(any(loom, shuttle)))]
 pub mod duplex;
 mod error;
-mod frame;
 mod layout;
+mod link;
 #[cfg(not(any(loom, shuttle)))]
 pub mod observe;
 mod reader;
@@ -56,9 +56,9 @@ mod writer;
 
 pub use config::{BufferConfig, FullRingPolicy, HotWrap, WaitStrategy, WriterConfig};
 pub use error::{Error, Result};
-pub use frame::{Frame, Keepalive, Latest, Metadata};
 pub use layout::{FRAME_HEADER_SIZE, PROTOCOL_VERSION};
-pub use reader::{Reader, ReaderHandle};
+pub use link::Keepalive;
+pub use reader::{Frame, Latest, Metadata, Reader, ReaderHandle};
 pub use stats::{ReaderStats, WriterStats};
 pub use waiter::WAIT_SLICE;
 pub use writer::{FrameMut, Outcome, Writer, WriterHandle};

@@ -1,10 +1,12 @@
 //! The one place that says which atomics, locks and clock the protocol code runs on: those of std, or, under
 //! `cfg(loom)` and `cfg(shuttle)`, those of a model checker (`tests/loom`, `tests/shuttle`).
 
+mod counted;
 mod edge;
 #[cfg(not(any(loom, shuttle)))]
 mod latch;
 
+pub(crate) use counted::{Counted, Lender, Share};
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use edge::End;
 #[cfg(any(loom, shuttle))]

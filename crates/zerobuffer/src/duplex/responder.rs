@@ -3,7 +3,7 @@
 use super::{Failure, failure::BoxError, session::Session};
 use crate::{
     error::{Error, Result},
-    frame::Keepalive,
+    link::Keepalive,
     waiter::WAIT_SLICE,
     writer::{Outcome, Writer},
 };

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    frame::Frame,
+    reader::Frame,
     reader::ReaderHandle,
     sync::{Arc, Mutex, lock},
     sys,

@@ -4,6 +4,7 @@
 mod control;
 mod geometry;
 mod header;
+pub(crate) mod level;
 pub(crate) mod name;
 
 pub(crate) use control::{CONTROL_SIZE, ControlSnapshot, Word};

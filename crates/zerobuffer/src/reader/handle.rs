@@ -1,11 +1,11 @@
 //! A reader's handle for other threads.
 
-use super::ReaderShared;
+use super::{Metadata, ReaderShared};
 use crate::{
     error::Result,
-    frame::{Keepalive, Metadata},
+    link::Keepalive,
     stats::ReaderStats,
-    sync::{Arc, Ordering},
+    sync::{Arc, Counted, Ordering},
 };
 
 /// Usable while another thread is blocked in a read: state, counters, and ending that read.
@@ -21,10 +21,10 @@ use crate::{
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct ReaderHandle(Arc<ReaderShared>);
+pub struct ReaderHandle(Arc<Counted<ReaderShared>>);
 
 impl ReaderHandle {
-    pub(super) fn new(shared: Arc<ReaderShared>) -> Self {
+    pub(super) fn new(shared: Arc<Counted<ReaderShared>>) -> Self {
         Self(shared)
     }
 
@@ -66,7 +66,7 @@ impl ReaderHandle {
     /// The share of the ring that is in use, 0.0 to 1.0.
     #[must_use]
     pub fn utilization(&self) -> f64 {
-        self.0.utilization()
+        self.0.region.utilization()
     }
 
     /// The metadata, as [`Reader::metadata`](crate::Reader::metadata).
@@ -75,7 +75,7 @@ impl ReaderHandle {
     ///
     /// [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn metadata(&self) -> Result<Option<Metadata>> {
-        ReaderShared::metadata(&self.0)
+        Metadata::read(&self.0)
     }
 
     /// Keeps the mapping alive, for bindings that hand out views.

@@ -1,36 +1,34 @@
 //! The reading endpoint: creates a buffer, owns it, takes frames out of it.
 
+mod announced;
+mod frame;
 mod handle;
-mod share;
+mod metadata;
 mod shared;
 mod take;
 mod wait;
 mod watch;
 
+pub use frame::{Frame, Latest};
 pub use handle::ReaderHandle;
-pub(crate) use share::Share;
-pub(crate) use shared::{ReaderShared, utilization};
+pub use metadata::Metadata;
+pub(crate) use shared::ReaderShared;
 
 use crate::{
     config::BufferConfig,
     error::{Error, Result},
-    frame::{Frame, Latest, Metadata},
-    layout::{ControlSnapshot, Geometry, Word},
+    layout::{ControlSnapshot, Geometry, Word, level},
     ring::{Consumer, Credit, Fault, Region},
     stats::{Counters, ReaderStats},
-    sync::{Arc, AtomicBool, AtomicU64, Instant, Mutex, Ordering, lock},
+    sync::{Arc, AtomicBool, AtomicU64, Counted, Instant, Lender, Mutex, Ordering, lock},
     sys::{self, NameGuard, fork::Birth, process},
     waiter::Waiter,
 };
-use share::{Lender, Outstanding};
+use announced::Announced;
 use std::time::Duration;
-use wait::Announced;
+
 use watch::WriterWatch;
 
-/// Capability level announced to writers of this implementation (W8): 1 slivers, bare and hot wrap; 2 also free
-/// sequences.
-const LEVEL: u8 = 1;
-pub(crate) const LEVEL_FREE_SEQUENCES: u8 = 2;
 /// Without a writer there is nobody to wake a waiting reader.
 const WRITER_POLL: Duration = Duration::from_millis(5);
 
@@ -59,8 +57,8 @@ const WRITER_POLL: Duration = Duration::from_millis(5);
 /// ```
 #[derive(Debug)]
 pub struct Reader {
-    shared: Arc<ReaderShared>,
-    lender: Lender,
+    shared: Arc<Counted<ReaderShared>>,
+    lender: Lender<ReaderShared>,
     names: Option<NameGuard>,
     consumer: Consumer,
     waiter: Waiter,
@@ -95,7 +93,7 @@ impl Reader {
             control: &ControlSnapshot::fresh(geometry, own_pid).to_bytes(),
             size: geometry.segment(),
             mode: config.mode,
-            level: if config.free_sequences { LEVEL_FREE_SEQUENCES } else { LEVEL },
+            level: if config.free_sequences { level::FREE_SEQUENCES } else { level::READER },
             prefault: config.prefault,
             global: config.global,
         })?;
@@ -105,8 +103,7 @@ impl Reader {
         })?;
         let Geometry { payload, metadata } = geometry;
         log::info!(target: "zerobuffer::reader", "created buffer '{name}': {payload} bytes of ring, {metadata} of metadata");
-        let shared = Arc::new(ReaderShared {
-            outstanding: Outstanding::new(),
+        let (shared, lender) = Counted::new(ReaderShared {
             name: name.to_owned(),
             region,
             credit: Credit::new(geometry.payload),
@@ -121,8 +118,8 @@ impl Reader {
             own_pid,
         });
         Ok(Self {
-            lender: Lender::new(&shared),
             shared,
+            lender,
             names: Some(created.names),
             consumer: Consumer::new(config.free_sequences),
             waiter: Waiter::new(config.wait),
@@ -262,7 +259,7 @@ impl Reader {
     ///
     /// [`Error::Corrupt`] if length and control block contradict each other; looked at anew by each call.
     pub fn metadata(&self) -> Result<Option<Metadata>> {
-        ReaderShared::metadata(&self.shared)
+        Metadata::read(&self.shared)
     }
 
     /// Whether a live writer is attached.
@@ -287,7 +284,7 @@ impl Reader {
     /// The share of the ring that holds unread or unreleased bytes, 0.0 to 1.0.
     #[must_use]
     pub fn utilization(&self) -> f64 {
-        self.shared.utilization()
+        self.shared.region.utilization()
     }
 
     /// The buffer's name.

@@ -1,13 +1,11 @@
 //! What a reader shares with its frames and handles.
 
-use super::share::Outstanding;
 use crate::{
     error::{Error, Result},
-    frame::Metadata,
     layout::Word,
     ring::{Credit, Fault, Region, TOMBSTONE},
     stats::Counters,
-    sync::{Arc, AtomicBool, AtomicU64, End, Mutex, Ordering, fence_after_rmw, lock, order},
+    sync::{AtomicBool, AtomicU64, Mutex, Ordering, fence_after_rmw, lock},
     sys::{Presence, Role, Semaphore, fork::Birth, lives_by_pid},
 };
 
@@ -16,7 +14,6 @@ const ENOUGH_TOKENS: u32 = 2;
 
 #[derive(Debug)]
 pub(crate) struct ReaderShared {
-    pub(super) outstanding: Outstanding,
     pub(crate) name: String,
     pub(crate) region: Region,
     pub(crate) credit: Credit,
@@ -87,32 +84,6 @@ impl ReaderShared {
         }
     }
 
-    pub(crate) fn metadata(this: &Arc<Self>) -> Result<Option<Metadata>> {
-        let looked = Self::look_at_metadata(this);
-        // A duplex server makes room for its next client's metadata: a look in that moment is repeated, once.
-        if looked.is_err() { Self::look_at_metadata(this) } else { looked }
-    }
-
-    fn look_at_metadata(this: &Arc<Self>) -> Result<Option<Metadata>> {
-        let region = &this.region;
-        // Edge E6, acquire end: prefix and content are complete.
-        let written = region.load(Word::MetadataWritten, order(End::E6Acquire, Ordering::Acquire));
-        if written == 0 {
-            return Ok(None);
-        }
-        let capacity = region.metadata_capacity();
-        if written < 8 || written > capacity {
-            let expected = format!("0, or 8 to {capacity}");
-            return Err(this.fault(&Fault::field("metadata_written_bytes", written, expected)));
-        }
-        let prefix = region.metadata_prefix();
-        if prefix != written - 8 {
-            let expected = format!("{} (metadata_written_bytes less 8)", written - 8);
-            return Err(this.fault(&Fault::field("metadata length prefix", prefix, expected)));
-        }
-        Ok(Some(Metadata::new(Arc::clone(this), prefix)))
-    }
-
     /// See [`ReaderHandle::renew_metadata`](super::ReaderHandle::renew_metadata).
     pub(crate) fn renew_metadata(&self, known: bool) {
         let written = self.region.load(Word::MetadataWritten, Ordering::Acquire);
@@ -168,16 +139,4 @@ impl ReaderShared {
         }
         held
     }
-
-    /// The share of the ring that is in use, 0.0 to 1.0.
-    pub(crate) fn utilization(&self) -> f64 {
-        utilization(&self.region)
-    }
-}
-
-/// The share of a ring that is in use, 0.0 to 1.0.
-#[allow(clippy::cast_precision_loss, reason = "a share is rounded anyway")]
-pub(crate) fn utilization(region: &Region) -> f64 {
-    let free = region.load(Word::PayloadFree, Ordering::Relaxed).min(region.capacity());
-    1.0 - free as f64 / region.capacity() as f64
 }

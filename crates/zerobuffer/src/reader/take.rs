@@ -1,12 +1,7 @@
 //! Taking frames out of the ring: the short way that nearly every frame goes, and the full one.
 
-use super::{Reader, wait::Announced};
-use crate::{
-    error::Result,
-    frame::{Frame, Latest},
-    ring::Span,
-    sync::Instant,
-};
+use super::{Frame, Latest, Reader, announced::Announced};
+use crate::{error::Result, ring::Span, sync::Instant};
 
 /// A reader that never has to wait leaves the tokens alone for so many looks, so that they do not overflow.
 const SWALLOW_AT: u32 = 1 << 12;

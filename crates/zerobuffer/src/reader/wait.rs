@@ -1,25 +1,12 @@
 //! A reader that waits: for a token, a position, the end of its writer.
 
-use super::{Reader, watch::Finding};
+use super::{Frame, Reader, announced::Announced, watch::Finding};
 use crate::{
     error::{Error, Result},
-    frame::Frame,
     layout::{FRAME_HEADER_SIZE, Word},
     sync::{Instant, Ordering},
     sys::Semaphore,
 };
-
-/// What says that a published frame may be taken (W5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Announced {
-    /// Nothing yet.
-    #[default]
-    No,
-    /// An old writer's position has stood still for a slice: the token is lost, or to come.
-    ByPosition,
-    /// A token that was taken for it.
-    ByToken,
-}
 
 impl Reader {
     /// Waits, in slices, until a frame is there or the deadline has passed.

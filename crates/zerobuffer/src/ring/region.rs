@@ -119,6 +119,13 @@ impl Region {
         })
     }
 
+    /// The share of the ring that is in use, 0.0 to 1.0.
+    #[allow(clippy::cast_precision_loss, reason = "a share is rounded anyway")]
+    pub(crate) fn utilization(&self) -> f64 {
+        let free = self.load(Word::PayloadFree, Ordering::Relaxed).min(self.capacity());
+        1.0 - free as f64 / self.capacity() as f64
+    }
+
     /// Ring size in bytes, P.
     #[inline]
     pub(crate) fn capacity(&self) -> u64 {

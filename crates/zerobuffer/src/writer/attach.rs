@@ -3,8 +3,7 @@
 use super::{WriterConfig, WriterShared};
 use crate::{
     error::{Error, Result},
-    layout::{ControlSnapshot, Word},
-    reader::LEVEL_FREE_SEQUENCES,
+    layout::{ControlSnapshot, Word, level as capability},
     ring::{Producer, Region, TOMBSTONE, next_sequence},
     stats::Counters,
     sync::{AtomicBool, AtomicU64, End, Instant, Mutex, Ordering, order, sleep},
@@ -14,8 +13,6 @@ use crate::{
 };
 use std::{io, time::Duration};
 
-/// Capability level announced to readers of this implementation (W8).
-const LEVEL: u8 = 2;
 /// How long a half-made buffer is given to be finished.
 const MAKING: Duration = Duration::from_millis(500);
 /// How long the reader is given to notice that the previous writer died.
@@ -174,7 +171,7 @@ fn register(
         return Err(Error::NotReady { name: name.to_owned(), reason: "its reader has just closed it" });
     }
     let word = |word| region.load(word, Ordering::Acquire);
-    let free = level >= LEVEL_FREE_SEQUENCES;
+    let free = level >= capability::FREE_SEQUENCES;
     let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
     let walked = next_sequence(&region, to, from, count, free);
     let sequence = if free { sequence_after(&region, walked) } else { walked };
@@ -313,7 +310,7 @@ fn claim(
 /// Announces the level of this writer. `false`: another one's is still there.
 fn announced(name: &str, locks: Option<&Presence>) -> bool {
     let Some(presence) = locks else { return true };
-    presence.announce(Role::Writer, LEVEL).unwrap_or_else(|error| {
+    presence.announce(Role::Writer, capability::WRITER).unwrap_or_else(|error| {
         log::warn!(target: "zerobuffer::writer", "buffer '{name}': presence locks do not work here ({error})");
         true
     })

@@ -4,7 +4,6 @@ use super::WriterShared;
 use crate::{
     error::Error,
     layout::Word,
-    reader::utilization,
     stats::WriterStats,
     sync::{Arc, Ordering},
 };
@@ -76,7 +75,7 @@ impl WriterHandle {
     /// The share of the ring that is in use, 0.0 to 1.0.
     #[must_use]
     pub fn utilization(&self) -> f64 {
-        utilization(&self.0.region)
+        self.0.region.utilization()
     }
 
     /// The buffer's name.

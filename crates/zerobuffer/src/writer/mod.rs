@@ -5,24 +5,27 @@ mod frame_mut;
 mod handle;
 mod shared;
 mod space;
+mod watch;
 
 pub use frame_mut::FrameMut;
 pub use handle::WriterHandle;
 pub(crate) use shared::WriterShared;
-use space::{LARGE_FRAME, ReaderWatch};
+use watch::ReaderWatch;
 
 use crate::{
     config::{FullRingPolicy, WriterConfig},
     error::{Error, Result},
-    frame::Keepalive,
-    layout::{FRAME_HEADER_SIZE, Word},
-    reader::{LEVEL_FREE_SEQUENCES, utilization},
+    layout::{FRAME_HEADER_SIZE, Word, level},
+    link::Keepalive,
     ring::{Fault, Producer, Slot},
     stats::WriterStats,
     sync::{Arc, End, Instant, Ordering, lock, order},
     waiter::Waiter,
 };
 use std::{io::IoSlice, ops::Deref, time::Duration};
+
+/// Payload bytes from which on a frame is large: its copy takes far longer than reading a clock.
+const LARGE_FRAME: u64 = 256 * 1024;
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,7 +339,7 @@ impl Writer {
     /// The share of the ring that holds unread or unreleased bytes, 0.0 to 1.0.
     #[must_use]
     pub fn utilization(&self) -> f64 {
-        utilization(&self.shared.region)
+        self.shared.region.utilization()
     }
 
     /// The buffer's name.
@@ -371,7 +374,7 @@ impl Writer {
 
     /// Whether the reader takes any sequence number (W8 level 2), as duplex endpoints of this implementation do.
     pub(crate) fn has_free_sequences(&self) -> bool {
-        self.shared.level >= LEVEL_FREE_SEQUENCES
+        self.shared.level >= level::FREE_SEQUENCES
     }
 
     /// Chooses the number of the next frame, if the reader takes any.

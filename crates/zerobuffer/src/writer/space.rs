@@ -1,17 +1,14 @@
 //! Getting room in the ring: one attempt, or waiting for the reader while it lives (W5, W8).
 
-use super::{Writer, WriterShared};
+use super::{LARGE_FRAME, Writer};
 use crate::{
     error::{Error, Result},
     layout::Word,
     ring::{Refusal, Shortage, Slot, Step},
     sync::{Arc, Instant, Ordering},
-    waiter::WAIT_SLICE,
 };
 use std::time::Duration;
 
-/// Payload bytes from which on a frame is large: its copy takes far longer than reading a clock.
-pub(super) const LARGE_FRAME: u64 = 256 * 1024;
 /// A writer that has published no large frame for so long is not held up by a reader that is being woken.
 const PAUSE: Duration = Duration::from_micros(100);
 
@@ -138,48 +135,5 @@ impl Writer {
         let shared = &self.shared;
         let moved = || shared.region.load(Word::PayloadFree, Ordering::Relaxed) != shortage.seen;
         self.waiter.spin(until, || moved() || shared.interrupted.load(Ordering::Relaxed))
-    }
-}
-
-/// Whether the reader lives, looked at only when the ring is full and once per slice, since it takes system calls.
-#[derive(Debug)]
-pub(super) struct ReaderWatch {
-    /// Why the reader is gone, once it was found to be: it does not come back to this segment.
-    lost: Option<&'static str>,
-    next_look: Instant,
-    /// Since when nothing of the reader has moved, as of the last look, and what it was.
-    still: (Instant, [u64; 2]),
-}
-
-impl ReaderWatch {
-    pub(super) fn new() -> Self {
-        let now = Instant::now();
-        Self { lost: None, next_look: now, still: (now, [u64::MAX; 2]) }
-    }
-
-    pub(super) fn lost(&self) -> Option<&'static str> {
-        self.lost
-    }
-
-    /// Looks if it is time to, and says when it is again. Fails if the reader is gone: at once if that is certain, else
-    /// after a slice without movement (W8).
-    fn look(&mut self, shared: &WriterShared, now: Instant) -> Result<Instant> {
-        if now < self.next_look {
-            return Ok(self.next_look);
-        }
-        self.next_look = now + WAIT_SLICE;
-        // What only a live reader changes.
-        let movement =
-            [Word::PayloadFree, Word::ReadCount].map(|word| shared.region.load(word, Ordering::Relaxed));
-        if self.still.1 != movement {
-            self.still = (now, movement);
-        }
-        match shared.reader_loss() {
-            Some(loss) if loss.certain || now - self.still.0 >= WAIT_SLICE => {
-                self.lost = Some(loss.reason);
-                Err(shared.reader_gone(loss.reason))
-            }
-            _ => Ok(self.next_look),
-        }
     }
 }

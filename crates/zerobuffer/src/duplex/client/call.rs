@@ -1,7 +1,7 @@
 //! What a caller holds: a request under way, and its response.
 
 use super::responses::Responses;
-use crate::{error::Result, frame::Frame, sync::Arc};
+use crate::{error::Result, reader::Frame, sync::Arc};
 use std::time::Duration;
 
 /// A request under way. Dropping it gives up the response, which is dropped when it comes.

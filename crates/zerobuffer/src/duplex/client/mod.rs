@@ -10,8 +10,8 @@ use super::{ClientConfig, RequestMut, inbox::Inbox, request_name, response_name}
 use crate::{
     config::{HotWrap, WriterConfig},
     error::{Error, Result},
-    frame::Keepalive,
     layout::name as names,
+    link::Keepalive,
     reader::ReaderHandle,
     sync::{Arc, Mutex, MutexGuard, lock},
     writer::{Writer, WriterHandle},

@@ -3,7 +3,7 @@
 use super::{super::inbox::Inbox, call::Response};
 use crate::{
     error::{Error, Result},
-    frame::Frame,
+    reader::Frame,
     reader::{Reader, ReaderHandle},
     sync::{AtomicU64, Mutex, Ordering, lock},
     waiter::WAIT_SLICE,

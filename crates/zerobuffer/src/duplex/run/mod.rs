@@ -6,7 +6,7 @@ mod service;
 use super::{BoxError, Failure, ServerConfig, responder::Responder};
 use crate::{
     error::{Error, Result},
-    frame::Frame,
+    reader::Frame,
     reader::{Reader, ReaderHandle},
     sync::{Mutex, lock},
 };

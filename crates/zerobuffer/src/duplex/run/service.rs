@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{HotWrap, WriterConfig},
     error::{Error, Result},
-    frame::Frame,
+    reader::Frame,
     reader::ReaderHandle,
     sync::lock,
     waiter::WAIT_SLICE,

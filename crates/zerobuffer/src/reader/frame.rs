@@ -1,10 +1,7 @@
-//! What a reader hands out: frames and metadata, views of shared memory that hold a share of its mapping.
+//! What a reader hands out: frames, views of shared memory that hold a share of its mapping.
 
-use crate::{
-    reader::{ReaderShared, Share},
-    ring::Span,
-    sync::Arc,
-};
+use super::ReaderShared;
+use crate::{link::Keepalive, ring::Span, sync::Share};
 use std::fmt;
 
 /// One received frame: a view of shared memory, not a copy.
@@ -26,12 +23,12 @@ use std::fmt;
 /// # Ok::<(), zerobuffer::Error>(())
 /// ```
 pub struct Frame {
-    shared: Share,
+    shared: Share<ReaderShared>,
     span: Span,
 }
 
 impl Frame {
-    pub(crate) fn new(shared: Share, span: Span) -> Self {
+    pub(crate) fn new(shared: Share<ReaderShared>, span: Span) -> Self {
         Self { shared, span }
     }
 
@@ -96,24 +93,6 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// Keeps a mapping, and nothing else of its endpoint, alive.
-#[derive(Clone)]
-pub struct Keepalive {
-    _owner: Arc<dyn Send + Sync>,
-}
-
-impl Keepalive {
-    pub(crate) fn new(owner: Arc<impl Send + Sync + 'static>) -> Self {
-        Self { _owner: owner }
-    }
-}
-
-impl fmt::Debug for Keepalive {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keepalive").finish_non_exhaustive()
-    }
-}
-
 /// The newest frame, and how many older ones were passed over to get to it.
 ///
 /// ```
@@ -136,43 +115,28 @@ pub struct Latest {
     pub skipped: u64,
 }
 
-/// The metadata of a buffer: a view of shared memory, written once by the writer.
-///
-/// ```
-/// # use zerobuffer::{BufferConfig, Reader, Writer};
-/// # let name = format!("doc-metadata-{}", std::process::id());
-/// let reader = Reader::create(&name, BufferConfig::default())?;
-/// assert!(reader.metadata()?.is_none());
-/// Writer::connect(&name)?.set_metadata(b"{}")?;
-/// assert_eq!(reader.metadata()?.map(|metadata| metadata.as_slice().to_vec()), Some(b"{}".to_vec()));
-/// # Ok::<(), zerobuffer::Error>(())
-/// ```
-#[derive(Clone)]
-pub struct Metadata {
-    shared: Arc<ReaderShared>,
-    len: u64,
-}
+#[cfg(test)]
+mod tests {
+    use crate::{BufferConfig, Reader, Writer, sync::Arc};
 
-impl Metadata {
-    pub(crate) fn new(shared: Arc<ReaderShared>, len: u64) -> Self {
-        Self { shared, len }
-    }
-
-    /// The bytes that the writer gave; may be empty.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        self.shared.region.metadata(self.len).unwrap_or_default()
-    }
-}
-
-impl AsRef<[u8]> for Metadata {
-    fn as_ref(&self) -> &[u8] {
-        self.as_slice()
-    }
-}
-
-impl fmt::Debug for Metadata {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metadata").field("len", &self.len).finish_non_exhaustive()
+    #[test]
+    fn frames_outlive_their_reader_and_nothing_outlives_the_last_frame() {
+        let name = format!("zb-share-{}", std::process::id());
+        let mut reader = Reader::create(&name, BufferConfig::new(0, 4096)).unwrap();
+        let mut writer = Writer::connect(&name).unwrap();
+        for frame in [b"one", b"two"] {
+            writer.write(frame).unwrap();
+        }
+        let (one, two) = (reader.read().unwrap(), reader.read().unwrap());
+        let shared = Arc::downgrade(&reader.shared);
+        let is_alive = || shared.strong_count() > 0;
+        drop(reader);
+        drop(one);
+        assert_eq!((two.data(), is_alive()), (&b"two"[..], true));
+        let kept = two.keep_alive();
+        drop(two);
+        assert!(is_alive());
+        drop(kept);
+        assert!(!is_alive(), "nothing is leaked");
     }
 }

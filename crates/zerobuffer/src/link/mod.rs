@@ -1,0 +1,5 @@
+//! What both endpoints share.
+
+mod keepalive;
+
+pub use keepalive::Keepalive;
