@@ -65,9 +65,9 @@ fn dispatch(command: Command) -> Result<(), Fail> {
         Command::Recv(args) => with_signals(|| recv::run(&args)),
         Command::Serve(args) => with_signals(|| serve::run(&args)),
         Command::Call(args) => call::run(&args),
-        Command::DemoWriter(args) => with_signals(|| demo::writer::run(&args)),
-        Command::DemoReader(args) => with_signals(|| demo::reader::run(&args)),
-        Command::BenchPeer(args) => with_signals(|| bench::peer::run(&args)),
+        Command::DemoWriter(args) => as_child(|| demo::writer::run(&args)),
+        Command::DemoReader(args) => as_child(|| demo::reader::run(&args)),
+        Command::BenchPeer(args) => as_child(|| bench::peer::run(&args)),
         Command::Ls(args) => ls::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Clean(args) => clean::run(&args),
@@ -78,6 +78,13 @@ fn dispatch(command: Command) -> Result<(), Fail> {
 /// Commands that hold an endpoint close it in good order on Ctrl-C; the others simply end.
 fn with_signals(command: impl FnOnce() -> Result<(), Fail>) -> Result<(), Fail> {
     signals::install()?;
+    command()
+}
+
+/// The other process of `demo` or `bench`, which ends with the one that started it.
+fn as_child(command: impl FnOnce() -> Result<(), Fail>) -> Result<(), Fail> {
+    signals::install()?;
+    signals::follow_parent()?;
     command()
 }
 

@@ -1,5 +1,8 @@
 //! Exit codes of the command: the one place that defines them; `--help` prints this table.
 use std::fmt::Write as _;
+use std::process::ExitStatus;
+
+use crate::os;
 
 /// How a run ended, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub(crate) enum Exit {
     Internal,
     /// The program that reads our output went away; nothing is printed.
     BrokenPipe,
-    /// A signal ended the run: 128 + its number, as a shell reports it.
+    /// A signal ended the run, and ends the process, too: 128 + its number, as a shell reports it.
     Signal(u8),
 }
 
@@ -50,7 +53,11 @@ const TABLE: &[(Option<Exit>, &str, &str)] = &[
     (Some(Exit::Resources), "9", "permission denied, or not enough shared memory"),
     (Some(Exit::Mismatch), "10", "demo: received bytes differ from those sent"),
     (Some(Exit::Internal), "70", "a defect of this program"),
-    (Some(Exit::Signal(2)), "130", "ended by Ctrl-C (128 + the signal's number; SIGTERM: 143)"),
+    (
+        Some(Exit::Signal(2)),
+        "130",
+        "ended by Ctrl-C, as a shell tells it (128 + the signal's number; SIGTERM: 143)",
+    ),
     (Some(Exit::BrokenPipe), "141", "the program that reads our output went away"),
 ];
 
@@ -76,8 +83,21 @@ impl Exit {
 }
 
 impl Exit {
-    /// The exit that a process of our own ended with: what it means there, it means here.
-    pub(crate) fn of_child(code: i32) -> Exit {
+    /// The exit that a process of our own ended with: what it means there, it means here. A signal that nobody asked
+    /// for, and that no person sends to end a run, is the end of a peer.
+    pub(crate) fn of_status(status: ExitStatus) -> Exit {
+        if let Some(code) = status.code() {
+            return Exit::of_child(code);
+        }
+        match os::signal_of(status) {
+            Some(signal @ (os::INTERRUPT | os::TERMINATE | os::HANG_UP)) => {
+                u8::try_from(signal).map_or(Exit::Failure, Exit::Signal)
+            }
+            _ => Exit::PeerGone,
+        }
+    }
+
+    fn of_child(code: i32) -> Exit {
         let known = TABLE.iter().filter_map(|(exit, ..)| *exit).find(|exit| i32::from(exit.code()) == code);
         let signal =
             || u8::try_from(code.checked_sub(128)?).ok().filter(|signal| *signal > 0).map(Exit::Signal);

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             if let Some(line) = fail.line() {
                 say::error(&line);
             }
-            ExitCode::from(fail.exit.code())
+            signals::leave(fail.exit)
         }
         Err(_) => ExitCode::from(Exit::Internal.code()),
     }

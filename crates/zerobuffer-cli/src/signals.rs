@@ -1,7 +1,9 @@
 //! Ctrl-C and its kin: taken by a thread that ends whatever the command is blocked in.
+use std::io::Read as _;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::exit::Exit;
 use crate::fail::Fail;
@@ -9,9 +11,15 @@ use crate::os;
 
 type Interrupter = Box<dyn Fn() + Send>;
 
+/// A signal this soon after the first is the same wish told twice: by the terminal and by a parent, or by `timeout`,
+/// which sends each signal to the process and to its group.
+const SAME: Duration = Duration::from_secs(1);
+
 struct State {
     /// The first signal that came; 0 before.
     caught: AtomicI32,
+    /// When it came.
+    when: OnceLock<Instant>,
     interrupters: Mutex<Vec<Interrupter>>,
 }
 
@@ -19,19 +27,49 @@ static STATE: OnceLock<State> = OnceLock::new();
 
 /// Takes SIGINT, SIGTERM and SIGHUP, or what the system has instead.
 ///
-/// The first signal ends what is running in good order; a second one ends the process on the spot.
+/// The first signal ends what is running in good order; a second one, a second or more later, ends the process on the
+/// spot.
 pub(crate) fn install() -> Result<(), Fail> {
-    let state = State { caught: AtomicI32::new(0), interrupters: Mutex::new(Vec::new()) };
+    let state =
+        State { caught: AtomicI32::new(0), when: OnceLock::new(), interrupters: Mutex::new(Vec::new()) };
     if STATE.set(state).is_err() {
         return Ok(());
     }
-    os::catch(|signal| {
-        if let Some(previous) = take(signal) {
-            std::process::exit(i32::from(exit_of(previous).code()));
+    os::catch(arrived).map_err(|error| Fail::io("cannot set up signal handling", &error))
+}
+
+/// Ends this process in good order when the process that started it is gone: standard input is a pipe from there.
+pub(crate) fn follow_parent() -> Result<(), Fail> {
+    let follow = || {
+        // Nothing is ever written: what a read gives is the end.
+        let mut byte = [0u8; 1];
+        while std::io::stdin().lock().read(&mut byte).is_ok_and(|count| count > 0) {}
+        arrived(os::TERMINATE);
+    };
+    let thread = std::thread::Builder::new().name(String::from("parent"));
+    thread.spawn(follow).map(drop).map_err(|error| Fail::io("cannot start a thread", &error))
+}
+
+/// A signal came.
+fn arrived(signal: i32) {
+    if let Some(previous) = take(signal) {
+        let state = STATE.get();
+        if state.and_then(|state| state.when.get()).is_none_or(|when| when.elapsed() < SAME) {
+            return;
         }
-        os::wake();
-    })
-    .map_err(|error| Fail::io("cannot set up signal handling", &error))
+        os::die_of(previous);
+        std::process::exit(i32::from(exit_of(previous).code()));
+    }
+    os::wake();
+}
+
+/// The exit of a process that `exit` ends. Where a signal ended it, the shell is to see just that: a loop of the shell
+/// then stops, too.
+pub(crate) fn leave(exit: Exit) -> ExitCode {
+    if let Some(signal) = caught().filter(|signal| exit_of(*signal) == exit) {
+        os::die_of(signal);
+    }
+    ExitCode::from(exit.code())
 }
 
 /// Records the first signal and interrupts; a later one gets the first back.
@@ -40,6 +78,7 @@ fn take(signal: i32) -> Option<i32> {
     if let Err(previous) = state.caught.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst) {
         return Some(previous);
     }
+    let _ = state.when.set(Instant::now());
     for interrupt in state.interrupters.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         interrupt();
     }

@@ -6,15 +6,13 @@
 
 mod common;
 
-use common::{run, start};
+use common::{Terminal, children, in_shared_memory, run, start, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
 /// Buffers of the process that are still there.
 fn left(pid: u32) -> Vec<String> {
-    let names = std::fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name());
-    let names = names.map(|name| name.into_string().unwrap());
-    names.filter(|name| name.contains(&format!("zb-bench-{pid}-"))).collect()
+    in_shared_memory(&format!("zb-bench-{pid}-"))
 }
 
 fn check(sized: &Value, frame_bytes: u64) {
@@ -84,9 +82,24 @@ fn what_cannot_be_measured_is_said() {
 fn ctrl_c_ends_both_processes() {
     let bench = start(&["bench", "--seconds", "60"]);
     let pid = bench.pid();
-    common::until("it runs", || !left(pid).is_empty());
+    until("it runs", || !left(pid).is_empty());
     std::thread::sleep(std::time::Duration::from_millis(100));
     bench.signal(Signal::INT);
     bench.wait().failed(130, &["Ctrl-C"]);
     assert_eq!(left(pid), Vec::<String>::new());
+}
+
+#[test]
+fn ctrl_c_in_a_terminal_leaves_nothing() {
+    for pause in [0, 50, 300] {
+        let Some(mut bench) = Terminal::start(&["bench", "--seconds", "60"]) else { return };
+        let pid = bench.pid();
+        until("its buffer is there", || !left(pid).is_empty());
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        bench.type_in("\u{3}");
+        let done = bench.wait();
+        assert!(done.text().contains("stopped by Ctrl-C"), "{}", done.text());
+        until("its processes are gone", || left(pid).is_empty() || children(pid).is_empty());
+        assert_eq!(left(pid), Vec::<String>::new(), "after {pause} ms");
+    }
 }

@@ -8,7 +8,7 @@ mod common;
 
 use std::fs;
 
-use common::{assert_no_files, run, start, until, y4m};
+use common::{Terminal, assert_no_files, children, in_shared_memory, run, start, until, y4m};
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
@@ -83,17 +83,6 @@ fn a_video_over_and_over() {
     assert!(runs[0]["frames"].as_u64().unwrap() > 7, "it starts again at the end");
 }
 
-/// The processes that `parent` started, with their command lines.
-fn children(parent: u32) -> Vec<(u32, String)> {
-    let read = |pid: u32, file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
-        .filter(|pid| read(*pid, "status").contains(&format!("\nPPid:\t{parent}\n")))
-        .map(|pid| (pid, read(pid, "cmdline").replace('\0', " ")))
-        .collect()
-}
-
 fn child(parent: u32, command: &str) -> Option<u32> {
     children(parent).into_iter().find(|(_, line)| line.contains(command)).map(|(pid, _)| pid)
 }
@@ -112,7 +101,6 @@ fn a_half_that_dies_is_told() {
         kill_process(common::pid(pid), Signal::KILL).unwrap();
         let done = demo.wait().failed(6, &["the demo's", parts, "signal: 9"]);
         assert_eq!(done.stdout, b"");
-        common::run(&["clean", "--yes", &format!("zb-demo-{parent}-0")]).ok();
         assert_no_files(&format!("zb-demo-{parent}-0"));
     }
 }
@@ -130,4 +118,32 @@ fn ctrl_c_ends_both_processes() {
         assert!(fs::metadata(format!("/proc/{pid}")).is_err(), "{pid} still runs");
     }
     assert_no_files(&format!("zb-demo-{parent}-0"));
+}
+
+#[test]
+fn ctrl_c_in_a_terminal_leaves_nothing() {
+    // The terminal signals every process of the group at once; the parent must not signal its children a second time.
+    for pause in [0, 20, 100, 300, 700] {
+        let Some(mut demo) = Terminal::start(&["demo", "--seconds", "60"]) else { return };
+        let pid = demo.pid();
+        let mine = format!("zb-demo-{pid}-");
+        until("its buffer is there", || !in_shared_memory(&mine).is_empty());
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        demo.type_in("\u{3}");
+        let done = demo.wait();
+        assert!(done.text().contains("stopped by Ctrl-C"), "{}", done.text());
+        until("its processes are gone", || in_shared_memory(&mine).is_empty() || children(pid).is_empty());
+        assert_eq!(in_shared_memory(&mine), Vec::<String>::new(), "after {pause} ms");
+    }
+}
+
+#[test]
+fn a_killed_demo_leaves_nothing() {
+    let mut demo = start(&["demo", "--seconds", "60"]);
+    let mine = format!("zb-demo-{}-", demo.pid());
+    until("its buffer is there", || demo.is_running() && !in_shared_memory(&mine).is_empty());
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    demo.signal(Signal::KILL);
+    demo.wait();
+    until("its processes end with it", || in_shared_memory(&mine).is_empty());
 }

@@ -22,7 +22,7 @@ fn serving(channel: &str, program: &str, options: &[&str]) -> Running {
 fn ended(server: Running, channel: &str) {
     server.signal(Signal::INT);
     let done = server.finish();
-    assert!(done.code == Some(130) && done.stderr.contains("stopped by Ctrl-C"), "{}", done.stderr);
+    assert!(done.shell_code() == 130 && done.stderr.contains("stopped by Ctrl-C"), "{}", done.stderr);
     assert_no_files(&format!("{channel}_request"));
     assert_no_files(&format!("{channel}_response"));
 }
@@ -99,7 +99,7 @@ fn programs_end_with_their_server() {
         assert_eq!(pids.len(), 2);
         server.signal(Signal::TERM);
         let done = server.finish();
-        assert!(done.code == Some(143), "{}", done.stderr);
+        assert!(done.shell_code() == 143, "{}", done.stderr);
         let runs = |pid: &&&str| {
             // What its parent has not waited for yet is a zombie.
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -7,10 +7,12 @@
 mod common;
 
 use std::io::Read as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::Stdio;
 
 use common::{
-    Running, assert_no_files, assert_same, command, feed, files, name, noise, run, start, until, y4m,
+    Running, assert_no_files, assert_same, command, feed, files, name, noise, run, start, start_command,
+    until, y4m,
 };
 use rustix::process::Signal;
 use zerobuffer::{BufferConfig, Reader, Writer};
@@ -59,7 +61,7 @@ fn recv_whose_output_nobody_empties() {
     let status = receiver.wait().unwrap();
     let mut stderr = String::new();
     receiver.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    assert_eq!(status.code(), Some(130), "{stderr}");
+    assert_eq!(status.signal(), Some(2), "{stderr}");
     assert!(stderr.contains("while writing to standard output"), "{stderr}");
     let sent = sender.finish();
     assert!(matches!(sent.code, Some(0 | 6)), "{}", sent.stderr);
@@ -115,17 +117,54 @@ fn send_that_waits_for_space_or_for_its_turn() {
 }
 
 #[test]
-fn a_second_signal_ends_it_on_the_spot() {
-    // Opening a FIFO that nobody writes to does not block, so this waits in poll; both signals come at once.
+fn a_signal_told_twice_counts_once_and_a_later_one_ends_it_on_the_spot() {
+    // `timeout` signals the process and its group, a terminal the group: both at once are one wish.
     let name = name();
     let mut receiver = start(&["recv", &name]);
     receiver.wait_for("waiting for a writer");
     receiver.signal(Signal::INT);
     receiver.signal(Signal::TERM);
-    assert_eq!(receiver.wait().code, Some(130));
-    // What it may have left is gone with the next reader.
+    assert_eq!(receiver.wait().signal, Some(2));
+    assert_no_files(&name);
+
+    // A write to a file cannot be interrupted by one: this output is a socket that nobody reads from.
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let name = self::name();
+    let mut child = command(&["recv", &name]);
+    let output = std::os::fd::OwnedFd::from(theirs);
+    let mut receiver = start_command(child.stdin(Stdio::null()).stdout(output));
+    drop(child);
+    let mut sender = start(&["send", &name, "--size", "4MiB"]);
+    sender.write(&noise(8 << 20, 1));
+    receiver.wait_for("receiving from");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    receiver.signal(Signal::INT);
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    assert!(receiver.is_running());
+    receiver.signal(Signal::INT);
+    assert_eq!(receiver.wait().signal, Some(2));
+    drop((ours, sender));
+    // What it has left is gone with the next reader.
     drop(Reader::create(&name, BufferConfig::default()).unwrap());
     assert_no_files(&name);
+}
+
+#[test]
+fn ctrl_c_stops_a_loop_of_the_shell() {
+    let name = name();
+    let script = format!(
+        "for i in 1 2 3; do {} recv {name}-$i --format null; done; echo went on",
+        env!("CARGO_BIN_EXE_zerobuffer")
+    );
+    // bash runs the rest of the loop after a program that merely exits with 130.
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+    let mut shell = start_command(&mut shell);
+    shell.wait_for("waiting for a writer");
+    rustix::process::kill_process_group(common::pid(shell.pid()), Signal::INT).unwrap();
+    let done = shell.wait();
+    assert_eq!((done.signal, done.text().as_str()), (Some(2), ""), "{}", done.stderr);
+    assert_no_files(&format!("{name}-1"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
+use zerobuffer::{BufferConfig, Reader, observe};
 
 use crate::exit::Exit;
 use crate::fail::Fail;
@@ -13,7 +14,10 @@ use crate::os;
 /// How long children get to end after they were asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A process of this program, in another role. Dropping it leaves it running.
+/// A process of this program, in another role; ended when this is dropped.
+///
+/// It has a process group of its own: Ctrl-C at the terminal is for this process, which asks it to end, once. Its standard
+/// input is a pipe that closes with this process, whose end it takes for such a request.
 pub(super) struct End {
     /// What messages call it.
     role: &'static str,
@@ -48,14 +52,10 @@ impl End {
     ) -> Result<(End, BufReader<ChildStdout>), Fail> {
         let failed = |error: &std::io::Error| Fail::io(format_args!("cannot start {role}"), error);
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        let mut child = Command::new(program)
-            .arg(command)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed(&error))?;
+        let mut command_line = Command::new(program);
+        command_line.arg(command).args(arguments);
+        command_line.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = os::lead_group(&mut command_line).spawn().map_err(|error| failed(&error))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let mut end = End { role, child, stdout: None, stderr: None, status: None };
         match (stdout, stderr) {
@@ -77,11 +77,9 @@ impl End {
         Ok(self.status)
     }
 
-    /// Asks it to end if it still runs; gives the moment after which it is ended for good.
+    /// Asks it to end, as its parent's end would; gives the moment after which it is ended for good.
     pub(super) fn ask_to_end(&mut self) -> Instant {
-        if matches!(self.poll(), Ok(None)) {
-            os::ask_to_end(&mut self.child);
-        }
+        drop(self.child.stdin.take());
         Instant::now() + GRACE
     }
 
@@ -102,7 +100,7 @@ impl End {
         let errors = join(self.stderr.take());
         let last = errors.lines().last().unwrap_or_default();
         let words = last.strip_prefix("zerobuffer: error: ").unwrap_or(last);
-        let exit = self.status.and_then(|status| status.code()).map_or(Exit::PeerGone, Exit::of_child);
+        let exit = self.status.map_or(Exit::PeerGone, Exit::of_status);
         if words.is_empty() {
             let how =
                 self.status.map_or_else(|| String::from("without a status"), |status| status.to_string());
@@ -115,6 +113,22 @@ impl End {
         serde_json::from_str(&join(self.stdout.take())).map_err(|error| {
             Fail::new(Exit::Internal, format!("the report of {} is not readable: {error}", self.role))
         })
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let asked = self.ask_to_end();
+        self.wait(asked);
+    }
+}
+
+/// Removes what a killed end of ours has left of the buffer `name`, which has no other user.
+pub(super) fn sweep(name: &str) {
+    if observe::inspect(name).is_ok() {
+        // A new reader takes a dead one's name over, and its own close takes everything along. If somebody lives there
+        // after all, it is left alone.
+        let _ = Reader::create(name, BufferConfig::new(0, 64)).and_then(Reader::close);
     }
 }
 

@@ -3,15 +3,15 @@ use std::fs::{File, Metadata};
 use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::time::{ClockId, clock_gettime};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -35,6 +35,11 @@ pub(crate) fn catch(caught: fn(i32)) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new(wanted)?;
     let thread = std::thread::Builder::new().name(String::from("signals"));
     thread.spawn(move || signals.forever().for_each(caught)).map(drop)
+}
+
+/// Ends this process by the signal, as if it had never been caught. Returns only where that is impossible.
+pub(crate) fn die_of(signal: i32) {
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
 }
 
 /// Ends all waits, present and future.
@@ -160,12 +165,9 @@ pub(crate) fn standard_output() -> io::Result<File> {
     Ok(own.unwrap_or(file))
 }
 
-/// Asks a child that still runs to end in good order.
-pub(crate) fn ask_to_end(child: &mut Child) {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // It may end at this very moment; it is our child, so its number cannot be another process's yet.
-        let _ = kill_process(pid, Signal::TERM);
-    }
+/// The signal that ended a process, if one did.
+pub(crate) fn signal_of(status: ExitStatus) -> Option<i32> {
+    status.signal()
 }
 
 /// Has the command lead a process group of its own.

@@ -3,7 +3,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::mem;
 use std::os::windows::io::{AsHandle as _, AsRawHandle as _};
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::ptr;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,6 +43,9 @@ unsafe extern "system" fn handle(event: u32) -> i32 {
     }
     1
 }
+
+/// There are no signals to end by: the exit code says it all.
+pub(crate) fn die_of(_signal: i32) {}
 
 /// Ends all waits, present and future.
 pub(crate) fn wake() {
@@ -121,10 +124,9 @@ pub(crate) fn standard_output() -> io::Result<File> {
     io::stdout().as_handle().try_clone_to_owned().map(File::from)
 }
 
-/// There is no polite way: its names go with its handles.
-pub(crate) fn ask_to_end(child: &mut Child) {
-    // It may end at this very moment.
-    let _ = child.kill();
+/// Processes end with a code.
+pub(crate) fn signal_of(_status: ExitStatus) -> Option<i32> {
+    None
 }
 
 /// A command has no group to be ended by; Ctrl-C at the console reaches it as well.
@@ -132,14 +134,15 @@ pub(crate) fn lead_group(command: &mut Command) -> &mut Command {
     command
 }
 
-/// As [`ask_to_end`].
+/// There is no polite way: its names go with its handles.
 pub(crate) fn ask_group_to_end(leader: &mut Child) {
-    ask_to_end(leader);
+    kill_group(leader);
 }
 
-/// As [`ask_to_end`].
+/// Ends a process.
 pub(crate) fn kill_group(leader: &mut Child) {
-    ask_to_end(leader);
+    // It may end at this very moment.
+    let _ = leader.kill();
 }
 
 /// Nanoseconds of the performance counter, which is the same one in all processes of a machine.

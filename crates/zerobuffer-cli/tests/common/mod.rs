@@ -176,7 +176,7 @@ impl Done {
     /// Ended with `code` and one error line that contains every one of `parts`.
     #[track_caller]
     pub(crate) fn failed(self, code: i32, parts: &[&str]) -> Done {
-        assert_eq!(self.code, Some(code), "{} (signal {:?}): {}", self.what, self.signal, self.stderr);
+        assert_eq!(self.shell_code(), code, "{} (signal {:?}): {}", self.what, self.signal, self.stderr);
         let errors: Vec<&str> = self.stderr.lines().filter(|line| line.contains("error:")).collect();
         assert_eq!(errors.len(), 1, "{}: {}", self.what, self.stderr);
         for line in self.stderr.lines() {
@@ -187,6 +187,11 @@ impl Done {
         }
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         self
+    }
+
+    /// The code that a shell makes of its end.
+    pub(crate) fn shell_code(&self) -> i32 {
+        self.code.or(self.signal.map(|signal| 128 + signal)).unwrap()
     }
 
     #[track_caller]
@@ -256,6 +261,64 @@ pub(crate) fn noise(size: usize, seed: u64) -> Vec<u8> {
     }
     bytes.truncate(size);
     bytes
+}
+
+/// A command whose three streams are a terminal of its own, made by util-linux' `script`.
+pub(crate) struct Terminal(Running);
+
+impl Terminal {
+    /// `None`, said on standard output, where that program is missing.
+    pub(crate) fn start(arguments: &[&str]) -> Option<Terminal> {
+        let line = format!("exec {} {}", env!("CARGO_BIN_EXE_zerobuffer"), arguments.join(" "));
+        let mut script = Command::new("script");
+        script.args(["-q", "-e", "-c", &line, "/dev/null"]).env_remove("ZEROBUFFER_LOG").env("TERM", "xterm");
+        if Command::new("script").arg("--version").output().is_err() {
+            println!("skipped: the program script (util-linux) is not there to make a terminal");
+            return None;
+        }
+        Some(Terminal(start_command(script.stdin(Stdio::piped()).stdout(Stdio::piped()))))
+    }
+
+    /// The process number of the command itself.
+    pub(crate) fn pid(&mut self) -> u32 {
+        let parent = self.0.pid();
+        let mut found = None;
+        until("the command runs in its terminal", || {
+            assert!(self.0.is_running(), "script ended: {}", self.0.stderr());
+            found =
+                children(parent).first().filter(|(_, line)| !line.starts_with("sh ")).map(|(pid, _)| *pid);
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// What a person types; `\u{3}` is Ctrl-C, which the terminal turns into a signal for all of its processes.
+    pub(crate) fn type_in(&mut self, keys: &str) {
+        self.0.write(keys.as_bytes());
+    }
+
+    /// Waits for its end; everything that the terminal has shown is its standard output.
+    pub(crate) fn wait(self) -> Done {
+        self.0.wait()
+    }
+}
+
+/// The processes that `parent` started, with their command lines.
+pub(crate) fn children(parent: u32) -> Vec<(u32, String)> {
+    let read =
+        |pid: u32, file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
+        .filter(|pid| read(*pid, "status").contains(&format!("\nPPid:\t{parent}\n")))
+        .map(|pid| (pid, read(pid, "cmdline").replace('\0', " ")))
+        .collect()
+}
+
+/// Names in shared memory that contain `part`.
+pub(crate) fn in_shared_memory(part: &str) -> Vec<String> {
+    let names = std::fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name());
+    names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.contains(part)).collect()
 }
 
 /// Equality without printing megabytes.

@@ -8,7 +8,7 @@ use super::peer::Measured;
 use super::report::{RoundTrip, Stream};
 use super::samples::Samples;
 use crate::commands::demo::latency::Latency;
-use crate::commands::end::End;
+use crate::commands::end::{End, sweep};
 use crate::exit::Exit;
 use crate::fail::Fail;
 use crate::rate::{Pacer, Rate};
@@ -34,13 +34,17 @@ pub(super) fn back(name: &str) -> String {
     format!("{name}-back")
 }
 
-/// The other process, ended with this value.
-struct Peer(End);
+/// The other process, ended with this value, and the buffer that it reads.
+struct Peer {
+    end: End,
+    name: String,
+}
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        let asked = self.0.ask_to_end();
-        self.0.wait(asked);
+        let asked = self.end.ask_to_end();
+        self.end.wait(asked);
+        sweep(&self.name);
     }
 }
 
@@ -129,7 +133,8 @@ impl Session {
     fn peer(&self, name: &str, option: Option<&str>) -> Result<Peer, Fail> {
         let mut arguments = vec![name.to_owned(), format!("--ring={}", self.ring_bytes)];
         arguments.extend(option.map(str::to_owned));
-        End::start_ready("the other process", "bench-peer", &arguments).map(Peer)
+        let end = End::start_ready("the other process", "bench-peer", &arguments)?;
+        Ok(Peer { end, name: name.to_owned() })
     }
 
     fn frame(&self) -> Vec<u8> {
@@ -144,16 +149,16 @@ impl Peer {
             return Err(signals::interrupted("the other process has ended, too"));
         }
         let until = Instant::now() + PATIENCE;
-        while self.0.poll()?.is_none() && Instant::now() < until {
+        while self.end.poll()?.is_none() && Instant::now() < until {
             if signals::sleep(Duration::from_millis(5)) {
                 return Err(signals::interrupted("the other process has ended, too"));
             }
         }
-        self.0.wait(until);
-        if !self.0.poll()?.is_some_and(|status| status.success()) {
-            return Err(self.0.failure());
+        self.end.wait(until);
+        if !self.end.poll()?.is_some_and(|status| status.success()) {
+            return Err(self.end.failure());
         }
-        let measured: Measured = self.0.measured()?;
+        let measured: Measured = self.end.measured()?;
         if measured.frames == frames {
             return Ok(measured);
         }
@@ -166,7 +171,7 @@ fn blame(peer: &mut Peer, error: Error) -> Fail {
     if signals::caught().is_some() {
         return signals::interrupted("the other process has ended, too");
     }
-    if error.is_peer_gone() { peer.0.failure() } else { error.into() }
+    if error.is_peer_gone() { peer.end.failure() } else { error.into() }
 }
 
 fn connect(name: &str) -> Result<Writer, Fail> {

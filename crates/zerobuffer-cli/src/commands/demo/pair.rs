@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use zerobuffer::observe;
 
 use super::writer::Measured;
-use crate::commands::end::End;
+use crate::commands::end::{End, sweep};
 use crate::exit::Exit;
 use crate::fail::Fail;
 use crate::rate::Rate;
@@ -28,6 +28,7 @@ pub(super) struct Run<'a> {
 
 /// The reading and the writing process of one run.
 pub(super) struct Pair {
+    name: String,
     reader: End,
     writer: End,
 }
@@ -47,16 +48,8 @@ impl Pair {
         let mut writer_arguments = arguments;
         writer_arguments.push(format!("--seconds={}", run.seconds.as_secs_f64()));
         writer_arguments.extend(run.rate.map(|rate| format!("--fps={rate}")));
-        // A writer that cannot be started must not leave the reader behind.
-        match End::start("the demo's writer", "demo-writer", &writer_arguments) {
-            Ok(writer) => Ok(Pair { reader, writer }),
-            Err(fail) => {
-                let mut reader = reader;
-                let asked = reader.ask_to_end();
-                reader.wait(asked);
-                Err(fail)
-            }
-        }
+        let writer = End::start("the demo's writer", "demo-writer", &writer_arguments)?;
+        Ok(Pair { name: run.name.clone(), reader, writer })
     }
 
     /// Shows progress until both have ended; gives what the writer and the reader measured.
@@ -116,6 +109,7 @@ impl Pair {
 impl Drop for Pair {
     fn drop(&mut self) {
         self.stop();
+        sweep(&self.name);
     }
 }
 

@@ -51,15 +51,16 @@ impl Expected {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
+    // The ring first: where it has room, a private frame of that size has, too, and else the error says so.
+    let mut reader = Reader::create(&args.name, BufferConfig::new(0, args.ring))?;
+    let handle = reader.handle();
+    signals::on_signal(move || handle.interrupt());
     let mut expected = match &args.input {
         None => Expected::Generated(Pattern::new(args.size)),
         Some(path) => {
             Expected::Video { source: Box::new(Source::y4m(Input::open(path)?)?), frame: vec![0; args.size] }
         }
     };
-    let mut reader = Reader::create(&args.name, BufferConfig::new(0, args.ring))?;
-    let handle = reader.handle();
-    signals::on_signal(move || handle.interrupt());
     announce(&args.name)?;
     let mut stamps = Stamps::new();
     let (mut frames, mut bytes) = (0u64, 0u64);
