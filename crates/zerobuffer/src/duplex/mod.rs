@@ -36,20 +36,12 @@
 mod client;
 mod config;
 mod failure;
-mod inbox;
-mod pool;
-mod request;
-mod responder;
-mod run;
 mod server;
-mod session;
 
-pub use client::{Call, Client, Response};
+pub use client::{Call, Client, RequestMut, Response};
 pub use config::{ClientConfig, ProcessingMode, ServerConfig};
 pub use failure::{BoxError, Failure};
-pub use request::RequestMut;
-pub use responder::{Responder, ResponseMut};
-pub use server::Server;
+pub use server::{Responder, ResponseMut, Server};
 
 /// The buffer that carries a channel's requests.
 fn request_name(channel: &str) -> String {

@@ -2,26 +2,33 @@
 
 mod call;
 mod connecting;
+mod inbox;
+mod outbox;
+mod request;
+mod response;
 mod responses;
 
-pub use call::{Call, Response};
+pub use call::Call;
+pub use request::RequestMut;
+pub use response::Response;
 
-use super::{ClientConfig, RequestMut, inbox::Inbox, request_name, response_name};
+use super::{ClientConfig, request_name, response_name};
+#[cfg(doc)]
+use crate::Error;
 use crate::{
     config::{HotWrap, WriterConfig},
-    error::{Error, Result},
+    error::Result,
     layout::name as names,
     link::Keepalive,
     reader::ReaderHandle,
-    sync::{Arc, Mutex, MutexGuard, lock},
+    sync::Arc,
     writer::{Writer, WriterHandle},
 };
 use connecting::{create_response_buffer, look_for_server};
+use inbox::Inbox;
+use outbox::Outbox;
 use responses::Responses;
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// Sends requests to a server and receives its responses. All methods may be used from several threads at a time.
 ///
@@ -47,26 +54,9 @@ use std::{
 /// ```
 #[derive(Debug)]
 pub struct Client {
-    channel: String,
     /// Closed before the request writer: the next client then finds both places free.
     responses: Arc<Responses>,
-    sender: Mutex<Sender>,
-}
-
-/// The request writer. A loan takes it along, so that whoever sends meanwhile is refused rather than kept waiting, be it
-/// on the loan's own thread.
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is one per client")]
-enum Sender {
-    Here(Writer),
-    Lent,
-    Closed,
-}
-
-impl Sender {
-    fn here(&mut self) -> Option<&mut Writer> {
-        if let Self::Here(writer) = self { Some(writer) } else { None }
-    }
+    outbox: Outbox,
 }
 
 impl Client {
@@ -99,11 +89,8 @@ impl Client {
             .wait(config.wait)
             .hot_wrap(HotWrap::Eager);
         let writer = Writer::connect_with(&request_name(channel), wait)?;
-        Ok(Self {
-            channel: channel.to_owned(),
-            responses: Arc::new(Responses::new(reader, &writer)),
-            sender: Mutex::new(Sender::Here(writer)),
-        })
+        let responses = Arc::new(Responses::new(reader, &writer));
+        Ok(Self { outbox: Outbox::new(channel, Arc::clone(&responses), writer), responses })
     }
 
     /// Writes the client's metadata, once, which the server's `on_init` gets before the first request.
@@ -113,7 +100,7 @@ impl Client {
     /// As [`Writer::set_metadata`]. With a server of another implementation, a client before this one may have written
     /// metadata, which stay.
     pub fn set_metadata(&self, data: &[u8]) -> Result<()> {
-        self.writer(&mut *self.sender()?)?.set_metadata(data)
+        self.outbox.set_metadata(data)
     }
 
     /// Sends a request and returns its sequence number. The response, which carries the same number, comes by
@@ -124,9 +111,7 @@ impl Client {
     /// As [`Writer::write`]; [`Error::RequestPending`] after [`Self::begin`]; [`Error::ReaderGone`] if the server has
     /// gone: connect anew.
     pub fn send(&self, request: &[u8]) -> Result<u64> {
-        let mut sender = self.sender()?;
-        let writer = self.begin_in(&mut sender, request.len())?;
-        self.fill_and_commit(writer, request)
+        self.outbox.send(request)
     }
 
     /// Sends a request whose response the returned [`Call`] waits for.
@@ -135,10 +120,7 @@ impl Client {
     ///
     /// As [`Self::send`].
     pub fn submit(&self, request: &[u8]) -> Result<Call> {
-        let mut sender = self.sender()?;
-        let writer = self.begin_in(&mut sender, request.len())?;
-        let call = self.register(writer.next_sequence());
-        call.sent(self.fill_and_commit(writer, request))
+        self.outbox.submit(request)
     }
 
     /// Sends a request and waits for its response; `None` if that has not come within `timeout`, be it late or never
@@ -161,12 +143,7 @@ impl Client {
     ///
     /// As [`Self::send`].
     pub fn loan(&self, size: usize) -> Result<RequestMut<'_>> {
-        let mut sender = self.sender()?;
-        self.begin_in(&mut sender, size)?;
-        let Sender::Here(writer) = mem::replace(&mut *sender, Sender::Lent) else {
-            return Err(self.responses.closed());
-        };
-        Ok(RequestMut::new(self, writer))
+        self.outbox.lend(size).map(|writer| RequestMut::new(&self.outbox, writer))
     }
 
     /// [`Self::loan`] without a borrow, for bindings: the request stays pending until [`Self::commit`] or
@@ -176,13 +153,12 @@ impl Client {
     ///
     /// As [`Self::send`].
     pub fn begin(&self, size: usize) -> Result<u64> {
-        let mut sender = self.sender()?;
-        Ok(self.begin_in(&mut sender, size)?.next_sequence())
+        self.outbox.begin(size)
     }
 
     /// The bytes of the pending request, which keep their address until commit or abort.
     pub fn with_pending<T>(&self, look: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
-        lock(&self.sender).here()?.pending().map(look)
+        self.outbox.with_pending(look)
     }
 
     /// Sends the first `len` bytes of the pending request and returns its sequence number.
@@ -191,19 +167,19 @@ impl Client {
     ///
     /// As [`Writer::commit`].
     pub fn commit(&self, len: usize) -> Result<u64> {
-        self.commit_in(self.writer(&mut *self.sender()?)?, len)
+        self.outbox.commit(len)
     }
 
     /// Gives up the pending request; nothing is sent. `false`: there was none.
     #[allow(clippy::must_use_candidate, reason = "mostly, it does not matter whether there was one")]
     pub fn abort(&self) -> bool {
-        self.sender().ok().is_some_and(|mut sender| sender.here().is_some_and(Writer::abort))
+        self.outbox.abort()
     }
 
     /// Keeps the memory of [`Self::with_pending`] mapped, for bindings that hand out views of it.
     #[must_use]
     pub fn keep_alive(&self) -> Option<Keepalive> {
-        lock(&self.sender).here().map(|writer| writer.keep_alive())
+        self.outbox.keep_alive()
     }
 
     /// The next response that no call waits for; `None` after `timeout`.
@@ -235,7 +211,7 @@ impl Client {
     /// The channel's name.
     #[must_use]
     pub fn channel(&self) -> &str {
-        &self.channel
+        self.outbox.channel()
     }
 
     /// The response buffer: counters, use.
@@ -262,75 +238,8 @@ impl Client {
             return Ok(());
         }
         let closed = self.responses.close();
-        let sender = mem::replace(&mut *lock(&self.sender), Sender::Closed);
-        drop(sender);
+        self.outbox.close();
         closed
-    }
-
-    /// The place of the request writer, if it may be touched.
-    fn sender(&self) -> Result<MutexGuard<'_, Sender>> {
-        if self.responses.requests.is_forked() {
-            // A thread of the parent may have held the lock.
-            return Err(Error::forked(self.responses.requests.name()));
-        }
-        Ok(lock(&self.sender))
-    }
-
-    /// The request writer, if it is there.
-    fn writer<'s>(&self, sender: &'s mut Sender) -> Result<&'s mut Writer> {
-        match sender {
-            Sender::Here(writer) => Ok(writer),
-            Sender::Lent => Err(self.pending()),
-            Sender::Closed => Err(self.responses.closed()),
-        }
-    }
-
-    fn pending(&self) -> Error {
-        Error::RequestPending { name: self.channel.clone() }
-    }
-
-    fn begin_in<'s>(&self, sender: &'s mut Sender, size: usize) -> Result<&'s mut Writer> {
-        let writer = self.writer(sender)?;
-        if writer.pending().is_some() {
-            return Err(self.pending());
-        }
-        writer.begin(size)?;
-        Ok(writer)
-    }
-
-    fn fill_and_commit(&self, writer: &mut Writer, request: &[u8]) -> Result<u64> {
-        if let Some(room) = writer.pending() {
-            room.copy_from_slice(request);
-        }
-        self.commit_in(writer, request.len())
-    }
-
-    fn commit_in(&self, writer: &mut Writer, len: usize) -> Result<u64> {
-        self.responses.note_request(writer.next_sequence());
-        writer.commit(len)
-    }
-
-    /// Sends what a loan has filled, unless the client was closed meanwhile.
-    pub(super) fn commit_lent(&self, writer: &mut Writer, len: usize) -> Result<u64> {
-        if !matches!(*self.sender()?, Sender::Lent) {
-            return Err(self.responses.closed());
-        }
-        self.commit_in(writer, len)
-    }
-
-    /// A loan is over.
-    pub(super) fn take_back(&self, mut writer: Writer) {
-        writer.abort();
-        // In a forked child, and once the client is closed, the writer is dropped.
-        if let Ok(mut sender) = self.sender()
-            && matches!(*sender, Sender::Lent)
-        {
-            *sender = Sender::Here(writer);
-        }
-    }
-
-    pub(super) fn register(&self, sequence: u64) -> Call {
-        Call::register(&self.responses, sequence)
     }
 }
 

@@ -1,10 +1,9 @@
 //! The response buffer and who waits for what of it: one of the waiting threads reads for all.
 
-use super::{super::inbox::Inbox, call::Response};
+use super::{inbox::Inbox, response::Response};
 use crate::{
     error::{Error, Result},
-    reader::Frame,
-    reader::{Reader, ReaderHandle},
+    reader::{Frame, Reader, ReaderHandle},
     sync::{AtomicU64, Mutex, Ordering, lock},
     waiter::WAIT_SLICE,
     writer::{Writer, WriterHandle},
@@ -15,7 +14,7 @@ use std::{
 };
 
 #[derive(Debug)]
-pub(in crate::duplex) struct Responses {
+pub(super) struct Responses {
     reader: Mutex<Option<Reader>>,
     inbox: Mutex<Inbox>,
     /// A response has come, or nobody reads any more.

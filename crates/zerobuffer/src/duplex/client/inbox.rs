@@ -1,6 +1,6 @@
 //! Which response belongs to whom: threads that wait for one of their own, and the rest (D2).
 
-use super::Response;
+use super::response::Response;
 use std::{
     collections::{BTreeSet, VecDeque},
     ops::RangeInclusive,

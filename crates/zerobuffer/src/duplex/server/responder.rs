@@ -1,6 +1,6 @@
 //! How a handler answers: a writer for one response, which keeps the order and stamps the sequence (D2).
 
-use super::{Failure, failure::BoxError, session::Session};
+use super::{case::Case, turns::Turns};
 use crate::{
     error::{Error, Result},
     link::Keepalive,
@@ -10,10 +10,7 @@ use crate::{
 use std::{
     fmt,
     ops::{Deref, DerefMut},
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,7 +20,7 @@ use std::{
 /// given up. Further responses are dropped and reported; so is a responder that is dropped without an answer, after
 /// which the next request has its turn.
 pub struct Responder {
-    session: Arc<Session>,
+    turns: Arc<Turns>,
     /// In the order of responses.
     place: u64,
     sequence: u64,
@@ -35,66 +32,16 @@ pub struct Responder {
     write_timeout: Option<Duration>,
 }
 
-/// What is known of one request's handling, shared by its responder and the thread that calls the handler.
-#[derive(Default)]
-pub(super) struct Case {
-    answers: AtomicU32,
-    /// Who has finished with it, in bits.
-    ends: AtomicU8,
-}
-
-const RETURNED: u8 = 1;
-const DROPPED: u8 = 2;
-/// The handler's failure is reported, which explains a missing answer.
-const EXPLAINED: u8 = 4;
-
-impl Case {
-    /// The one who comes last reports a wrong number of answers.
-    fn end(&self, session: &Session, request: u64, bits: u8) {
-        let before = self.ends.fetch_or(bits, Ordering::AcqRel);
-        let ends = before | bits;
-        if ends & (RETURNED | DROPPED) != RETURNED | DROPPED {
-            return;
-        }
-        let answers = self.answers.load(Ordering::Acquire);
-        if answers == 1 || (answers == 0 && ends & EXPLAINED != 0) {
-            return;
-        }
-        session.report(&Failure::Answers {
-            channel: session.channel.clone(),
-            request,
-            answers,
-            renumbered: answers == 0 && !session.stamps,
-        });
-    }
-
-    /// The handler has returned.
-    pub(super) fn returned(&self, session: &Session, request: u64, failed: Option<BoxError>) {
-        let explained = if let Some(source) = failed {
-            session.report(&Failure::Handler { channel: session.channel.clone(), request, source });
-            EXPLAINED
-        } else {
-            0
-        };
-        self.end(session, request, RETURNED | explained);
-    }
-
-    /// The server stops before the handler was called: nothing is to be reported.
-    pub(super) fn cancelled(&self) {
-        self.ends.fetch_or(EXPLAINED | RETURNED, Ordering::AcqRel);
-    }
-}
-
 impl Responder {
-    pub(super) fn new(session: &Arc<Session>, place: u64, sequence: u64, case: &Arc<Case>) -> Self {
+    pub(super) fn new(turns: &Arc<Turns>, place: u64, sequence: u64, case: &Arc<Case>) -> Self {
         Self {
-            session: Arc::clone(session),
+            turns: Arc::clone(turns),
             place,
             sequence,
             case: Arc::clone(case),
             writer: None,
             scratch: None,
-            write_timeout: session.write_timeout,
+            write_timeout: turns.write_timeout,
         }
     }
 
@@ -107,7 +54,7 @@ impl Responder {
     /// Whether a response was sent. A further one is dropped.
     #[must_use]
     pub fn is_answered(&self) -> bool {
-        self.case.answers.load(Ordering::Acquire) > 0
+        self.case.is_answered()
     }
 
     /// Sends `data` as the response.
@@ -118,7 +65,7 @@ impl Responder {
     /// response ring stayed full for the write timeout, [`Error::Closed`] if the server stops meanwhile.
     pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
         if self.is_answered() {
-            self.case.answers.fetch_add(1, Ordering::AcqRel);
+            self.case.count_answer();
             return Ok(Outcome::Dropped);
         }
         self.begin(data.len())?;
@@ -151,7 +98,7 @@ impl Responder {
         }
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
-            None => self.session.wait_for_turn(self.place)?,
+            None => self.turns.wait_for_turn(self.place)?,
         };
         let begun = self.begin_in(&mut writer, size);
         self.writer = Some(writer);
@@ -174,7 +121,7 @@ impl Responder {
             if left.is_zero() {
                 return Err(Self::waited(last, waited));
             }
-            if self.session.is_stopping() {
+            if self.turns.is_stopping() {
                 return Err(Error::closed(writer.name()));
             }
             writer.set_write_timeout(Some(left.min(WAIT_SLICE)));
@@ -209,16 +156,16 @@ impl Responder {
     /// As [`Writer::commit`](crate::Writer::commit).
     pub fn commit(&mut self, len: usize) -> Result<u64> {
         if self.scratch.take().is_some() {
-            self.case.answers.fetch_add(1, Ordering::AcqRel);
+            self.case.count_answer();
             return Ok(self.sequence);
         }
         let Some(writer) = &mut self.writer else {
-            return Err(Error::NothingPending { name: self.session.handle.name().to_owned() });
+            return Err(Error::NothingPending { name: self.turns.handle.name().to_owned() });
         };
         let sequence = writer.commit(len)?;
-        self.case.answers.fetch_add(1, Ordering::AcqRel);
+        self.case.count_answer();
         if let Some(writer) = self.writer.take() {
-            self.session.give_back(self.place, writer);
+            self.turns.give_back(self.place, writer);
         }
         Ok(sequence)
     }
@@ -240,11 +187,11 @@ impl Responder {
     /// As [`Writer::set_metadata`](crate::Writer::set_metadata), and [`Error::NothingPending`] after the answer.
     pub fn set_metadata(&mut self, data: &[u8]) -> Result<()> {
         if self.is_answered() {
-            return Err(Error::NothingPending { name: self.session.handle.name().to_owned() });
+            return Err(Error::NothingPending { name: self.turns.handle.name().to_owned() });
         }
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
-            None => self.session.wait_for_turn(self.place)?,
+            None => self.turns.wait_for_turn(self.place)?,
         };
         let written = writer.set_metadata(data);
         self.writer = Some(writer);
@@ -260,13 +207,13 @@ impl Responder {
     /// Whether the client is alive and still owns the response buffer.
     #[must_use]
     pub fn is_client_connected(&self) -> bool {
-        self.session.handle.is_reader_connected()
+        self.turns.handle.is_reader_connected()
     }
 
     /// The response buffer: name, sizes, counters.
     #[must_use]
     pub fn buffer(&self) -> crate::WriterHandle {
-        self.session.handle.clone()
+        self.turns.handle.clone()
     }
 }
 
@@ -275,19 +222,19 @@ impl Drop for Responder {
         match self.writer.take() {
             Some(mut writer) => {
                 writer.abort();
-                self.session.give_back(self.place, writer);
+                self.turns.give_back(self.place, writer);
             }
             None if self.is_answered() => {}
-            None => self.session.skip(self.place),
+            None => self.turns.skip(self.place),
         }
-        self.case.end(&self.session, self.sequence, DROPPED);
+        self.case.dropped(&self.turns, self.sequence);
     }
 }
 
 impl fmt::Debug for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Responder")
-            .field("channel", &self.session.channel)
+            .field("channel", &self.turns.channel)
             .field("sequence", &self.sequence)
             .field("answered", &self.is_answered())
             .finish_non_exhaustive()

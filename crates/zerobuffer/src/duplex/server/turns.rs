@@ -1,8 +1,8 @@
 //! One client's way back: the response writer, lent to one request after the other (D3).
 
 use super::{
-    Failure,
-    run::{Stop, StopFlag},
+    super::Failure,
+    stop::{Stop, StopFlag},
 };
 use crate::{
     error::{Error, Result},
@@ -20,7 +20,7 @@ use std::{
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// The connection to one client's response buffer.
-pub(super) struct Session {
+pub(super) struct Turns {
     pub(super) channel: String,
     pub(super) handle: WriterHandle,
     /// Responses carry the sequence of their request.
@@ -50,7 +50,7 @@ struct Order {
     deadline: Option<Instant>,
 }
 
-impl Session {
+impl Turns {
     pub(super) fn new(
         channel: &str,
         writer: Writer,

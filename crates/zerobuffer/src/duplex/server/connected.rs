@@ -1,15 +1,17 @@
 //! A server's client.
 
 use super::{
-    super::{Failure, session::Session},
-    Outcome, Run, caught,
+    super::Failure,
+    handler::{Outcome, caught},
+    run::Run,
+    turns::Turns,
 };
 use crate::sync::lock;
 use std::{sync::Arc, time::Instant};
 
 /// A client with a way back to it.
 pub(super) struct Connected {
-    pub(super) session: Arc<Session>,
+    pub(super) turns: Arc<Turns>,
     /// Its first request has come.
     pub(super) begun: bool,
     /// It has written metadata, as far as is known.
@@ -19,8 +21,8 @@ pub(super) struct Connected {
 }
 
 impl Connected {
-    pub(super) fn new(session: Arc<Session>) -> Self {
-        Self { session, begun: false, knows_metadata: false, parted_since: None }
+    pub(super) fn new(turns: Arc<Turns>) -> Self {
+        Self { turns, begun: false, knows_metadata: false, parted_since: None }
     }
 
     /// Before the client's first request.

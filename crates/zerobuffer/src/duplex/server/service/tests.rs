@@ -1,7 +1,7 @@
 //! What the serving thread does with requests whose sender is in doubt, step by step.
 
 use super::{
-    super::{super::ServerConfig, Handler},
+    super::{super::ServerConfig, handler::Handler},
     *,
 };
 

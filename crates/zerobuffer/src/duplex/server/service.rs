@@ -1,23 +1,19 @@
 //! The serving thread: wait for a client, read its requests, have them handled.
 
 use super::{
-    super::{
-        Failure, ProcessingMode,
-        pool::{Fate, Pool},
-        request_name,
-        responder::{Case, Responder},
-        response_name,
-        session::Session,
-    },
-    Run, Stop, caught,
+    super::{Failure, ProcessingMode, request_name, response_name},
+    case::Case,
     connected::Connected,
-    create,
+    pool::{Fate, Pool},
+    responder::Responder,
+    run::{Run, create_buffer},
+    stop::Stop,
+    turns::Turns,
 };
 use crate::{
     config::{HotWrap, WriterConfig},
     error::{Error, Result},
-    reader::Frame,
-    reader::ReaderHandle,
+    reader::{Frame, ReaderHandle},
     sync::lock,
     waiter::WAIT_SLICE,
     writer::Writer,
@@ -100,13 +96,12 @@ impl Service {
         // Waits for running handlers.
         drop(self.pool.take());
         if let Some(client) = self.client.take() {
-            client.session.close();
+            client.turns.close();
         }
         run.close_reader();
         // Before: whoever waits for the end may hand on what was logged.
         log::info!(target: "zerobuffer::duplex::server", "server of channel '{}' has ended", run.channel);
-        lock(&run.state).ended = true;
-        run.ended.notify_all();
+        run.end();
     }
 
     fn prepare(&mut self) -> Result<()> {
@@ -121,13 +116,13 @@ impl Service {
             threads.extend(pool.threads());
             self.pool = Some(pool);
         }
-        lock(&self.run.state).threads = threads;
+        self.run.set_threads(threads);
         Ok(())
     }
 
     /// One round. `false`: the run is over.
     fn step(&mut self) -> Result<bool> {
-        let Some(Connected { session, .. }) = &self.client else { return self.await_client() };
+        let Some(Connected { turns, .. }) = &self.client else { return self.await_client() };
         if let Some(pool) = &self.pool
             && !pool.has_room(WAIT_SLICE)
         {
@@ -147,7 +142,7 @@ impl Service {
                 // A client leaves its response buffer before its successor can send. One that was killed is told by its
                 // presence where a successor cannot reach what it has left; asked only where another client's requests
                 // may begin.
-                let responses = &client.session.handle;
+                let responses = &client.turns.handle;
                 if responses.has_reader_closed() || (!continues && responses.reader_loss(true).is_some()) {
                     self.held = Some(frame).filter(|_| !continues);
                     return Ok(self.lose_client(None));
@@ -167,14 +162,14 @@ impl Service {
                 Ok(true)
             }
             Ok(None) if draining => Ok(false),
-            Ok(None) => Ok(match session.handle.reader_loss(true) {
+            Ok(None) => Ok(match turns.handle.reader_loss(true) {
                 Some(loss) => self.lose_client(Some(loss)),
                 None => true,
             }),
             Err(error @ Error::WriterGone { .. }) => {
                 // All its requests are read.
                 self.coming = None;
-                let keeps_responses = session.handle.reader_loss(true).is_none();
+                let keeps_responses = turns.handle.reader_loss(true).is_none();
                 if keeps_responses && !draining && !self.is_parted() {
                     thread::sleep(PAUSE);
                     return Ok(true);
@@ -238,10 +233,10 @@ impl Service {
         let run = Arc::clone(&self.run);
         let report = Arc::new(move |failure: &Failure| run.report(failure));
         let (timeout, stop) = (self.run.config.write_timeout, Arc::clone(&self.run.stop));
-        let session = Session::new(&self.run.channel, writer, timeout, stop, report);
-        let numbering = if session.stamps { "free" } else { "consecutive" };
+        let turns = Turns::new(&self.run.channel, writer, timeout, stop, report);
+        let numbering = if turns.stamps { "free" } else { "consecutive" };
         log::info!(target: "zerobuffer::duplex::server", "channel '{}': a client is connected, {numbering} sequences", self.run.channel);
-        self.client = Some(Connected::new(session));
+        self.client = Some(Connected::new(turns));
         if self.mute.take().is_some_and(|mute| mute.given_up) {
             // What it has sent so far was dropped; what comes now need not be its first.
             self.coming = None;
@@ -342,11 +337,11 @@ impl Service {
 
     /// The client has gone. `false`: the run is over.
     fn lose_client(&mut self, reason: Option<Error>) -> bool {
-        let Some(Connected { session, knows_metadata, .. }) = self.client.take() else { return true };
-        let reason = reason.or_else(|| session.handle.reader_loss(true));
-        let source = reason.unwrap_or_else(|| Error::closed(session.handle.name()));
+        let Some(Connected { turns, knows_metadata, .. }) = self.client.take() else { return true };
+        let reason = reason.or_else(|| turns.handle.reader_loss(true));
+        let source = reason.unwrap_or_else(|| Error::closed(turns.handle.name()));
         // A handler that answers it is told so by the writer.
-        session.close();
+        turns.close();
         let handle = lock(&self.run.handle).clone();
         handle.renew_metadata(knows_metadata);
         self.say_gone(source)
@@ -374,7 +369,7 @@ impl Service {
         self.stop_unless_persistent();
         self.run.report(&Failure::Buffer { channel: self.run.channel.clone(), source });
         if let Some(client) = self.client.take() {
-            client.session.close();
+            client.turns.close();
         }
         self.held = None;
         self.coming = None;
@@ -384,7 +379,7 @@ impl Service {
             return self.run.ask_to_stop(Stop::Now);
         }
         while !self.run.is_asked(Stop::Drain) {
-            match create(&self.run.channel, &self.run.config) {
+            match create_buffer(&self.run.channel, &self.run.config) {
                 Ok(reader) => {
                     *lock(&self.run.handle) = reader.handle();
                     *lock(&self.run.reader) = Some(reader);
@@ -404,18 +399,18 @@ impl Service {
         if !client.begun {
             client.begin(&self.run);
         }
-        let session = Arc::clone(&client.session);
-        let place = session.take_place();
+        let turns = Arc::clone(&client.turns);
+        let place = turns.take_place();
         let case = Arc::new(Case::default());
-        let responder = Responder::new(&session, place, frame.sequence(), &case);
+        let responder = Responder::new(&turns, place, frame.sequence(), &case);
         let run = Arc::clone(&self.run);
         let job = move |fate| {
             if fate == Fate::Cancelled {
                 return case.cancelled();
             }
             let request = frame.sequence();
-            let failed = caught(|| run.call(frame, responder)).err();
-            case.returned(&session, request, failed);
+            let failed = run.handler.call(frame, responder).err();
+            case.returned(&turns, request, failed);
         };
         match &self.pool {
             Some(pool) => pool.run(job),

@@ -1,6 +1,6 @@
 //! A request that is written in place.
 
-use super::{Call, Client};
+use super::{call::Call, outbox::Outbox};
 use crate::{
     error::{Error, Result},
     writer::Writer,
@@ -27,14 +27,14 @@ use std::{
 /// # Ok::<(), zerobuffer::Error>(())
 /// ```
 pub struct RequestMut<'c> {
-    client: &'c Client,
+    outbox: &'c Outbox,
     /// The client's, until this is dropped; `None` only then.
     writer: Option<Writer>,
 }
 
 impl<'c> RequestMut<'c> {
-    pub(super) fn new(client: &'c Client, writer: Writer) -> Self {
-        Self { client, writer: Some(writer) }
+    pub(super) fn new(outbox: &'c Outbox, writer: Writer) -> Self {
+        Self { outbox, writer: Some(writer) }
     }
 
     /// The sequence number that the request gets.
@@ -58,15 +58,15 @@ impl<'c> RequestMut<'c> {
     ///
     /// As [`Self::send`].
     pub fn submit(mut self) -> Result<Call> {
-        let call = self.client.register(self.sequence());
+        let call = self.outbox.register(self.sequence());
         call.sent(self.commit())
     }
 
     fn commit(&mut self) -> Result<u64> {
         let len = self.len();
         match &mut self.writer {
-            Some(writer) => self.client.commit_lent(writer, len),
-            None => Err(Error::NothingPending { name: self.client.channel().to_owned() }),
+            Some(writer) => self.outbox.commit_lent(writer, len),
+            None => Err(Error::NothingPending { name: self.outbox.channel().to_owned() }),
         }
     }
 }
@@ -88,7 +88,7 @@ impl DerefMut for RequestMut<'_> {
 impl Drop for RequestMut<'_> {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
-            self.client.take_back(writer);
+            self.outbox.take_back(writer);
         }
     }
 }

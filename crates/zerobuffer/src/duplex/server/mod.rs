@@ -1,20 +1,32 @@
 //! The answering end of a channel.
 
-use super::{
-    BoxError, Responder, ServerConfig,
-    run::{Handler, Run, Stop},
-};
+mod case;
+mod connected;
+mod handler;
+mod pool;
+mod responder;
+mod run;
+mod service;
+mod stop;
+mod turns;
+
+pub use responder::{Responder, ResponseMut};
+
+use super::{BoxError, ServerConfig};
 use crate::{
     error::{Error, Result},
-    reader::Frame,
-    reader::ReaderHandle,
+    reader::{Frame, ReaderHandle},
     sync::{Arc, Mutex, lock},
     sys,
 };
+use handler::Handler;
+use run::Run;
+use service::Service;
 use std::{
-    fmt,
+    fmt, thread,
     time::{Duration, Instant},
 };
+use stop::Stop;
 
 /// How long [`Server::stop`] waits for a handler that is running.
 const STOP_PATIENCE: Duration = Duration::from_millis(150);
@@ -86,7 +98,7 @@ impl Server {
         if let Some(last) = run.take() {
             end(&last);
         }
-        *run = Some(Run::start(&self.channel, self.config.clone(), handler)?);
+        *run = Some(start(&self.channel, self.config.clone(), handler)?);
         Ok(())
     }
 
@@ -155,6 +167,16 @@ impl Server {
     fn current(&self) -> Option<Arc<Run>> {
         lock(&self.run).clone()
     }
+}
+
+/// Creates the request buffer and starts to serve.
+fn start(channel: &str, config: ServerConfig, handler: Handler) -> Result<Arc<Run>> {
+    let run = Run::create(channel, config, handler)?;
+    let serving = Arc::clone(&run);
+    let thread = thread::Builder::new().name("zerobuffer-duplex".to_owned());
+    let started = thread.spawn(move || Service::new(serving).serve());
+    started.map_err(|source| Error::Os { operation: "start", object: "a thread".to_owned(), source })?;
+    Ok(run)
 }
 
 /// `false`: this is called from a handler, which must not wait.

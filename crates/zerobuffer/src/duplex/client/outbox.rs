@@ -1,0 +1,167 @@
+//! The request writer, which a loan takes along.
+
+use super::{call::Call, responses::Responses};
+use crate::{
+    error::{Error, Result},
+    link::Keepalive,
+    sync::{Arc, Mutex, MutexGuard, lock},
+    writer::Writer,
+};
+use std::mem;
+
+/// Sends a client's requests, one after the other, from whatever thread.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    channel: String,
+    responses: Arc<Responses>,
+    sender: Mutex<Sender>,
+}
+
+/// Where the request writer is. A loan takes it along, so that whoever sends meanwhile is refused rather than kept
+/// waiting, be it on the loan's own thread.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one per client")]
+enum Sender {
+    Here(Writer),
+    Lent,
+    Closed,
+}
+
+impl Sender {
+    fn here(&mut self) -> Option<&mut Writer> {
+        if let Self::Here(writer) = self { Some(writer) } else { None }
+    }
+}
+
+impl Outbox {
+    pub(super) fn new(channel: &str, responses: Arc<Responses>, writer: Writer) -> Self {
+        Self { channel: channel.to_owned(), responses, sender: Mutex::new(Sender::Here(writer)) }
+    }
+
+    pub(super) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    pub(super) fn set_metadata(&self, data: &[u8]) -> Result<()> {
+        self.writer(&mut *self.sender()?)?.set_metadata(data)
+    }
+
+    pub(super) fn send(&self, request: &[u8]) -> Result<u64> {
+        let mut sender = self.sender()?;
+        let writer = self.begin_in(&mut sender, request.len())?;
+        self.fill_and_commit(writer, request)
+    }
+
+    pub(super) fn submit(&self, request: &[u8]) -> Result<Call> {
+        let mut sender = self.sender()?;
+        let writer = self.begin_in(&mut sender, request.len())?;
+        let call = self.register(writer.next_sequence());
+        call.sent(self.fill_and_commit(writer, request))
+    }
+
+    /// The writer with a request of `size` bytes begun; it comes back by [`Self::take_back`].
+    pub(super) fn lend(&self, size: usize) -> Result<Writer> {
+        let mut sender = self.sender()?;
+        self.begin_in(&mut sender, size)?;
+        match mem::replace(&mut *sender, Sender::Lent) {
+            Sender::Here(writer) => Ok(writer),
+            Sender::Lent => Err(self.pending()),
+            Sender::Closed => Err(self.responses.closed()),
+        }
+    }
+
+    /// Begins a request of `size` bytes, and says which number it gets.
+    pub(super) fn begin(&self, size: usize) -> Result<u64> {
+        let mut sender = self.sender()?;
+        Ok(self.begin_in(&mut sender, size)?.next_sequence())
+    }
+
+    pub(super) fn with_pending<T>(&self, look: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
+        self.sender().ok()?.here()?.pending().map(look)
+    }
+
+    pub(super) fn commit(&self, len: usize) -> Result<u64> {
+        self.commit_in(self.writer(&mut *self.sender()?)?, len)
+    }
+
+    pub(super) fn abort(&self) -> bool {
+        self.sender().ok().is_some_and(|mut sender| sender.here().is_some_and(Writer::abort))
+    }
+
+    pub(super) fn keep_alive(&self) -> Option<Keepalive> {
+        self.sender().ok()?.here().map(|writer| writer.keep_alive())
+    }
+
+    /// Leaves the request buffer, unless a loan has the writer: then its end does.
+    pub(super) fn close(&self) {
+        let sender = mem::replace(&mut *lock(&self.sender), Sender::Closed);
+        // Closing a writer makes system calls: not under the lock.
+        drop(sender);
+    }
+
+    /// The place of the request writer, if it may be touched.
+    fn sender(&self) -> Result<MutexGuard<'_, Sender>> {
+        if self.responses.requests.is_forked() {
+            // A thread of the parent may have held the lock.
+            return Err(Error::forked(self.responses.requests.name()));
+        }
+        Ok(lock(&self.sender))
+    }
+
+    /// The request writer, if it is there.
+    fn writer<'s>(&self, sender: &'s mut Sender) -> Result<&'s mut Writer> {
+        match sender {
+            Sender::Here(writer) => Ok(writer),
+            Sender::Lent => Err(self.pending()),
+            Sender::Closed => Err(self.responses.closed()),
+        }
+    }
+
+    fn pending(&self) -> Error {
+        Error::RequestPending { name: self.channel.clone() }
+    }
+
+    fn begin_in<'s>(&self, sender: &'s mut Sender, size: usize) -> Result<&'s mut Writer> {
+        let writer = self.writer(sender)?;
+        if writer.pending().is_some() {
+            return Err(self.pending());
+        }
+        writer.begin(size)?;
+        Ok(writer)
+    }
+
+    fn fill_and_commit(&self, writer: &mut Writer, request: &[u8]) -> Result<u64> {
+        if let Some(room) = writer.pending() {
+            room.copy_from_slice(request);
+        }
+        self.commit_in(writer, request.len())
+    }
+
+    fn commit_in(&self, writer: &mut Writer, len: usize) -> Result<u64> {
+        self.responses.note_request(writer.next_sequence());
+        writer.commit(len)
+    }
+
+    /// Sends what a loan has filled, unless the client was closed meanwhile.
+    pub(super) fn commit_lent(&self, writer: &mut Writer, len: usize) -> Result<u64> {
+        if !matches!(*self.sender()?, Sender::Lent) {
+            return Err(self.responses.closed());
+        }
+        self.commit_in(writer, len)
+    }
+
+    /// A loan is over.
+    pub(super) fn take_back(&self, mut writer: Writer) {
+        writer.abort();
+        // In a forked child, and once the client is closed, the writer is dropped.
+        if let Ok(mut sender) = self.sender()
+            && matches!(*sender, Sender::Lent)
+        {
+            *sender = Sender::Here(writer);
+        }
+    }
+
+    pub(super) fn register(&self, sequence: u64) -> Call {
+        Call::register(&self.responses, sequence)
+    }
+}

@@ -1,0 +1,45 @@
+//! What a server does with a request: the application's function, and what becomes of its panics.
+
+use super::{super::BoxError, responder::Responder};
+use crate::reader::Frame;
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// How the application's function ended.
+pub(super) type Outcome = Result<(), BoxError>;
+
+/// The function that answers requests.
+pub(super) enum Handler {
+    /// It writes the response.
+    Answer(Box<dyn Fn(Frame, Responder) -> Outcome + Send + Sync>),
+    /// It edits the request, which then is the response.
+    Edit(Box<dyn Fn(&mut Frame) -> Outcome + Send + Sync>),
+}
+
+impl Handler {
+    /// Has one request answered; a panic is a failure like others.
+    pub(super) fn call(&self, mut frame: Frame, mut responder: Responder) -> Outcome {
+        caught(|| match self {
+            Self::Answer(handler) => handler(frame, responder),
+            Self::Edit(handler) => {
+                handler(&mut frame)?;
+                responder.write(frame.data())?;
+                Ok(())
+            }
+        })
+    }
+}
+
+/// What an application's function says.
+pub(super) fn caught(function: impl FnOnce() -> Outcome) -> Outcome {
+    catch_unwind(AssertUnwindSafe(function))
+        .unwrap_or_else(|panic| Err(format!("it panicked: {}", text_of(&*panic)).into()))
+}
+
+/// What a panic says.
+pub(super) fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

@@ -1,0 +1,133 @@
+//! One run of a server, from start to stop: what its owner and the serving thread share.
+
+use super::{
+    super::{Failure, ServerConfig, request_name},
+    handler::{Handler, text_of},
+    stop::{Stop, StopFlag},
+};
+use crate::{
+    error::Result,
+    reader::{Reader, ReaderHandle},
+    sync::{Mutex, lock},
+};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, PoisonError},
+    thread::{self, ThreadId},
+    time::Duration,
+};
+
+/// What the server's owner and the serving thread share.
+pub(super) struct Run {
+    pub(super) channel: String,
+    pub(super) config: ServerConfig,
+    pub(super) handler: Handler,
+    pub(super) stop: Arc<StopFlag>,
+    pub(super) reader: Mutex<Option<Reader>>,
+    pub(super) handle: Mutex<ReaderHandle>,
+    progress: Mutex<Progress>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct Progress {
+    ended: bool,
+    /// The threads that call handlers: they must not wait for themselves.
+    threads: Vec<ThreadId>,
+}
+
+impl Run {
+    /// With its request buffer, before anything serves.
+    pub(super) fn create(channel: &str, config: ServerConfig, handler: Handler) -> Result<Arc<Self>> {
+        let reader = create_buffer(channel, &config)?;
+        Ok(Arc::new(Self {
+            channel: channel.to_owned(),
+            config,
+            handler,
+            stop: Arc::default(),
+            handle: Mutex::new(reader.handle()),
+            reader: Mutex::new(Some(reader)),
+            progress: Mutex::new(Progress::default()),
+            ended: Condvar::new(),
+        }))
+    }
+
+    pub(super) fn ask_to_stop(&self, how: Stop) {
+        self.stop.ask(how);
+        if how == Stop::Now {
+            // Wakes the serving thread; frames that were read stay readable.
+            lock(&self.handle).interrupt();
+        }
+    }
+
+    pub(super) fn is_asked(&self, how: Stop) -> bool {
+        self.stop.is_asked(how)
+    }
+
+    /// Whether requests are, or may still be, handled.
+    pub(super) fn is_serving(&self) -> bool {
+        !self.is_asked(Stop::Drain) && !lock(&self.progress).ended
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        lock(&self.progress).ended
+    }
+
+    /// Waits for the end; `false`: not within `timeout`. One of the run's own threads does not wait.
+    pub(super) fn wait(&self, timeout: Option<Duration>) -> bool {
+        let progress = lock(&self.progress);
+        if progress.threads.contains(&thread::current().id()) {
+            return progress.ended;
+        }
+        let running = |progress: &mut Progress| !progress.ended;
+        match timeout {
+            Some(timeout) => {
+                let waited = self.ended.wait_timeout_while(progress, timeout, running);
+                waited.unwrap_or_else(PoisonError::into_inner).0.ended
+            }
+            None => self.ended.wait_while(progress, running).unwrap_or_else(PoisonError::into_inner).ended,
+        }
+    }
+
+    /// The threads that call handlers.
+    pub(super) fn set_threads(&self, threads: Vec<ThreadId>) {
+        lock(&self.progress).threads = threads;
+    }
+
+    /// The serving thread has done its last.
+    pub(super) fn end(&self) {
+        lock(&self.progress).ended = true;
+        self.ended.notify_all();
+    }
+
+    pub(super) fn is_own_thread(&self) -> bool {
+        lock(&self.progress).threads.contains(&thread::current().id())
+    }
+
+    pub(super) fn is_forked(&self) -> bool {
+        lock(&self.handle).is_forked()
+    }
+
+    /// Removes the request buffer, whose frames stay readable, although a handler may still be busy.
+    pub(super) fn close_reader(&self) {
+        let reader = lock(&self.reader).take();
+        drop(reader);
+    }
+
+    pub(super) fn report(&self, failure: &Failure) {
+        if self.config.on_error.is_empty() {
+            log::error!(target: "zerobuffer::duplex::server", "{failure}");
+        }
+        for handler in &self.config.on_error {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler(failure))) {
+                log::error!(target: "zerobuffer::duplex::server", "error handler panicked: {}", text_of(&*panic));
+            }
+        }
+    }
+}
+
+pub(super) fn create_buffer(channel: &str, config: &ServerConfig) -> Result<Reader> {
+    // Level 2: it tells clients of ours that responses bear the sequence of their request. A client of another
+    // implementation that connects anew counts from 1 again.
+    Reader::create(&request_name(channel), config.buffer.clone().free_sequences(true))
+}
