@@ -15,8 +15,9 @@ BURST, SIZE = 8, 64
 
 def main() -> None:
     one_way, turns = int(sys.argv[1]), int(sys.argv[2])
-    reader = Reader(f"instructions-{os.getpid()}", BufferConfig(64, 1 << 20))
-    writer = Writer(f"instructions-{os.getpid()}")
+    name = f"{os.environ.get('ZEROBUFFER_TEST_MARK', '')}instructions-{os.getpid()}"
+    reader = Reader(name, BufferConfig(64, 1 << 20))
+    writer = Writer(name)
     frame = bytes(SIZE)
     for _ in range(one_way * BURST):
         writer.write_frame(frame)

@@ -10,7 +10,8 @@ use std::{
 /// A name that no other execution and no other process has.
 pub(crate) fn name(target: &str) -> String {
     static NAMES: AtomicU64 = AtomicU64::new(0);
-    format!("fuzz-{target}-{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed))
+    let mark = std::env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default();
+    format!("{mark}fuzz-{target}-{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed))
 }
 
 /// All files of a buffer.

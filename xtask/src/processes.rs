@@ -1,8 +1,6 @@
-//! The processes of this machine, as far as a test run has to know them: which are its own, which files they hold.
+//! The processes of this machine, as far as a test run has to know them: which are its own.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
 use crate::project::MARK;
 
@@ -35,48 +33,8 @@ pub(crate) fn marked(mark: &str) -> Vec<Process> {
     pids().into_iter().filter(|pid| carries(*pid)).map(|pid| Process { pid, command: command(pid) }).collect()
 }
 
-/// Which processes have each of `files` open or mapped. Those of other users are seen by root only.
-pub(crate) fn holders(files: &[PathBuf]) -> BTreeMap<PathBuf, Vec<u32>> {
-    let mut held: BTreeMap<PathBuf, Vec<u32>> = BTreeMap::new();
-    for pid in pids() {
-        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-        let mapped: Vec<&str> = maps.lines().filter_map(|line| Some(&line[line.find('/')?..])).collect();
-        let open: Vec<PathBuf> = fs::read_dir(format!("/proc/{pid}/fd"))
-            .map(|entries| entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect())
-            .unwrap_or_default();
-        for file in files {
-            if open.contains(file) || mapped.iter().any(|path| file.as_os_str() == *path) {
-                held.entry(file.clone()).or_default().push(pid);
-            }
-        }
-    }
-    held
-}
-
 fn pids() -> Vec<u32> {
     let entries =
         fs::read_dir("/proc").map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
     entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
-#[cfg(test)]
-#[cfg(target_os = "linux")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_open_file_has_its_holder_and_a_closed_one_has_none() {
-        let path = std::env::temp_dir().join(format!("xtask-holders-{}", std::process::id()));
-        let file = fs::File::create(&path).unwrap();
-        let path = path.canonicalize().unwrap();
-        let before = holders(std::slice::from_ref(&path));
-        drop(file);
-        let after = holders(std::slice::from_ref(&path));
-        fs::remove_file(&path).unwrap();
-        // A child that another test starts holds the file too, until it executes its program.
-        let holds =
-            |holders: Option<&Vec<u32>>| holders.is_some_and(|pids| pids.contains(&std::process::id()));
-        assert!(holds(before.get(&path)), "{before:?}");
-        assert!(!holds(after.get(&path)), "{after:?}");
-    }
 }

@@ -11,6 +11,28 @@ use crate::processes;
 /// The variable that every process of a test run inherits: tells the run's own processes from those of others.
 pub(crate) const MARK: &str = "ZEROBUFFER_XTASK_RUN";
 
+/// The variable with what precedes the name of every buffer that a test run makes.
+const NAMES: &str = "ZEROBUFFER_TEST_MARK";
+
+/// What precedes the names of this run's buffers. Short, since names on macOS end at 30 bytes; five digits of base 36
+/// tell the runs that go on at a time apart, and from those of yesterday.
+pub(crate) fn name_mark() -> &'static str {
+    static RUN: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let mut number = now.map_or(0, |now| now.as_millis() as u64) ^ (u64::from(std::process::id()) << 20);
+        number = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let digits: String = (0..5)
+            .map(|_| {
+                let digit = char::from_digit((number % 36) as u32, 36).unwrap_or('0');
+                number /= 36;
+                digit
+            })
+            .collect();
+        format!("x{digits}-")
+    });
+    &RUN
+}
+
 /// The repository's folders.
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
@@ -63,7 +85,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Like [`run`], but ends the command and every process with our mark once `limit` is over.
 pub(crate) fn run_within(limit: Duration, command: &mut Command) -> Result<()> {
     let mark = std::process::id().to_string();
-    command.env(MARK, &mark);
+    command.env(MARK, &mark).env(NAMES, name_mark());
     eprintln!("$ {}", line(command));
     let mut child = command.spawn().with_context(|| format!("cannot start `{}`", line(command)))?;
     let deadline = Instant::now() + limit;
@@ -112,7 +134,7 @@ fn line(command: &Command) -> String {
     };
     let mut words = Vec::new();
     for (name, value) in command.get_envs() {
-        if let (Some(value), true) = (value, name != MARK) {
+        if let (Some(value), true) = (value, name != MARK && name != NAMES) {
             words.push(format!("{}={}", name.to_string_lossy(), quote(value)));
         }
     }

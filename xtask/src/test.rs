@@ -93,10 +93,8 @@ fn run_step(project: &Project, step: &Step) -> Result<()> {
     if !step.makes_buffers {
         return (step.run)(project);
     }
-    let before = leftovers::Snapshot::take();
     let result = (step.run)(project);
-    let clean = before.check_nothing_new();
-    match (result, clean) {
+    match (result, leftovers::check()) {
         // What was left behind may explain the failure, so both are told.
         (Err(error), Err(left)) => Err(error.context(format!("{left}"))),
         (result, clean) => result.and(clean),

@@ -45,7 +45,8 @@ fn read(reader: &mut Reader) -> Outcome {
 
 fn main() -> Outcome {
     let bursts: usize = env::args().nth(1).unwrap_or_else(|| "100".into()).parse()?;
-    let name = format!("instructions-{}", process::id());
+    let name =
+        format!("{}instructions-{}", env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default(), process::id());
     // Holds no whole number of bursts: wrap-arounds come at all places of one.
     let mut reader = Reader::create(&name, BufferConfig::new(0, 64 * 1024))?;
     let mut writer = Writer::connect(&name)?;

@@ -38,7 +38,8 @@ impl Drop for Running {
 }
 
 fn name(tag: &str) -> String {
-    format!("zb-{tag}-{}", std::process::id())
+    let mark = std::env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default();
+    format!("{mark}zb-{tag}-{}", std::process::id())
 }
 
 /// Whether a segment of that name exists in the namespace of the machine, and in that of the session.

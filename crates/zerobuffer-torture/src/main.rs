@@ -243,7 +243,7 @@ fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
             run.started += 1;
             (seed, run.started)
         };
-        let name = format!("torture-{}-{number}", std::process::id());
+        let name = name_of(&format!("{}-{number}", std::process::id()));
         let Surroundings { base, root, old_python, .. } = surroundings;
         let kind = surroundings.kind(number);
         let mut tally = match (kind, old_python) {
@@ -265,6 +265,11 @@ fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
             println!("{} [descriptors, threads, KiB: {}]", run.tally, leftovers::own_footprint());
         }
     }
+}
+
+/// A buffer's name, with the mark of the run of `cargo xtask test` that this belongs to, if any.
+fn name_of(tag: &str) -> String {
+    format!("{}torture-{tag}", std::env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default())
 }
 
 /// A decimal or 0x number.

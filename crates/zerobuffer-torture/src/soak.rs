@@ -72,7 +72,7 @@ pub(crate) struct Soak {
 
 impl Soak {
     pub(crate) fn start() -> Result<Self> {
-        let name = format!("torture-{}-steady", std::process::id());
+        let name = crate::name_of(&format!("{}-steady", std::process::id()));
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["steady", &name]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start the long-lived process")?;

@@ -51,6 +51,8 @@ mod ring;
 mod stats;
 mod sync;
 mod sys;
+#[cfg(test)]
+mod testing;
 mod waiter;
 mod writer;
 

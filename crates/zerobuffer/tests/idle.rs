@@ -17,7 +17,11 @@ fn cpu_time() -> Duration {
 
 #[test]
 fn surplus_tokens_do_not_keep_a_waiting_reader_busy() {
-    let name = format!("zb-idle-{}", std::process::id());
+    let name = format!(
+        "{}zb-idle-{}",
+        std::env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default(),
+        std::process::id()
+    );
     let mut reader = Reader::create(&name, BufferConfig::new(0, 4096)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     for _ in 0..5 {

@@ -1,96 +1,67 @@
 //! The check that a step leaves no file of a buffer and no process behind.
+//!
+//! Only names with this run's mark are looked for: other programs of the machine may make and remove buffers meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use crate::processes::{self, Process};
+use crate::project;
 
 /// How long something may outlive its step: a killed test's peer needs a moment to notice and to clean.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The files that lie where buffers lie, with their inodes.
-pub(super) struct Snapshot {
-    folders: Vec<PathBuf>,
-    files: BTreeMap<PathBuf, u64>,
+/// Fails, naming each, if there are files with this run's mark in their names, or processes of this run.
+pub(super) fn check() -> Result<()> {
+    check_in(&folders(), project::name_mark(), &std::process::id().to_string(), PATIENCE)
 }
 
-impl Snapshot {
-    /// Segments and semaphores, and both folders of lock files.
-    pub(super) fn take() -> Self {
-        let folders =
-            ["/dev/shm".into(), "/tmp/zerobuffer".into(), std::env::temp_dir().join("zerobuffer/locks")];
-        Self::of(folders.into())
-    }
+/// Where segments, semaphores and lock files lie.
+fn folders() -> Vec<PathBuf> {
+    vec!["/dev/shm".into(), "/tmp/zerobuffer".into(), std::env::temp_dir().join("zerobuffer/locks")]
+}
 
-    fn of(folders: Vec<PathBuf>) -> Self {
-        let mut files = BTreeMap::new();
-        for folder in &folders {
-            add_files(folder, &mut files);
+fn check_in(folders: &[PathBuf], name_mark: &str, process_mark: &str, patience: Duration) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let (running, files) = (processes::marked(process_mark), files_in(folders, name_mark));
+        if running.is_empty() && files.is_empty() {
+            return Ok(());
         }
-        Self { folders, files }
-    }
-
-    /// Fails, naming each, if there are files that were not there before or processes of this run.
-    ///
-    /// A machine may be shared: a new file that only processes of others hold is theirs, and so is one that comes or
-    /// changes hands after the step, when a killed test of another run is between two rounds.
-    pub(super) fn check_nothing_new(&self) -> Result<()> {
-        self.check(&std::process::id().to_string(), PATIENCE)
-    }
-
-    fn check(&self, mark: &str, patience: Duration) -> Result<()> {
-        let deadline = Instant::now() + patience;
-        let mut running = processes::marked(mark);
-        let mut files = self.new_files(&running);
-        while !running.is_empty() || !files.is_empty() {
-            if Instant::now() >= deadline {
-                bail!("left behind: {}", describe(&running, &files));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-            running = processes::marked(mark);
-            files = still_there(files, &self.new_files(&running));
+        if Instant::now() >= deadline {
+            bail!("left behind: {}", describe(&running, &files));
         }
-        Ok(())
-    }
-
-    fn new_files(&self, running: &[Process]) -> BTreeMap<PathBuf, u64> {
-        let mut fresh = Self::of(self.folders.clone()).files;
-        fresh.retain(|path, inode| self.files.get(path) != Some(inode));
-        let paths: Vec<PathBuf> = fresh.keys().cloned().collect();
-        let held = processes::holders(&paths);
-        fresh.retain(|path, _| {
-            let Some(pids) = held.get(path) else { return true };
-            running.iter().any(|process| pids.contains(&process.pid))
-        });
-        fresh
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
-/// Those of `files` that `now` has too, unchanged.
-fn still_there(mut files: BTreeMap<PathBuf, u64>, now: &BTreeMap<PathBuf, u64>) -> BTreeMap<PathBuf, u64> {
-    files.retain(|path, inode| now.get(path) == Some(inode));
+/// The files in and below `folders` whose names have the mark.
+fn files_in(folders: &[PathBuf], mark: &str) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    for folder in folders {
+        add_files(folder, mark, &mut files);
+    }
     files
 }
 
-fn add_files(folder: &Path, files: &mut BTreeMap<PathBuf, u64>) {
+fn add_files(folder: &Path, mark: &str, files: &mut BTreeSet<PathBuf>) {
     // A folder that is missing or not ours to read holds nothing that this run made.
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => add_files(&entry.path(), files),
-            Ok(metadata) => drop(files.insert(entry.path(), metadata.ino())),
-            Err(_) => {} // gone in between
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => add_files(&entry.path(), mark, files),
+            Ok(_) if entry.file_name().to_string_lossy().contains(mark) => drop(files.insert(entry.path())),
+            _ => {} // another program's, or gone in between
         }
     }
 }
 
-fn describe(running: &[Process], files: &BTreeMap<PathBuf, u64>) -> String {
+fn describe(running: &[Process], files: &BTreeSet<PathBuf>) -> String {
     let processes = running.iter().map(|process| format!("process {} ({})", process.pid, process.command));
-    let files = files.keys().map(|file| format!("file {}", file.display()));
+    let files = files.iter().map(|file| format!("file {}", file.display()));
     processes.chain(files).collect::<Vec<_>>().join(", ")
 }
 
@@ -99,6 +70,7 @@ fn describe(running: &[Process], files: &BTreeMap<PathBuf, u64>) -> String {
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("xtask-leftovers-{name}-{}", std::process::id()));
@@ -106,61 +78,73 @@ mod tests {
         folder.canonicalize().unwrap()
     }
 
+    fn check(folder: &Path, process_mark: &str) -> Result<()> {
+        check_in(&[folder.to_owned()], "xmark-", process_mark, Duration::ZERO)
+    }
+
     #[test]
-    fn a_new_file_and_a_replaced_one_are_named_and_an_old_one_is_not() {
-        let folder = folder("new");
-        File::create(folder.join("old")).unwrap();
-        File::create(folder.join("replaced")).unwrap();
-        let before = Snapshot::of(vec![folder.clone()]);
-        assert!(before.check("none", Duration::ZERO).is_ok());
-        File::create(folder.join("sub/new")).unwrap();
-        // Made while the old one still exists, so that the inode is another.
-        File::create(folder.join("other")).unwrap();
-        fs::rename(folder.join("other"), folder.join("replaced")).unwrap();
-        let error = before.check("none", Duration::ZERO).unwrap_err().to_string();
+    fn every_file_with_the_mark_is_named_and_no_other_one() {
+        let folder = folder("named");
+        for stranger in ["old", "sub/cam.lock", "sem.sem-w-cam"] {
+            File::create(folder.join(stranger)).unwrap();
+        }
+        assert!(check(&folder, "none").is_ok());
+        for own in ["xmark-a", "sem.sem-w-xmark-b", "sub/xmark-c.lock"] {
+            File::create(folder.join(own)).unwrap();
+        }
+        let error = check(&folder, "none").unwrap_err().to_string();
         fs::remove_dir_all(&folder).unwrap();
-        assert!(error.contains("sub/new") && error.contains("replaced") && !error.contains("old"), "{error}");
+        assert_eq!(error.matches("file ").count(), 3, "{error}");
+        for own in ["xmark-a", "sem.sem-w-xmark-b", "sub/xmark-c.lock"] {
+            assert!(error.contains(own), "{own}: {error}");
+        }
     }
 
     #[test]
-    fn what_comes_or_is_replaced_after_the_step_is_not_blamed_on_it() {
-        let files =
-            |list: &[(&str, u64)]| list.iter().map(|(path, inode)| (PathBuf::from(path), *inode)).collect();
-        let left = still_there(
-            files(&[("left", 1), ("replaced", 2), ("gone", 3)]),
-            &files(&[("left", 1), ("replaced", 9), ("came", 4)]),
-        );
-        assert_eq!(left, files(&[("left", 1)]));
-    }
-
-    #[test]
-    fn a_file_held_by_a_stranger_is_the_strangers() {
-        let folder = folder("held");
-        let before = Snapshot::of(vec![folder.clone()]);
-        let file = File::create(folder.join("live")).unwrap();
-        assert!(before.check("none", Duration::ZERO).is_ok());
-        drop(file);
-        let error = before.check("none", Duration::ZERO).unwrap_err().to_string();
+    fn a_program_that_makes_and_removes_files_all_the_time_is_none_of_our_business() {
+        let folder = folder("busy");
+        let ends = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0.. {
+                    if ends.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    // Every other one stays.
+                    let path = folder.join(format!("sub/camera-{number}"));
+                    File::create(&path).unwrap();
+                    if number % 2 == 0 {
+                        fs::remove_file(path).unwrap();
+                    }
+                }
+            });
+            let checks = (0..200).map(|_| check(&folder, "none")).collect::<Result<Vec<()>>>();
+            ends.store(true, Ordering::Relaxed);
+            checks.unwrap();
+        });
         fs::remove_dir_all(&folder).unwrap();
-        assert!(error.contains("live"), "{error}");
     }
 
     #[test]
-    fn a_process_of_the_run_is_named_and_what_it_holds_too() {
+    fn a_process_of_the_run_is_named() {
         let folder = folder("process");
-        let before = Snapshot::of(vec![folder.clone()]);
         let mark = format!("leftovers-test-{}", std::process::id());
-        let file = File::create(folder.join("live")).unwrap();
-        let mut child = std::process::Command::new("sleep")
-            .arg("1000")
-            .env(crate::project::MARK, &mark)
-            .stdin(file)
-            .spawn()
-            .unwrap();
-        let error = before.check(&mark, Duration::ZERO).unwrap_err().to_string();
+        let mut child =
+            std::process::Command::new("sleep").arg("1000").env(project::MARK, &mark).spawn().unwrap();
+        let error = check(&folder, &mark).unwrap_err().to_string();
         child.kill().unwrap();
         child.wait().unwrap();
         fs::remove_dir_all(&folder).unwrap();
-        assert!(error.contains("sleep 1000") && error.contains("live"), "{error}");
+        assert!(error.contains("sleep 1000"), "{error}");
+    }
+
+    /// The commands of a step get the mark, and the test helpers put it before the names that they make.
+    #[test]
+    fn the_mark_is_handed_on() {
+        let print = "test \"$ZEROBUFFER_TEST_MARK\" = \"$0\"";
+        let mut command = std::process::Command::new("sh");
+        project::run_within(Duration::from_mins(1), command.args(["-c", print, project::name_mark()]))
+            .unwrap();
+        assert!(project::name_mark().len() == 7, "names end at 30 bytes on macOS");
     }
 }

@@ -19,7 +19,9 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// A buffer name that no other test uses.
 pub(crate) fn name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("zb-cli-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    // The run of `cargo xtask test`, which looks for left-overs by this mark.
+    let mark = std::env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default();
+    format!("{mark}zb-cli-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The command, not yet started.

@@ -148,7 +148,7 @@ impl std::fmt::Display for Case {
 
 /// The places that a whole, undisturbed run of a script passes, in order.
 fn record(script: Script, base: &Path) -> Result<Vec<String>> {
-    let name = format!("crash-{}-{}-record", std::process::id(), script.name());
+    let name = crate::name_of(&format!("crash-{}-{}-record", std::process::id(), script.name()));
     let folder = base.join(&name);
     fs::create_dir_all(&folder)?;
     let mut scene = Scene {
@@ -180,7 +180,11 @@ fn sweep(name: &str) -> Vec<PathBuf> {
 }
 
 fn play(case: &Case, base: &Path, figures: &Mutex<Figures>) {
-    let name = format!("crash-{}-{}", std::process::id(), case.to_string().replace([':', '/', ' '], "-"));
+    let name = crate::name_of(&format!(
+        "crash-{}-{}",
+        std::process::id(),
+        case.to_string().replace([':', '/', ' '], "-")
+    ));
     let folder = base.join(&name);
     let mut scene = Scene {
         name: name.clone(),

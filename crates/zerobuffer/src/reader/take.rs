@@ -149,7 +149,7 @@ mod tests {
     use std::time::Duration;
 
     fn reader(test: &str) -> (String, Reader) {
-        let name = format!("zb-take-{test}-{}", std::process::id());
+        let name = crate::testing::name(&format!("zb-take-{test}"));
         let reader = Reader::create(&name, BufferConfig::new(0, 64 * 1024)).unwrap();
         (name, reader)
     }

@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_the_connect_time_out_has_spent_on_the_reader_is_spent() {
-        let name = format!("attach-left-{}", process::own_pid());
+        let name = crate::testing::name("attach-left");
         let _reader = Reader::create(&name, BufferConfig::new(64, 256)).unwrap();
         let Ok(opened) = open(&name) else { panic!("it does not open") };
         // A dead writer, whose reader does not read.
@@ -352,7 +352,7 @@ mod tests {
     /// W7: what fails last fails before the predecessor's metadata are removed.
     #[test]
     fn an_attach_that_fails_leaves_no_trace() {
-        let name = format!("attach-trace-{}", process::own_pid());
+        let name = crate::testing::name("attach-trace");
         let _reader = Reader::create(&name, BufferConfig::new(64, 256).free_sequences(true)).unwrap();
         let mut first = Writer::connect(&name).unwrap();
         first.set_metadata(b"mine").unwrap();

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_foreign_pid_that_has_left_again_is_not_forgotten() {
-        let name = format!("zb-place-{}", std::process::id());
+        let name = crate::testing::name("zb-place");
         let _reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
         let writer = Writer::connect(&name).unwrap();
         let own = writer.shared.own_pid;

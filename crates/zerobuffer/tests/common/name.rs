@@ -7,6 +7,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// What precedes every name of one run of `cargo xtask test`, which looks for left-overs by it alone; else nothing.
+pub(crate) fn mark() -> String {
+    std::env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default()
+}
+
 /// A unique buffer name; dropping it removes whatever an endpoint of that name has left behind.
 #[derive(Debug)]
 pub(crate) struct Name(String);
@@ -14,7 +19,8 @@ pub(crate) struct Name(String);
 impl Name {
     pub(crate) fn new(tag: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        Self(format!("zbt-{tag}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
+        let (mark, pid, next) = (mark(), std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self(format!("{mark}zbt-{tag}-{pid}-{next}"))
     }
 
     /// A name made elsewhere.

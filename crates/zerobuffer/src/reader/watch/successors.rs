@@ -5,7 +5,7 @@ use crate::{BufferConfig, Error, Frame, Reader, Writer, layout::FrameHeader, sys
 use std::{fs::File, time::Duration};
 
 fn reader(case: &str) -> Reader {
-    let name = format!("zb-successors-{}-{case}", std::process::id());
+    let name = crate::testing::name(&format!("zb-successors-{case}"));
     Reader::create(&name, BufferConfig::new(0, 1024)).unwrap()
 }
 

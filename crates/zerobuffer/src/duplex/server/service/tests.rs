@@ -20,7 +20,7 @@ fn client(channel: &str, requests: usize) -> Writer {
 
 #[test]
 fn what_a_client_has_left_is_dropped_and_its_successors_request_is_kept() {
-    let channel = format!("zb-service-left-{}", std::process::id());
+    let channel = crate::testing::name("zb-service-left");
     let mut service = service(&channel);
     drop(client(&channel, 3));
     service.coming = Some(1);
@@ -32,7 +32,7 @@ fn what_a_client_has_left_is_dropped_and_its_successors_request_is_kept() {
 
 #[test]
 fn a_request_is_kept_although_there_was_no_response_buffer() {
-    let channel = format!("zb-service-mute-{}", std::process::id());
+    let channel = crate::testing::name("zb-service-mute");
     let mut service = service(&channel);
     let mute = client(&channel, 3);
     assert!(service.await_client().unwrap(), "looks for a response buffer in vain");
@@ -51,7 +51,7 @@ fn a_request_is_kept_although_there_was_no_response_buffer() {
 
 #[test]
 fn a_client_whose_response_buffer_comes_late_is_served_from_then_on() {
-    let channel = format!("zb-service-late-{}", std::process::id());
+    let channel = crate::testing::name("zb-service-late");
     let mut service = service(&channel);
     let mut client = client(&channel, 2);
     while service.mute.as_ref().is_none_or(|mute| !mute.given_up) {
