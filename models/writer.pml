@@ -88,12 +88,9 @@ next:
   :: published == NF -> goto close
 #endif
   fi;
-  /* the plan of algorithms (c); a hot wrap may be chosen whenever it is allowed */
+  /* the plan of algorithms (c) */
   if
   :: atomic { total <= P - w && !(touched && w != 0) -> at = w; skip_ = 0; sliver = P - w - total }
-#ifdef HOT_WRAP
-  :: atomic { w != 0 && free_ >= P - w + total -> at = 0; skip_ = P - w; sliver = P - total }
-#endif
   :: atomic { total > P - w || (touched && w != 0) -> at = 0; skip_ = P - w; sliver = P - total }
   fi;
   d_step {

@@ -6,7 +6,7 @@ use crate::{
     script::Script,
 };
 use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
-use zerobuffer::{BufferConfig, Error, Frame, HotWrap, Reader, WaitStrategy, Writer, WriterConfig, observe};
+use zerobuffer::{BufferConfig, Error, Frame, Reader, WaitStrategy, Writer, WriterConfig, observe};
 
 /// Frames held at a time.
 const HELD: usize = 4;
@@ -73,11 +73,11 @@ fn by_hand(name: &str, script: &mut Script<'_>) {
                 let file = fs::OpenOptions::new().write(true).open(&memory).unwrap();
                 file.set_len(len).unwrap();
                 look(name);
-                judge(name, Writer::connect_with(name, hurried(script)));
+                judge(name, Writer::connect_with(name, hurried()));
                 return;
             }
             _ => {
-                if let Some(mut writer) = judge(name, Writer::connect_with(name, hurried(script))) {
+                if let Some(mut writer) = judge(name, Writer::connect_with(name, hurried())) {
                     write(name, &mut writer, script);
                 }
             }
@@ -86,10 +86,9 @@ fn by_hand(name: &str, script: &mut Script<'_>) {
 }
 
 /// Waits for nothing.
-fn hurried(script: &mut Script<'_>) -> WriterConfig {
-    let hot_wrap = script.pick(&[HotWrap::Off, HotWrap::Auto, HotWrap::Eager]);
+fn hurried() -> WriterConfig {
     let config = WriterConfig::default().connect_timeout(Duration::ZERO).write_timeout(Some(Duration::ZERO));
-    config.hot_wrap(hot_wrap).wait(WaitStrategy::Block)
+    config.wait(WaitStrategy::Block)
 }
 
 fn look(name: &str) {
@@ -128,14 +127,14 @@ fn during_operation(name: &str, script: &mut Script<'_>) {
     let config = BufferConfig::new(metadata, payload).prefault(false).wait(WaitStrategy::Block);
     let mut reader = Reader::create(name, config).unwrap();
     let segment = Victim::open(name, metadata, payload).unwrap();
-    let mut writer = judge(name, Writer::connect_with(name, hurried(script)));
+    let mut writer = judge(name, Writer::connect_with(name, hurried()));
     let mut held: Vec<Frame> = Vec::new();
     while let Some(step) = script.next() {
         match step % 16 {
             0..=3 => segment.damage(&mut || script.byte()).unwrap(),
             4..=6 => match &mut writer {
                 Some(writer) => write(name, writer, script),
-                None => writer = judge(name, Writer::connect_with(name, hurried(script))),
+                None => writer = judge(name, Writer::connect_with(name, hurried())),
             },
             7..=9 => held.extend(judge(name, reader.try_read()).flatten()),
             10 => held.extend(judge(name, reader.try_latest()).flatten().map(|latest| latest.frame)),

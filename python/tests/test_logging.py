@@ -75,7 +75,7 @@ def test_debug(name: str, caplog: pytest.LogCaptureFixture) -> None:
 def test_each_wrap_around(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """Also when the position after a frame is not lower than the one before."""
     caplog.set_level(logging.DEBUG, "zerobuffer")
-    with Reader(name, BufferConfig(64, 256)) as reader, Writer(name, hot_wrap="off") as writer:
+    with Reader(name, BufferConfig(64, 256)) as reader, Writer(name) as writer:
         for size in (140, 140, 140):
             writer.write_frame(bytes(size))
             frame = reader.read_frame()

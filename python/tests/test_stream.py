@@ -367,7 +367,7 @@ def test_global(name: str) -> None:
 
 @pytest.mark.parametrize("wait", ["adaptive", "block", "spin"])
 def test_wait_strategies(name: str, wait: str) -> None:
-    with Reader(name, wait=wait) as reader, Writer(name, wait=wait, hot_wrap="eager") as writer:
+    with Reader(name, wait=wait) as reader, Writer(name, wait=wait) as writer:
         for i in range(100):
             writer.write_frame(bytes([i]) * 1000)
             frame = reader.read_frame()
@@ -381,8 +381,6 @@ def test_unknown_options(name: str) -> None:
     with Reader(name):
         with pytest.raises(ValueError, match="'block', 'refuse' or 'drop'"):
             Writer(name, full="explode")
-        with pytest.raises(ValueError, match="'auto', 'off' or 'eager'"):
-            Writer(name, hot_wrap="cold")
         with pytest.raises(ValueError, match="positive"):
             Writer(name, write_timeout=timedelta())
 

@@ -36,8 +36,6 @@ class Writer(WriterBase):
         full: what a write into a full ring does: ``"block"`` waits and raises :class:`BufferFullException` after the
             write timeout, ``"refuse"`` raises it at once, ``"drop"`` drops the frame and counts it in ``stats``.
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``, as for the reader.
-        hot_wrap: ``"auto"`` goes back to the start of the ring early where that keeps the memory in use within the
-            processor's cache, ``"eager"`` whenever it can, ``"off"`` never.
 
     Raises:
         WriterAlreadyConnectedException: the buffer has a live writer, or its reader has not yet noticed that the last
@@ -56,7 +54,6 @@ class Writer(WriterBase):
         write_timeout: timedelta = timedelta(seconds=5),
         full: str = "block",
         wait: str = "adaptive",
-        hot_wrap: str = "auto",
     ) -> None:
         super().__init__(
             name,
@@ -64,7 +61,6 @@ class Writer(WriterBase):
             write_timeout_ns=_nanoseconds(write_timeout),
             full=full,
             wait=wait,
-            hot_wrap=hot_wrap,
         )
         self.name = name
         self._full = full

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use zerobuffer::{FullRingPolicy, HotWrap, WaitStrategy};
+use zerobuffer::{FullRingPolicy, WaitStrategy};
 
 /// `wait=`: how an endpoint waits for its peer.
 pub(crate) fn wait_strategy(word: &str) -> PyResult<WaitStrategy> {
@@ -21,16 +21,6 @@ pub(crate) fn full_ring(word: &str) -> PyResult<FullRingPolicy> {
         "refuse" => Ok(FullRingPolicy::Refuse),
         "drop" => Ok(FullRingPolicy::DropNewest),
         _ => Err(unknown("full", word, "'block', 'refuse' or 'drop'")),
-    }
-}
-
-/// `hot_wrap=`: whether the writer goes back to the start of the ring early.
-pub(crate) fn hot_wrap(word: &str) -> PyResult<HotWrap> {
-    match word {
-        "auto" => Ok(HotWrap::Auto),
-        "off" => Ok(HotWrap::Off),
-        "eager" => Ok(HotWrap::Eager),
-        _ => Err(unknown("hot_wrap", word, "'auto', 'off' or 'eager'")),
     }
 }
 

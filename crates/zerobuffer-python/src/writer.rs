@@ -101,7 +101,7 @@ impl Writer {
         Self { core: OnceLock::new() }
     }
 
-    #[pyo3(signature = (name, *, timeout = Some(0.0), write_timeout_ns = 5_000_000_000, full = "block", wait = "adaptive", hot_wrap = "auto"))]
+    #[pyo3(signature = (name, *, timeout = Some(0.0), write_timeout_ns = 5_000_000_000, full = "block", wait = "adaptive"))]
     #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn __init__(
         &self,
@@ -111,12 +111,10 @@ impl Writer {
         write_timeout_ns: u64,
         full: &str,
         wait: &str,
-        hot_wrap: &str,
     ) -> PyResult<()> {
         let full = options::full_ring(full)?;
         let config = WriterConfig::default()
             .wait(options::wait_strategy(wait)?)
-            .hot_wrap(options::hot_wrap(hot_wrap)?)
             .full_ring(full)
             .write_timeout(Some(SLICE));
         let timeout = Timeout::from_seconds(timeout)?;

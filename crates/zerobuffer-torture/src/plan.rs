@@ -3,7 +3,7 @@
 use crate::pattern::Pattern;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
-use zerobuffer::{BufferConfig, FullRingPolicy, HotWrap, WaitStrategy};
+use zerobuffer::{BufferConfig, FullRingPolicy, WaitStrategy};
 
 /// Everything that a round's processes have to agree on.
 #[derive(Clone, Debug)]
@@ -100,10 +100,6 @@ fn pick<T: Copy + Default>(rng: &mut fastrand::Rng, values: &[T]) -> T {
 
 pub(crate) fn wait(rng: &mut fastrand::Rng) -> WaitStrategy {
     pick(rng, &[WaitStrategy::Block, WaitStrategy::Adaptive, WaitStrategy::Adaptive, WaitStrategy::Spin])
-}
-
-pub(crate) fn hot_wrap(rng: &mut fastrand::Rng) -> HotWrap {
-    pick(rng, &[HotWrap::Off, HotWrap::Auto, HotWrap::Eager])
 }
 
 /// `DropNewest` would make the number of a dropped frame the next one's: as good as `Refuse` here.

@@ -28,24 +28,6 @@ pub enum FullRingPolicy {
     DropNewest,
 }
 
-/// Whether a writer returns to the start of the ring before its end, to stay in memory that the cache holds (W11).
-///
-/// Only with a reader of this implementation, and only while it costs no waiting: the start must be free.
-/// A hot wrap takes the skipped end of the ring out of use until the reader has passed it and released all before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum HotWrap {
-    /// Always use the whole ring.
-    Off,
-    /// Wrap once half of the ring is used, so that at least that half stays available for a reader that pauses; and at
-    /// once for a frame of 256 KiB or more that comes 100 µs or more after the last such one, while the reader sleeps and holds nothing
-    /// (Linux).
-    #[default]
-    Auto,
-    /// Wrap after about two frames: the smallest working set, and a writer that waits for a reader two frames late.
-    Eager,
-}
-
 /// Sizes and behaviour of a buffer; given by the reader, which creates it.
 ///
 /// ```
@@ -144,18 +126,16 @@ pub struct WriterConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) wait: WaitStrategy,
     pub(crate) full_ring: FullRingPolicy,
-    pub(crate) hot_wrap: HotWrap,
 }
 
 impl Default for WriterConfig {
-    /// 5 s write timeout, no waiting for a reader, adaptive waiting, block on a full ring, automatic hot wrap.
+    /// 5 s write timeout, no waiting for a reader, adaptive waiting, block on a full ring.
     fn default() -> Self {
         Self {
             write_timeout: Some(Duration::from_secs(5)),
             connect_timeout: Duration::ZERO,
             wait: WaitStrategy::default(),
             full_ring: FullRingPolicy::default(),
-            hot_wrap: HotWrap::default(),
         }
     }
 }
@@ -187,13 +167,6 @@ impl WriterConfig {
     #[must_use]
     pub fn full_ring(mut self, policy: FullRingPolicy) -> Self {
         self.full_ring = policy;
-        self
-    }
-
-    /// Whether to wrap early while the start of the ring is free; [`HotWrap::Auto`] unless told otherwise.
-    #[must_use]
-    pub fn hot_wrap(mut self, hot_wrap: HotWrap) -> Self {
-        self.hot_wrap = hot_wrap;
         self
     }
 }

@@ -56,7 +56,7 @@ mod testing;
 mod waiter;
 mod writer;
 
-pub use config::{BufferConfig, FullRingPolicy, HotWrap, WaitStrategy, WriterConfig};
+pub use config::{BufferConfig, FullRingPolicy, WaitStrategy, WriterConfig};
 pub use error::{Error, Result};
 pub use layout::{FRAME_HEADER_SIZE, PROTOCOL_VERSION};
 pub use link::Keepalive;

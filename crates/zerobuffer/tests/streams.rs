@@ -20,9 +20,7 @@ use common::agent::send;
 use common::pattern::{fill, mix};
 use common::segment::{FREE, WRITE_POS};
 use common::{LESS, Name, Peer, Segment, check, content, expect_error, size_of};
-use zerobuffer::{
-    BufferConfig, Error, Frame, FullRingPolicy, HotWrap, Outcome, Reader, Writer, WriterConfig,
-};
+use zerobuffer::{BufferConfig, Error, Frame, FullRingPolicy, Outcome, Reader, Writer, WriterConfig};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -30,16 +28,6 @@ fn pair(name: &Name, ring: u64) -> (Reader, Writer) {
     let reader = Reader::create(name, BufferConfig::new(64, ring)).unwrap();
     let writer = Writer::connect_with(name, WriterConfig::default().write_timeout(Some(LONG))).unwrap();
     (reader, writer)
-}
-
-/// Reads `count` frames of the stream and verifies size, sequence and content of each.
-fn drain(reader: &mut Reader, count: u64, seed: u64, max: u64) {
-    for key in 1..=count {
-        let frame = reader.read_timeout(LONG).unwrap().unwrap_or_else(|| panic!("frame {key} has not come"));
-        assert_eq!(frame.sequence(), key);
-        assert_eq!(frame.len(), size_of(seed, key, max), "size of frame {key}");
-        check(frame.data(), key).unwrap();
-    }
 }
 
 #[test]
@@ -108,7 +96,7 @@ fn a_ring_of_five_gib() {
     let name = Name::new("5gib");
     let config = BufferConfig::new(64, ring).prefault(false);
     let mut reader = Reader::create(&name, config).unwrap();
-    let mut writer = Writer::connect_with(&name, WriterConfig::default().hot_wrap(HotWrap::Off)).unwrap();
+    let mut writer = Writer::connect_with(&name, WriterConfig::default()).unwrap();
     assert_eq!((reader.capacity(), writer.max_frame_size()), (ring, ring - 16));
     let mut position = 0;
     // Loans of 1.2 GiB of which only both ends are filled; the last one goes round the end of the ring.
@@ -138,44 +126,41 @@ fn available_memory() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// W11: between ends of ours a frame of the largest size passes from any position, in every hot-wrap mode.
+/// W11: between ends of ours a frame of the largest size passes from any position.
 #[test]
 fn the_largest_frame_passes_an_empty_ring_from_every_position() {
     for ring in [64, 128, 256] {
-        for hot in [HotWrap::Off, HotWrap::Auto, HotWrap::Eager] {
-            // No frame has fewer than 17 bytes with its header.
-            for position in (0..ring).filter(|position| *position == 0 || *position > 16) {
-                let name = Name::new("largest");
-                let mut reader = Reader::create(&name, BufferConfig::new(0, ring)).unwrap();
-                let config = WriterConfig::default().write_timeout(Some(LONG)).hot_wrap(hot);
-                let mut writer = Writer::connect_with(&name, config).unwrap();
-                let (mut key, mut rest) = (0, position);
-                while rest > 0 {
-                    let step = if rest >= 34 { 17 } else { rest };
-                    key += 1;
-                    writer.write(&content(key, step as usize - 16)).unwrap();
-                    let frame = reader.try_read().unwrap().expect("the frame is published");
-                    check(frame.data(), key).unwrap();
-                    rest -= step;
-                }
-                thread::scope(|scope| {
-                    // The bare wrap waits for the reader, so the write needs a thread of its own.
-                    scope.spawn(|| {
-                        for later in 1..=3 {
-                            let len = (ring - 16) as usize - usize::from(later == 2);
-                            writer.write(&content(key + later, len)).unwrap();
-                        }
-                    });
+        // No frame has fewer than 17 bytes with its header.
+        for position in (0..ring).filter(|position| *position == 0 || *position > 16) {
+            let name = Name::new("largest");
+            let mut reader = Reader::create(&name, BufferConfig::new(0, ring)).unwrap();
+            let config = WriterConfig::default().write_timeout(Some(LONG));
+            let mut writer = Writer::connect_with(&name, config).unwrap();
+            let (mut key, mut rest) = (0, position);
+            while rest > 0 {
+                let step = if rest >= 34 { 17 } else { rest };
+                key += 1;
+                writer.write(&content(key, step as usize - 16)).unwrap();
+                let frame = reader.try_read().unwrap().expect("the frame is published");
+                check(frame.data(), key).unwrap();
+                rest -= step;
+            }
+            thread::scope(|scope| {
+                // The bare wrap waits for the reader, so the write needs a thread of its own.
+                scope.spawn(|| {
                     for later in 1..=3 {
-                        let frame = reader.read_timeout(LONG).unwrap();
-                        let frame =
-                            frame.unwrap_or_else(|| panic!("ring {ring}, position {position}: stuck"));
-                        assert_eq!(frame.sequence(), key + later);
-                        check(frame.data(), key + later).unwrap();
+                        let len = (ring - 16) as usize - usize::from(later == 2);
+                        writer.write(&content(key + later, len)).unwrap();
                     }
                 });
-                drop((writer, reader));
-            }
+                for later in 1..=3 {
+                    let frame = reader.read_timeout(LONG).unwrap();
+                    let frame = frame.unwrap_or_else(|| panic!("ring {ring}, position {position}: stuck"));
+                    assert_eq!(frame.sequence(), key + later);
+                    check(frame.data(), key + later).unwrap();
+                }
+            });
+            drop((writer, reader));
         }
     }
 }
@@ -420,86 +405,5 @@ fn the_latest_frame_is_not_looked_for_for_ever() {
         let longest = skipped.into_iter().max().unwrap();
         assert!(longest <= most, "{longest} frames, {most} fit in two laps");
         while reader.read_timeout(Duration::from_millis(300)).is_ok_and(|frame| frame.is_some()) {}
-    });
-}
-
-/// Hot wraps change where frames go, and nothing else: all arrive, and the ring's far end stays untouched.
-#[test]
-fn hot_wraps_keep_every_frame() {
-    let (ring, count, max) = (1 << 20, 800, 150_000);
-    for hot in [HotWrap::Off, HotWrap::Auto, HotWrap::Eager] {
-        let name = Name::new("hot");
-        let mut reader = Reader::create(&name, BufferConfig::new(0, ring)).unwrap();
-        let config = WriterConfig::default().write_timeout(Some(LONG)).hot_wrap(hot);
-        let mut writer = Writer::connect_with(&name, config).unwrap();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                for key in 1..=count {
-                    send(&mut writer, key, size_of(13, key, max), "mix").unwrap();
-                }
-            });
-            drain(&mut reader, count, 13, max);
-        });
-        let segment = Segment::open(&name);
-        assert_eq!(segment.get(FREE), ring);
-        // A reader that keeps up: how far does the writer go?
-        let farthest = (count + 1..=count + 100)
-            .map(|key| {
-                writer.write(&content(key, 40_000)).unwrap();
-                drop(reader.read_timeout(LONG).unwrap().expect("the frame is published"));
-                segment.get(WRITE_POS)
-            })
-            .skip(50);
-        let farthest = farthest.max().unwrap();
-        let bound = match hot {
-            HotWrap::Eager => 4 * 40_016,
-            HotWrap::Auto => ring / 2 + 40_016,
-            _ => ring,
-        };
-        assert!(farthest <= bound, "{hot:?} went as far as {farthest}");
-        assert!(hot != HotWrap::Off || farthest > ring / 2, "{hot:?} went no farther than {farthest}");
-    }
-}
-
-/// A paced writer begins anew at the start of the ring while its reader sleeps and holds nothing, and has the whole ring
-/// when the reader begins to hold frames.
-#[cfg(all(target_os = "linux", not(macos_sys)))]
-#[test]
-fn a_paced_writer_stays_at_the_start_while_its_reader_waits() {
-    let (size, depth, streak) = (300_000, 8, 10);
-    let (name, total) = (Name::new("paced"), size as u64 + 16);
-    let mut reader = Reader::create(&name, BufferConfig::new(0, depth * total)).unwrap();
-    let mut writer = Writer::connect(&name).unwrap();
-    let segment = Segment::open(&name);
-    let holding = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let reading = scope.spawn(|| {
-            let mut held = Vec::new();
-            while held.len() < depth as usize - 1 {
-                let frame = reader.read_timeout(LONG).unwrap().expect("a frame is published");
-                check(frame.data(), frame.sequence()).unwrap();
-                if holding.load(Ordering::SeqCst) {
-                    held.push(frame);
-                }
-            }
-            held
-        });
-        let mut at_start = 0;
-        let mut key = 0;
-        while !reading.is_finished() {
-            thread::sleep(Duration::from_millis(3));
-            match writer.try_write(&content(key + 1, size)) {
-                Ok(_) => key += 1,
-                // The reader has all that it holds, or is late.
-                Err(error) => assert!(matches!(error, Error::Full { .. }), "{error}"),
-            }
-            at_start = if segment.get(WRITE_POS) == total { at_start + 1 } else { 0 };
-            if at_start == streak {
-                holding.store(true, Ordering::SeqCst);
-            }
-            assert!(key < 2000 || holding.load(Ordering::SeqCst), "the writer walks through the ring");
-        }
-        let held = reading.join().unwrap();
-        assert!(held.windows(2).all(|pair| pair[0].sequence() + 1 == pair[1].sequence()));
     });
 }

@@ -44,8 +44,7 @@ fn attach(plan: &Plan, orders: &Orders, rng: &mut fastrand::Rng) -> Result<Optio
             .connect_timeout(Duration::from_millis(rng.u64(0..30)))
             .write_timeout(Some(Duration::from_millis(rng.u64(1..200))))
             .wait(plan::wait(rng))
-            .full_ring(plan::full_ring(rng))
-            .hot_wrap(plan::hot_wrap(rng));
+            .full_ring(plan::full_ring(rng));
         let before = segment(&plan.name);
         let Some(attached) = starving(rng, || Writer::connect_with(&plan.name, config))? else { continue };
         match attached {

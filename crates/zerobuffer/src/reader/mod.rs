@@ -106,7 +106,7 @@ impl Reader {
         let (shared, lender) = Counted::new(ReaderShared {
             name: name.to_owned(),
             region,
-            credit: Credit::new(geometry.payload),
+            credit: Credit::new(),
             data: created.data,
             space: created.space,
             birth: Birth::now(),

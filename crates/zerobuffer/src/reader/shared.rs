@@ -39,7 +39,7 @@ impl ReaderShared {
         if self.birth.is_forked() {
             return;
         }
-        if self.credit.release(&self.region, start, end, || self.space.has_sleepers()) {
+        if self.credit.release(&self.region, start, end) {
             self.wake_writer();
         }
     }

@@ -24,8 +24,8 @@ impl Reader {
             return None;
         }
         let shared = &self.shared;
-        let (span, credited) = self.consumer.next_plain(&shared.region, &shared.credit)?;
-        self.took(&span, credited);
+        let span = self.consumer.next_plain(&shared.region)?;
+        self.took(&span);
         Some(Frame::new(self.lender.lend(), span))
     }
 
@@ -85,19 +85,17 @@ impl Reader {
             watch.accepts(sequence)
         });
         let taken = taken.map_err(|fault| self.fail(fault))?;
-        match &taken.span {
-            Some(span) => self.took(span, taken.credited),
-            None if taken.credited => self.shared.wake_writer(),
-            None => {}
+        if taken.credited {
+            self.shared.wake_writer();
+        }
+        if let Some(span) = &taken.span {
+            self.took(span);
         }
         Ok(taken.span)
     }
 
     #[inline]
-    fn took(&mut self, span: &Span, credited: bool) {
-        if credited {
-            self.shared.wake_writer();
-        }
+    fn took(&mut self, span: &Span) {
         self.watch.took_frame();
         let counters = &self.shared.counters;
         counters.frames.add(1);
@@ -189,7 +187,7 @@ mod tests {
         }
         let held = reader.read().unwrap();
         let position = reader.shared.region.load(Word::ReadPos, Relaxed);
-        assert_eq!(position, 0, "positions are stored in batches beside a writer of ours");
+        assert_eq!(position, 21, "the position is stored when the frame is taken");
         drop(held);
     }
 }

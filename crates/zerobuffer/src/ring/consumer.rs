@@ -114,7 +114,6 @@ impl Consumer {
     /// [`Self::refresh`] where it finds further frames and nothing odd. `false` says nothing of what else there is.
     #[inline(always)]
     pub(crate) fn refresh_plainly(&mut self, region: &Region, credit: &Credit) -> bool {
-        credit.tell_at_last(region);
         let (capacity, write_pos) = (region.capacity(), Self::published_position(region));
         let lap = if write_pos < self.at { capacity } else { 0 };
         let distance = write_pos.wrapping_add(lap).wrapping_sub(self.at);
@@ -130,7 +129,6 @@ impl Consumer {
 
     /// Looks how much has been published. Called when everything known has been taken.
     pub(crate) fn refresh(&mut self, region: &Region, credit: &Credit) -> Result<(), Fault> {
-        credit.tell(region);
         let write_pos = Self::published_position(region);
         let distance = self.distance(region, write_pos)?;
         self.available = if distance == 0 {
@@ -193,11 +191,11 @@ impl Consumer {
     }
 
     /// Takes the next frame if it lies at the position and carries the number that is due. `None` says nothing of what else
-    /// there is. `true`: bytes were credited.
+    /// there is.
     #[inline(always)]
-    pub(crate) fn next_plain(&mut self, region: &Region, credit: &Credit) -> Option<(Span, bool)> {
+    pub(crate) fn next_plain(&mut self, region: &Region) -> Option<Span> {
         let header = region.header(self.at).filter(|&header| self.is_plain(region, header))?;
-        Some(self.take(region, credit, header))
+        Some(self.take(region, header))
     }
 
     /// Whether that header at the position is one of a published frame with the number that is due.
@@ -220,9 +218,9 @@ impl Consumer {
             let tail = region.capacity() - self.at;
             let Some(header) = region.header(self.at).filter(|header| !header.is_wrap()) else {
                 self.wrap(tail)?;
-                taken.credited |= self.moved(region, credit, 0);
+                self.tell(region, 0);
                 // The writer may be waiting for just this (W11).
-                taken.credited |= credit.release(region, self.handed_out - tail, self.handed_out, || true);
+                taken.credited |= credit.release(region, self.handed_out - tail, self.handed_out);
                 continue;
             };
             if !self.is_plain(region, header) {
@@ -235,8 +233,8 @@ impl Consumer {
                     return Err(Fault::Sequence { expected: self.expected, got: header.sequence });
                 }
             }
-            let (span, credited) = self.take(region, credit, header);
-            return Ok(Taken { span: Some(span), credited: taken.credited | credited });
+            taken.span = Some(self.take(region, header));
+            return Ok(taken);
         }
         Ok(taken)
     }
@@ -254,9 +252,9 @@ impl Consumer {
         Ok(())
     }
 
-    /// Takes the frame at the position, whose header has been judged. `true`: bytes were credited.
+    /// Takes the frame at the position, whose header has been judged.
     #[inline(always)]
-    fn take(&mut self, region: &Region, credit: &Credit, header: FrameHeader) -> (Span, bool) {
+    fn take(&mut self, region: &Region, header: FrameHeader) -> Span {
         let FrameHeader { size, sequence } = header;
         let total = size + FRAME_HEADER_SIZE;
         region.prefetch_frame(self.at, total);
@@ -273,14 +271,16 @@ impl Consumer {
         self.expected = sequence.wrapping_add(1);
         // After an exact fill P instead of 0: it rescues old Python writers (W2).
         let read_pos = if left == 0 { capacity } else { self.at };
-        let credited = self.moved(region, credit, read_pos);
-        (Span { at, size, sequence, start, end: self.handed_out }, credited)
+        self.tell(region, read_pos);
+        Span { at, size, sequence, start, end: self.handed_out }
     }
 
-    /// `true`: something was credited.
+    /// Stores position and count: before the credit that covers them, so that a position that is behind never points at
+    /// bytes that the writer may overwrite, and a buffer that was read never looks untouched to a successor (W9).
     #[inline]
-    fn moved(&self, region: &Region, credit: &Credit, read_pos: u64) -> bool {
-        credit.moved(region, (read_pos, self.read_count), self.available != 0, !self.charged_first)
+    fn tell(&self, region: &Region, read_pos: u64) {
+        region.store(Word::ReadPos, read_pos, Ordering::Release);
+        region.store(Word::ReadCount, self.read_count, Ordering::Release);
     }
 
     /// Whether `free` and the position are as they must be while no writer is attached. A hint: nothing is locked.
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn a_buffer_that_was_read_does_not_look_untouched() {
         let size = 8192;
-        let (region, credit) = (&heap::region(0, size), Credit::new(size));
+        let (region, credit) = (&heap::region(0, size), Credit::new());
         // The first frame fills the ring, and its writer dies before it counts it.
         assert!(region.put_header(0, FrameHeader { size: size - FRAME_HEADER_SIZE, sequence: 1 }));
         region.store(Word::PayloadFree, 0, Ordering::Relaxed);
@@ -360,7 +360,7 @@ mod tests {
         consumer.set_writer(true, false);
         consumer.refresh(region, &credit).unwrap();
         let span = consumer.next(region, &credit, |_| false).unwrap().span.unwrap();
-        credit.release(region, span.start, span.end, || false);
+        credit.release(region, span.start, span.end);
         let words = [Word::PayloadFree, Word::WritePos, Word::ReadCount];
         assert_eq!(words.map(|word| region.load(word, Ordering::Relaxed)), [size, 0, 1]);
     }

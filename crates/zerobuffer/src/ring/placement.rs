@@ -5,8 +5,6 @@ use crate::layout::FRAME_HEADER_SIZE;
 
 /// Tails below this have no room for a wrap marker.
 pub(super) const MARKER: u64 = FRAME_HEADER_SIZE;
-/// Smaller frames gain nothing from staying in the cache.
-pub(super) const HOT_FRAME: u64 = 32 * 1024;
 
 /// What the placement depends on.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +13,7 @@ pub(crate) struct Room {
     pub(crate) capacity: u64,
     /// Write position, below P.
     pub(crate) at: u64,
-    /// The reader is of this implementation: slivers, bare wraps and hot wraps are allowed.
+    /// The reader is of this implementation: slivers and bare wraps are allowed.
     pub(crate) ours: bool,
     /// Offset 0 already holds the header of an abandoned loan: the next frame must go there (W9).
     pub(crate) committed_to_start: bool,
@@ -99,16 +97,6 @@ pub(crate) fn place(room: Room, size: u64) -> Placement {
 fn needed_capacity(total: u64) -> u64 {
     // A tail of up to total + 15 bytes may have to be skipped.
     (2 * total + MARKER - 1).next_multiple_of(crate::layout::BLOCK)
-}
-
-/// The place at the start of the ring that keeps the working set small, once the write position is past `after` (W11). The
-/// caller checks that so much is free that nobody waits for it.
-pub(crate) fn hot_place(room: Room, place: Place, after: u64) -> Option<Place> {
-    let tail = room.capacity - room.at;
-    let rest = room.capacity.checked_sub(place.total)?;
-    let pays = room.ours && place.at != 0 && room.at >= after && tail >= MARKER;
-    let hot = Place { at: 0, skip: tail, sliver: if rest < MARKER { rest } else { 0 }, total: place.total };
-    (pays && hot.need() <= room.capacity).then_some(hot)
 }
 
 #[cfg(test)]

@@ -2,10 +2,9 @@
 
 use super::{
     Fault, Region,
-    placement::{HOT_FRAME, MARKER, Place, Placement, Room, hot_place, next_place, place},
+    placement::{MARKER, Place, Placement, Room, next_place, place},
 };
 use crate::{
-    config::HotWrap,
     layout::{FRAME_HEADER_SIZE, FrameHeader, Word},
     sync::{End, Ordering, order},
 };
@@ -26,7 +25,6 @@ pub(crate) struct Producer {
     written_count: u64,
     /// The reader is of this implementation.
     ours: bool,
-    hot_wrap: HotWrap,
     /// Offset 0 holds the header of an abandoned loan.
     committed_to_start: bool,
     /// Old readers only: bytes skipped by the last wrap, which they give back before the frames in front of it.
@@ -82,7 +80,6 @@ impl Producer {
     pub(crate) fn attach(
         region: &Region,
         ours: bool,
-        hot_wrap: HotWrap,
         walked: u64,
         next_sequence: u64,
     ) -> Result<Self, Fault> {
@@ -98,7 +95,6 @@ impl Producer {
             next_sequence,
             written_count: region.load(Word::WrittenCount, Ordering::Relaxed),
             ours,
-            hot_wrap,
             committed_to_start: false,
             early_credit: 0,
             uncharged: 0,
@@ -174,14 +170,11 @@ impl Producer {
 
     /// [`Self::reserve`] where the frame goes to the write position, in room that is known to be free: what most frames find.
     /// `None` says nothing of what else there is.
-    ///
-    /// `reader_may_wait`: as [`Self::reserve`] asks, a large frame may go to the start because of it.
     #[inline(always)]
-    pub(crate) fn reserve_here(&mut self, region: &Region, size: u64, reader_may_wait: bool) -> Option<Slot> {
+    pub(crate) fn reserve_here(&mut self, region: &Region, size: u64) -> Option<Slot> {
         region.prefetch_control();
         let place = next_place(self.room(region), size)?;
-        let hot = || reader_may_wait || place.at >= self.hot_from(region, place.total);
-        if place.total > self.free || place.at == 0 || (place.total >= HOT_FRAME && hot()) {
+        if place.total > self.free || place.at == 0 {
             return None;
         }
         let header = FrameHeader { size, sequence: self.next_sequence };
@@ -189,17 +182,10 @@ impl Producer {
     }
 
     /// Finds a place for `size` payload bytes and stores its headers, which nobody reads before [`Self::publish`].
-    ///
-    /// `reader_waits`: it sleeps until the next frame comes.
-    pub(crate) fn reserve(
-        &mut self,
-        region: &Region,
-        size: u64,
-        reader_waits: impl Fn() -> bool,
-    ) -> Result<Step, Refusal> {
+    pub(crate) fn reserve(&mut self, region: &Region, size: u64) -> Result<Step, Refusal> {
         region.prefetch_control();
         let room = self.room(region);
-        let mut found = match place(room, size) {
+        let found = match place(room, size) {
             Placement::At(place) => place,
             Placement::AfterBareWrap { tail } => return self.bare_wrap(region, tail, size),
             Placement::Unplaceable { needed_capacity } => {
@@ -207,41 +193,12 @@ impl Producer {
             }
             Placement::TooLarge => return Err(Refusal::TooLarge),
         };
-        if self.ours
-            && found.total >= HOT_FRAME
-            && let Some(hot) = hot_place(room, found, self.hot_after(region, found.total, reader_waits)?)
-            && self.has(region, hot.need())?
-        {
-            found = hot;
-        }
         let needed = found.need();
         if !self.has(region, needed)? {
             return Ok(Step::Wait(Shortage { needed, free: self.free, seen: self.seen }));
         }
         self.store_headers(region, found, size)?;
         Ok(Step::Ready(Slot { place: found, size }))
-    }
-
-    /// From which position on a frame of `total` bytes may go to the start of the ring (W11).
-    fn hot_after(
-        &mut self,
-        region: &Region,
-        total: u64,
-        reader_waits: impl Fn() -> bool,
-    ) -> Result<u64, Fault> {
-        // Who waits and holds nothing passes the marker, and gives the end back, as soon as it is woken.
-        let costs_nothing =
-            self.hot_wrap == HotWrap::Auto && reader_waits() && self.has(region, region.capacity())?;
-        Ok(if costs_nothing { total } else { self.hot_from(region, total) })
-    }
-
-    /// The same, whether the reader waits or not.
-    fn hot_from(&self, region: &Region, total: u64) -> u64 {
-        match self.hot_wrap {
-            HotWrap::Off => u64::MAX,
-            HotWrap::Eager => 2 * total,
-            HotWrap::Auto => (region.capacity() / 2).max(2 * total),
-        }
     }
 
     /// Asks for the lines of the frames to come as soon as this one is published: each charge waits for the stores before
@@ -255,13 +212,6 @@ impl Producer {
             region.prefetch_to_write(place.at + AHEAD, place.total);
         } else {
             region.prefetch_to_write(place.at + place.total, FRAME_HEADER_SIZE);
-        }
-    }
-
-    /// Asks for the start of the ring if another frame of `size` bytes may go there early.
-    pub(crate) fn prefetch_start(&self, region: &Region, size: u64) {
-        if self.ours && self.at >= self.hot_from(region, size + FRAME_HEADER_SIZE) {
-            region.prefetch_to_write(0, FRAME_HEADER_SIZE);
         }
     }
 
@@ -381,7 +331,7 @@ mod tests {
 
     /// The position and the number after a frame of `size` bytes.
     fn write(producer: &mut Producer, region: &Region, size: u64) -> (u64, u64) {
-        let Ok(Step::Ready(slot)) = producer.reserve(region, size, || false) else {
+        let Ok(Step::Ready(slot)) = producer.reserve(region, size) else {
             panic!("no room for {size} bytes")
         };
         let sequence = producer.publish(region, &slot, size).unwrap().unwrap();
@@ -391,7 +341,7 @@ mod tests {
     #[test]
     fn a_frame_that_was_all_but_published_is_replaced() {
         let region = &heap::region(0, 128);
-        let attach = |number| Producer::attach(region, true, HotWrap::Off, number, number).unwrap();
+        let attach = |number| Producer::attach(region, true, number, number).unwrap();
         let mut first = attach(1);
         assert_eq!(write(&mut first, region, 50), (0, 1));
         assert_eq!(write(&mut first, region, 13), (66, 2));
@@ -405,37 +355,5 @@ mod tests {
         // The next one would fit at the position, and leave the dead frame at 0.
         assert_eq!(write(&mut attach(3), region, 5), (0, 3));
         assert_eq!(next(21), 4);
-    }
-
-    #[test]
-    fn the_short_way_of_large_frames_finds_the_same_place() {
-        let capacity = 8 * HOT_FRAME;
-        let mut found = 0;
-        for hot_wrap in [HotWrap::Off, HotWrap::Auto, HotWrap::Eager] {
-            for ours in [true, false] {
-                for before in (0..capacity - HOT_FRAME).step_by(1024) {
-                    let region = &heap::region(0, capacity);
-                    let mut producer = Producer::attach(region, ours, hot_wrap, 1, 1).unwrap();
-                    if before > 0 {
-                        write(&mut producer, region, before);
-                        region.add(Word::PayloadFree, before + FRAME_HEADER_SIZE);
-                    }
-                    for size in [HOT_FRAME - 32, HOT_FRAME - 16, HOT_FRAME, 3 * HOT_FRAME] {
-                        for reader_waits in [false, true] {
-                            let Some(here) = producer.reserve_here(region, size, reader_waits) else {
-                                continue;
-                            };
-                            found += 1;
-                            let Ok(Step::Ready(slot)) = producer.reserve(region, size, || reader_waits)
-                            else {
-                                panic!("no room for {size} bytes behind {before}")
-                            };
-                            assert_eq!(slot.place, here.place, "{hot_wrap:?} {ours} {before} {size}");
-                        }
-                    }
-                }
-            }
-        }
-        assert!(found > 2000, "{found}");
     }
 }

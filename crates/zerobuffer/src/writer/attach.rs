@@ -29,7 +29,7 @@ pub(super) fn attach(name: &str, config: &WriterConfig) -> Result<(WriterShared,
     let left = || config.connect_timeout.saturating_sub(started.elapsed());
     loop {
         let (trouble, patience) = match open(name) {
-            Ok(opened) => match register(name, opened, config, left()) {
+            Ok(opened) => match register(name, opened, left()) {
                 // The reader closed between validation and registration: the next one may be on its way.
                 Err(error @ Error::NotReady { .. }) => (error, config.connect_timeout),
                 other => return other,
@@ -145,12 +145,7 @@ fn open(name: &str) -> Result<Opened, Trouble> {
 
 /// Takes the writer's role, waiting for a predecessor's end as long as the connect time-out has `left`. On failure every
 /// lock is dropped with `opened`, and nothing is left behind.
-fn register(
-    name: &str,
-    opened: Opened,
-    config: &WriterConfig,
-    left: Duration,
-) -> Result<(WriterShared, Producer)> {
+fn register(name: &str, opened: Opened, left: Duration) -> Result<(WriterShared, Producer)> {
     let Opened { region, data, space, presence, reader_pid, level } = opened;
     let own_pid = process::own_pid();
     let ours = level > 0;
@@ -175,8 +170,7 @@ fn register(
     let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
     let walked = next_sequence(&region, to, from, count, free);
     let sequence = if free { sequence_after(&region, walked) } else { walked };
-    let producer =
-        Producer::attach(&region, ours, config.hot_wrap, walked, sequence).map_err(|fault| fault.on(name))?;
+    let producer = Producer::attach(&region, ours, walked, sequence).map_err(|fault| fault.on(name))?;
     // Nothing fails from here on.
     std::mem::forget(registration);
     if free {
@@ -342,8 +336,7 @@ mod tests {
         // A dead writer, whose reader does not read.
         opened.region.store(Word::WriterPid, TOMBSTONE, Ordering::SeqCst);
         let patience = Duration::from_secs(30);
-        let config = WriterConfig::default().connect_timeout(patience);
-        let failed = register(&name, opened, &config, Duration::ZERO);
+        let failed = register(&name, opened, Duration::ZERO);
         let Err(error) = failed else { panic!("attached beside a crashed writer") };
         assert!(error.is_timeout_like());
         assert!(matches!(error, Error::CrashNotNoticed { waited, .. } if waited < patience), "{error}");

@@ -19,13 +19,10 @@ use crate::{
     link::Keepalive,
     ring::{Fault, Producer, Slot},
     stats::WriterStats,
-    sync::{Arc, End, Instant, Ordering, lock, order},
+    sync::{Arc, End, Ordering, lock, order},
     waiter::Waiter,
 };
 use std::{io::IoSlice, ops::Deref, time::Duration};
-
-/// Payload bytes from which on a frame is large: its copy takes far longer than reading a clock.
-const LARGE_FRAME: u64 = 256 * 1024;
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +78,6 @@ pub struct Writer {
     /// What was found corrupt; then nothing is written any more.
     fault: Option<Fault>,
     closed: bool,
-    /// When the last large frame was published, if the reader slept then.
-    woke: Option<Instant>,
     watch: ReaderWatch,
 }
 
@@ -108,17 +103,7 @@ impl Writer {
         let waiter = Waiter::new(config.wait);
         let shared = Arc::new(shared);
         let watch = ReaderWatch::new();
-        Ok(Self {
-            shared,
-            producer,
-            waiter,
-            config,
-            pending: None,
-            fault: None,
-            closed: false,
-            woke: None,
-            watch,
-        })
+        Ok(Self { shared, producer, waiter, config, pending: None, fault: None, closed: false, watch })
     }
 
     /// Copies `data` into the ring as one frame. A full ring is met as the policy says.
@@ -277,10 +262,6 @@ impl Writer {
                           commit at least 16 bytes less, or all";
             return Err(self.refuse_commit(slot, len, reason));
         };
-        if len >= LARGE_FRAME {
-            self.woke = self.shared.reader_sleeps().then(Instant::now);
-            self.producer.prefetch_start(&self.shared.region, len);
-        }
         self.shared.data.post();
         self.shared.counters.frames.add(1);
         self.shared.counters.bytes.add(len);

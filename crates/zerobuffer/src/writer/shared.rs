@@ -120,12 +120,6 @@ impl WriterShared {
         !self.closed.load(Ordering::Acquire) && !self.birth.is_forked() && self.reader_loss().is_none()
     }
 
-    /// Whether the reader sleeps until the next frame comes, where that can be told without a system call.
-    #[inline]
-    pub(crate) fn reader_sleeps(&self) -> bool {
-        Semaphore::VALUE_IS_CHEAP && self.data.has_sleepers()
-    }
-
     /// Ends the blocked call and all later ones but the commit of a pending frame.
     pub(crate) fn interrupt(&self) {
         self.interrupted.store(true, Ordering::SeqCst);

@@ -1,16 +1,13 @@
 //! Getting room in the ring: one attempt, or waiting for the reader while it lives (W5, W8).
 
-use super::{LARGE_FRAME, Writer};
+use super::Writer;
 use crate::{
     error::{Error, Result},
     layout::Word,
     ring::{Refusal, Shortage, Slot, Step},
-    sync::{Arc, Instant, Ordering},
+    sync::{Instant, Ordering},
 };
 use std::time::Duration;
-
-/// A writer that has published no large frame for so long is not held up by a reader that is being woken.
-const PAUSE: Duration = Duration::from_micros(100);
 
 impl Writer {
     /// Reserves a slot; abandons a pending one.
@@ -21,7 +18,7 @@ impl Writer {
         if size == 0 {
             return Err(self.refuse_empty());
         }
-        match self.producer.reserve_here(&self.shared.region, size as u64, self.woke.is_some()) {
+        match self.producer.reserve_here(&self.shared.region, size as u64) {
             Some(slot) => Ok(slot),
             None => self.reserve_elsewhere(size as u64, waits),
         }
@@ -60,15 +57,10 @@ impl Writer {
     /// One attempt without waiting: a slot, or how much is missing.
     fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
         loop {
-            let shared = &self.shared;
-            let reader_waits = || {
-                size >= LARGE_FRAME
-                    && self.woke.is_some_and(|woke| shared.reader_sleeps() && woke.elapsed() >= PAUSE)
-            };
-            match self.producer.reserve(&shared.region, size, reader_waits) {
+            match self.producer.reserve(&self.shared.region, size) {
                 Ok(Step::Ready(slot)) => return Ok(Ok(slot)),
                 Ok(Step::Wait(shortage)) => return Ok(Err(shortage)),
-                Ok(Step::Wrapped) => shared.data.post(),
+                Ok(Step::Wrapped) => self.shared.data.post(),
                 Err(refusal) => return Err(self.refuse(refusal, size)),
             }
         }
@@ -93,9 +85,6 @@ impl Writer {
     /// Waits, in slices, until a slot of that size can be reserved.
     fn wait_for_space(&mut self, size: u64, mut shortage: Shortage, started: Instant) -> Result<Slot> {
         let deadline = self.config.write_timeout.and_then(|timeout| started.checked_add(timeout));
-        // A reader credits at once whoever sleeps; one that only spins wants the same.
-        let shared = Arc::clone(&self.shared);
-        let _counted = (!self.waiter.sleeps()).then(|| shared.space.count_as_sleeper());
         let mut now = started;
         loop {
             // First: a time-out of 0 must notice the reader's death too.

@@ -18,6 +18,7 @@ mod interop;
 mod life;
 mod metadata;
 mod pool;
+mod room;
 mod scenarios;
 mod sequence;
 

@@ -2,7 +2,7 @@
 
 use crate::runs::{ASLEEP, Case, RACE, together};
 use zerobuffer::{
-    BufferConfig, Error, HotWrap, Reader, WaitStrategy, Writer, WriterConfig,
+    BufferConfig, Error, Reader, WaitStrategy, Writer, WriterConfig,
     simulated::{Ended, doom, edges::End, enter, process, words},
 };
 
@@ -76,7 +76,7 @@ pub(crate) fn pair(name: &str, metadata: u64, ring: u64) -> (Reader, Writer) {
 }
 
 pub(crate) fn connect(name: &str) -> zerobuffer::Result<Writer> {
-    Writer::connect_with(name, WriterConfig::default().wait(WaitStrategy::Block).hot_wrap(HotWrap::Off))
+    Writer::connect_with(name, WriterConfig::default().wait(WaitStrategy::Block))
 }
 
 fn e1() {

@@ -2,7 +2,7 @@
 
 use super::{Oracle, Place, Step, content};
 use std::sync::atomic::{AtomicU64, Ordering};
-use zerobuffer::{BufferConfig, Error, Frame, HotWrap, Reader, Writer, WriterConfig, observe};
+use zerobuffer::{BufferConfig, Error, Frame, Reader, Writer, WriterConfig, observe};
 
 /// The real buffer beside its oracle.
 pub(crate) struct Rig {
@@ -150,5 +150,5 @@ impl Rig {
 }
 
 fn connect(name: &str) -> Writer {
-    Writer::connect_with(name, WriterConfig::default().hot_wrap(HotWrap::Off)).unwrap()
+    Writer::connect_with(name, WriterConfig::default()).unwrap()
 }

@@ -12,7 +12,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 use zerobuffer::{
-    BufferConfig, Error, HotWrap, Reader, WaitStrategy, Writer, WriterConfig,
+    BufferConfig, Error, Reader, WaitStrategy, Writer, WriterConfig,
     simulated::{Ended, boot, doom, enter, process},
 };
 
@@ -85,7 +85,7 @@ fn read(pid: u64, random: &mut Random) {
 
 /// Writes to one reader until that one is gone.
 fn write(random: &mut Random) {
-    let config = WriterConfig::default().wait(WaitStrategy::Block).hot_wrap(HotWrap::Off);
+    let config = WriterConfig::default().wait(WaitStrategy::Block);
     let mut writer = match Writer::connect_with(NAME, config) {
         Ok(writer) => writer,
         Err(Error::NotFound { .. } | Error::NotReady { .. }) => return thread::yield_now(),

@@ -12,7 +12,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 use zerobuffer::{
-    BufferConfig, Error, Frame, HotWrap, Reader, WaitStrategy, Writer, WriterConfig,
+    BufferConfig, Error, Frame, Reader, WaitStrategy, Writer, WriterConfig,
     simulated::{Ended, boot, doom, enter, pardon, process, words},
 };
 
@@ -74,7 +74,7 @@ pub(crate) fn run(mut random: Random) {
 }
 
 fn connect() -> zerobuffer::Result<Writer> {
-    Writer::connect_with(NAME, WriterConfig::default().wait(WaitStrategy::Block).hot_wrap(HotWrap::Off))
+    Writer::connect_with(NAME, WriterConfig::default().wait(WaitStrategy::Block))
 }
 
 /// Attaches as soon as that is possible.

@@ -51,7 +51,7 @@ pub(super) fn create_response_buffer(channel: &str, config: &ClientConfig) -> Re
             .mode(config.mode)
             .global(config.global)
             .wait(config.wait)
-            // Reserved, but not mapped: a hot wrap keeps the server in the first few frames.
+            // Reserved, but not mapped: most channels use a small part of it.
             .prefault(false)
             .free_sequences(true);
         match Reader::create(&name, buffer) {

@@ -16,7 +16,7 @@ use super::{ClientConfig, request_name, response_name};
 #[cfg(doc)]
 use crate::Error;
 use crate::{
-    config::{HotWrap, WriterConfig},
+    config::WriterConfig,
     error::Result,
     layout::name as names,
     link::Keepalive,
@@ -86,8 +86,7 @@ impl Client {
         let wait = WriterConfig::default()
             .connect_timeout(left())
             .write_timeout(config.write_timeout)
-            .wait(config.wait)
-            .hot_wrap(HotWrap::Eager);
+            .wait(config.wait);
         let writer = Writer::connect_with(&request_name(channel), wait)?;
         let responses = Arc::new(Responses::new(reader, &writer));
         Ok(Self { outbox: Outbox::new(channel, Arc::clone(&responses), writer), responses })

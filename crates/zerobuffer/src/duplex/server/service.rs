@@ -11,7 +11,7 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    config::{HotWrap, WriterConfig},
+    config::WriterConfig,
     error::{Error, Result},
     reader::{Frame, ReaderHandle},
     sync::lock,
@@ -213,10 +213,7 @@ impl Service {
         }
         self.told = false;
         self.mute.get_or_insert_with(|| Mute { since: Instant::now(), given_up: false });
-        let config = WriterConfig::default()
-            .connect_timeout(WAIT_SLICE)
-            .wait(self.run.config.wait)
-            .hot_wrap(HotWrap::Eager);
+        let config = WriterConfig::default().connect_timeout(WAIT_SLICE).wait(self.run.config.wait);
         match Writer::connect_with(&response_name(&self.run.channel), config) {
             Ok(writer) => {
                 self.meet(writer);

@@ -87,19 +87,6 @@ impl Semaphore {
         (self.state().load(order(End::E4Reader, Ordering::SeqCst)) & VALUE) as u32
     }
 
-    /// Whether somebody sleeps, or is about to.
-    #[inline]
-    pub(crate) fn has_sleepers(&self) -> bool {
-        self.state().load(Ordering::Relaxed) >= ONE_SLEEPER
-    }
-
-    /// Makes [`Self::has_sleepers`] true until the guard is dropped, for who waits without sleeping.
-    #[cfg_attr(crash_points, track_caller)]
-    pub(crate) fn count_as_sleeper(&self) -> CountedSleeper<'_> {
-        crash::around(|| self.state().fetch_add(ONE_SLEEPER, Ordering::SeqCst));
-        CountedSleeper(self)
-    }
-
     /// Adds a token and wakes one sleeper.
     #[cfg_attr(crash_points, track_caller)]
     #[inline]
@@ -179,15 +166,6 @@ impl Semaphore {
                 return false;
             }
         }
-    }
-}
-
-/// Counts among the sleepers until it is dropped.
-pub(crate) struct CountedSleeper<'a>(&'a Semaphore);
-
-impl Drop for CountedSleeper<'_> {
-    fn drop(&mut self) {
-        crash::around(|| self.0.state().fetch_sub(ONE_SLEEPER, Ordering::SeqCst));
     }
 }
 

@@ -124,16 +124,6 @@ impl Semaphore {
         SOME
     }
 
-    /// The kernel does not tell who sleeps: perhaps somebody does.
-    #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
-    pub(crate) fn has_sleepers(&self) -> bool {
-        true
-    }
-
-    /// Nothing to count in: see [`Self::has_sleepers`].
-    #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
-    pub(crate) fn count_as_sleeper(&self) {}
-
     /// Adds a token and wakes one sleeper.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn post(&self) {

@@ -113,16 +113,6 @@ impl Semaphore {
         self.handle().as_ref().and_then(value_of).unwrap_or(0)
     }
 
-    /// The kernel does not tell who sleeps: perhaps somebody does.
-    #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
-    pub(crate) fn has_sleepers(&self) -> bool {
-        true
-    }
-
-    /// Nothing to count in: see [`Self::has_sleepers`].
-    #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
-    pub(crate) fn count_as_sleeper(&self) {}
-
     /// Adds a token and wakes one sleeper. At the largest value nothing is added, and every sleeper is awake.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn post(&self) {

@@ -1,0 +1,206 @@
+//! What a ring of a size holds, with default settings, whoever pauses, holds or bursts; and who is told of returned space.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected panics"
+)]
+
+mod common;
+
+use common::{Name, Peer, check, content};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+use zerobuffer::{BufferConfig, Frame, Reader, Writer};
+
+const LONG: Duration = Duration::from_mins(1);
+
+fn pair(name: &Name, ring: u64) -> (Reader, Writer) {
+    let reader = Reader::create(name, BufferConfig::new(0, ring)).unwrap();
+    (reader, Writer::connect(name).unwrap())
+}
+
+fn next(reader: &mut Reader, key: u64) -> Frame {
+    let frame = reader.read_timeout(LONG).unwrap().unwrap_or_else(|| panic!("frame {key} has not come"));
+    assert_eq!(frame.sequence(), key);
+    check(frame.data(), key).unwrap();
+    frame
+}
+
+/// A paced stream first: whatever the writer has learnt of its reader, the ring takes what its size says.
+fn pace(reader: &mut Reader, writer: &mut Writer, frames: u64, size: usize) {
+    for key in 1..=frames {
+        writer.write(&content(key, size)).unwrap();
+        next(reader, key);
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_burst_after_a_paced_stream_finds_the_whole_ring() {
+    for (ring, size) in [(32 << 20, 900_000), (1 << 20, 40_000), (64 << 10, 1000), (8 << 10, 100)] {
+        let name = Name::new("burst");
+        let (mut reader, mut writer) = pair(&name, ring);
+        pace(&mut reader, &mut writer, 20, size);
+        // The end of the ring may be too short for one of them.
+        let fit = ring / (size as u64 + 16) - 1;
+        for key in 21..21 + fit {
+            writer
+                .try_write(&content(key, size))
+                .unwrap_or_else(|error| panic!("{size} bytes, {key}: {error}"));
+        }
+        for key in 21..21 + fit {
+            next(&mut reader, key);
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_holds_frames_gets_all_that_the_ring_has_room_for() {
+    for size in [100, 900_000] {
+        let (name, frames) = (Name::new("held"), 10);
+        let (mut reader, mut writer) = pair(&name, frames * (size as u64 + 16));
+        pace(&mut reader, &mut writer, 3 * frames, size);
+        let first = 3 * frames + 1;
+        let held: Vec<_> = (first..first + frames - 1)
+            .map(|key| {
+                writer.try_write(&content(key, size)).unwrap_or_else(|error| panic!("{key}: {error}"));
+                next(&mut reader, key)
+            })
+            .collect();
+        assert_eq!(held.len() as u64, frames - 1);
+    }
+}
+
+/// A detector of several frame times on a camera: the ring takes what comes meanwhile, and `latest` the newest.
+#[test]
+fn a_slow_detector_costs_no_frame_that_the_ring_has_room_for() {
+    let (name, size, depth) = (Name::new("detector"), 300_000, 8);
+    let (mut reader, mut writer) = pair(&name, depth * (size as u64 + 16));
+    let (mut key, mut seen) = (0, 0);
+    for _ in 0..12 {
+        let latest = reader.try_latest().unwrap();
+        seen = latest.as_ref().map_or(seen, |latest| latest.frame.sequence());
+        // While it works on one, five more come.
+        for _ in 0..5 {
+            key += 1;
+            writer.try_write(&content(key, size)).unwrap_or_else(|error| panic!("frame {key}: {error}"));
+        }
+        assert!(latest.is_none_or(|latest| latest.frame.sequence() + 5 == key));
+    }
+    assert_eq!(reader.latest().unwrap().frame.sequence(), key);
+    assert!(seen > 0);
+}
+
+/// The reader is stopped while it sleeps, and again while it is at work.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stopped_reader_leaves_the_whole_ring() {
+    let (name, size, depth) = (Name::new("stopped"), 500_000_usize, 16);
+    let mut peer = Peer::ours();
+    peer.must(&format!("create {} 0 {}", &*name, depth * (size as u64 + 16)));
+    let mut writer =
+        Writer::connect_with(&name, zerobuffer::WriterConfig::default().connect_timeout(LONG)).unwrap();
+    let mut key = 0;
+    for asleep in [true, false] {
+        // A paced stream that the reader reads out of its sleep.
+        peer.tell(&format!("drain {} 20 0 {size}", key + 1));
+        for _ in 0..20 {
+            key += 1;
+            writer.write(&content(key, common::size_of(0, key, size as u64))).unwrap();
+            thread::sleep(Duration::from_millis(2));
+        }
+        peer.must_reply();
+        if asleep {
+            peer.tell(&format!("drain {} {} 1 {size}", key + 1, depth - 1));
+            thread::sleep(Duration::from_millis(30));
+        }
+        send_signal(&peer, libc::SIGSTOP);
+        thread::sleep(Duration::from_millis(10));
+        let first = key + 1;
+        for _ in 0..depth - 1 {
+            key += 1;
+            let frame = content(key, common::size_of(1, key, size as u64));
+            writer.try_write(&frame).unwrap_or_else(|error| panic!("asleep {asleep}, frame {key}: {error}"));
+        }
+        send_signal(&peer, libc::SIGCONT);
+        if !asleep {
+            peer.tell(&format!("drain {first} {} 1 {size}", depth - 1));
+        }
+        peer.must_reply();
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn send_signal(peer: &Peer, signal: i32) {
+    // SAFETY: takes plain numbers.
+    assert_eq!(unsafe { libc::kill(peer.pid() as i32, signal) }, 0);
+}
+
+/// The other end needs released space later, and is told of it by nothing that this end still does.
+#[test]
+fn released_space_is_usable_without_a_further_call() {
+    for ring in [256, 8 << 10, 64 << 10, 1 << 20] {
+        let name = Name::new("usable");
+        let (mut reader, mut writer) = pair(&name, ring);
+        let total = (ring / 32).max(32);
+        let size = total as usize - 16;
+        let fit = ring / total;
+        for key in 1..=fit {
+            writer.try_write(&content(key, size)).unwrap();
+        }
+        // More frames are known to the reader; one is released.
+        next(&mut reader, 1);
+        writer.try_write(&content(fit + 1, size)).unwrap_or_else(|error| panic!("ring {ring}: {error}"));
+    }
+}
+
+/// Two processes over two buffers: each reads, releases, and waits for the other's next batch. A writer that begins to wait
+/// after a release finds its space.
+#[test]
+fn lockstep_over_two_buffers_never_sleeps_beside_space() {
+    for ring in [8_u64 << 10, 64 << 10, 1 << 20] {
+        let size = (ring / 64) as usize - 16;
+        let (there, back) = (Name::new("there"), Name::new("back"));
+        let mut peer = Peer::ours();
+        peer.must(&format!("create {} 0 {ring}", &*there));
+        let mut reader = Reader::create(&back, BufferConfig::new(0, ring)).unwrap();
+        let mut writer = Writer::connect(&there).unwrap();
+        peer.must(&format!("connect {} 1000", &*back));
+        let (mut sent, mut got) = (0, 0);
+        let full = ring / (size as u64 + 16);
+        let started = Instant::now();
+        for round in 0..30 {
+            // As much as the ring takes; then the peer takes one, and the next is due at once.
+            while sent < got + full {
+                sent += 1;
+                writer.write(&content(sent, size)).unwrap();
+            }
+            got += 1;
+            peer.must(&format!("read 60000 {got}"));
+            peer.must(&format!("write {} 10 write", round + 1));
+            next(&mut reader, round + 1);
+            sent += 1;
+            writer.write(&content(sent, size)).unwrap_or_else(|error| panic!("ring {ring}: {error}"));
+        }
+        assert!(started.elapsed() < LONG);
+    }
+}
+
+/// One thread, both ends: nothing waits for anybody else.
+#[test]
+fn one_thread_writes_and_reads_in_turn() {
+    for ring in [256_u64, 4096, 1 << 20] {
+        let name = Name::new("turns");
+        let (mut reader, mut writer) = pair(&name, ring);
+        let most = ring / 2 - 48;
+        for key in 1..400 {
+            let size = (key * 37) % most + 1;
+            writer.try_write(&content(key, size as usize)).unwrap_or_else(|error| panic!("{size}: {error}"));
+            next(&mut reader, key);
+        }
+    }
+}
