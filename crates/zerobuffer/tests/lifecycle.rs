@@ -345,7 +345,7 @@ fn a_writer_before_its_reader() {
 }
 
 #[test]
-fn interrupt_ends_blocked_calls_and_all_later_ones() {
+fn interrupt_ends_the_blocked_call_and_later_ones_until_it_is_taken_back() {
     let name = Name::new("interrupt");
     let (mut reader, mut writer) = pair(&name);
     writer.set_write_timeout(None);
@@ -360,8 +360,12 @@ fn interrupt_ends_blocked_calls_and_all_later_ones() {
     });
     expect_error(writer.try_write(b"x"), "Closed");
     expect_error(writer.loan(1).map(drop), "Closed");
+    handle.resume();
+    assert!(!handle.is_interrupted());
 
     assert_eq!(reader.read().unwrap().sequence(), 1);
+    assert_eq!(writer.write(b"again").unwrap().sequence(), Some(2));
+    assert_eq!(reader.read().unwrap().sequence(), 2);
     let handle = reader.handle();
     thread::scope(|scope| {
         let blocked = scope.spawn(|| expect_error(reader.read(), "Closed"));
@@ -373,6 +377,10 @@ fn interrupt_ends_blocked_calls_and_all_later_ones() {
     expect_error(reader.try_read(), "Closed");
     expect_error(reader.latest(), "Closed");
     expect_error(reader.wait_for_writer(PROMPT), "Closed");
+    handle.resume();
+    assert!(reader.read_timeout(Duration::from_millis(60)).unwrap().is_none(), "the wake-up was no frame");
+    assert_eq!(writer.write(b"again").unwrap().sequence(), Some(3));
+    assert_eq!(reader.read().unwrap().sequence(), 3);
     drop((writer, reader));
     name.assert_gone();
 }

@@ -1,5 +1,10 @@
 //! What both endpoints share.
 
+mod accessors;
 mod keepalive;
+#[allow(clippy::module_inception, reason = "the folder is named after its main type")]
+mod link;
 
+pub(crate) use accessors::{buffer_accessors, handle_controls};
 pub use keepalive::Keepalive;
+pub(crate) use link::Link;

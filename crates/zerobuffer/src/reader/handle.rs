@@ -3,9 +3,9 @@
 use super::{Metadata, ReaderShared};
 use crate::{
     error::Result,
-    link::Keepalive,
+    link::{Keepalive, buffer_accessors, handle_controls},
     stats::ReaderStats,
-    sync::{Arc, Counted, Ordering},
+    sync::{Arc, Counted},
 };
 
 /// Usable while another thread is blocked in a read: state, counters, and ending that read.
@@ -28,17 +28,9 @@ impl ReaderHandle {
         Self(shared)
     }
 
-    /// Ends the blocked call and all later ones with [`Error::Closed`](crate::Error::Closed). The buffer stays until the
-    /// reader is closed or dropped.
-    pub fn interrupt(&self) {
-        self.0.interrupt();
-    }
+    handle_controls!();
 
-    /// Whether [`Self::interrupt`] was called.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
-        self.0.interrupted.load(Ordering::Acquire)
-    }
+    buffer_accessors!(0);
 
     /// Whether a live writer is attached.
     #[must_use]
@@ -52,21 +44,10 @@ impl ReaderHandle {
         self.0.renew_metadata(known);
     }
 
-    /// Whether this is a forked child, in which the endpoint cannot be used.
-    pub(crate) fn is_forked(&self) -> bool {
-        self.0.birth.is_forked()
-    }
-
     /// Counters since the creation.
     #[must_use]
     pub fn stats(&self) -> ReaderStats {
         self.0.counters.reader()
-    }
-
-    /// The share of the ring that is in use, 0.0 to 1.0.
-    #[must_use]
-    pub fn utilization(&self) -> f64 {
-        self.0.region.utilization()
     }
 
     /// The metadata, as [`Reader::metadata`](crate::Reader::metadata).
@@ -82,23 +63,5 @@ impl ReaderHandle {
     #[must_use]
     pub fn keep_alive(&self) -> Keepalive {
         Keepalive::new(Arc::clone(&self.0))
-    }
-
-    /// The buffer's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    /// Bytes of the ring.
-    #[must_use]
-    pub fn capacity(&self) -> u64 {
-        self.0.region.capacity()
-    }
-
-    /// Bytes of the metadata block.
-    #[must_use]
-    pub fn metadata_capacity(&self) -> u64 {
-        self.0.region.metadata_capacity()
     }
 }

@@ -18,10 +18,11 @@ use crate::{
     config::BufferConfig,
     error::{Error, Result},
     layout::{ControlSnapshot, Geometry, Word, level},
-    ring::{Consumer, Credit, Fault, Region},
-    stats::{Counters, ReaderStats},
-    sync::{Arc, AtomicBool, AtomicU64, Counted, Instant, Lender, Mutex, Ordering, lock},
-    sys::{self, NameGuard, fork::Birth, process},
+    link::{Link, buffer_accessors},
+    ring::{Consumer, Fault, Region},
+    stats::ReaderStats,
+    sync::{Arc, Counted, Instant, Lender},
+    sys::{self, NameGuard, Role, process},
     waiter::Waiter,
 };
 use announced::Announced;
@@ -103,20 +104,9 @@ impl Reader {
         })?;
         let Geometry { payload, metadata } = geometry;
         log::info!(target: "zerobuffer::reader", "created buffer '{name}': {payload} bytes of ring, {metadata} of metadata");
-        let (shared, lender) = Counted::new(ReaderShared {
-            name: name.to_owned(),
-            region,
-            credit: Credit::new(),
-            data: created.data,
-            space: created.space,
-            birth: Birth::now(),
-            interrupted: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            presence: Mutex::new(created.presence),
-            present_writer: AtomicU64::new(0),
-            counters: Counters::default(),
-            own_pid,
-        });
+        let signals = [created.data, created.space];
+        let link = Link::new(Role::Reader, name, region, signals, created.presence);
+        let (shared, lender) = Counted::new(ReaderShared::new(link));
         Ok(Self {
             shared,
             lender,
@@ -281,29 +271,7 @@ impl Reader {
         self.shared.counters.reader()
     }
 
-    /// The share of the ring that holds unread or unreleased bytes, 0.0 to 1.0.
-    #[must_use]
-    pub fn utilization(&self) -> f64 {
-        self.shared.region.utilization()
-    }
-
-    /// The buffer's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.shared.name
-    }
-
-    /// Bytes of the ring.
-    #[must_use]
-    pub fn capacity(&self) -> u64 {
-        self.shared.region.capacity()
-    }
-
-    /// Bytes of the metadata block; 8 of them are the length.
-    #[must_use]
-    pub fn metadata_capacity(&self) -> u64 {
-        self.shared.region.metadata_capacity()
-    }
+    buffer_accessors!(shared);
 
     /// A handle for other threads: state, counters, and ending a blocked call.
     #[must_use]
@@ -323,18 +291,15 @@ impl Reader {
     fn shut_down(&mut self) -> Result<()> {
         let Some(mut names) = self.names.take() else { return Ok(()) };
         let shared = &self.shared;
-        if shared.birth.is_forked() {
+        if !shared.begin_end() {
             return Ok(());
         }
-        shared.closed.store(true, Ordering::Release);
         // W6: the pid, the wake-up, the names, and the locks last.
         shared.region.exchange(Word::ReaderPid, shared.own_pid, 0);
         shared.space.post();
         let removed = names.remove();
         drop(names);
-        lock(&shared.presence).take();
-        shared.data.retire();
-        shared.space.retire();
+        shared.retire();
         let stats = shared.counters.reader();
         log::info!(target: "zerobuffer::reader", "closed buffer '{}': {} frames, {} bytes read", shared.name, stats.frames, stats.bytes);
         removed
@@ -348,7 +313,7 @@ impl Reader {
     #[cold]
     #[inline(never)]
     fn refuse_use(&self) -> Result<()> {
-        self.shared.check_open()?;
+        self.shared.ensure_open()?;
         match &self.fault {
             None => Ok(()),
             Some(fault) => Err(self.shared.fault(fault)),

@@ -1,42 +1,44 @@
 //! What a reader shares with its frames and handles.
 
 use crate::{
-    error::{Error, Result},
+    error::Error,
     layout::Word,
-    ring::{Credit, Fault, Region, TOMBSTONE},
-    stats::Counters,
-    sync::{AtomicBool, AtomicU64, Mutex, Ordering, fence_after_rmw, lock},
-    sys::{Presence, Role, Semaphore, fork::Birth, lives_by_pid},
+    link::Link,
+    ring::{Credit, Fault, TOMBSTONE},
+    sync::{AtomicU64, Ordering, fence_after_rmw, lock},
+    sys::{Role, lives_by_pid},
 };
+use std::ops::Deref;
 
 /// The value of the space semaphore from which on a further token would tell the writer nothing new (W5).
 const ENOUGH_TOKENS: u32 = 2;
 
 #[derive(Debug)]
 pub(crate) struct ReaderShared {
-    pub(crate) name: String,
-    pub(crate) region: Region,
+    link: Link,
     pub(crate) credit: Credit,
-    /// "A frame is there", posted by the writer.
-    pub(crate) data: Semaphore,
-    /// "Space was returned", posted here.
-    pub(crate) space: Semaphore,
-    pub(crate) birth: Birth,
-    pub(crate) interrupted: AtomicBool,
-    pub(crate) closed: AtomicBool,
-    /// Until the close: frames and handles must not keep a closed reader "present".
-    pub(crate) presence: Mutex<Option<Presence>>,
     /// The pid of the last writer that was seen to hold its presence byte.
     pub(crate) present_writer: AtomicU64,
-    pub(crate) counters: Counters,
-    pub(crate) own_pid: u64,
+}
+
+impl Deref for ReaderShared {
+    type Target = Link;
+
+    #[inline]
+    fn deref(&self) -> &Link {
+        &self.link
+    }
 }
 
 impl ReaderShared {
+    pub(crate) fn new(link: Link) -> Self {
+        Self { link, credit: Credit::new(), present_writer: AtomicU64::new(0) }
+    }
+
     /// Returns a frame's ring space and wakes the writer if it may be waiting for it.
     #[inline]
     pub(crate) fn release(&self, start: u64, end: u64) {
-        if self.birth.is_forked() {
+        if self.is_forked() {
             return;
         }
         if self.credit.release(&self.region, start, end) {
@@ -54,40 +56,15 @@ impl ReaderShared {
         }
     }
 
-    /// Whether [`Self::check_open`] finds nothing.
-    #[inline]
-    pub(crate) fn is_open(&self) -> bool {
-        !self.birth.is_forked() && !self.interrupted.load(Ordering::Acquire)
-    }
-
-    /// The sticky reasons for which nothing works any more.
-    pub(crate) fn check_open(&self) -> Result<()> {
-        if self.birth.is_forked() {
-            return Err(Error::forked(&self.name));
-        }
-        if self.interrupted.load(Ordering::Acquire) {
-            return Err(Error::closed(&self.name));
-        }
-        Ok(())
-    }
-
     #[cold]
     pub(crate) fn fault(&self, fault: &Fault) -> Error {
         fault.on(&self.name)
     }
 
-    /// Ends the blocked call and all later ones.
-    pub(crate) fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::SeqCst);
-        if !self.birth.is_forked() && !self.closed.load(Ordering::Acquire) {
-            self.data.post();
-        }
-    }
-
     /// See [`ReaderHandle::renew_metadata`](super::ReaderHandle::renew_metadata).
     pub(crate) fn renew_metadata(&self, known: bool) {
         let written = self.region.load(Word::MetadataWritten, Ordering::Acquire);
-        if written == 0 || self.closed.load(Ordering::Acquire) || self.birth.is_forked() {
+        if written == 0 || !self.is_active() {
             return;
         }
         let presence = lock(&self.presence);
@@ -111,7 +88,7 @@ impl ReaderShared {
     /// Whether a writer is registered and alive, as far as can be told without waiting (W8).
     pub(crate) fn is_writer_connected(&self) -> bool {
         let pid = self.region.load(Word::WriterPid, Ordering::Acquire);
-        if pid == 0 || pid == TOMBSTONE || self.closed.load(Ordering::Acquire) || self.birth.is_forked() {
+        if pid == 0 || pid == TOMBSTONE || !self.is_active() {
             return false;
         }
         let held = self.sees_writer_present(pid);

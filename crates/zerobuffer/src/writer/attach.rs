@@ -4,12 +4,10 @@ use super::{WriterConfig, WriterShared};
 use crate::{
     error::{Error, Result},
     layout::{ControlSnapshot, Word, level as capability},
+    link::Link,
     ring::{Producer, Region, TOMBSTONE, next_sequence},
-    stats::Counters,
-    sync::{AtomicBool, AtomicU64, End, Instant, Mutex, Ordering, order, sleep},
-    sys::{
-        self, Presence, Role, Segment, Semaphore, Signal, fork::Birth, is_shortage, lives_by_pid, process,
-    },
+    sync::{AtomicU64, End, Instant, Ordering, order, sleep},
+    sys::{self, Presence, Role, Segment, Semaphore, Signal, is_shortage, lives_by_pid, process},
 };
 use std::{io, time::Duration};
 
@@ -185,22 +183,8 @@ fn register(name: &str, opened: Opened, left: Duration) -> Result<(WriterShared,
         data.post();
     }
     log::info!(target: "zerobuffer::writer", "attached to buffer '{name}' of reader {reader_pid}, next sequence {sequence}");
-    let shared = WriterShared {
-        name: name.to_owned(),
-        region,
-        data,
-        space,
-        birth: Birth::now(),
-        interrupted: AtomicBool::new(false),
-        closed: AtomicBool::new(false),
-        presence: Mutex::new(presence),
-        reader_pid,
-        ours,
-        level,
-        counters: Counters::default(),
-        own_pid,
-        replaced_by: AtomicU64::new(0),
-    };
+    let link = Link::new(Role::Writer, name, region, [data, space], presence);
+    let shared = WriterShared { link, reader_pid, ours, level, replaced_by: AtomicU64::new(0) };
     Ok((shared, producer))
 }
 

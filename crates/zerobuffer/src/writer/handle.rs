@@ -4,6 +4,7 @@ use super::WriterShared;
 use crate::{
     error::Error,
     layout::Word,
+    link::{buffer_accessors, handle_controls},
     stats::WriterStats,
     sync::{Arc, Ordering},
 };
@@ -32,17 +33,10 @@ impl WriterHandle {
         Self(shared)
     }
 
-    /// Ends the blocked call and all later ones with [`Error::Closed`](crate::Error::Closed), except that a frame which
-    /// is pending already can still be committed. The writer stays attached until it is closed or dropped.
-    pub fn interrupt(&self) {
-        self.0.interrupt();
-    }
+    // A frame that is pending already can still be committed.
+    handle_controls!();
 
-    /// Whether [`Self::interrupt`] was called.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
-        self.0.interrupted.load(Ordering::Acquire)
-    }
+    buffer_accessors!(0);
 
     /// Whether the reader is alive and still owns the buffer.
     #[must_use]
@@ -61,38 +55,9 @@ impl WriterHandle {
         Some(self.0.reader_gone(loss.reason))
     }
 
-    /// Whether this is a forked child, in which the endpoint cannot be used.
-    pub(crate) fn is_forked(&self) -> bool {
-        self.0.birth.is_forked()
-    }
-
     /// Counters since the attach.
     #[must_use]
     pub fn stats(&self) -> WriterStats {
         self.0.counters.writer()
-    }
-
-    /// The share of the ring that is in use, 0.0 to 1.0.
-    #[must_use]
-    pub fn utilization(&self) -> f64 {
-        self.0.region.utilization()
-    }
-
-    /// The buffer's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    /// Bytes of the ring.
-    #[must_use]
-    pub fn capacity(&self) -> u64 {
-        self.0.region.capacity()
-    }
-
-    /// Bytes of the metadata block.
-    #[must_use]
-    pub fn metadata_capacity(&self) -> u64 {
-        self.0.region.metadata_capacity()
     }
 }

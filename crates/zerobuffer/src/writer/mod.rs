@@ -16,10 +16,10 @@ use crate::{
     config::{FullRingPolicy, WriterConfig},
     error::{Error, Result},
     layout::{FRAME_HEADER_SIZE, Word, level},
-    link::Keepalive,
+    link::{Keepalive, buffer_accessors},
     ring::{Fault, Producer, Slot},
     stats::WriterStats,
-    sync::{Arc, End, Ordering, lock, order},
+    sync::{Arc, End, Ordering, order},
     waiter::Waiter,
 };
 use std::{io::IoSlice, ops::Deref, time::Duration};
@@ -77,7 +77,6 @@ pub struct Writer {
     pending: Option<Slot>,
     /// What was found corrupt; then nothing is written any more.
     fault: Option<Fault>,
-    closed: bool,
     watch: ReaderWatch,
 }
 
@@ -103,7 +102,7 @@ impl Writer {
         let waiter = Waiter::new(config.wait);
         let shared = Arc::new(shared);
         let watch = ReaderWatch::new();
-        Ok(Self { shared, producer, waiter, config, pending: None, fault: None, closed: false, watch })
+        Ok(Self { shared, producer, waiter, config, pending: None, fault: None, watch })
     }
 
     /// Copies `data` into the ring as one frame. A full ring is met as the policy says.
@@ -242,9 +241,7 @@ impl Writer {
         let Some(slot) = self.pending.take() else {
             return Err(Error::NothingPending { name: self.shared.name.clone() });
         };
-        if self.shared.birth.is_forked() {
-            return Err(Error::forked(&self.shared.name));
-        }
+        self.shared.ensure_own()?;
         let (len, loaned) = (len as u64, slot.size());
         if len == 0 || len > loaned {
             return Err(self.refuse_commit(slot, len, "a commit takes 1 byte to all of them"));
@@ -317,29 +314,7 @@ impl Writer {
         self.shared.counters.writer()
     }
 
-    /// The share of the ring that holds unread or unreleased bytes, 0.0 to 1.0.
-    #[must_use]
-    pub fn utilization(&self) -> f64 {
-        self.shared.region.utilization()
-    }
-
-    /// The buffer's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.shared.name
-    }
-
-    /// Bytes of the ring.
-    #[must_use]
-    pub fn capacity(&self) -> u64 {
-        self.shared.region.capacity()
-    }
-
-    /// Bytes of the metadata block; 8 of them are the length.
-    #[must_use]
-    pub fn metadata_capacity(&self) -> u64 {
-        self.shared.region.metadata_capacity()
-    }
+    buffer_accessors!(shared);
 
     /// The largest payload that the ring can ever hold, in bytes.
     #[must_use]
@@ -401,11 +376,9 @@ impl Writer {
     fn shut_down(&mut self) {
         let shared = &self.shared;
         self.pending = None;
-        if self.closed || shared.birth.is_forked() {
+        if !shared.begin_end() {
             return;
         }
-        self.closed = true;
-        shared.closed.store(true, Ordering::Release);
         // W6: the pid, the wake-up (an old reader can be killed by it), the lock last. Edge E7, release end.
         let release = order(End::E7Release, Ordering::SeqCst);
         let left = shared.region.exchange_as(Word::WriterPid, shared.own_pid, 0, release);
@@ -417,9 +390,7 @@ impl Writer {
                 shared.data.post();
             }
         }
-        lock(&shared.presence).take();
-        shared.data.retire();
-        shared.space.retire();
+        shared.retire();
         let stats = shared.counters.writer();
         log::info!(target: "zerobuffer::writer", "left buffer '{}': {} frames, {} bytes written", shared.name, stats.frames, stats.bytes);
     }
@@ -427,7 +398,7 @@ impl Writer {
     #[inline]
     fn check(&self) -> Result<()> {
         let registered = self.shared.registered();
-        let usable = self.shared.is_open(registered) && self.watch.lost().is_none() && self.fault.is_none();
+        let usable = self.shared.is_usable(registered) && self.watch.lost().is_none() && self.fault.is_none();
         if usable { Ok(()) } else { self.refuse_use(registered) }
     }
 

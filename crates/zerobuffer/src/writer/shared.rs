@@ -3,35 +3,32 @@
 use crate::{
     error::{Error, Result},
     layout::Word,
-    ring::Region,
-    stats::Counters,
-    sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock},
-    sys::{Presence, Role, Semaphore, fork::Birth, lives_by_pid},
+    link::Link,
+    sync::{AtomicU64, Ordering, lock},
+    sys::{Presence, Role, lives_by_pid},
 };
+use std::ops::Deref;
 
 #[derive(Debug)]
 pub(crate) struct WriterShared {
-    pub(crate) name: String,
-    pub(crate) region: Region,
-    /// "A frame is there", posted here.
-    pub(crate) data: Semaphore,
-    /// "Space was returned", posted by the reader.
-    pub(crate) space: Semaphore,
-    pub(crate) birth: Birth,
-    pub(crate) interrupted: AtomicBool,
-    pub(crate) closed: AtomicBool,
-    /// Until the close.
-    pub(crate) presence: Mutex<Option<Presence>>,
+    pub(super) link: Link,
     /// The reader that was there at the attach; a segment never changes it.
     pub(crate) reader_pid: u64,
     /// The reader is of this implementation: slivers, bare wraps and presence count.
     pub(crate) ours: bool,
     /// Its capability level (W8); 0 if it is of another implementation.
     pub(crate) level: u8,
-    pub(crate) counters: Counters,
-    pub(crate) own_pid: u64,
     /// The pid that was found in the place of ours; 0 as long as none was.
     pub(crate) replaced_by: AtomicU64,
+}
+
+impl Deref for WriterShared {
+    type Target = Link;
+
+    #[inline]
+    fn deref(&self) -> &Link {
+        &self.link
+    }
 }
 
 impl WriterShared {
@@ -44,9 +41,8 @@ impl WriterShared {
 
     /// Whether [`Self::check_open`] finds nothing.
     #[inline]
-    pub(crate) fn is_open(&self, registered: u64) -> bool {
-        !self.birth.is_forked()
-            && !self.interrupted.load(Ordering::Acquire)
+    pub(crate) fn is_usable(&self, registered: u64) -> bool {
+        self.link.is_open()
             // Both words lie in the cache line that publishing writes anyway.
             && self.region.load(Word::ReaderPid, Ordering::Acquire) != 0
             && registered == self.own_pid
@@ -54,12 +50,7 @@ impl WriterShared {
 
     /// The sticky reasons for which nothing works any more, and what the control block says of both endpoints.
     pub(crate) fn check_open(&self, registered: u64) -> Result<()> {
-        if self.birth.is_forked() {
-            return Err(Error::forked(&self.name));
-        }
-        if self.interrupted.load(Ordering::Acquire) {
-            return Err(Error::closed(&self.name));
-        }
+        self.ensure_open()?;
         if self.region.load(Word::ReaderPid, Ordering::Acquire) == 0 {
             return Err(self.reader_gone("it has closed the buffer"));
         }
@@ -117,15 +108,7 @@ impl WriterShared {
     }
 
     pub(crate) fn is_reader_connected(&self) -> bool {
-        !self.closed.load(Ordering::Acquire) && !self.birth.is_forked() && self.reader_loss().is_none()
-    }
-
-    /// Ends the blocked call and all later ones but the commit of a pending frame.
-    pub(crate) fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::SeqCst);
-        if !self.birth.is_forked() && !self.closed.load(Ordering::Acquire) {
-            self.space.post();
-        }
+        self.is_active() && self.reader_loss().is_none()
     }
 }
 

@@ -123,6 +123,6 @@ impl Writer {
     fn spin(&mut self, shortage: Shortage, until: Instant) -> bool {
         let shared = &self.shared;
         let moved = || shared.region.load(Word::PayloadFree, Ordering::Relaxed) != shortage.seen;
-        self.waiter.spin(until, || moved() || shared.interrupted.load(Ordering::Relaxed))
+        self.waiter.spin(until, || moved() || shared.is_interrupted())
     }
 }
