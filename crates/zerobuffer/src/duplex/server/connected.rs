@@ -7,28 +7,23 @@ use super::{
     turns::Turns,
 };
 use crate::sync::lock;
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 /// A client with a way back to it.
 pub(super) struct Connected {
     pub(super) turns: Arc<Turns>,
-    /// Its first request has come.
-    pub(super) begun: bool,
     /// It has written metadata, as far as is known.
     pub(super) knows_metadata: bool,
-    /// Since when it has no request writer.
-    pub(super) parted_since: Option<Instant>,
 }
 
 impl Connected {
     pub(super) fn new(turns: Arc<Turns>) -> Self {
-        Self { turns, begun: false, knows_metadata: false, parted_since: None }
+        Self { turns, knows_metadata: false }
     }
 
     /// Before the client's first request.
     pub(super) fn begin(&mut self, run: &Run) {
         let handle = lock(&run.handle).clone();
-        self.begun = true;
         let metadata = handle.metadata();
         self.knows_metadata = !matches!(metadata, Ok(None));
         let Some(on_init) = &run.config.on_init else { return };

@@ -7,6 +7,7 @@ mod pool;
 mod responder;
 mod run;
 mod service;
+mod state;
 mod stop;
 mod turns;
 

@@ -1,9 +1,14 @@
 //! What the serving thread does with requests whose sender is in doubt, step by step.
 
 use super::{
-    super::{super::ServerConfig, handler::Handler},
+    super::{
+        super::ServerConfig,
+        handler::Handler,
+        state::{Client, Dropped, Found, Held, Report},
+    },
     *,
 };
+use crate::writer::Writer;
 
 fn service(channel: &str) -> Service {
     let config = ServerConfig::default().client_timeout(Some(Duration::from_millis(1))).on_error(|_| {});
@@ -18,51 +23,61 @@ fn client(channel: &str, requests: usize) -> Writer {
     client
 }
 
+fn held(service: &Service) -> u64 {
+    service.request.as_ref().unwrap().sequence()
+}
+
 #[test]
 fn what_a_client_has_left_is_dropped_and_its_successors_request_is_kept() {
-    let channel = crate::testing::name("zb-service-left");
+    let channel = format!("zb-service-left-{}", std::process::id());
     let mut service = service(&channel);
     drop(client(&channel, 3));
-    service.coming = Some(1);
-    let handle = lock(&service.run.handle).clone();
+    service.left_behind = true;
     let _successor = client(&channel, 2);
-    assert!(service.clear_up(&handle, true, false).unwrap());
-    assert_eq!(service.held.unwrap().sequence(), 5, "3 requests, and one number is left out");
+    let swept = Event::Swept { dropped: Dropped::Requests, found: Found::Request };
+    assert_eq!(service.sweep().unwrap(), swept);
+    assert_eq!(held(&service), 5, "3 requests, and one number is left out");
 }
 
 #[test]
 fn a_request_is_kept_although_there_was_no_response_buffer() {
-    let channel = crate::testing::name("zb-service-mute");
+    let channel = format!("zb-service-mute-{}", std::process::id());
     let mut service = service(&channel);
     let mute = client(&channel, 3);
-    assert!(service.await_client().unwrap(), "looks for a response buffer in vain");
-    let handle = lock(&service.run.handle).clone();
-    assert!(service.clear_up(&handle, false, false).unwrap());
-    assert_eq!(
-        service.held.as_ref().unwrap().sequence(),
-        1,
-        "its first: it may have a response buffer by now"
-    );
+    service.step();
+    assert!(matches!(service.state, State::Mute { .. }), "{:?}", service.state);
+    service.step();
+    assert!(matches!(service.state, State::Mute { request: Held::Request, .. }), "{:?}", service.state);
+    assert_eq!(held(&service), 1, "its first: it may have a response buffer by now");
     drop(mute);
     let _successor = client(&channel, 1);
-    assert!(service.clear_up(&handle, false, false).unwrap());
-    assert_eq!(service.held.unwrap().sequence(), 5);
+    service.sweep().unwrap();
+    assert_eq!(held(&service), 5);
 }
 
 #[test]
 fn a_client_whose_response_buffer_comes_late_is_served_from_then_on() {
-    let channel = crate::testing::name("zb-service-late");
+    let channel = format!("zb-service-late-{}", std::process::id());
     let mut service = service(&channel);
     let mut client = client(&channel, 2);
-    while service.mute.as_ref().is_none_or(|mute| !mute.given_up) {
-        assert!(service.await_client().unwrap());
+    while !matches!(service.state, State::Mute { trouble: Report::Made, .. }) {
+        service.step();
     }
     let config = crate::BufferConfig::new(0, 4096).free_sequences(true);
     let _responses = crate::Reader::create(&response_name(&channel), config).unwrap();
     while service.client.is_none() {
-        assert!(service.await_client().unwrap());
+        service.step();
     }
     client.write(b"x").unwrap();
-    assert!(service.step().unwrap());
-    assert!(service.client.unwrap().begun);
+    service.step();
+    assert_eq!(service.state, State::Serving(Client::Begun));
+}
+
+#[test]
+fn a_request_without_a_client_is_the_end_of_that_client() {
+    let channel = format!("zb-service-none-{}", std::process::id());
+    let mut service = service(&channel);
+    service.state = State::Serving(Client::Begun);
+    service.step();
+    assert!(matches!(service.state, State::Idle { farewell: Report::Made, .. }), "{:?}", service.state);
 }

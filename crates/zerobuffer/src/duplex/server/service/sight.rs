@@ -1,0 +1,169 @@
+//! What the serving thread sees: one look at the request buffer, and at the client's response buffer.
+
+use super::{
+    super::{
+        connected::Connected,
+        state::{Dropped, Event, Found, Order, Peer, State, Trouble},
+        turns::Turns,
+    },
+    Service, WAIT_SLICE, response_name,
+};
+use crate::{
+    config::WriterConfig,
+    error::{Error, Result},
+    reader::ReaderHandle,
+    sync::lock,
+    writer::Writer,
+};
+use std::{mem, sync::Arc};
+
+/// The numbers of requests: a client's follow each other, and its successor starts with another one: 1 if it is of
+/// another implementation, else one is left out.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    /// `None` when no request of the client can be unread.
+    coming: Option<u64>,
+}
+
+impl Numbers {
+    fn place(&mut self, request: u64) -> Order {
+        let expected = self.coming.replace(request.wrapping_add(1));
+        if expected == Some(request) { Order::Continues } else { Order::Starts }
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.coming = None;
+    }
+}
+
+impl Service {
+    pub(super) fn look(&mut self) -> Result<Option<Event>> {
+        match self.state {
+            State::Idle { .. } | State::Mute { .. } => self.look_for_client(),
+            State::Serving(_) | State::Parting { .. } => self.look_for_request(false),
+            State::Draining(_) => self.look_for_request(true),
+            State::Ended => Ok(None),
+        }
+    }
+
+    /// Waits a slice for a request; not if the server drains.
+    fn look_for_request(&mut self, drains: bool) -> Result<Option<Event>> {
+        let Some(Connected { turns, .. }) = &self.client else { return Ok(Some(Event::Quiet(Peer::Gone))) };
+        let responses = &turns.handle;
+        if let Some(pool) = &self.pool
+            && !pool.has_room(WAIT_SLICE)
+        {
+            return Ok(None);
+        }
+        let read = match lock(&self.run.reader).as_mut() {
+            Some(reader) if drains => reader.try_read(),
+            Some(reader) => reader.read_timeout(WAIT_SLICE),
+            None => return Err(Error::closed(lock(&self.run.handle).name())),
+        };
+        let (event, cause) = match read {
+            Ok(Some(frame)) => {
+                let order = self.numbers.place(frame.sequence());
+                // A client leaves its response buffer before its successor can send. One that was killed is told by its
+                // presence where a successor cannot reach what it has left; asked only where another client's requests
+                // may begin.
+                let gone = responses.has_reader_closed()
+                    || (order == Order::Starts && responses.reader_loss(true).is_some());
+                self.request = Some(frame);
+                (Event::Request(order, if gone { Peer::Gone } else { Peer::There }), None)
+            }
+            Ok(None) if drains => (Event::Quiet(Peer::There), None),
+            Ok(None) => match responses.reader_loss(true) {
+                Some(loss) => (Event::Quiet(Peer::Gone), Some(loss)),
+                None => (Event::Quiet(Peer::There), None),
+            },
+            Err(error @ Error::WriterGone { .. }) => {
+                let gone = responses.reader_loss(true).is_some();
+                (Event::Parted(if gone { Peer::Gone } else { Peer::There }), Some(error))
+            }
+            Err(error) => return Err(error),
+        };
+        self.cause = cause;
+        Ok(Some(event))
+    }
+
+    /// Waits a slice for a client, and another one for its response buffer.
+    fn look_for_client(&mut self) -> Result<Option<Event>> {
+        let (found, left) = match lock(&self.run.reader).as_mut() {
+            // It also returns for requests that somebody has left who is gone.
+            Some(reader) => (reader.wait_for_writer(WAIT_SLICE)?, !reader.is_attached()),
+            None => return Err(Error::closed(lock(&self.run.handle).name())),
+        };
+        if !found {
+            return Ok(Some(Event::NoWriter));
+        }
+        let handle = lock(&self.run.handle).clone();
+        if left || !handle.is_writer_connected() {
+            self.left_behind = left;
+            return Ok(Some(Event::Leftovers));
+        }
+        let config = WriterConfig::default().connect_timeout(WAIT_SLICE).wait(self.run.config.wait);
+        match Writer::connect_with(&response_name(&self.run.channel), config) {
+            Ok(writer) => {
+                self.connected(writer);
+                Ok(Some(Event::Responses))
+            }
+            Err(error) => {
+                let passing = matches!(
+                    error,
+                    Error::NotFound { .. }
+                        | Error::NotReady { .. }
+                        | Error::WriterAlreadyConnected { .. }
+                        | Error::CrashNotNoticed { .. }
+                );
+                self.cause = Some(error);
+                Ok(Some(Event::NoResponses(if passing { Trouble::Passing } else { Trouble::Lasting })))
+            }
+        }
+    }
+
+    fn connected(&mut self, writer: Writer) {
+        let run = Arc::clone(&self.run);
+        let report = Arc::new(move |failure: &super::Failure| run.report(failure));
+        let (timeout, stop) = (self.run.config.write_timeout, Arc::clone(&self.run.stop));
+        let turns = Turns::new(&self.run.channel, writer, timeout, stop, report);
+        let numbering = if turns.stamps { "free" } else { "consecutive" };
+        log::info!(target: "zerobuffer::duplex::server", "channel '{}': a client is connected, {numbering} sequences", self.run.channel);
+        self.client = Some(Connected::new(turns));
+    }
+
+    /// Reads and drops requests that cannot be answered, up to one whose client may have come since its response buffer
+    /// was looked for.
+    pub(super) fn sweep(&mut self) -> Result<Event> {
+        let handle: ReaderHandle = lock(&self.run.handle).clone();
+        // Of a client that has gone, whoever is there now.
+        let mut of_the_last = mem::take(&mut self.left_behind);
+        let mut dropped = if self.request.take().is_some() { Dropped::Requests } else { Dropped::Nothing };
+        let found = loop {
+            let read = match lock(&self.run.reader).as_mut() {
+                Some(reader) => reader.try_read(),
+                None => return Err(Error::closed(handle.name())),
+            };
+            match read {
+                Ok(Some(frame)) => {
+                    let order = self.numbers.place(frame.sequence());
+                    if order == Order::Starts && !mem::take(&mut of_the_last) && handle.is_writer_connected()
+                    {
+                        self.request = Some(frame);
+                        // What is reported is the end of those that were dropped.
+                        self.cause = None;
+                        break Found::Request;
+                    }
+                    dropped = Dropped::Requests;
+                    of_the_last = false;
+                }
+                Ok(None) => break Found::Nothing,
+                Err(error @ Error::WriterGone { .. }) => {
+                    self.cause = Some(error);
+                    break Found::Parted;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Event::Swept { dropped, found })
+    }
+}
