@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The longest sleep before an endpoint looks around: for a dead peer, a lost wake-up, an interrupt.
+pub const WAIT_SLICE: Duration = Duration::from_millis(50);
+
 /// How an endpoint waits for the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -53,16 +53,14 @@ mod sync;
 mod sys;
 #[cfg(test)]
 mod testing;
-mod waiter;
 mod writer;
 
-pub use config::{BufferConfig, FullRingPolicy, WaitStrategy, WriterConfig};
+pub use config::{BufferConfig, FullRingPolicy, WAIT_SLICE, WaitStrategy, WriterConfig};
 pub use error::{Error, Result};
 pub use layout::{FRAME_HEADER_SIZE, PROTOCOL_VERSION};
-pub use link::Keepalive;
+pub use link::{Keepalive, Patience};
 pub use reader::{Frame, Latest, Metadata, Reader, ReaderHandle};
 pub use stats::{ReaderStats, WriterStats};
-pub use waiter::WAIT_SLICE;
 pub use writer::{FrameMut, Outcome, Writer, WriterHandle};
 
 /// What the tests of `tests/loom` and `tests/shuttle` do to the simulated machine.

@@ -7,13 +7,13 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReaderStats {
-    /// Frames taken from the ring, skipped ones included.
+    /// Frames handed out. Skipped ones are not among them.
     pub frames: u64,
     /// Their payload bytes.
     pub bytes: u64,
     /// Frames passed over by the `latest` family.
     pub skipped: u64,
-    /// Reads that had to wait.
+    /// Reads that had to wait, each counted once however long it took.
     pub waits: u64,
     /// Time spent waiting.
     pub blocked: Duration,
@@ -29,7 +29,7 @@ pub struct WriterStats {
     pub bytes: u64,
     /// Frames dropped because the ring was full.
     pub dropped: u64,
-    /// Writes that had to wait.
+    /// Writes that had to wait, each counted once however long it took.
     pub waits: u64,
     /// Time spent waiting.
     pub blocked: Duration,
@@ -61,8 +61,9 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn waited(&self, time: Duration) {
-        self.waits.add(1);
+    /// A wait has ended; `counts`: it is not the continuation of one.
+    pub(crate) fn waited(&self, time: Duration, counts: bool) {
+        self.waits.add(counts.into());
         self.blocked_ns.add(time.as_nanos() as u64);
     }
 

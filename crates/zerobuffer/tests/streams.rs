@@ -231,7 +231,7 @@ fn the_newest_frame_and_the_number_of_skipped_ones() {
     let (mut reader, mut writer) = pair(&name, 4096);
     assert!(reader.try_latest().unwrap().is_none());
     assert!(reader.latest_timeout(Duration::from_millis(30)).unwrap().is_none());
-    let mut key = 0;
+    let (mut key, mut got) = (0, 0);
     for burst in [1, 2, 5, 17, 1, 12] {
         for _ in 0..burst {
             key += 1;
@@ -243,10 +243,11 @@ fn the_newest_frame_and_the_number_of_skipped_ones() {
             _ => reader.latest_timeout(LONG).unwrap().expect("frames are there"),
         };
         assert_eq!((latest.frame.sequence(), latest.skipped), (key, burst - 1));
+        got += latest.frame.len() as u64;
         check(latest.frame.data(), key).unwrap();
     }
     let stats = reader.stats();
-    assert_eq!(stats.skipped, key - 6);
+    assert_eq!((stats.frames, stats.bytes, stats.skipped), (6, got, key - 6), "six were handed out");
     // An older frame in hand does not stop the skipping, and stays whole.
     writer.write(&content(key + 1, 150)).unwrap();
     let held = reader.try_read().unwrap().expect("a frame is there");
@@ -285,7 +286,7 @@ fn full_ring_policies_and_their_counters() {
         other => panic!("{other:?}"),
     }
     let stats = writer.stats();
-    assert!(stats.waits > 0 && stats.blocked >= Duration::from_millis(100), "{stats:?}");
+    assert!(stats.waits == 1 && stats.blocked >= Duration::from_millis(100), "{stats:?}");
     let message = expect_error(writer.try_write(&content(5, 100)), "Full");
     assert!(message.contains("116") && message.contains("1024"), "{message}");
     // The failed attempts cost no number.

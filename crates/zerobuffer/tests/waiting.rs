@@ -9,14 +9,13 @@
 
 mod common;
 
+use std::ops::ControlFlow;
 use std::thread;
-use std::time::Duration;
-#[cfg(target_os = "linux")]
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::agent::send;
 use common::{LESS, Name, Peer, check, size_of};
-use zerobuffer::{BufferConfig, Reader, WaitStrategy, Writer, WriterConfig};
+use zerobuffer::{BufferConfig, Error, Patience, Reader, WaitStrategy, Writer, WriterConfig};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -95,4 +94,95 @@ fn processor_time(pid: u64) -> Duration {
         text.split_whitespace().next().unwrap().parse::<u64>().unwrap()
     });
     Duration::from_nanos(nanoseconds.sum())
+}
+
+/// However many slices it takes, and whoever is asked meanwhile.
+#[test]
+fn one_wait_counts_once() {
+    let name = Name::new("once");
+    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    assert!(reader.read_timeout(Duration::from_millis(320)).unwrap().is_none());
+    assert_eq!(reader.stats().waits, 1);
+    assert!(reader.stats().blocked >= Duration::from_millis(320));
+
+    let config = WriterConfig::default().write_timeout(Some(Duration::from_millis(320)));
+    let mut writer = Writer::connect_with(&name, config).unwrap();
+    writer.write(&[1; 1000]).unwrap();
+    assert!(writer.write(&[2; 1000]).is_err());
+    assert_eq!(writer.stats().waits, 1);
+
+    // Calls that share one patience are one wait.
+    let mut patience = Patience::at_most(Duration::from_secs(5));
+    let mut go_on = || ControlFlow::Break(());
+    for _ in 0..3 {
+        let mut slice = Patience::at_most(Duration::from_millis(60)).asking(&mut go_on);
+        assert!(matches!(writer.write_with(&[2; 1000], &mut slice), Err(Error::Full { .. })));
+    }
+    assert_eq!(writer.stats().waits, 4, "each was a wait of its own");
+    thread::scope(|scope| {
+        let handle = reader.handle();
+        scope.spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            handle.interrupt();
+        });
+        assert_eq!(reader.read_with(&mut patience).unwrap().map(|frame| frame.len()), Some(1000));
+        assert!(reader.read_with(&mut patience).is_err(), "interrupted");
+    });
+    reader.handle().resume();
+    writer.write(&[3; 10]).unwrap();
+    assert_eq!(reader.read_with(&mut patience).unwrap().map(|frame| frame.len()), Some(10));
+    assert_eq!(reader.stats().waits, 2);
+}
+
+/// The hook is asked about every 50 ms, on the waiting thread, and ends the call.
+#[test]
+fn whoever_waits_can_be_told_to_stop() {
+    let name = Name::new("hook");
+    let mut asked = 0;
+    let started = Instant::now();
+    let mut go_on = || {
+        asked += 1;
+        if asked == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let mut patience = Patience::forever().asking(&mut go_on);
+    let missing = Writer::connect_within(&name, WriterConfig::default(), &mut patience);
+    let waited = match missing {
+        Err(Error::NotFound { waited, .. }) => waited,
+        other => panic!("{other:?}"),
+    };
+    let reached = |time: Duration| Duration::from_millis(140) < time && time < Duration::from_secs(5);
+    assert!(reached(waited) && reached(started.elapsed()), "{waited:?}");
+    assert_eq!(asked, 3);
+
+    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    let mut asked = 0;
+    let mut go_on = || {
+        asked += 1;
+        if asked % 3 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let mut patience = Patience::forever().asking(&mut go_on);
+    assert!(reader.read_with(&mut patience).unwrap().is_none());
+    writer.write(&[1; 1000]).unwrap();
+    let full = writer.loan_with(1000, &mut patience).map(drop);
+    assert!(matches!(full, Err(Error::Full { waited, .. }) if reached(waited)), "{full:?}");
+    drop(writer);
+    drop(reader.read_with(&mut patience).unwrap().expect("the frame that was sent"));
+    assert_eq!(asked, 6);
+}
+
+#[test]
+fn an_attempt_that_does_not_wait_has_waited_no_time() {
+    let name = Name::new("absent");
+    for config in [WriterConfig::default(), WriterConfig::default().connect_timeout(Duration::ZERO)] {
+        match Writer::connect_with(&name, config) {
+            Err(Error::NotFound { waited, .. }) => assert_eq!(waited, Duration::ZERO),
+            other => panic!("{other:?}"),
+        }
+    }
+    let config = WriterConfig::default().connect_timeout(Duration::from_millis(100));
+    match Writer::connect_with(&name, config) {
+        Err(Error::NotFound { waited, .. }) => assert!(waited >= Duration::from_millis(100), "{waited:?}"),
+        other => panic!("{other:?}"),
+    }
 }

@@ -4,7 +4,11 @@ mod accessors;
 mod keepalive;
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 mod link;
+mod patience;
+mod waiter;
 
 pub(crate) use accessors::{buffer_accessors, handle_controls};
 pub use keepalive::Keepalive;
 pub(crate) use link::Link;
+pub use patience::Patience;
+pub(crate) use waiter::Waiter;

@@ -18,12 +18,11 @@ use crate::{
     config::BufferConfig,
     error::{Error, Result},
     layout::{ControlSnapshot, Geometry, Word, level},
-    link::{Link, buffer_accessors},
+    link::{Link, Patience, Waiter, buffer_accessors},
     ring::{Consumer, Fault, Region},
     stats::ReaderStats,
     sync::{Arc, Counted, Instant, Lender},
     sys::{self, NameGuard, Role, process},
-    waiter::Waiter,
 };
 use announced::Announced;
 use std::time::Duration;
@@ -146,7 +145,7 @@ impl Reader {
             if let Some(frame) = self.read_plainly() {
                 return Ok(frame);
             }
-            if let Some(frame) = self.read_later(None)? {
+            if let Some(frame) = self.read_later(&mut Patience::forever())? {
                 return Ok(frame);
             }
         }
@@ -166,8 +165,20 @@ impl Reader {
         if let Some(frame) = self.read_plainly() {
             return Ok(Some(frame));
         }
-        // A deadline beyond the clock's range is no deadline.
-        self.read_later(Instant::now().checked_add(timeout))
+        self.read_later(&mut Patience::at_most(timeout))
+    }
+
+    /// The next frame, or `None` when the patience has ended without one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_timeout`].
+    pub fn read_with(&mut self, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
+        match self.read_plainly() {
+            None if patience.is_over() => self.try_read(),
+            None => self.read_later(patience),
+            frame => Ok(frame),
+        }
     }
 
     /// Drops all frames but the newest that is there; never waits.
@@ -200,13 +211,32 @@ impl Reader {
         first.map(|frame| self.skip_from(frame)).transpose()
     }
 
+    /// Waits for a frame until the patience ends, then drops all but the newest that is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_timeout`].
+    pub fn latest_with(&mut self, patience: &mut Patience<'_>) -> Result<Option<Latest>> {
+        let first = self.read_with(patience)?;
+        first.map(|frame| self.skip_from(frame)).transpose()
+    }
+
     /// Waits until a writer is attached, or has been and left frames to read. `false`: none came within `timeout`.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`], [`Error::Sequence`].
     pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
-        let deadline = Instant::now().checked_add(timeout);
+        self.wait_for_writer_with(&mut Patience::at_most(timeout))
+    }
+
+    /// As [`Self::wait_for_writer`], until the patience ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`], [`Error::Sequence`].
+    pub fn wait_for_writer_with(&mut self, patience: &mut Patience<'_>) -> Result<bool> {
+        patience.begin(Instant::now());
         let mut token = false;
         loop {
             self.check()?;
@@ -229,12 +259,11 @@ impl Reader {
                 // Of a writer that has gone, or of one that has come since: another look tells.
                 continue;
             }
-            let left = deadline.map_or(WRITER_POLL, |d| d.saturating_duration_since(now).min(WRITER_POLL));
-            if left.is_zero() {
+            if patience.ends(now) {
                 return Ok(false);
             }
             // A writer of this implementation posts when it attaches.
-            token = self.shared.data.wait(left);
+            token = self.shared.data.wait(patience.until(now + WRITER_POLL).saturating_duration_since(now));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Taking frames out of the ring: the short way that nearly every frame goes, and the full one.
 
 use super::{Frame, Latest, Reader, announced::Announced};
-use crate::{error::Result, ring::Span, sync::Instant};
+use crate::{error::Result, link::Patience, ring::Span};
 
 /// A reader that never has to wait leaves the tokens alone for so many looks, so that they do not overflow.
 const SWALLOW_AT: u32 = 1 << 12;
@@ -25,8 +25,16 @@ impl Reader {
         }
         let shared = &self.shared;
         let span = self.consumer.next_plain(&shared.region)?;
-        self.took(&span);
-        Some(Frame::new(self.lender.lend(), span))
+        self.watch.took_frame();
+        Some(self.hand_out(span))
+    }
+
+    #[inline]
+    fn hand_out(&mut self, span: Span) -> Frame {
+        let counters = &self.shared.counters;
+        counters.frames.add(1);
+        counters.bytes.add(span.size);
+        Frame::new(self.lender.lend(), span)
     }
 
     /// [`Self::look`] where it finds further frames of the writer that is known.
@@ -45,16 +53,21 @@ impl Reader {
 
     /// A read that has found nothing at once, or something odd.
     #[inline(never)]
-    pub(super) fn read_later(&mut self, deadline: Option<Instant>) -> Result<Option<Frame>> {
+    pub(super) fn read_later(&mut self, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
         self.check()?;
         match self.poll(Announced::No)? {
-            None => self.read_until(deadline),
+            None => self.wait_for_frame(patience),
             frame => Ok(frame),
         }
     }
 
     /// Takes the next frame if one may be taken.
     pub(super) fn poll(&mut self, announced: Announced) -> Result<Option<Frame>> {
+        let span = self.poll_span(announced)?;
+        Ok(span.map(|span| self.hand_out(span)))
+    }
+
+    fn poll_span(&mut self, announced: Announced) -> Result<Option<Span>> {
         let mut token = announced == Announced::ByToken;
         loop {
             if !self.consumer.has_available() {
@@ -71,7 +84,7 @@ impl Reader {
                 if !token {
                     self.watch.owe_token();
                 }
-                return Ok(Some(Frame::new(self.lender.lend(), span)));
+                return Ok(Some(span));
             }
             // Only the skipped end of the ring was known: look behind it.
         }
@@ -88,18 +101,10 @@ impl Reader {
         if taken.credited {
             self.shared.wake_writer();
         }
-        if let Some(span) = &taken.span {
-            self.took(span);
+        if taken.span.is_some() {
+            self.watch.took_frame();
         }
         Ok(taken.span)
-    }
-
-    #[inline]
-    fn took(&mut self, span: &Span) {
-        self.watch.took_frame();
-        let counters = &self.shared.counters;
-        counters.frames.add(1);
-        counters.bytes.add(span.size);
     }
 
     /// Looks at shared memory for new frames and for a change of writer.
@@ -120,8 +125,10 @@ impl Reader {
         Ok(())
     }
 
+    /// Passes over all frames but the newest. `frame` was handed out, and counts for the one that is.
     pub(super) fn skip_from(&mut self, mut frame: Frame) -> Result<Latest> {
         let mut skipped = 0;
+        let counted = frame.len() as u64;
         // What is known, then what one look finds: beside a writer at full speed there would be no end to it.
         for looked in [false, true] {
             if looked && !self.consumer.has_available() {
@@ -129,13 +136,14 @@ impl Reader {
             }
             let published = self.consumer.published();
             while self.consumer.handed_out() < published
-                && let Some(next) = self.poll(Announced::No)?
+                && let Some(next) = self.poll_span(Announced::No)?
             {
-                frame = next;
+                frame = Frame::new(self.lender.lend(), next);
                 skipped += 1;
             }
         }
         self.shared.counters.lost.add(skipped);
+        self.shared.counters.bytes.add((frame.len() as u64).wrapping_sub(counted));
         Ok(Latest { frame, skipped })
     }
 }

@@ -4,22 +4,24 @@ use super::{Frame, Reader, announced::Announced, watch::Finding};
 use crate::{
     error::{Error, Result},
     layout::{FRAME_HEADER_SIZE, Word},
+    link::Patience,
     sync::{Instant, Ordering},
     sys::Semaphore,
 };
 
 impl Reader {
-    /// Waits, in slices, until a frame is there or the deadline has passed.
-    pub(super) fn read_until(&mut self, deadline: Option<Instant>) -> Result<Option<Frame>> {
+    /// Waits until a frame is there or the patience ends.
+    pub(super) fn wait_for_frame(&mut self, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
         let started = Instant::now();
-        let result = self.wait_for_frame(started, deadline);
+        patience.begin(started);
+        let result = self.look_until(started, patience);
         let time = started.elapsed();
         self.waiter.waited(time, matches!(result, Ok(Some(_))));
-        self.shared.counters.waited(time);
+        self.shared.counters.waited(time, patience.counts());
         result
     }
 
-    fn wait_for_frame(&mut self, mut now: Instant, deadline: Option<Instant>) -> Result<Option<Frame>> {
+    fn look_until(&mut self, mut now: Instant, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
         let mut announced = Announced::No;
         loop {
             self.check()?;
@@ -28,10 +30,10 @@ impl Reader {
             if let Some(frame) = self.poll(std::mem::take(&mut announced))? {
                 return Ok(Some(frame));
             }
-            if deadline.is_some_and(|deadline| now >= deadline) {
+            if patience.ends(now) {
                 return Ok(None);
             }
-            let until = deadline.into_iter().fold(self.watch.due(now), Instant::min);
+            let until = patience.until(self.watch.due(now));
             if self.watch.publishes_in_order() {
                 // Before the spin: the tokens of frames that were found by their position would end it at once.
                 self.swallow_tokens();

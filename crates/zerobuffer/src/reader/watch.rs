@@ -2,11 +2,11 @@
 
 use super::ReaderShared;
 use crate::{
+    config::WAIT_SLICE,
     layout::Word,
     ring::{Consumer, Fault, TOMBSTONE},
     sync::{End, Instant, Ordering, lock, order},
     sys::{Role, lives_by_pid},
-    waiter::WAIT_SLICE,
 };
 
 /// One reader's view of whoever writes.

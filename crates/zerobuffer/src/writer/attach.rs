@@ -1,10 +1,10 @@
 //! Attaching to a buffer (W7): open and validate everything, take the role's lock, then register.
 
-use super::{WriterConfig, WriterShared};
+use super::WriterShared;
 use crate::{
     error::{Error, Result},
     layout::{ControlSnapshot, Word, level as capability},
-    link::Link,
+    link::{Link, Patience},
     ring::{Producer, Region, TOMBSTONE, next_sequence},
     sync::{AtomicU64, End, Instant, Ordering, order, sleep},
     sys::{self, Presence, Role, Segment, Semaphore, Signal, is_shortage, lives_by_pid, process},
@@ -20,31 +20,28 @@ const JUDGING: Duration = Duration::from_millis(20);
 /// Pause between two looks for a buffer that does not exist yet.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Attaches, waiting for a buffer to appear as the configuration says.
-pub(super) fn attach(name: &str, config: &WriterConfig) -> Result<(WriterShared, Producer)> {
+/// Attaches, waiting for a buffer to appear as long as there is patience.
+pub(super) fn attach(name: &str, patience: &mut Patience<'_>) -> Result<(WriterShared, Producer)> {
     sys::check_name(name)?;
     let started = Instant::now();
-    let left = || config.connect_timeout.saturating_sub(started.elapsed());
     loop {
-        let (trouble, patience) = match open(name) {
-            Ok(opened) => match register(name, opened, left()) {
+        let (trouble, grace) = match open(name) {
+            Ok(opened) => match register(name, opened, patience) {
                 // The reader closed between validation and registration: the next one may be on its way.
-                Err(error @ Error::NotReady { .. }) => (error, config.connect_timeout),
+                Err(error @ Error::NotReady { .. }) => (error, Duration::ZERO),
                 other => return other,
             },
-            Err(Trouble::Making(error)) => (error, config.connect_timeout.max(MAKING)),
-            Err(Trouble::Absent(error)) => (error, config.connect_timeout),
+            Err(Trouble::Making(error)) => (error, MAKING),
+            Err(Trouble::Absent(error)) => (error, Duration::ZERO),
             Err(Trouble::Final(error)) => return Err(error),
         };
-        let waited = started.elapsed();
-        if waited >= patience {
+        log::debug!(target: "zerobuffer::writer", "waiting for buffer '{name}': {trouble}");
+        if patience.pause(PAUSE, started + grace).is_break() {
             return Err(match trouble {
-                Error::NotFound { name, .. } => Error::NotFound { name, waited },
+                Error::NotFound { name, .. } => Error::NotFound { name, waited: patience.waited() },
                 other => other,
             });
         }
-        log::debug!(target: "zerobuffer::writer", "waiting for buffer '{name}': {trouble}");
-        sleep(PAUSE.min(patience.saturating_sub(waited)));
     }
 }
 
@@ -141,9 +138,9 @@ fn open(name: &str) -> Result<Opened, Trouble> {
     Ok(Opened { region, data, space, presence, reader_pid: control.reader_pid, level })
 }
 
-/// Takes the writer's role, waiting for a predecessor's end as long as the connect time-out has `left`. On failure every
-/// lock is dropped with `opened`, and nothing is left behind.
-fn register(name: &str, opened: Opened, left: Duration) -> Result<(WriterShared, Producer)> {
+/// Takes the writer's role, waiting for a predecessor's end while there is patience. On failure every lock is dropped
+/// with `opened`, and nothing is left behind.
+fn register(name: &str, opened: Opened, patience: &mut Patience<'_>) -> Result<(WriterShared, Producer)> {
     let Opened { region, data, space, presence, reader_pid, level } = opened;
     let own_pid = process::own_pid();
     let ours = level > 0;
@@ -155,7 +152,7 @@ fn register(name: &str, opened: Opened, left: Duration) -> Result<(WriterShared,
     if !try_lock(locks, Role::Claim) {
         return Err(refused());
     }
-    claim(name, &region, locks, ours.then_some(&data), left.max(VERDICT))?.ok_or_else(refused)?;
+    claim(name, &region, locks, ours.then_some(&data), patience)?.ok_or_else(refused)?;
 
     let registration = Registration { region: &region, data: &data, own_pid };
     let replaced =
@@ -226,7 +223,7 @@ fn claim(
     region: &Region,
     locks: Option<&Presence>,
     data: Option<&Semaphore>,
-    patience: Duration,
+    patience: &mut Patience<'_>,
 ) -> Result<Option<()>> {
     let own_pid = process::own_pid();
     let ours = data.is_some();
@@ -273,15 +270,13 @@ fn claim(
         if let Some(data) = data.filter(|_| stale) {
             data.post();
         }
-        let waited = started.elapsed();
-        if waited >= patience {
+        if patience.pause(Duration::from_millis(1), started + VERDICT).is_break() {
             return if stale && !vacant {
-                Err(Error::CrashNotNoticed { name: name.to_owned(), waited })
+                Err(Error::CrashNotNoticed { name: name.to_owned(), waited: started.elapsed() })
             } else {
                 Ok(None)
             };
         }
-        sleep(Duration::from_millis(1));
     }
 }
 
@@ -320,7 +315,7 @@ mod tests {
         // A dead writer, whose reader does not read.
         opened.region.store(Word::WriterPid, TOMBSTONE, Ordering::SeqCst);
         let patience = Duration::from_secs(30);
-        let failed = register(&name, opened, Duration::ZERO);
+        let failed = register(&name, opened, &mut Patience::at_most(Duration::ZERO));
         let Err(error) = failed else { panic!("attached beside a crashed writer") };
         assert!(error.is_timeout_like());
         assert!(matches!(error, Error::CrashNotNoticed { waited, .. } if waited < patience), "{error}");

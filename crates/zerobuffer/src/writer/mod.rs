@@ -10,17 +10,17 @@ mod watch;
 pub use frame_mut::FrameMut;
 pub use handle::WriterHandle;
 pub(crate) use shared::WriterShared;
+use space::IfFull;
 use watch::ReaderWatch;
 
 use crate::{
     config::{FullRingPolicy, WriterConfig},
     error::{Error, Result},
     layout::{FRAME_HEADER_SIZE, Word, level},
-    link::{Keepalive, buffer_accessors},
+    link::{Keepalive, Patience, Waiter, buffer_accessors},
     ring::{Fault, Producer, Slot},
     stats::WriterStats,
     sync::{Arc, End, Ordering, order},
-    waiter::Waiter,
 };
 use std::{io::IoSlice, ops::Deref, time::Duration};
 
@@ -98,7 +98,17 @@ impl Writer {
     /// [`Error::InvalidName`], [`Error::NotFound`], [`Error::NotReady`], [`Error::WriterAlreadyConnected`],
     /// [`Error::CrashNotNoticed`], [`Error::Version`], [`Error::Corrupt`], [`Error::PermissionDenied`], [`Error::Os`].
     pub fn connect_with(name: &str, config: WriterConfig) -> Result<Self> {
-        let (shared, producer) = attach::attach(name, &config)?;
+        let mut patience = Patience::at_most(config.connect_timeout);
+        Self::connect_within(name, config, &mut patience)
+    }
+
+    /// As [`Self::connect_with`], but waits as the patience says instead of the connect timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect_with`].
+    pub fn connect_within(name: &str, config: WriterConfig, patience: &mut Patience<'_>) -> Result<Self> {
+        let (shared, producer) = attach::attach(name, patience)?;
         let waiter = Waiter::new(config.wait);
         let shared = Arc::new(shared);
         let watch = ReaderWatch::new();
@@ -114,7 +124,7 @@ impl Writer {
     /// frame is published, and the call may be repeated. The position may have moved to the start of the ring, for a
     /// frame too large to fit otherwise (W11): then a smaller one may find no room either until the reader looks.
     pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
-        self.write_parts(&[data], data.len(), true)
+        self.write_parts(&[data], data.len(), IfFull::Policy)
     }
 
     /// As [`Self::write`], for a frame that lies in several pieces.
@@ -123,7 +133,29 @@ impl Writer {
     ///
     /// As [`Self::write`].
     pub fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> Result<Outcome> {
-        self.write_parts(parts, total_len(parts), true)
+        self.write_parts(parts, total_len(parts), IfFull::Policy)
+    }
+
+    /// As [`Self::write`], but waits as the patience says instead of the write timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn write_with(&mut self, data: &[u8], patience: &mut Patience<'_>) -> Result<Outcome> {
+        self.write_parts(&[data], data.len(), IfFull::PolicyWithin(patience))
+    }
+
+    /// As [`Self::write_vectored`], but waits as the patience says instead of the write timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn write_vectored_with(
+        &mut self,
+        parts: &[IoSlice<'_>],
+        patience: &mut Patience<'_>,
+    ) -> Result<Outcome> {
+        self.write_parts(parts, total_len(parts), IfFull::PolicyWithin(patience))
     }
 
     /// As [`Self::write`], but a full ring is [`Error::Full`] at once, whatever the policy.
@@ -132,7 +164,7 @@ impl Writer {
     ///
     /// As [`Self::write`].
     pub fn try_write(&mut self, data: &[u8]) -> Result<Outcome> {
-        self.write_parts(&[data], data.len(), false)
+        self.write_parts(&[data], data.len(), IfFull::Fail)
     }
 
     /// As [`Self::write_vectored`], but a full ring is [`Error::Full`] at once, whatever the policy.
@@ -141,21 +173,21 @@ impl Writer {
     ///
     /// As [`Self::write`].
     pub fn try_write_vectored(&mut self, parts: &[IoSlice<'_>]) -> Result<Outcome> {
-        self.write_parts(parts, total_len(parts), false)
+        self.write_parts(parts, total_len(parts), IfFull::Fail)
     }
 
     fn write_parts(
         &mut self,
         parts: &[impl Deref<Target = [u8]>],
         len: usize,
-        follow_policy: bool,
+        if_full: IfFull<'_, '_>,
     ) -> Result<Outcome> {
-        let mut slot =
-            match self.reserve(len, follow_policy && self.config.full_ring == FullRingPolicy::Block) {
-                Ok(slot) => slot,
-                Err(error) if follow_policy && self.counts_as_dropped(&error) => return Ok(Outcome::Dropped),
-                Err(error) => return Err(error),
-            };
+        let follows_policy = !matches!(if_full, IfFull::Fail);
+        let mut slot = match self.reserve(len, if_full) {
+            Ok(slot) => slot,
+            Err(error) if follows_policy && self.counts_as_dropped(&error) => return Ok(Outcome::Dropped),
+            Err(error) => return Err(error),
+        };
         let mut room = self.shared.region.slot_mut(&mut slot);
         for part in parts {
             // The lengths add up to the reserved size.
@@ -187,6 +219,16 @@ impl Writer {
         Ok(FrameMut::new(self))
     }
 
+    /// As [`Self::loan`], but waits as the patience says instead of the write timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn loan_with(&mut self, size: usize, patience: &mut Patience<'_>) -> Result<FrameMut<'_>> {
+        self.begin_with(size, patience)?;
+        Ok(FrameMut::new(self))
+    }
+
     /// [`Self::loan`] without a borrow, for bindings: the frame stays pending in the writer until [`Self::commit`],
     /// [`Self::abort`] or the next write, which abandons it.
     ///
@@ -194,7 +236,20 @@ impl Writer {
     ///
     /// As [`Self::write`].
     pub fn begin(&mut self, size: usize) -> Result<()> {
-        let reserved = self.reserve(size, self.config.full_ring == FullRingPolicy::Block);
+        self.begin_in(size, IfFull::Policy)
+    }
+
+    /// As [`Self::begin`], but waits as the patience says instead of the write timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn begin_with(&mut self, size: usize, patience: &mut Patience<'_>) -> Result<()> {
+        self.begin_in(size, IfFull::PolicyWithin(patience))
+    }
+
+    fn begin_in(&mut self, size: usize, if_full: IfFull<'_, '_>) -> Result<()> {
+        let reserved = self.reserve(size, if_full);
         if let Err(error) = &reserved {
             self.counts_as_dropped(error);
         }
@@ -217,7 +272,7 @@ impl Writer {
     ///
     /// As [`Self::write`].
     pub fn try_begin(&mut self, size: usize) -> Result<()> {
-        self.pending = Some(self.reserve(size, false)?);
+        self.pending = Some(self.reserve(size, IfFull::Fail)?);
         Ok(())
     }
 

@@ -2,17 +2,28 @@
 
 use super::Writer;
 use crate::{
+    config::FullRingPolicy,
     error::{Error, Result},
     layout::Word,
+    link::Patience,
     ring::{Refusal, Shortage, Slot, Step},
     sync::{Instant, Ordering},
 };
 use std::time::Duration;
 
+/// What a reservation does when there is no room.
+pub(super) enum IfFull<'p, 'h> {
+    /// Fails, whatever the policy.
+    Fail,
+    /// What the policy says, within the write timeout.
+    Policy,
+    PolicyWithin(&'p mut Patience<'h>),
+}
+
 impl Writer {
     /// Reserves a slot; abandons a pending one.
     #[inline(always)]
-    pub(super) fn reserve(&mut self, size: usize, waits: bool) -> Result<Slot> {
+    pub(super) fn reserve(&mut self, size: usize, if_full: IfFull<'_, '_>) -> Result<Slot> {
         self.pending = None;
         self.check()?;
         if size == 0 {
@@ -20,7 +31,7 @@ impl Writer {
         }
         match self.producer.reserve_here(&self.shared.region, size as u64) {
             Some(slot) => Ok(slot),
-            None => self.reserve_elsewhere(size as u64, waits),
+            None => self.reserve_elsewhere(size as u64, if_full),
         }
     }
 
@@ -31,26 +42,36 @@ impl Writer {
 
     /// Any frame, in any place; waits for room if that is wanted.
     #[inline(never)]
-    fn reserve_elsewhere(&mut self, size: u64, waits: bool) -> Result<Slot> {
+    fn reserve_elsewhere(&mut self, size: u64, if_full: IfFull<'_, '_>) -> Result<Slot> {
         let shortage = match self.step(size)? {
             Ok(slot) => return Ok(slot),
             Err(shortage) => shortage,
         };
-        if !waits {
-            // Who never waits must learn of the reader's death too.
-            self.watch.look(&self.shared, Instant::now())?;
-            return Err(self.full(shortage, Duration::ZERO));
-        }
+        let waits = self.config.full_ring == FullRingPolicy::Block;
+        let mut configured;
+        let patience = match if_full {
+            IfFull::Policy if waits => {
+                configured = Patience::for_timeout(self.config.write_timeout);
+                &mut configured
+            }
+            IfFull::PolicyWithin(patience) if waits => patience,
+            _ => {
+                // Callers that never wait still have to learn that the reader died.
+                self.watch.look(&self.shared, Instant::now())?;
+                return Err(self.full(shortage, Duration::ZERO));
+            }
+        };
         if self.glance(shortage)
             && let Ok(slot) = self.step(size)?
         {
             return Ok(slot);
         }
         let started = Instant::now();
-        let result = self.wait_for_space(size, shortage, started);
+        patience.begin(started);
+        let result = self.wait_for_space(size, shortage, started, patience);
         let time = started.elapsed();
         self.waiter.waited(time, result.is_ok());
-        self.shared.counters.waited(time);
+        self.shared.counters.waited(time, patience.counts());
         result
     }
 
@@ -82,17 +103,21 @@ impl Writer {
         Error::Full { name: self.shared.name.clone(), needed, free, capacity: self.capacity(), waited }
     }
 
-    /// Waits, in slices, until a slot of that size can be reserved.
-    fn wait_for_space(&mut self, size: u64, mut shortage: Shortage, started: Instant) -> Result<Slot> {
-        let deadline = self.config.write_timeout.and_then(|timeout| started.checked_add(timeout));
-        let mut now = started;
+    /// Waits until a slot of that size can be reserved, or the patience ends.
+    fn wait_for_space(
+        &mut self,
+        size: u64,
+        mut shortage: Shortage,
+        mut now: Instant,
+        patience: &mut Patience<'_>,
+    ) -> Result<Slot> {
         loop {
             // First: a time-out of 0 must notice the reader's death too.
             let next_look = self.watch.look(&self.shared, now)?;
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(self.full(shortage, started.elapsed()));
+            if patience.ends(now) {
+                return Err(self.full(shortage, patience.waited()));
             }
-            let until = deadline.map_or(next_look, |deadline| deadline.min(next_look));
+            let until = patience.until(next_look);
             let slept_in_vain = !self.spin(shortage, until) && self.waiter.sleeps();
             if slept_in_vain {
                 self.shared.space.take_all();

@@ -2,10 +2,10 @@
 
 use super::WriterShared;
 use crate::{
+    config::WAIT_SLICE,
     error::Result,
     layout::Word,
     sync::{Instant, Ordering},
-    waiter::WAIT_SLICE,
 };
 
 /// Whether the reader lives, looked at only when the ring is full and once per slice, since it takes system calls.

@@ -2,10 +2,10 @@
 
 use super::{inbox::Inbox, response::Response};
 use crate::{
+    config::WAIT_SLICE,
     error::{Error, Result},
     reader::{Frame, Reader, ReaderHandle},
     sync::{AtomicU64, Mutex, Ordering, lock},
-    waiter::WAIT_SLICE,
     writer::{Writer, WriterHandle},
 };
 use std::{

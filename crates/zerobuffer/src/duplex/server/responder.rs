@@ -2,9 +2,9 @@
 
 use super::{case::Case, turns::Turns};
 use crate::{
+    config::WAIT_SLICE,
     error::{Error, Result},
     link::Keepalive,
-    waiter::WAIT_SLICE,
     writer::{Outcome, Writer},
 };
 use std::{

@@ -13,10 +13,10 @@ use super::{
     stop::Stop,
 };
 use crate::{
+    config::WAIT_SLICE,
     error::{Error, Result},
     reader::Frame,
     sync::lock,
-    waiter::WAIT_SLICE,
 };
 use sight::Numbers;
 use std::{

@@ -5,9 +5,9 @@ use super::{
     stop::{Stop, StopFlag},
 };
 use crate::{
+    config::WAIT_SLICE,
     error::{Error, Result},
     sync::{Mutex, MutexGuard, lock},
-    waiter::WAIT_SLICE,
     writer::{Writer, WriterHandle},
 };
 use std::{

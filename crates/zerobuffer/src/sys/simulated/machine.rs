@@ -4,7 +4,7 @@
 //! ever post what others wait for, and waits end by their slices too.
 
 use super::{file::Inode, futex};
-use crate::waiter::WAIT_SLICE;
+use crate::config::WAIT_SLICE;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},

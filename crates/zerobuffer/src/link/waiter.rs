@@ -6,9 +6,6 @@ use crate::{
 };
 use std::{hint, time::Duration};
 
-/// The longest sleep before an endpoint looks around: for a dead peer, a lost wake-up, an interrupt.
-pub const WAIT_SLICE: Duration = Duration::from_millis(50);
-
 /// How long an adaptive wait spins.
 const SPIN: Duration = Duration::from_micros(20);
 /// After a wait longer than this the next one does not spin: the peer comes at its own pace. Above the time that waking
