@@ -44,6 +44,7 @@ pub mod duplex;
 mod error;
 mod layout;
 mod link;
+mod memory;
 #[cfg(not(any(loom, shuttle)))]
 pub mod observe;
 mod reader;

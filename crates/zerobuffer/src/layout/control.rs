@@ -1,10 +1,7 @@
 //! The 128-byte control block ("OIEB"): where each field lies, and a private copy of all of them (W1).
 
-use super::Geometry;
+use super::{CONTROL_SIZE, Geometry};
 use crate::error::{Error, Result};
-
-/// Bytes of the control block; also the value of its first field.
-pub(crate) const CONTROL_SIZE: u64 = 128;
 
 /// The 64-bit fields, as byte offsets in the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

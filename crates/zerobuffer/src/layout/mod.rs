@@ -7,10 +7,13 @@ mod header;
 pub(crate) mod level;
 pub(crate) mod name;
 
-pub(crate) use control::{CONTROL_SIZE, ControlSnapshot, Word};
+pub(crate) use control::{ControlSnapshot, Word};
 pub(crate) use geometry::{BLOCK, Geometry};
 pub use header::FRAME_HEADER_SIZE;
 pub(crate) use header::FrameHeader;
 
 /// The protocol version that this crate writes and reads: major, minor, patch (W1).
 pub const PROTOCOL_VERSION: (u8, u8, u8) = (1, 0, 0);
+
+/// Bytes of the control block; also the value of its first field.
+pub(crate) const CONTROL_SIZE: u64 = 128;

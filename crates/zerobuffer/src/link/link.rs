@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    ring::Region,
+    memory::Region,
     stats::Counters,
     sync::{AtomicBool, Mutex, Ordering, lock},
     sys::{Presence, Role, Semaphore, fork::Birth, process},

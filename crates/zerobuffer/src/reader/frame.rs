@@ -1,7 +1,7 @@
 //! What a reader hands out: frames, views of shared memory that hold a share of its mapping.
 
 use super::ReaderShared;
-use crate::{link::Keepalive, ring::Span, sync::Share};
+use crate::{link::Keepalive, memory::Span, sync::Share};
 use std::fmt;
 
 /// One received frame: a view of shared memory, not a copy.

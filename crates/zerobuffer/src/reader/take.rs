@@ -1,7 +1,7 @@
 //! Taking frames out of the ring: the short way that nearly every frame goes, and the full one.
 
 use super::{Frame, Latest, Reader, announced::Announced};
-use crate::{error::Result, link::Patience, ring::Span};
+use crate::{error::Result, link::Patience, memory::Span};
 
 /// A reader that never has to wait leaves the tokens alone for so many looks, so that they do not overflow.
 const SWALLOW_AT: u32 = 1 << 12;

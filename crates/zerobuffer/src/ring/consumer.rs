@@ -1,8 +1,9 @@
 //! The reader's half of the ring: find the next frame, know what is unread, repair after a crashed writer (W4, W10).
 
-use super::{Credit, Fault, Region, credit::CreditGuard, recovery};
+use super::{Credit, Fault, credit::CreditGuard, recovery};
 use crate::{
     layout::{FRAME_HEADER_SIZE, FrameHeader, Word},
+    memory::{Region, Span},
     sync::{End, Ordering, order},
 };
 
@@ -23,19 +24,6 @@ pub(crate) struct Consumer {
     charged_first: bool,
     /// The last writer is a new one that may begin to count at 1.
     may_restart: bool,
-}
-
-/// One frame, taken but not released. It exists once: whoever has it has the frame's bytes.
-#[derive(Debug)]
-pub(crate) struct Span {
-    /// Offset of its header.
-    pub(crate) at: u64,
-    /// Payload bytes.
-    pub(crate) size: u64,
-    pub(crate) sequence: u64,
-    /// Its interval for [`Credit::release`].
-    pub(crate) start: u64,
-    pub(crate) end: u64,
 }
 
 /// The outcome of [`Consumer::next`].
@@ -346,8 +334,8 @@ impl Consumer {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::region::heap, *};
-    use crate::layout::FrameHeader;
+    use super::*;
+    use crate::{layout::FrameHeader, memory::heap};
 
     #[test]
     fn a_buffer_that_was_read_does_not_look_untouched() {

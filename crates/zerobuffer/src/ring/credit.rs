@@ -1,8 +1,8 @@
 //! Giving ring space back in ring order, whatever the order of release (W3).
 
-use super::Region;
 use crate::{
     layout::Word,
+    memory::Region,
     sync::{AtomicU64, End, Latch, LatchGuard, Ordering, order},
 };
 use std::collections::BTreeMap;
@@ -81,7 +81,8 @@ impl CreditGuard<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::region::heap, *};
+    use super::*;
+    use crate::memory::heap;
 
     #[test]
     fn only_the_released_prefix_is_credited() {

@@ -1,7 +1,6 @@
 //! Where a frame goes (W2, W11): pure arithmetic on private copies.
-#![forbid(unsafe_code)]
 
-use crate::layout::FRAME_HEADER_SIZE;
+use crate::{layout::FRAME_HEADER_SIZE, memory::Place};
 
 /// Tails below this have no room for a wrap marker.
 pub(super) const MARKER: u64 = FRAME_HEADER_SIZE;
@@ -17,26 +16,6 @@ pub(crate) struct Room {
     pub(crate) ours: bool,
     /// Offset 0 already holds the header of an abandoned loan: the next frame must go there (W9).
     pub(crate) committed_to_start: bool,
-}
-
-/// A place in the ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// Offset of the header.
-    pub(crate) at: u64,
-    /// Bytes skipped before it, from the write position to the end of the ring.
-    pub(crate) skip: u64,
-    /// Bytes (1 to 15) behind it that are charged to it, since no header fits there.
-    pub(crate) sliver: u64,
-    /// Header and payload.
-    pub(crate) total: u64,
-}
-
-impl Place {
-    /// All bytes that the frame takes from the ring.
-    pub(crate) fn need(self) -> u64 {
-        self.skip + self.total + self.sliver
-    }
 }
 
 /// The answer of [`place`].

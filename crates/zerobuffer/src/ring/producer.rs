@@ -1,11 +1,12 @@
 //! The writer's half of the ring: reserve a place, publish what was put there (W2, W10, W11).
 
 use super::{
-    Fault, Region,
-    placement::{MARKER, Place, Placement, Room, next_place, place},
+    Fault,
+    placement::{MARKER, Placement, Room, next_place, place},
 };
 use crate::{
     layout::{FRAME_HEADER_SIZE, FrameHeader, Word},
+    memory::{Place, Region, Slot},
     sync::{End, Ordering, order},
 };
 
@@ -31,13 +32,6 @@ pub(crate) struct Producer {
     early_credit: u64,
     /// Old readers only: bytes that a crashed predecessor published without charging them.
     uncharged: u64,
-}
-
-/// A reserved, unpublished place. It exists once: whoever has it has its bytes.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    place: Place,
-    size: u64,
 }
 
 /// The outcome of a reservation.
@@ -304,18 +298,6 @@ impl Producer {
     }
 }
 
-impl Slot {
-    /// Offset of the header.
-    pub(crate) fn at(&self) -> u64 {
-        self.place.at
-    }
-
-    /// Payload bytes.
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
-}
-
 fn put_header(region: &Region, at: u64, header: FrameHeader) -> Result<(), Fault> {
     if region.put_header(at, header) {
         return Ok(());
@@ -326,8 +308,8 @@ fn put_header(region: &Region, at: u64, header: FrameHeader) -> Result<(), Fault
 
 #[cfg(test)]
 mod tests {
-    use super::{super::region::heap, *};
-    use crate::ring::next_sequence;
+    use super::*;
+    use crate::{memory::heap, ring::next_sequence};
 
     /// The position and the number after a frame of `size` bytes.
     fn write(producer: &mut Producer, region: &Region, size: u64) -> (u64, u64) {

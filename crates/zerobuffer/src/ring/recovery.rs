@@ -1,8 +1,8 @@
 //! Reading the chain of frames: which number comes next (W9), and whether the whole ring is unread (W4).
 
-use super::Region;
 use crate::{
     layout::{FrameHeader, Word},
+    memory::Region,
     sync::Ordering,
 };
 
@@ -137,8 +137,8 @@ pub(crate) fn is_full_ring(region: &Region, at: u64, expected: u64, may_restart:
 
 #[cfg(test)]
 mod tests {
-    use super::{super::region::heap, *};
-    use crate::layout::FRAME_HEADER_SIZE;
+    use super::*;
+    use crate::{layout::FRAME_HEADER_SIZE, memory::heap};
 
     fn put(region: &Region, at: u64, size: u64, sequence: u64) -> u64 {
         assert!(region.put_header(at, FrameHeader { size, sequence }));

@@ -14,7 +14,7 @@ pub enum End {
     E1Release,
     /// `Consumer::published_position`: load of the write position.
     E1Acquire,
-    /// `CreditGuard::flush`: addition to `free`.
+    /// `Credit::release`: addition to `free`.
     E2Release,
     /// `Producer::usable`: load of `free`.
     E2Acquire,

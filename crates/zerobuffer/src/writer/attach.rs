@@ -5,7 +5,8 @@ use crate::{
     error::{Error, Result},
     layout::{ControlSnapshot, Word, level as capability},
     link::{Link, Patience},
-    ring::{Producer, Region, TOMBSTONE, next_sequence},
+    memory::Region,
+    ring::{Producer, TOMBSTONE, next_sequence},
     sync::{AtomicU64, End, Instant, Ordering, order, sleep},
     sys::{self, Presence, Role, Segment, Semaphore, Signal, is_shortage, lives_by_pid, process},
 };

@@ -18,7 +18,8 @@ use crate::{
     error::{Error, Result},
     layout::{FRAME_HEADER_SIZE, Word, level},
     link::{Keepalive, Patience, Waiter, buffer_accessors},
-    ring::{Fault, Producer, Slot},
+    memory::Slot,
+    ring::{Fault, Producer},
     stats::WriterStats,
     sync::{Arc, End, Ordering, order},
 };

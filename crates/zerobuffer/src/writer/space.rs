@@ -6,7 +6,8 @@ use crate::{
     error::{Error, Result},
     layout::Word,
     link::Patience,
-    ring::{Refusal, Shortage, Slot, Step},
+    memory::Slot,
+    ring::{Refusal, Shortage, Step},
     sync::{Instant, Ordering},
 };
 use std::time::Duration;

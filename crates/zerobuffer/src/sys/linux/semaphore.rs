@@ -203,7 +203,7 @@ mod tests {
     #[allow(clippy::cast_ptr_alignment, reason = "a mapping is page aligned")]
     #[test]
     fn glibc_uses_the_same_bytes() {
-        use crate::ring::Memory;
+        use crate::memory::Memory;
 
         assert_eq!(size_of::<libc::sem_t>() as u64, SIZE);
         let file = shm::unnamed().unwrap();

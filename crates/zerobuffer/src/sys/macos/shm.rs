@@ -6,7 +6,7 @@ use crate::{
     crash,
     error::{Error, Result},
     layout::{CONTROL_SIZE, Word},
-    ring::Memory,
+    memory::Memory,
     sys::{
         Role, Signal,
         unix::{FileId, Mapping, Presence, fork::PrivateFd, is_held, is_shortage, level},

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     layout::CONTROL_SIZE,
-    ring::{Memory, Tracked},
+    memory::{Memory, Tracked},
     sync::{Arc, AtomicU64, Ordering},
     sys::{Role, Signal},
 };

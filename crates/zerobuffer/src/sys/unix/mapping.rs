@@ -1,6 +1,6 @@
 //! A shared mapping of a whole file, between pages that nobody may touch.
 
-use crate::{ring::Memory, sync::AtomicU64};
+use crate::{memory::Memory, sync::AtomicU64};
 use std::{
     fs::File,
     io,

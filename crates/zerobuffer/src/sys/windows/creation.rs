@@ -13,7 +13,7 @@ use crate::{
     crash,
     error::{Error, Result},
     layout::{CONTROL_SIZE, ControlSnapshot, Geometry, Word},
-    ring::{Memory, Region},
+    memory::{Memory, Region},
     sync::Ordering,
     sys::{
         Created, Request, Role, Signal, Verdict,

@@ -1,7 +1,7 @@
 //! A view of a section.
 
 use super::object;
-use crate::ring::Memory;
+use crate::memory::Memory;
 use std::{
     io, mem,
     os::windows::io::OwnedHandle,

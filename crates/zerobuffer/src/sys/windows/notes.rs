@@ -8,7 +8,7 @@ use super::{Mapping, names::Namespace, object, process};
 use crate::{
     crash,
     error::{Error, Result},
-    ring::Memory,
+    memory::Memory,
 };
 use std::{
     io,

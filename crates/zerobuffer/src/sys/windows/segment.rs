@@ -4,7 +4,7 @@ use super::{Mapping, Presence, Semaphore, mapping, names::Namespace, notes::Note
 use crate::{
     error::{Error, Result},
     layout::ControlSnapshot,
-    ring::Memory,
+    memory::Memory,
     sys::{Role, Signal},
 };
 use std::{

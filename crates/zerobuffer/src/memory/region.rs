@@ -1,10 +1,10 @@
 //! The shared segment as the protocol sees it: control words by atomics, the ring by checked byte ranges.
 //!
-//! Every read and write of shared memory by the ring goes through this file.
+//! Every read and write of shared memory by the ring goes through this file. It knows no cursor.
 
 #[cfg(any(loom, shuttle))]
 use super::Tracked;
-use super::{Slot, Span};
+use super::place::{Slot, Span};
 #[cfg(any(loom, shuttle))]
 use crate::sync::Arc;
 use crate::{
