@@ -50,6 +50,17 @@ pub enum Error {
         reason: &'static str,
     },
 
+    /// Something has the name that is not proven to be a buffer whose reader is dead. Nothing was done to it.
+    #[error(
+        "'{name}' exists and is no buffer: {object} may be another program's, so it is left alone; remove it if nobody uses it, or choose another name"
+    )]
+    NotABuffer {
+        /// The name that was asked for.
+        name: String,
+        /// What has it: a path, or the name of an object.
+        object: String,
+    },
+
     /// A live reader owns the name.
     #[error("buffer '{name}' already has a reader, {}: close it or choose another name", process(*pid))]
     ReaderAlreadyConnected {

@@ -31,18 +31,27 @@ fn pair(name: &Name) -> (Reader, Writer) {
     (reader, Writer::connect(name).unwrap())
 }
 
-/// Leftovers of every kind under the name: lock files, a dead reader's segment, semaphores with tokens in them.
+/// Leftovers of every kind under the name: lock files, a dead reader's segment, semaphores with tokens in them. A segment
+/// alone is no proof: nothing says that it is not somebody's copy of one.
 #[test]
 fn planted_leftovers_are_taken_over() {
     // Makes the folders of the lock files as they should be.
     Reader::create(&Name::new("folders"), BufferConfig::new(0, 64)).unwrap().close().unwrap();
     for planted in 1..32 {
         let name = Name::new("planted");
-        let contents = [by_hand(64, 4096, dead_pid()), semaphore_by_hand(9), vec![0xA5; 32], vec![], vec![]];
+        let contents =
+            [by_hand(64, 4096, dead_pid()), semaphore_by_hand(9), semaphore_by_hand(0), vec![], vec![]];
         for (index, (path, content)) in name.files().iter().zip(&contents).enumerate() {
             if planted >> index & 1 == 1 {
                 fs::write(path, content).unwrap();
             }
+        }
+        if planted == 1 {
+            let message = expect_error(Reader::create(&name, BufferConfig::new(64, 1024)), "NotABuffer");
+            assert!(message.contains(&*name) && message.contains("/dev/shm/"), "{message}");
+            assert_eq!(fs::read(name.shm()).unwrap(), contents[0]);
+            assert_eq!(name.leftovers(), [name.shm()]);
+            continue;
         }
         let (mut reader, mut writer) = pair(&name);
         assert!(reader.try_read().unwrap().is_none());
@@ -54,6 +63,22 @@ fn planted_leftovers_are_taken_over() {
         reader.close().unwrap();
         writer.close().unwrap();
         name.assert_gone();
+    }
+}
+
+/// What has a semaphore's name and is none is not replaced.
+#[test]
+fn a_foreign_file_under_a_semaphores_name() {
+    for (index, bytes) in
+        [vec![0xA5; 32], vec![0; 32], semaphore_by_hand(1)[..31].to_vec(), vec![]].iter().enumerate()
+    {
+        let name = Name::new("foreign-sem");
+        let path = &name.semaphores()[index % 2];
+        fs::write(path, bytes).unwrap();
+        let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotABuffer");
+        assert!(message.contains("/dev/shm/sem.sem-"), "{message}");
+        assert_eq!(&fs::read(path).unwrap(), bytes);
+        assert_eq!(name.leftovers(), std::slice::from_ref(path), "something was left or removed");
     }
 }
 
@@ -124,7 +149,7 @@ fn a_foreign_file_under_the_name() {
     begins_alike[..4].copy_from_slice(&[128, 0, 0, 0]);
     for bytes in [&b"a letter"[..], &[7; 4096], &begins_alike] {
         fs::write(name.shm(), bytes).unwrap();
-        let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotReady");
+        let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotABuffer");
         assert!(message.contains(&*name), "{message}");
         let refused = Writer::connect(&name).map(drop).unwrap_err();
         assert!(matches!(refused, Error::Corrupt { .. } | Error::Version { .. }), "{refused}");

@@ -137,7 +137,10 @@ fn a_name_that_belongs_to_something_else() {
     for (kind, taken) in session_names(&name).into_iter().enumerate() {
         let semaphore = (kind == 0).then(|| make_semaphore(&taken));
         let section = (kind != 0).then(|| make_section(&taken, 64));
-        let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotReady");
+        let message = expect_error(
+            Reader::create(&name, BufferConfig::new(0, 64)),
+            if kind == 0 { "NotABuffer" } else { "NotReady" },
+        );
         assert!(message.contains(&*name), "{message}");
         expect_error(Writer::connect(&name), if kind == 0 { "Os" } else { "NotFound" });
         drop((semaphore, section));
@@ -146,7 +149,7 @@ fn a_name_that_belongs_to_something_else() {
     // A section that is no buffer.
     let section = make_section(&name, 4096);
     View::of(&section).put(0, &[7; 64]);
-    let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotReady");
+    let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotABuffer");
     assert!(message.contains("is no buffer"), "{message}");
     expect_error(Writer::connect(&name), "Corrupt");
 }

@@ -26,6 +26,8 @@ use std::path::PathBuf;
 
 #[cfg(not(any(loom, shuttle)))]
 mod blocked;
+#[cfg(not(any(loom, shuttle)))]
+mod takeover;
 #[cfg(all(unix, not(any(loom, shuttle))))]
 mod unix;
 

@@ -1,6 +1,7 @@
 //! Making, taking over and removing a buffer's names (W6, W12).
 
 use super::{
+    companions,
     lock_file::{self, LockFile, Locks},
     names,
     semaphore::{self, Semaphore},
@@ -11,24 +12,17 @@ use crate::{
     error::{Error, Result},
     layout::{ControlSnapshot, Word},
     sys::{
-        Created, Request, Role, Signal, Verdict,
+        Created, Request, Role, Signal,
         blocked::{Blocked, retried},
+        takeover::{Facts, Hold, Site, take_over},
         unix::{
-            FileId, Mapping, Presence, YOUNG, directory::DirectoryLock, fork::Birth, is_shortage,
-            judge_given, refuse_early, unlink_if,
+            FileId, Folder, Holder, Mapping, Presence, directory::DirectoryLock, facts, fork::Birth,
+            is_shortage, own_uid, refuse_early, set_mode,
         },
     },
 };
-use std::{
-    fs::{self, File, Permissions},
-    io,
-    os::unix::fs::{FileExt, PermissionsExt},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc, time::Duration};
 
-/// How long a judge waits for another judge to let go of a presence byte.
-const JUDGING: Duration = Duration::from_millis(20);
 /// How long a reader that is just closing may hold the lock files.
 const LOCKED: Duration = Duration::from_millis(100);
 /// How often lost races are repeated before giving up.
@@ -39,12 +33,13 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     let name = request.name;
     let path = shm::path(name);
     refuse_early(name)?;
-    let file = shm::unnamed()?;
+    let folder = Arc::new(shm::folder()?);
+    let file = unnamed(&folder)?;
     shm::reserve(&file, name, request.size)?;
     crash::around(|| file.write_all_at(request.control, 0)).map_err(|e| Error::os("initialise", &path, e))?;
     let presence = presence_of(&file, request.level, &path)?;
     let mark = if presence.is_some() { 0o1000 } else { 0 };
-    set_mode(&file, request.mode | mark, &path)?;
+    put_mode(&file, request.mode | mark, &path)?;
     // The presence locks live on a description of their own, so that this one may be mapped.
     let mapping = Mapping::new(&file, request.size).map_err(|e| Error::os("map", &path, e))?;
     if request.prefault {
@@ -52,22 +47,23 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     }
 
     // What blocks the name for a moment is waited for without holding the lock that everybody needs.
-    let (data, space, names) = retried(|| publish(request, &file, &path))?;
+    let (data, space, names) = retried(|| publish(request, &folder, &file))?;
     Ok(Created { mapping, data, space, presence, names })
 }
 
 /// Gives a complete segment its names, under the locks that exclude all other creators.
 fn publish(
     request: &Request<'_>,
+    folder: &Arc<Folder>,
     file: &File,
-    path: &str,
 ) -> Result<(Semaphore, Semaphore, NameGuard), Blocked> {
     let name = request.name;
-    let directory = DirectoryLock::acquire(shm::FOLDER)?;
+    let directory = DirectoryLock::acquire(folder)?;
     let locks = lock_name(name)?;
     // From here on the guard removes, on any failure, what has been made.
     let mut names = NameGuard {
         name: name.to_owned(),
+        folder: Arc::clone(folder),
         owned: Vec::new(),
         locks,
         directory: Some(directory),
@@ -76,10 +72,14 @@ fn publish(
     let (data_name, space_name) =
         (names::semaphore(name, Signal::Data), names::semaphore(name, Signal::Space));
     for _ in 0..ATTEMPTS {
-        remove_dead_segment(name)?;
+        take_over(&Place { folder, name, locks: &names.locks })?;
         let mut data = names.make_semaphore(&data_name, request.mode)?;
         let mut space = names.make_semaphore(&space_name, request.mode)?;
-        if !names.link(file, path)? {
+        if !names.locks.iter().all(LockFile::has_its_name) {
+            // A clean-up of another implementation has removed one since it was locked: begin again, on a new one.
+            return Err(Blocked { error: locked_by(name, None), patience: LOCKED });
+        }
+        if !names.link(file, name)? {
             continue;
         }
         // A clean-up of another implementation may have removed or replaced any of the names meanwhile.
@@ -89,10 +89,10 @@ fn publish(
                     names.directory = None;
                     return Ok((data, space, names));
                 }
-                Some(lost) if lost == shm::path(&data_name) => {
+                Some(lost) if lost == data_name => {
                     data = names.make_semaphore(&data_name, request.mode)?;
                 }
-                Some(lost) if lost == shm::path(&space_name) => {
+                Some(lost) if lost == space_name => {
                     space = names.make_semaphore(&space_name, request.mode)?;
                 }
                 Some(_) => break,
@@ -108,8 +108,18 @@ fn publish(
 fn lock_name(name: &str) -> Result<Vec<LockFile>, Blocked> {
     match lock_file::acquire(name) {
         Locks::Held(locks) => Ok(locks),
-        Locks::Busy => Err(Blocked { error: already_connected(name), patience: LOCKED }),
-        Locks::Short { path, error } => Err(Error::os("open", path.display().to_string(), error).into()),
+        Locks::Busy(holder) => Err(Blocked { error: locked_by(name, holder.as_ref()), patience: LOCKED }),
+        Locks::Unknown { path, error } => Err(Error::os("open", path.display().to_string(), error).into()),
+    }
+}
+
+/// Names the process that the present segment records, else the one that holds a lock file; 0 if neither is known.
+fn locked_by(name: &str, holder: Option<&Holder>) -> Error {
+    match (already_connected(name), holder) {
+        (Error::ReaderAlreadyConnected { name, pid: 0 }, Some(holder)) => {
+            Error::ReaderAlreadyConnected { name, pid: holder.pid }
+        }
+        (error, _) => error,
     }
 }
 
@@ -137,15 +147,20 @@ fn presence_of(file: &File, level: u8, path: &str) -> Result<Option<Presence>> {
     }
 }
 
-fn set_mode(file: &File, mode: u32, path: &str) -> Result<()> {
-    let set = crash::around(|| file.set_permissions(Permissions::from_mode(mode)));
-    set.map_err(|e| Error::os("set the mode of", path, e))
+fn put_mode(file: &File, mode: u32, path: &str) -> Result<()> {
+    crash::around(|| set_mode(file, mode)).map_err(|e| Error::os("set the mode of", path, e))
+}
+
+fn unnamed(folder: &Folder) -> Result<File> {
+    folder.unnamed().map_err(|e| Error::os("make a file in", shm::FOLDER, e))
 }
 
 /// The names of a buffer, removed on drop as far as they still are ours (W6).
 #[derive(Debug)]
 pub(crate) struct NameGuard {
     name: String,
+    /// Where they are.
+    folder: Arc<Folder>,
     /// Semaphores and segment, in the order of creation.
     owned: Vec<(String, FileId)>,
     locks: Vec<LockFile>,
@@ -155,40 +170,38 @@ pub(crate) struct NameGuard {
 }
 
 impl NameGuard {
-    /// Makes a fresh semaphore in place of whatever has the name.
+    /// Makes a fresh semaphore in the place of one that a dead reader of this user has left.
     fn make_semaphore(&mut self, file_name: &str, mode: u32) -> Result<Semaphore> {
         let path = shm::path(file_name);
-        let file = shm::unnamed()?;
+        let file = unnamed(&self.folder)?;
         shm::reserve(&file, &self.name, semaphore::SIZE)?;
         let written = crash::around(|| file.write_all_at(&semaphore::FRESH, 0));
         written.map_err(|e| Error::os("initialise", &path, e))?;
-        set_mode(&file, mode, &path)?;
+        put_mode(&file, mode, &path)?;
         for _ in 0..ATTEMPTS {
-            match crash::around(|| fs::remove_file(&path)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::os("replace", path, e)),
-                _ => {}
-            }
-            if self.link(&file, &path)? {
+            remove_semaphore(&self.folder, file_name, own_uid())?;
+            if self.link(&file, file_name)? {
                 return Semaphore::of(&file, &path);
             }
         }
-        Err(Error::os("create", path, io::ErrorKind::AlreadyExists.into()))
+        Err(Error::NotABuffer { name: self.name.clone(), object: path })
     }
 
     /// Gives a file its name and remembers it. `Ok(false)`: the name is taken.
-    fn link(&mut self, file: &File, path: &str) -> Result<bool> {
-        let id = FileId::of(file).map_err(|e| Error::os("inspect", path, e))?;
-        let linked = shm::link(file, path)?;
+    fn link(&mut self, file: &File, file_name: &str) -> Result<bool> {
+        let id = FileId::of(file).map_err(|e| Error::os("inspect", shm::path(file_name), e))?;
+        let linked = self.folder.link(file, file_name);
+        let linked = linked.map_err(|e| Error::os("name", shm::path(file_name), e))?;
         if linked {
-            self.owned.retain(|(known, _)| known != path);
-            self.owned.push((path.to_owned(), id));
+            self.owned.retain(|(known, _)| known != file_name);
+            self.owned.push((file_name.to_owned(), id));
         }
         Ok(linked)
     }
 
     /// A name that no longer is ours.
     fn first_lost(&self) -> Option<String> {
-        self.owned.iter().find(|(path, id)| FileId::named(path) != Some(*id)).map(|(path, _)| path.clone())
+        self.owned.iter().find(|(file, id)| self.folder.id(file) != Some(*id)).map(|(file, _)| file.clone())
     }
 
     /// Removes what still is ours: the segment, the semaphores, then the lock files while they are held.
@@ -198,11 +211,16 @@ impl NameGuard {
             self.locks.clear();
             return Ok(());
         }
-        // Names are removed even if the lock cannot be had.
-        let _directory = self.directory.take().or_else(|| DirectoryLock::acquire(shm::FOLDER).ok());
+        // A close waits for nobody.
+        let directory = self.directory.take().or_else(|| DirectoryLock::try_acquire(&self.folder));
+        if directory.is_some() {
+            // The segment goes first: a process that ends in between leaves no segment without its semaphores.
+            self.owned.reverse();
+        }
+        // Without the lock it goes last: while its name and our presence lock last, nobody replaces a semaphore.
         let mut result = Ok(());
-        while let Some((path, id)) = self.owned.pop() {
-            result = result.and(unlink_if(&path, id).map(drop));
+        for (file, id) in self.owned.drain(..) {
+            result = result.and(self.folder.unlink_if(&file, id).map(drop));
         }
         self.locks.drain(..).for_each(LockFile::remove);
         result
@@ -218,79 +236,99 @@ impl Drop for NameGuard {
     }
 }
 
-/// Under the directory lock and the lock files: makes sure that no segment has the name, or says who lives there.
-/// `true`: one was removed.
-fn remove_dead_segment(name: &str) -> Result<bool, Blocked> {
-    let path = shm::path(name);
-    let segment = match Segment::open(name) {
-        Err(Error::Os { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
-        other => other?,
-    };
-    let id = FileId::of(&segment.file).map_err(|e| Error::os("inspect", &path, e))?;
-    // Death is judged while holding the reader's byte; another judge holds it for an instant only.
-    let presence = match Presence::of(&segment.file) {
-        // Judged by its pid alone, a reader in another pid namespace would be taken for a dead one.
-        Err(error) if is_shortage(&error) => {
-            return Err(Error::os("open the presence lock of", path, error).into());
-        }
-        presence => presence.ok(),
-    };
-    let locked = presence.as_ref().and_then(|presence| presence.try_lock(Role::Reader).ok());
-    if locked == Some(false) {
-        return Err(Blocked { error: already_connected(name), patience: JUDGING });
+/// A name in the folder, under the directory lock and the name's lock files.
+struct Place<'a> {
+    folder: &'a Folder,
+    name: &'a str,
+    locks: &'a [LockFile],
+}
+
+impl Site for Place<'_> {
+    type Guard = Option<Presence>;
+
+    fn name(&self) -> &str {
+        self.name
     }
-    match judge_given(&segment, locked.map(|_| false)) {
-        Verdict::Alive { pid } => Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid }.into()),
-        Verdict::Foreign => {
-            let reason =
-                "a file of that name exists in /dev/shm and is no buffer; remove it or choose another name";
-            Err(Error::NotReady { name: name.to_owned(), reason }.into())
+
+    fn find(&self) -> Result<Option<Segment>> {
+        match Segment::open_in(self.folder, self.name, libc::O_RDWR) {
+            Ok(segment) => Ok(Some(segment)),
+            Err(Error::Os { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            // A link, a folder, a device: no buffer is one.
+            Err(Error::Os { object, source, .. }) if is_other_kind(&source) => {
+                Err(Error::NotABuffer { name: self.name.to_owned(), object })
+            }
+            Err(error) => Err(error),
         }
-        Verdict::Young => {
-            let reason = "another process is creating it and does not finish";
-            Err(Blocked { error: Error::NotReady { name: name.to_owned(), reason }, patience: 2 * YOUNG })
+    }
+
+    fn hold(&self, segment: &Segment) -> Result<Hold<Self::Guard>> {
+        let presence = match Presence::of(&segment.file) {
+            // Judged by its pid alone, a reader in another pid namespace would be taken for a dead one.
+            Err(error) if is_shortage(&error) => {
+                return Err(Error::os("open the presence lock of", shm::path(self.name), error));
+            }
+            presence => presence.ok(),
+        };
+        let taken = presence.as_ref().and_then(|presence| presence.try_lock(Role::Reader).ok());
+        Ok(Hold { taken, guard: presence })
+    }
+
+    fn facts(&self, segment: &Segment, held: Option<bool>) -> Facts {
+        let owners = self.locks.iter().filter_map(|lock| lock.found_of);
+        let companions = companions::exist(self.folder, self.name, segment.uid, owners);
+        facts(segment, held, companions)
+    }
+
+    fn tell_writer(&self, segment: &Segment, _: u64) {
+        if segment.control().is_some() {
+            let nobody = 0_u64.to_le_bytes();
+            let _ = crash::around(|| segment.file.write_all_at(&nobody, Word::ReaderPid as u64));
         }
-        Verdict::Dead { pid, reason } => {
-            log::info!(target: "zerobuffer::reader", "taking over buffer '{name}' of process {pid}: {reason}");
-            tell_writer(name, &segment);
-            Ok(unlink_if(&path, id)?)
+        let file = names::semaphore(self.name, Signal::Space);
+        if companions::is_semaphore(self.folder, &file, segment.uid)
+            && let Ok(space) = Semaphore::open(&file)
+        {
+            space.post();
         }
+    }
+
+    fn remove(&self, segment: Segment) -> Result<bool, Blocked> {
+        let id = FileId::of(&segment.file).map_err(|e| Error::os("inspect", shm::path(self.name), e))?;
+        let removed = self.folder.unlink_if(self.name, id)?;
+        for signal in [Signal::Data, Signal::Space] {
+            remove_semaphore(self.folder, &names::semaphore(self.name, signal), segment.uid)?;
+        }
+        Ok(removed)
     }
 }
 
-/// A writer that is still attached to a dead reader's segment sees "no reader" at once.
-fn tell_writer(name: &str, segment: &Segment) {
-    if segment.control().is_some() {
-        let nobody = 0_u64.to_le_bytes();
-        let _ = crash::around(|| segment.file.write_all_at(&nobody, Word::ReaderPid as u64));
-    }
-    if let Ok(space) = Semaphore::open(&names::semaphore(name, Signal::Space)) {
-        space.post();
+/// What opening something says that can be no buffer.
+fn is_other_kind(error: &io::Error) -> bool {
+    let codes = [libc::ELOOP, libc::EISDIR, libc::ENXIO, libc::ENODEV, libc::ETXTBSY];
+    error.kind() == io::ErrorKind::Other || error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// Removes a name if a semaphore of that user has it. `Ok(false)`: nothing has.
+fn remove_semaphore(folder: &Folder, file: &str, uid: u32) -> Result<bool> {
+    match folder.id(file) {
+        Some(id) if companions::is_semaphore(folder, file, uid) => folder.unlink_if(file, id),
+        _ => Ok(false),
     }
 }
 
 /// Removes everything of a dead buffer, judged again under the locks; returns what was removed (`zerobuffer clean`).
 pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
-    let _directory = DirectoryLock::acquire(shm::FOLDER)?;
-    let left_behind: Vec<_> = lock_file::paths(name).into_iter().filter(|path| path.exists()).collect();
+    let folder = shm::folder()?;
+    let _directory = DirectoryLock::acquire(&folder)?;
     let locks = lock_name(name).map_err(|blocked| blocked.error)?;
-    let mut removed = Vec::new();
-    if remove_dead_segment(name).map_err(|blocked| blocked.error)? {
-        removed.push(PathBuf::from(shm::path(name)));
-    }
+    let before = super::objects(name).paths;
+    take_over(&Place { folder: &folder, name, locks: &locks }).map_err(|blocked| blocked.error)?;
     for signal in [Signal::Data, Signal::Space] {
-        let path = shm::path(&names::semaphore(name, signal));
-        match crash::around(|| fs::remove_file(&path)) {
-            Ok(()) => removed.push(PathBuf::from(path)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(Error::os("remove", path, e)),
-        }
+        remove_semaphore(&folder, &names::semaphore(name, signal), own_uid())?;
     }
-    for lock in locks {
-        if left_behind.iter().any(|path| path == lock.path()) {
-            removed.push(lock.path().to_owned());
-        }
-        lock.remove();
-    }
-    Ok(removed)
+    let made: Vec<_> = locks.iter().filter(|lock| lock.found_of.is_none()).map(LockFile::path).collect();
+    locks.into_iter().for_each(LockFile::remove);
+    let left = super::objects(name).paths;
+    Ok(before.into_iter().filter(|path| !left.contains(path) && !made.contains(path)).collect())
 }

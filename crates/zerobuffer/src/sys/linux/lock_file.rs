@@ -1,89 +1,139 @@
 //! The lock files by which readers of all implementations exclude each other (W12, peers' two folders).
 
-use crate::crash;
-use crate::sys::unix::{FileId, fork::PrivateFd, is_shortage, try_flock, try_shared_flock, unlink_if};
+use crate::sys::unix::{
+    Entry, FileId, Folder, Holder, fork::PrivateFd, holder_of, is_shortage, try_flock, try_shared_flock,
+};
 use std::{
     env,
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    ffi::OsString,
+    fs::File,
     io,
-    os::{
-        fd::OwnedFd,
-        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
-    },
+    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
 /// How often a lock file that was removed meanwhile is made again.
 const ATTEMPTS: u32 = 100;
+/// Everybody may open a lock file, and lock it.
+const MODE: u32 = 0o644;
 
-/// The folders, in the order of locking: that of C++ and Python, that of C#.
-fn folders() -> [Vec<PathBuf>; 2] {
-    let temp =
-        env::var_os("TMPDIR").filter(|t| !t.is_empty()).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    let theirs = temp.join("zerobuffer");
-    let locks = theirs.join("locks");
-    [vec![PathBuf::from("/tmp/zerobuffer")], vec![theirs, locks]]
+/// Where one implementation has its lock files: a folder that is there, and the ones that are made below it.
+struct Place {
+    base: PathBuf,
+    below: &'static [&'static str],
+}
+
+impl Place {
+    /// In the order of locking: that of C++ and Python, that of C#.
+    fn all() -> [Self; 2] {
+        let named = env::var_os("TMPDIR").filter(|name| !name.is_empty());
+        let temp = PathBuf::from(named.unwrap_or_else(|| OsString::from("/tmp")));
+        [
+            Self { base: "/tmp".into(), below: &["zerobuffer"] },
+            Self { base: std::path::absolute(&temp).unwrap_or(temp), below: &["zerobuffer", "locks"] },
+        ]
+    }
+
+    fn path(&self) -> PathBuf {
+        self.below.iter().fold(self.base.clone(), |path, name| path.join(name))
+    }
+
+    fn open(&self) -> io::Result<Folder> {
+        self.below.iter().try_fold(Folder::walk(&self.base)?, |folder, name| folder.enter(name))
+    }
+
+    fn ensure(&self) -> io::Result<Folder> {
+        self.below.iter().try_fold(Folder::walk(&self.base)?, |folder, name| folder.ensure(name))
+    }
+}
+
+fn file_name(name: &str) -> String {
+    format!("{name}.lock")
 }
 
 /// Where the lock files of a name are.
 pub(crate) fn paths(name: &str) -> Vec<PathBuf> {
-    folders()
-        .iter()
-        .filter_map(|chain| chain.last())
-        .map(|folder| folder.join(format!("{name}.lock")))
-        .collect()
+    Place::all().iter().map(|place| place.path().join(file_name(name))).collect()
 }
 
-/// Whether another process holds that lock file.
-pub(crate) fn is_locked(path: &Path) -> bool {
-    let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let open = || OpenOptions::new().read(true).custom_flags(flags).open(path).map(OwnedFd::from);
-    // The test lock ends with the descriptor. What cannot be told counts as locked: nobody removes it then.
-    match PrivateFd::open(open) {
-        Ok(fd) => matches!(try_shared_flock(&fd), Ok(false)),
+/// Whose lock files of that name there are.
+pub(super) fn owners(name: &str) -> Vec<u32> {
+    let file = file_name(name);
+    let entries = Place::all().map(|place| place.open().and_then(|folder| folder.entry(&file)));
+    entries.into_iter().flatten().filter(Entry::is_plain_file).map(|entry| entry.uid).collect()
+}
+
+/// Whether another process holds a lock file of that name. What cannot be looked at is not free.
+pub(crate) fn is_locked(name: &str) -> bool {
+    Place::all().iter().any(|place| match place.open() {
+        Ok(folder) => is_locked_in(&folder, &file_name(name)),
         Err(error) => is_shortage(&error),
+    })
+}
+
+fn is_locked_in(folder: &Folder, file: &str) -> bool {
+    // The test lock ends with the descriptor.
+    match PrivateFd::open(|| folder.open(file, libc::O_RDONLY).map(OwnedFd::from)) {
+        Ok(fd) => matches!(try_shared_flock(&fd), Ok(false)),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied || is_shortage(&error),
     }
 }
 
-/// One held lock file.
+/// One held lock file, and the folder that it lies in.
 #[derive(Debug)]
 pub(crate) struct LockFile {
     _fd: PrivateFd,
-    path: PathBuf,
+    folder: Arc<Folder>,
+    file: String,
     id: FileId,
+    /// Whose file it is, if it was there before: somebody has used the name.
+    pub(crate) found_of: Option<u32>,
 }
 
 /// The outcome of trying to lock a name in all folders.
 pub(crate) enum Locks {
     Held(Vec<LockFile>),
-    /// Another process holds one of them.
-    Busy,
-    /// Something has run out: whether another process holds it cannot be told.
-    Short {
+    /// Another process holds one of them: which one, where that can be known.
+    Busy(Option<Holder>),
+    /// Whether another process holds it cannot be told: something has run out, or it must not be opened.
+    Unknown {
         path: PathBuf,
         error: io::Error,
     },
 }
 
-/// Locks the name in each folder; a folder that cannot be used (another user's, a link) is left out.
+/// Locks the name in each folder. A folder that cannot be used is left out: another user's, or a link.
 pub(crate) fn acquire(name: &str) -> Locks {
+    let file = file_name(name);
     let mut held = Vec::new();
-    for chain in folders() {
-        let Some(folder) = chain.last() else { continue };
-        if let Err(error) = chain.iter().try_for_each(|folder| ensure_folder(folder)) {
-            log::debug!(target: "zerobuffer::reader", "no lock file in {}: {error}", folder.display());
-            continue;
-        }
-        let path = folder.join(format!("{name}.lock"));
-        let refused = match LockFile::acquire(&path) {
-            Ok(Some(lock)) => {
-                held.push(lock);
-                continue;
-            }
-            Ok(None) => Locks::Busy,
-            Err(error) if is_shortage(&error) => Locks::Short { path, error },
+    for place in Place::all() {
+        let path = place.path();
+        let refused = match place.ensure().map(Arc::new) {
+            Ok(folder) => match LockFile::acquire(&folder, &file) {
+                Ok(Ok(lock)) => {
+                    held.push(lock);
+                    continue;
+                }
+                Ok(Err(holder)) => Locks::Busy(holder),
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied && folder.id(&file).is_none() =>
+                {
+                    // It is not there and cannot be made: nobody holds it.
+                    left_out(&path, &error);
+                    continue;
+                }
+                Err(error) if is_shortage(&error) || error.kind() == io::ErrorKind::PermissionDenied => {
+                    Locks::Unknown { path: path.join(&file), error }
+                }
+                Err(error) => {
+                    left_out(&path.join(&file), &error);
+                    continue;
+                }
+            },
+            Err(error) if is_shortage(&error) => Locks::Unknown { path, error },
             Err(error) => {
-                log::debug!(target: "zerobuffer::reader", "no lock file {}: {error}", path.display());
+                left_out(&path, &error);
                 continue;
             }
         };
@@ -94,74 +144,87 @@ pub(crate) fn acquire(name: &str) -> Locks {
     Locks::Held(held)
 }
 
-/// A real folder that everybody may use: made so if it is missing, whatever the umask.
-fn ensure_folder(folder: &Path) -> io::Result<()> {
-    match crash::around(|| DirBuilder::new().mode(0o1777).create(folder)) {
-        Ok(()) => crash::around(|| fs::set_permissions(folder, Permissions::from_mode(0o1777)))?,
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(e),
+/// Exclusion between readers of this implementation does not depend on lock files.
+fn left_out(path: &Path, error: &io::Error) {
+    warn_once(path, || {
+        format!(
+            "no lock file in {}: {error}; readers of other implementations are not kept out there",
+            path.display()
+        )
+    });
+}
+
+/// Says once per process what is left out at a path.
+fn warn_once(path: &Path, message: impl FnOnce() -> String) {
+    static SAID: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    // No more is remembered than a program can name.
+    const MANY: usize = 64;
+    // Only tried: a fork may have left it locked for ever.
+    let is_new = SAID.try_lock().is_ok_and(|mut said| {
+        let is_new = said.len() < MANY && !said.iter().any(|known| known == path);
+        if is_new {
+            said.push(path.to_owned());
+        }
+        is_new
+    });
+    let message = message();
+    if is_new {
+        log::warn!(target: "zerobuffer::reader", "{message}");
+    } else {
+        log::debug!(target: "zerobuffer::reader", "{message}");
     }
-    if fs::symlink_metadata(folder)?.is_dir() { Ok(()) } else { Err(io::Error::other("it is not a folder")) }
 }
 
 impl LockFile {
-    /// `Ok(None)`: another process holds it.
-    fn acquire(path: &Path) -> io::Result<Option<Self>> {
+    /// `Ok(Err(..))`: another process holds it.
+    fn acquire(folder: &Arc<Folder>, file: &str) -> io::Result<Result<Self, Option<Holder>>> {
         for _ in 0..ATTEMPTS {
-            let mut id = None;
+            let (mut id, mut found_of) = (None, None);
             let open = || {
-                let file = open_or_make(path)?;
-                id = Some(FileId::of(&file)?);
-                Ok(OwnedFd::from(file))
+                let (opened, is_new) = open_or_make(folder, file)?;
+                let entry = Entry::of(opened.as_raw_fd())?;
+                (id, found_of) = (Some(entry.id), (!is_new).then_some(entry.uid));
+                Ok(OwnedFd::from(opened))
             };
             let fd = PrivateFd::open(open)?;
             if !try_flock(&fd)? {
-                return Ok(None);
+                return Ok(Err(holder_of(&fd)));
             }
             // A cleaner may have removed the file between opening and locking it: then the lock is worth nothing.
-            match id {
-                Some(id) if FileId::named(path) == Some(id) => {
-                    return Ok(Some(Self { _fd: fd, path: path.to_owned(), id }));
-                }
-                _ => {}
+            if let Some(id) = id.filter(|id| folder.id(file) == Some(*id)) {
+                let (folder, file) = (Arc::clone(folder), file.to_owned());
+                return Ok(Ok(Self { _fd: fd, folder, file, id, found_of }));
             }
         }
         Err(io::Error::other(format!("its name had another file each of {ATTEMPTS} times")))
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join(&self.file)
+    }
+
+    /// Whether the name still is this file's: cleaners of other implementations remove what they find unlocked.
+    pub(crate) fn has_its_name(&self) -> bool {
+        self.folder.id(&self.file) == Some(self.id)
     }
 
     /// Removes the file while it is still locked, then lets go.
     pub(crate) fn remove(self) {
         // Nothing can be done about a failure, and the file is harmless without its lock.
-        let _ = unlink_if(&self.path, self.id);
+        let _ = self.folder.unlink_if(&self.file, self.id);
     }
 }
 
-/// Never `O_CREAT` on a file that exists: `fs.protected_regular` refuses that on another user's file.
-fn open_or_make(path: &Path) -> io::Result<File> {
-    let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+/// Never `O_CREAT` on a file that exists: `fs.protected_regular` refuses that on another user's file. `true`: made.
+fn open_or_make(folder: &Folder, file: &str) -> io::Result<(File, bool)> {
     loop {
-        match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            other => return other.and_then(regular),
+        match folder.open(file, libc::O_RDONLY) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other.map(|file| (file, false)),
         }
-        let make =
-            || OpenOptions::new().write(true).create_new(true).mode(0o644).custom_flags(flags).open(path);
-        match crash::around(make) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            other => return other,
+        match folder.create(file, libc::O_WRONLY, MODE) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other.map(|file| (file, true)),
         }
-    }
-}
-
-fn regular(file: File) -> io::Result<File> {
-    let meta = file.metadata()?;
-    if meta.is_file() && meta.nlink() <= 1 {
-        Ok(file)
-    } else {
-        Err(io::Error::other("it is not a regular file"))
     }
 }

@@ -1,5 +1,6 @@
 //! Linux: tmpfs files in `/dev/shm`, futex semaphores in glibc's layout, OFD locks on the segment for presence.
 
+mod companions;
 mod creation;
 mod futex;
 mod lock_file;

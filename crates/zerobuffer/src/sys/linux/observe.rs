@@ -40,7 +40,7 @@ pub(crate) fn objects(name: &str) -> Objects {
 
 /// Whether a reader holds a lock file of that name: one that is just being created has no segment yet.
 pub(crate) fn is_being_made(name: &str) -> bool {
-    lock_file::paths(name).iter().any(|path| lock_file::is_locked(path))
+    lock_file::is_locked(name)
 }
 
 /// The value of a semaphore, without opening it for posting.

@@ -7,17 +7,15 @@ use crate::{
     error::{Error, Result},
     sys::{
         Role, Signal,
-        unix::{Presence, is_held, level},
+        unix::{Folder, Presence, is_held, level},
     },
 };
 pub(super) use std::fs::File;
 use std::{
-    ffi::CString,
-    fs::{self, OpenOptions},
-    io,
+    fs, io,
     os::{
         fd::AsRawFd,
-        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+        unix::fs::{FileExt, MetadataExt},
     },
     time::{Duration, SystemTime},
 };
@@ -28,51 +26,14 @@ pub(crate) fn path(file_name: &str) -> String {
     format!("{FOLDER}/{file_name}")
 }
 
+/// The folder, held by a descriptor: whatever is done with several of its files is done in the same one.
+pub(crate) fn folder() -> Result<Folder> {
+    Folder::of_system(FOLDER).map_err(|e| Error::os("open", FOLDER, e))
+}
+
 /// Opens an existing object for reading and writing; a symbolic link is not one.
-pub(crate) fn open(path: &str) -> Result<File> {
-    open_with(path, true)
-}
-
-fn open_with(path: &str, write: bool) -> Result<File> {
-    let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).write(write).custom_flags(flags).open(path);
-    let file = file.map_err(|e| Error::os("open", path, e))?;
-    let regular = file.metadata().is_ok_and(|m| m.is_file());
-    if !regular {
-        return Err(Error::os("open", path, io::Error::other("it is not a regular file")));
-    }
-    Ok(file)
-}
-
-/// A new file without a name: nobody sees it before it is complete, and it vanishes with its maker.
-pub(crate) fn unnamed() -> Result<File> {
-    let flags = libc::O_TMPFILE | libc::O_CLOEXEC;
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .custom_flags(flags)
-        .open(FOLDER)
-        .map_err(|e| Error::os("make a file in", FOLDER, e))
-}
-
-/// Gives an unnamed file its name. `Ok(false)`: the name is taken.
-#[cfg_attr(crash_points, track_caller)]
-pub(crate) fn link(file: &File, path: &str) -> Result<bool> {
-    let c_string = |text: String| CString::new(text).map_err(|e| Error::os("name", path, e.into()));
-    let from = c_string(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    let to = c_string(path.to_owned())?;
-    // SAFETY: both strings outlive the call.
-    let result = crash::around(|| unsafe {
-        libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_SYMLINK_FOLLOW)
-    });
-    if result == 0 {
-        return Ok(true);
-    }
-    match io::Error::last_os_error() {
-        e if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        e => Err(Error::os("name", path, e)),
-    }
+pub(crate) fn open(file_name: &str) -> Result<File> {
+    folder()?.open(file_name, libc::O_RDWR).map_err(|e| Error::os("open", path(file_name), e))
 }
 
 /// Reserves `size` bytes, so that no page can be missing later: a full folder is an error here, never a SIGBUS (W12).
@@ -101,12 +62,7 @@ pub(crate) fn reserve(file: &File, name: &str, size: u64) -> Result<()> {
 
 /// Bytes left in the folder.
 fn available() -> u64 {
-    let Ok(path) = CString::new(FOLDER) else { return 0 };
-    // SAFETY: a zeroed `statvfs` is a valid out-parameter, and the path outlives the call.
-    unsafe {
-        let mut stat: libc::statvfs = std::mem::zeroed();
-        if libc::statvfs(path.as_ptr(), &raw mut stat) == 0 { stat.f_bavail * stat.f_frsize } else { 0 }
-    }
+    folder().map_or(0, |folder| folder.available())
 }
 
 /// The file names in the folder.
@@ -118,6 +74,7 @@ pub(crate) fn entries() -> Result<Vec<String>> {
 /// A segment that exists under a name, read through the descriptor: no mapping, so no SIGBUS when it shrinks.
 #[derive(Debug)]
 pub(crate) struct Segment {
+    pub(super) name: String,
     pub(crate) file: File,
     pub(crate) size: u64,
     pub(crate) mode: u32,
@@ -128,20 +85,22 @@ pub(crate) struct Segment {
 
 impl Segment {
     pub(crate) fn open(name: &str) -> Result<Self> {
-        Self::inspect(&path(name), true)
+        Self::open_in(&folder()?, name, libc::O_RDWR)
     }
 
     pub(crate) fn open_read_only(name: &str) -> Result<Self> {
-        Self::inspect(&path(name), false)
+        Self::open_in(&folder()?, name, libc::O_RDONLY)
     }
 
-    fn inspect(path: &str, write: bool) -> Result<Self> {
-        let file = open_with(path, write)?;
-        let meta = file.metadata().map_err(|e| Error::os("inspect", path, e))?;
+    pub(super) fn open_in(folder: &Folder, name: &str, access: libc::c_int) -> Result<Self> {
+        let path = path(name);
+        let file = folder.open(name, access).map_err(|e| Error::os("open", &path, e))?;
+        let meta = file.metadata().map_err(|e| Error::os("inspect", &path, e))?;
         let changed =
             Duration::new(meta.ctime().unsigned_abs(), u32::try_from(meta.ctime_nsec()).unwrap_or(0));
         let changed = SystemTime::UNIX_EPOCH + changed;
-        Ok(Self { size: meta.len(), mode: meta.mode() & 0o7777, uid: meta.uid(), changed, file })
+        let (size, mode, uid) = (meta.len(), meta.mode() & 0o7777, meta.uid());
+        Ok(Self { name: name.to_owned(), size, mode, uid, changed, file })
     }
 
     /// A copy of the control block; `None` if the segment is too short to have one.

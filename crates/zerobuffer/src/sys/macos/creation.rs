@@ -15,15 +15,13 @@ use crate::{
     error::{Error, Result},
     layout::ControlSnapshot,
     sys::{
-        Created, Request, Role, Signal, Verdict,
+        Created, Request, Role, Signal,
         blocked::{Blocked, retried},
-        unix::{
-            FileId, Mapping, YOUNG, directory::DirectoryLock, fork::Birth, judge_given, refuse_early,
-            unlink_if,
-        },
+        takeover::{Facts, Hold, Site, take_over},
+        unix::{FileId, Folder, Mapping, directory::DirectoryLock, facts, fork::Birth, refuse_early},
     },
 };
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 /// How long a reader that is just closing, or another judge, may hold the lock file.
 const LOCKED: Duration = Duration::from_millis(100);
@@ -34,22 +32,23 @@ const STICKY: u32 = 0o1000;
 
 /// Creates the buffer.
 pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
-    ensure_folder()?;
+    let folder = ensure_folder()?;
     refuse_early(request.name)?;
     // What blocks the name for a moment is waited for without holding the lock that everybody needs.
-    retried(|| publish(request))
+    retried(|| publish(request, &folder))
 }
 
 /// Makes everything, under the locks that exclude all other creators.
-fn publish(request: &Request<'_>) -> Result<Created, Blocked> {
+fn publish(request: &Request<'_>, folder: &Arc<Folder>) -> Result<Created, Blocked> {
     let &Request { name, mode, size, .. } = request;
-    let directory = DirectoryLock::acquire(names::FOLDER)?;
-    let (lock, _) = take_name(name, mode)?;
+    let directory = DirectoryLock::acquire(folder)?;
+    let (lock, _) = take_name(folder, name, mode)?;
     let Some(lock) = lock.renew(name, mode)? else { return Err(busy(name)) };
     let id = lock.id;
     // From here on the guard removes, on any failure, what has been made.
     let mut names = NameGuard {
         name: name.to_owned(),
+        folder: Arc::clone(folder),
         owned: Vec::new(),
         lock: Some(id),
         directory: Some(directory),
@@ -77,12 +76,12 @@ fn publish(request: &Request<'_>) -> Result<Created, Blocked> {
 
 /// Takes the lock file, then removes a dead reader's segment; `true`: there was one. A lock file that was made for a name
 /// which cannot be had goes again.
-fn take_name(name: &str, mode: u32) -> Result<(LockFile, bool), Blocked> {
-    let lock = LockFile::acquire(name, mode)?.ok_or_else(|| busy(name))?;
-    match remove_dead_segment(name, &lock) {
+fn take_name(folder: &Arc<Folder>, name: &str, mode: u32) -> Result<(LockFile, bool), Blocked> {
+    let lock = LockFile::acquire(folder, name, mode)?.ok_or_else(|| busy(name))?;
+    match take_over(&Place { name, lock: &lock }) {
         Ok(removed) => Ok((lock, removed)),
         Err(blocked) => {
-            if lock.is_new {
+            if lock.found_of.is_none() {
                 // The reason is what the caller wants to know.
                 let _ = lock.remove(name);
             }
@@ -102,6 +101,8 @@ fn busy(name: &str) -> Blocked {
 #[derive(Debug)]
 pub(crate) struct NameGuard {
     name: String,
+    /// Where the lock file is.
+    folder: Arc<Folder>,
     /// In the order of creation.
     owned: Vec<Object>,
     /// Which lock file is ours, until it is removed; the endpoint's presence holds it.
@@ -133,10 +134,10 @@ impl NameGuard {
             (self.owned, self.lock) = (Vec::new(), None);
             return Ok(());
         }
-        // Names are removed even if the lock cannot be had.
-        let _directory = self.directory.take().or_else(|| DirectoryLock::acquire(names::FOLDER).ok());
-        let path = names::lock_file(&self.name);
-        let named = FileId::named(&path);
+        // A close waits for nobody: while the lock file is held nobody takes the name.
+        let _directory = self.directory.take().or_else(|| DirectoryLock::try_acquire(&self.folder));
+        let file = names::lock_file_name(&self.name);
+        let named = self.folder.id(&file);
         // Objects have no identity of their own: they are ours unless another reader has a lock file in our place.
         if named.is_some() && named != self.lock {
             (self.owned, self.lock) = (Vec::new(), None);
@@ -152,7 +153,7 @@ impl NameGuard {
         }
         if let Some(id) = self.lock.take() {
             // Nothing can be done about a failure, and the file is harmless without its lock.
-            let _ = unlink_if(&path, id);
+            let _ = self.folder.unlink_if(&file, id);
         }
         result
     }
@@ -167,44 +168,56 @@ impl Drop for NameGuard {
     }
 }
 
-/// Under the lock of the folder and with the lock file held: makes sure that no segment has the name, or says who lives
-/// there. `true`: one was removed.
-fn remove_dead_segment(name: &str, lock: &LockFile) -> Result<bool, Blocked> {
-    let segment = match Segment::open(name) {
-        Err(Error::Os { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
-        other => other?,
-    };
-    // A lock file that had to be made tells nothing of the reader whose own was removed.
-    match judge_given(&segment, (!lock.is_new).then_some(false)) {
-        Verdict::Alive { pid } => Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid }.into()),
-        Verdict::Foreign => {
-            let reason =
-                "shared memory of that name exists and is no buffer; remove it or choose another name";
-            Err(Error::NotReady { name: name.to_owned(), reason }.into())
+/// A name under the lock of the folder, with its lock file held.
+struct Place<'a> {
+    name: &'a str,
+    lock: &'a LockFile,
+}
+
+impl Site for Place<'_> {
+    type Guard = ();
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn find(&self) -> Result<Option<Segment>> {
+        match Segment::open(self.name) {
+            Ok(segment) => Ok(Some(segment)),
+            Err(Error::Os { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
-        Verdict::Young => {
-            let reason = "another process is creating it and does not finish";
-            Err(Blocked { error: Error::NotReady { name: name.to_owned(), reason }, patience: 2 * YOUNG })
+    }
+
+    /// The lock file bears the role. One that had to be made tells nothing of the reader whose own was removed.
+    fn hold(&self, _: &Segment) -> Result<Hold<()>> {
+        Ok(Hold { taken: self.lock.found_of.map(|_| true), guard: () })
+    }
+
+    fn facts(&self, segment: &Segment, held: Option<bool>) -> Facts {
+        let companions = self.lock.found_of == Some(segment.uid) || Semaphore::both_exist(self.name);
+        facts(segment, held, companions)
+    }
+
+    fn tell_writer(&self, segment: &Segment, _: u64) {
+        if segment.control().is_some() {
+            let _ = segment.forget_reader();
         }
-        Verdict::Dead { pid, reason } => {
-            log::info!(target: "zerobuffer::reader", "taking over buffer '{name}' of process {pid}: {reason}");
-            // A writer that is still attached sees "no reader" at once.
-            if segment.control().is_some() {
-                let _ = segment.forget_reader();
-            }
-            if let Ok(space) = Semaphore::open(name, Signal::Space) {
-                space.post();
-            }
-            Ok(shm::unlink(name)?)
+        if let Ok(space) = Semaphore::open(self.name, Signal::Space) {
+            space.post();
         }
+    }
+
+    fn remove(&self, _: Segment) -> Result<bool, Blocked> {
+        Ok(shm::unlink(self.name)?)
     }
 }
 
 /// Removes everything of a dead buffer, judged again under the locks; returns what was removed (`zerobuffer clean`).
 pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
-    ensure_folder()?;
-    let _directory = DirectoryLock::acquire(names::FOLDER)?;
-    let (lock, was_segment) = take_name(name, PRIVATE).map_err(|blocked| blocked.error)?;
+    let folder = ensure_folder()?;
+    let _directory = DirectoryLock::acquire(&folder)?;
+    let (lock, was_segment) = take_name(&folder, name, PRIVATE).map_err(|blocked| blocked.error)?;
     let mut removed = Vec::new();
     if was_segment {
         removed.push(observe::segment(name));
@@ -214,7 +227,7 @@ pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
             removed.push(observe::semaphore(name, signal));
         }
     }
-    let was_there = !lock.is_new;
+    let was_there = lock.found_of.is_some();
     if lock.remove(name)? && was_there {
         removed.push(names::lock_file(name));
     }

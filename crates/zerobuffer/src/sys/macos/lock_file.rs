@@ -5,65 +5,79 @@
 //! a range lock and `flock` of the whole file exclude each other: a reader of another implementation is kept out.
 
 use super::names;
-use crate::crash;
 use crate::error::{Error, Result};
 use crate::sys::{
     Role,
-    unix::{FileId, Presence, fork::PrivateFd, is_held, unlink_if},
+    unix::{Entry, FileId, Folder, Presence, fork::PrivateFd, is_held, is_shortage},
 };
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    fs::File,
     io,
-    os::{
-        fd::OwnedFd,
-        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
-    },
+    os::fd::{AsRawFd, OwnedFd},
     path::Path,
+    sync::Arc,
 };
 
-const FLAGS: libc::c_int = libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-
-/// Whether another process holds the lock file of a name.
+/// Whether another process holds the lock file of a name. What cannot be looked at is not free.
 pub(crate) fn is_locked(name: &str) -> bool {
-    open(name, false).is_ok_and(|file| is_held(&file, Role::Reader).unwrap_or(false))
+    match open(name, false) {
+        Ok(file) => is_held(&file, Role::Reader).unwrap_or(true),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied || is_shortage(&error),
+    }
 }
 
-/// A real folder that everybody may use: made so if it is missing, whatever the umask.
-pub(crate) fn ensure_folder() -> Result<()> {
-    let failed = |e| Error::os("make the folder", names::FOLDER, e);
-    match crash::around(|| DirBuilder::new().mode(0o1777).create(names::FOLDER)) {
-        Ok(()) => crash::around(|| fs::set_permissions(names::FOLDER, Permissions::from_mode(0o1777)))
-            .map_err(failed)?,
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(failed(e)),
-    }
-    match fs::symlink_metadata(names::FOLDER) {
-        Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err(failed(io::Error::other("it is not a folder"))),
-        Err(e) => Err(failed(e)),
-    }
+/// The folder, made for everybody if it is missing. It belongs to root or to this user: whoever owns it could exchange
+/// the lock files, which tell who lives.
+pub(crate) fn ensure_folder() -> Result<Arc<Folder>> {
+    let folder = Folder::walk(Path::new(names::BASE)).and_then(|base| base.ensure(names::SUBFOLDER));
+    folder.map(Arc::new).map_err(|error| {
+        let hint = "let root make it: sudo install -d -m 1777";
+        let error = match error.kind() {
+            io::ErrorKind::Other => io::Error::other(format!("{error}; {hint} {}", names::FOLDER)),
+            _ => error,
+        };
+        Error::os("use the folder", names::FOLDER, error)
+    })
+}
+
+/// The folder as it is.
+pub(crate) fn folder() -> io::Result<Folder> {
+    Folder::walk(Path::new(names::BASE))?.enter(names::SUBFOLDER)
+}
+
+/// Whose lock file a name has; `None` if there is none.
+pub(crate) fn owner(name: &str) -> Option<u32> {
+    let entry = folder().and_then(|folder| folder.entry(names::lock_file_name(name)));
+    entry.ok().filter(Entry::is_plain_file).map(|entry| entry.uid)
+}
+
+/// Which file is a name's lock file now; `None` if there is none.
+pub(crate) fn id(name: &str) -> Option<FileId> {
+    folder().ok()?.id(&names::lock_file_name(name))
 }
 
 /// A lock file that is held.
 #[derive(Debug)]
 pub(crate) struct LockFile {
     presence: Presence,
+    folder: Arc<Folder>,
     pub(crate) id: FileId,
-    /// It was not there before.
-    pub(crate) is_new: bool,
+    /// Whose file it is, if it was there before: somebody has used the name.
+    pub(crate) found_of: Option<u32>,
 }
 
 impl LockFile {
     /// Takes the lock file of a name, making it with that mode if it is missing: who may use the buffer takes locks of
     /// its own on the file. `Ok(None)`: another process holds it.
-    pub(crate) fn acquire(name: &str, mode: u32) -> Result<Option<Self>> {
-        let path = names::lock_file(name);
+    pub(crate) fn acquire(folder: &Arc<Folder>, name: &str, mode: u32) -> Result<Option<Self>> {
+        let (path, file_name) = (names::lock_file(name), names::lock_file_name(name));
         let failed = |e| Error::os("lock", path.to_string_lossy(), e);
         loop {
-            let (mut found, mut is_new) = (None, false);
+            let (mut id, mut found_of) = (None, None);
             let open = || {
-                let (file, fresh) = open_or_make(&path, mode)?;
-                (found, is_new) = (Some(FileId::of(&file)?), fresh);
+                let (file, is_new) = open_or_make(folder, &file_name, mode)?;
+                let entry = Entry::of(file.as_raw_fd())?;
+                (id, found_of) = (Some(entry.id), (!is_new).then_some(entry.uid));
                 Ok(OwnedFd::from(file))
             };
             let presence = Presence::on(PrivateFd::open(open).map_err(failed)?);
@@ -71,27 +85,25 @@ impl LockFile {
                 return Ok(None);
             }
             // A cleaner may have removed the file between opening and locking it: then the lock is worth nothing.
-            match found {
-                Some(id) if FileId::named(&path) == Some(id) => {
-                    return Ok(Some(Self { presence, id, is_new }));
-                }
-                _ => {}
+            if let Some(id) = id.filter(|id| folder.id(&file_name) == Some(*id)) {
+                return Ok(Some(Self { presence, folder: Arc::clone(folder), id, found_of }));
             }
         }
     }
 
     /// Puts a fresh file in the place of a predecessor's, on which a writer of its buffer may still hold locks.
     pub(crate) fn renew(self, name: &str, mode: u32) -> Result<Option<Self>> {
-        if self.is_new {
+        if self.found_of.is_none() {
             return Ok(Some(self));
         }
+        let folder = Arc::clone(&self.folder);
         self.remove(name)?;
-        Self::acquire(name, mode)
+        Self::acquire(&folder, name, mode)
     }
 
     /// Removes the file while it is still locked, then lets go. `Ok(false)`: it was gone.
     pub(crate) fn remove(self, name: &str) -> Result<bool> {
-        unlink_if(names::lock_file(name), self.id)
+        self.folder.unlink_if(&names::lock_file_name(name), self.id)
     }
 
     pub(crate) fn into_presence(self) -> Presence {
@@ -105,36 +117,20 @@ impl LockFile {
 
 /// The lock file that has a buffer's name now, for looking at its locks, and for taking some if `write`.
 pub(crate) fn open(name: &str, write: bool) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(write).custom_flags(FLAGS).open(names::lock_file(name));
-    file.and_then(regular)
+    folder()?.open(&names::lock_file_name(name), if write { libc::O_RDWR } else { libc::O_RDONLY })
 }
 
 /// `true`: it was made.
-fn open_or_make(path: &Path, mode: u32) -> io::Result<(File, bool)> {
-    let options = || OpenOptions::new().read(true).write(true).custom_flags(FLAGS).clone();
+fn open_or_make(folder: &Folder, file_name: &str, mode: u32) -> io::Result<(File, bool)> {
     loop {
-        match options().open(path) {
+        match folder.open(file_name, libc::O_RDWR) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            other => return other.and_then(regular).map(|file| (file, false)),
+            other => return other.map(|file| (file, false)),
         }
-        match crash::around(|| options().create_new(true).mode(0o600).open(path)) {
+        match folder.create(file_name, libc::O_RDWR, mode) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e),
-            Ok(file) => {
-                // The umask has no say in it.
-                crash::around(|| file.set_permissions(Permissions::from_mode(mode)))?;
-                return Ok((file, true));
-            }
+            other => return other.map(|file| (file, true)),
         }
-    }
-}
-
-fn regular(file: File) -> io::Result<File> {
-    let meta = file.metadata()?;
-    if meta.is_file() && meta.nlink() <= 1 {
-        Ok(file)
-    } else {
-        Err(io::Error::other("it is not a regular file"))
     }
 }
 

@@ -5,7 +5,10 @@ use crate::{
     layout::name,
     sys::Signal,
 };
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Longest name of an object, slash included (`PSHMNAMLEN`, `PSEMNAMLEN`).
 const LIMIT: usize = 31;
@@ -14,6 +17,8 @@ const KEPT: usize = 22;
 
 /// Where the lock files are.
 pub(crate) const FOLDER: &str = "/tmp/zerobuffer";
+pub(crate) const BASE: &str = "/tmp";
+pub(crate) const SUBFOLDER: &str = "zerobuffer";
 
 /// What every system asks of a name, and that the memory's fits: it is not shortened, so that it can be found by hand.
 pub(crate) fn check_name(name: &str) -> Result<()> {
@@ -32,7 +37,12 @@ pub(crate) fn segment(name: &str) -> String {
 
 /// The lock file, which bears the presence locks.
 pub(crate) fn lock_file(name: &str) -> PathBuf {
-    PathBuf::from(format!("{FOLDER}/{name}.lock"))
+    Path::new(FOLDER).join(lock_file_name(name))
+}
+
+/// What the lock file is called in its folder.
+pub(crate) fn lock_file_name(name: &str) -> String {
+    format!("{name}.lock")
 }
 
 /// Name of a semaphore.

@@ -73,6 +73,11 @@ impl Semaphore {
         Self::with(name, signal, 0, 0).map_err(|e| Error::os("open", names::semaphore(name, signal), e))
     }
 
+    /// Whether both semaphores of a name are there, as far as this user may know.
+    pub(crate) fn both_exist(name: &str) -> bool {
+        [Signal::Data, Signal::Space].into_iter().all(|signal| Self::open(name, signal).is_ok())
+    }
+
     /// Makes a fresh semaphore. The mode is taken as it is: the kernel has no umask here.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn create(name: &str, signal: Signal, mode: u32) -> io::Result<Self> {

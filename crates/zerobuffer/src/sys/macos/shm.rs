@@ -154,7 +154,7 @@ impl Segment {
             let file = shm_open(name, flags, 0).map_err(|e| Error::os("open", path(name), e))?;
             // A reader makes its lock file before its memory, and removes it after: the same file before and after means
             // that the memory is that reader's.
-            let named = FileId::named(names::lock_file(name));
+            let named = lock_file::id(name);
             if let Some(lock) = &lock
                 && FileId::of(lock).ok() != named
             {
@@ -212,6 +212,11 @@ impl Segment {
         let word = word(&mapping, Word::ReaderPid as usize);
         crash::around(|| word.store(0, Ordering::SeqCst));
         Ok(())
+    }
+
+    /// Whether anything shows that it is a buffer's: its user's lock file, or the semaphores.
+    pub(crate) fn has_companions(&self) -> bool {
+        lock_file::owner(&self.name) == Some(self.uid) || Semaphore::both_exist(&self.name)
     }
 
     /// The sticky bit: made by a reader of this implementation, which holds a presence lock while it lives (W8).

@@ -1,12 +1,9 @@
 //! The lock on a folder that makes creation and removal of names one at a time (W12).
 
-use super::{fork::PrivateFd, try_flock};
+use super::{folder::Folder, fork::PrivateFd, holder, try_flock};
 use crate::error::{Error, Result};
 use std::{
-    fs::OpenOptions,
-    io,
-    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
-    thread,
+    io, thread,
     time::{Duration, Instant},
 };
 
@@ -19,20 +16,27 @@ pub(crate) struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    pub(crate) fn acquire(folder: &str) -> Result<Self> {
-        let open = || {
-            let flags = libc::O_CLOEXEC | libc::O_DIRECTORY;
-            OpenOptions::new().read(true).custom_flags(flags).open(folder).map(OwnedFd::from)
-        };
-        let fd = PrivateFd::open(open).map_err(|e| Error::os("open", folder, e))?;
+    /// Waits for other creators, 5 s at most. The error says who holds the lock, where that can be known.
+    pub(in crate::sys) fn acquire(folder: &Folder) -> Result<Self> {
+        let path = || folder.path().display().to_string();
+        let fd = PrivateFd::open(|| folder.reopen()).map_err(|e| Error::os("open", path(), e))?;
         let deadline = Instant::now() + PATIENCE;
-        while !try_flock(&fd).map_err(|e| Error::os("lock", folder, e))? {
+        while !try_flock(&fd).map_err(|e| Error::os("lock", path(), e))? {
             if Instant::now() >= deadline {
-                let source = io::Error::other(format!("another process has held its lock for {PATIENCE:?}"));
-                return Err(Error::os("lock", folder, source));
+                let who = holder::of(&fd).map_or_else(|| "another process".to_owned(), |h| h.to_string());
+                let source = io::Error::other(format!(
+                    "{who} has held its lock for {PATIENCE:?}; every creation waits for that process, so end it"
+                ));
+                return Err(Error::os("lock", path(), source));
             }
             thread::sleep(Duration::from_millis(1));
         }
         Ok(Self { _fd: fd })
+    }
+
+    /// For who can do without it: `None` if somebody else has it, or if it cannot be had.
+    pub(in crate::sys) fn try_acquire(folder: &Folder) -> Option<Self> {
+        let fd = PrivateFd::open(|| folder.reopen()).ok()?;
+        matches!(try_flock(&fd), Ok(true)).then_some(Self { _fd: fd })
     }
 }

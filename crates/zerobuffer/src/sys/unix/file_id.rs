@@ -1,43 +1,88 @@
-//! Which file a name stands for, and removing a name only while it still does (W6).
+//! What a name or a descriptor stands for.
 
-use crate::{
-    crash,
-    error::{Error, Result},
-};
 use std::{
-    fs::{self, File},
+    ffi::{CString, OsStr},
+    fs::File,
     io,
-    os::unix::fs::MetadataExt,
-    path::Path,
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
 };
 
 /// Which file it is, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId {
-    device: u64,
+    device: i128,
     inode: u64,
 }
 
 impl FileId {
     pub(crate) fn of(file: &File) -> io::Result<Self> {
-        file.metadata().map(|m| Self { device: m.dev(), inode: m.ino() })
+        Entry::of(file.as_raw_fd()).map(|entry| entry.id)
     }
 
-    pub(crate) fn named(path: impl AsRef<Path>) -> Option<Self> {
-        fs::symlink_metadata(path).ok().map(|m| Self { device: m.dev(), inode: m.ino() })
+    /// As lists of the kernel name it.
+    #[cfg_attr(any(target_os = "macos", macos_sys), allow(dead_code, reason = "has no such lists"))]
+    pub(in crate::sys) fn inode(self) -> u64 {
+        self.inode
     }
 }
 
-/// Removes a name if it still is that file's. `Ok(false)`: it was not.
-#[cfg_attr(crash_points, track_caller)]
-pub(crate) fn unlink_if(path: impl AsRef<Path>, id: FileId) -> Result<bool> {
-    let path = path.as_ref();
-    if FileId::named(path) != Some(id) {
-        return Ok(false);
+/// What the system says of a file.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sys) struct Entry {
+    pub(in crate::sys) id: FileId,
+    pub(in crate::sys) uid: u32,
+    /// Type and permission bits.
+    pub(in crate::sys) mode: u32,
+    /// How many names it has.
+    pub(in crate::sys) links: u64,
+}
+
+impl Entry {
+    pub(in crate::sys) fn of(fd: RawFd) -> io::Result<Self> {
+        // SAFETY: a zeroed `stat` is a valid out-parameter.
+        let (result, stat) = unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            (libc::fstat(fd, &raw mut stat), stat)
+        };
+        if result == 0 { Ok(Self::from(&stat)) } else { Err(io::Error::last_os_error()) }
     }
-    match crash::around(|| fs::remove_file(path)) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(Error::os("remove", path.display().to_string(), e)),
+
+    /// What has a name in a folder; a link is not followed.
+    pub(in crate::sys) fn named(folder: RawFd, name: &OsStr) -> io::Result<Self> {
+        let name = CString::new(name.as_bytes())?;
+        // SAFETY: as above, and the name outlives the call.
+        let (result, stat) = unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            (libc::fstatat(folder, name.as_ptr(), &raw mut stat, libc::AT_SYMLINK_NOFOLLOW), stat)
+        };
+        if result == 0 { Ok(Self::from(&stat)) } else { Err(io::Error::last_os_error()) }
+    }
+
+    #[allow(clippy::useless_conversion, reason = "the fields are narrower on macOS and aarch64")]
+    fn from(stat: &libc::stat) -> Self {
+        Self {
+            id: FileId { device: i128::from(stat.st_dev), inode: stat.st_ino },
+            uid: stat.st_uid,
+            mode: u32::from(stat.st_mode),
+            links: u64::from(stat.st_nlink),
+        }
+    }
+
+    fn is_of_type(&self, kind: libc::mode_t) -> bool {
+        #[allow(clippy::useless_conversion, reason = "as above")]
+        let (mask, kind) = (u32::from(libc::S_IFMT), u32::from(kind));
+        self.mode & mask == kind
+    }
+
+    pub(in crate::sys) fn is_link(&self) -> bool {
+        self.is_of_type(libc::S_IFLNK)
+    }
+
+    /// A regular file that nobody can reach by a second name; one that was just removed has none.
+    pub(in crate::sys) fn is_plain_file(&self) -> bool {
+        self.is_of_type(libc::S_IFREG) && self.links <= 1
     }
 }

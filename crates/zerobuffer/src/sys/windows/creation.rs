@@ -18,7 +18,7 @@ use crate::{
     sys::{
         Created, Request, Role, Signal, Verdict,
         blocked::{Blocked, retried},
-        lives_by_pid,
+        takeover::{self, Facts, Hold, Site, take_over},
     },
 };
 use std::{
@@ -36,10 +36,6 @@ use windows_sys::Win32::{
     },
 };
 
-/// How long a segment that somebody is making is left alone.
-const YOUNG: Duration = Duration::from_secs(2);
-/// How long a judge waits for another judge to let go of a role.
-const JUDGING: Duration = Duration::from_millis(20);
 /// How long a reader that is just closing may hold the lock files.
 const LOCKED: Duration = Duration::from_millis(100);
 /// How long whoever has a dead reader's objects open is given to let go of them.
@@ -122,7 +118,7 @@ fn no_space(name: &str, needed: u64) -> Error {
 }
 
 fn foreign(name: &str) -> Error {
-    not_ready(name, "an object of that name exists and is no buffer; choose another name")
+    Error::NotABuffer { name: name.to_owned(), object: name.to_owned() }
 }
 
 fn is_lack_of_memory(error: &io::Error) -> bool {
@@ -204,56 +200,76 @@ impl Drop for NameGuard {
 
 /// Judges a segment by its reader (W8): by its presence where the segment is marked, else by the pid.
 pub(crate) fn judge(segment: &Segment) -> Verdict {
-    judge_given(segment, segment.is_held(Role::Reader).ok())
+    takeover::judge(&facts(segment, segment.is_held(Role::Reader).ok()))
 }
 
-/// `held`: whether somebody other than the judge is present as the reader; `None` where the judge cannot ask.
-fn judge_given(segment: &Segment, held: Option<bool>) -> Verdict {
+fn facts(segment: &Segment, held: Option<bool>) -> Facts {
     let control = segment.control().map(|bytes| ControlSnapshot::from_bytes(&bytes));
-    let Some(control) = control else { return Verdict::Foreign };
-    let pid = control.reader_pid;
-    match control.oieb_size {
-        // Its maker keeps it; without one there is no segment.
-        0 => Verdict::Young,
-        128 if segment.is_marked() && held == Some(true) => Verdict::Alive { pid },
-        128 if segment.is_marked() && held == Some(false) => {
-            Verdict::Dead { pid, reason: "its reader died (not present)" }
-        }
-        128 if lives_by_pid(pid, held) => Verdict::Alive { pid },
-        128 if control.geometry("", segment.size).is_err() => Verdict::Foreign,
-        128 if pid == 0 => Verdict::Dead { pid, reason: "its reader closed it" },
-        128 => Verdict::Dead { pid, reason: "its reader died (no such process)" },
-        _ => Verdict::Foreign,
+    Facts {
+        control,
+        // A section has a size from the beginning; one that is too short is no buffer.
+        size: segment.size.max(1),
+        marked: segment.is_marked(),
+        held,
+        // Its maker keeps a section that is not initialised; without one there is none.
+        young: control.is_none_or(|control| control.oieb_size == 0),
+        companions: segment.has_companions(),
     }
 }
 
-/// Under the lock files: who has the name, and for how long it is worth waiting for it. A dead reader's is in use by
-/// somebody who is told to let go.
-fn in_the_way(space: Namespace, name: &str) -> Blocked {
-    let segment = match Segment::open_in(space, name, true) {
-        Ok(segment) => segment,
-        // It has just gone.
-        Err(error) if is_not_found(&error) => return Blocked { error, patience: LETTING_GO },
-        Err(error) => return error.into(),
-    };
-    // Death is judged while holding the reader's role; another judge holds it for an instant only.
-    let presence = segment.presence().ok();
-    let locked = presence.as_ref().and_then(|presence| presence.try_lock(Role::Reader).ok());
-    if locked == Some(false) && segment.is_marked() {
-        return Blocked { error: already_connected(name), patience: JUDGING };
+/// A name, under its lock files.
+struct Place<'a> {
+    space: Namespace,
+    name: &'a str,
+}
+
+impl Site for Place<'_> {
+    type Guard = Option<Presence>;
+
+    fn name(&self) -> &str {
+        self.name
     }
-    match judge_given(&segment, locked.map(|_| false)) {
-        Verdict::Alive { pid } => Error::ReaderAlreadyConnected { name: name.to_owned(), pid }.into(),
-        Verdict::Foreign => foreign(name).into(),
-        Verdict::Young => {
-            let reason = "another process is creating it and does not finish";
-            Blocked { error: not_ready(name, reason), patience: YOUNG }
+
+    fn find(&self) -> Result<Option<Segment>> {
+        match Segment::open_in(self.space, self.name, true) {
+            Ok(segment) => Ok(Some(segment)),
+            // It has just gone.
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(error),
         }
-        Verdict::Dead { pid, reason } => {
-            log::info!(target: "zerobuffer::reader", "waiting for buffer '{name}' of process {pid} to be let go of: {reason}");
-            tell_writer(name, &segment, pid);
-            let reason = "its reader is gone, and another process still has it open and keeps the name: close that writer";
-            Blocked { error: not_ready(name, reason), patience: LETTING_GO }
+    }
+
+    fn hold(&self, segment: &Segment) -> Result<Hold<Self::Guard>> {
+        let presence = segment.presence().ok();
+        let taken = presence.as_ref().and_then(|presence| presence.try_lock(Role::Reader).ok());
+        // An old reader has no presence: who has its role is another judge.
+        let taken = taken.map(|taken| taken || !segment.is_marked());
+        Ok(Hold { taken, guard: presence })
+    }
+
+    fn facts(&self, segment: &Segment, held: Option<bool>) -> Facts {
+        facts(segment, held)
+    }
+
+    fn tell_writer(&self, segment: &Segment, pid: u64) {
+        tell_writer(self.name, segment, pid);
+    }
+
+    /// Nothing gives the name free but the last handle, which is in another process.
+    fn remove(&self, _: Segment) -> Result<bool, Blocked> {
+        let reason =
+            "its reader is gone, and another process still has it open and keeps the name: close that writer";
+        Err(Blocked { error: not_ready(self.name, reason), patience: LETTING_GO })
+    }
+}
+
+/// Under the lock files: who has the name, and for how long it is worth waiting for it.
+fn in_the_way(space: Namespace, name: &str) -> Blocked {
+    match take_over(&Place { space, name }) {
+        Err(blocked) => blocked,
+        Ok(_) => {
+            let error = not_ready(name, "what had its name has just gone");
+            Blocked { error, patience: LETTING_GO }
         }
     }
 }

@@ -122,6 +122,12 @@ impl Segment {
         Semaphore::open(self.key.space, name, signal, self.notes.clone())
     }
 
+    /// Whether anything shows that it is a buffer's: the notes of a reader of ours, or the semaphores.
+    pub(crate) fn has_companions(&self) -> bool {
+        let exists = |signal| Semaphore::look(self.key.space, &self.key.name, signal).is_ok();
+        self.is_marked() || [Signal::Data, Signal::Space].into_iter().all(exists)
+    }
+
     /// Made by a reader of this implementation, which is present while it lives (W8).
     pub(crate) fn is_marked(&self) -> bool {
         self.notes.is_some()
