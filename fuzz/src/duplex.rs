@@ -50,7 +50,7 @@ pub(crate) fn run(data: &[u8]) {
             (2 | 3, _) => damage(&channel, "response", &mut script),
             (4 | 5, Some(client)) => {
                 let request = vec![script.byte(); script.short() as usize % 1100];
-                if let Some(Some(response)) = judge(&channel, client.call(&request, CALL)) {
+                if let Some(response) = judge(&channel, client.call(&request, CALL)) {
                     assert!(response.data().len() as u64 + 16 <= RING);
                     std::hint::black_box(response.data().iter().fold(0, |sum: u8, byte| sum ^ byte));
                 }

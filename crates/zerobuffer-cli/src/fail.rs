@@ -64,9 +64,13 @@ fn exit_of(error: &Error) -> Exit {
         Error::NotFound { .. } | Error::NotReady { .. } => Exit::Absent,
         Error::ReaderAlreadyConnected { .. }
         | Error::WriterAlreadyConnected { .. }
+        | Error::ClientAlreadyConnected { .. }
         | Error::CrashNotNoticed { .. } => Exit::Taken,
-        Error::WriterGone { .. } | Error::ReaderGone { .. } | Error::Replaced { .. } => Exit::PeerGone,
-        Error::Full { .. } => Exit::Timeout,
+        Error::WriterGone { .. }
+        | Error::ReaderGone { .. }
+        | Error::ServerGone { .. }
+        | Error::Replaced { .. } => Exit::PeerGone,
+        Error::Full { .. } | Error::NoResponse { .. } => Exit::Timeout,
         Error::Corrupt { .. } | Error::Sequence { .. } | Error::Version { .. } => Exit::Corrupt,
         Error::PermissionDenied { .. }
         | Error::NoPrivilege { .. }

@@ -10,7 +10,7 @@ use zerobuffer::Error;
 use zerobuffer::duplex::{Call, Client, ClientConfig, Response};
 
 use crate::connecting::connect;
-use crate::errors::{general, raise};
+use crate::errors::{general, raise, raise_sending};
 use crate::frame::{Frame, release};
 use crate::input::with_bytes;
 use crate::logging;
@@ -54,7 +54,7 @@ impl DuplexClient {
                         return Err(raise(Error::Full { name, needed, free, capacity, waited }));
                     }
                 }
-                other => return other.map_err(raise),
+                other => return other.map_err(raise_sending),
             }
             py.check_signals()?;
         }
@@ -123,7 +123,7 @@ impl DuplexClient {
         // Another client that is leaving is waited for in slices, too.
         let succession = Timeout::For(SUCCESSION).start();
         let leaves = |error: &Error, late: bool| {
-            matches!(error, Error::ReaderAlreadyConnected { .. }) && !(late && succession.passed())
+            matches!(error, Error::ClientAlreadyConnected { .. }) && !(late && succession.passed())
         };
         let client = connect(py, Timeout::from_seconds(timeout)?, attempt, leaves)?;
         let source = Source::new(client.response_buffer(), false);
@@ -171,7 +171,7 @@ impl DuplexClient {
             sent
         });
         logging::flush(py)?;
-        sent.map(drop).map_err(raise)
+        sent.map(drop).map_err(raise_sending)
     }
 
     /// Gives the request of `acquire_request_buffer` up. Whether there was one.

@@ -25,7 +25,9 @@ pub(crate) fn raise(error: Error) -> PyErr {
     let text = error.to_string();
     match error {
         Error::InvalidConfig { .. } => PyValueError::new_err(text),
-        Error::ReaderAlreadyConnected { .. } => classes::ReaderAlreadyConnectedException::new_err(text),
+        Error::ReaderAlreadyConnected { .. } | Error::ClientAlreadyConnected { .. } => {
+            classes::ReaderAlreadyConnectedException::new_err(text)
+        }
         Error::WriterAlreadyConnected { .. } | Error::CrashNotNoticed { .. } | Error::Replaced { .. } => {
             classes::WriterAlreadyConnectedException::new_err(text)
         }
@@ -34,7 +36,7 @@ pub(crate) fn raise(error: Error) -> PyErr {
             classes::FrameTooLargeException::new_err(text)
         }
         Error::Full { .. } => classes::BufferFullException::new_err(text),
-        Error::WriterGone { .. } => classes::WriterDeadException::new_err(text),
+        Error::WriterGone { .. } | Error::ServerGone { .. } => classes::WriterDeadException::new_err(text),
         Error::ReaderGone { .. } => classes::ReaderDeadException::new_err(text),
         Error::Sequence { expected, got, .. } => classes::SequenceError::new_err((expected, got)),
         Error::MetadataAlreadyWritten { .. } => classes::MetadataAlreadyWrittenException::new_err(text),
@@ -46,6 +48,14 @@ pub(crate) fn raise(error: Error) -> PyErr {
 /// A general exception with this text.
 pub(crate) fn general(text: impl Into<String>) -> PyErr {
     classes::ZeroBufferException::new_err(text.into())
+}
+
+/// The exception for a core error of a client that sends. A server that has gone reads no requests any more.
+pub(crate) fn raise_sending(error: Error) -> PyErr {
+    match error {
+        Error::ServerGone { .. } => classes::ReaderDeadException::new_err(error.to_string()),
+        other => raise(other),
+    }
 }
 
 /// The client of a duplex server has gone.

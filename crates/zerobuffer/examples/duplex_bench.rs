@@ -72,7 +72,7 @@ fn ask(name: &str, size: usize, count: usize) -> Outcome<Duration> {
     let client = Client::connect_with(name, config)?;
     let request = vec![7; size];
     median(count, || {
-        let response = client.call(&request, PATIENCE)?.ok_or("no response")?;
+        let response = client.call(&request, PATIENCE)?;
         assert_eq!(response.data().len(), size);
         Ok(())
     })

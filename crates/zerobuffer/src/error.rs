@@ -325,6 +325,39 @@ pub enum Error {
         name: String,
     },
 
+    /// A live client is connected to the channel.
+    #[error("channel '{name}' already has a client, {}: close it first, only one can be connected", process(*pid))]
+    ClientAlreadyConnected {
+        /// The channel.
+        name: String,
+        /// That client, in the pid namespace it is in; 0 if it is just coming or going.
+        pid: u64,
+    },
+
+    /// The server of a channel closed or died; what it had answered before is read.
+    #[error("channel '{name}': the server{} is gone: {reason}; connect anew when there is one again", numbered(*pid))]
+    ServerGone {
+        /// The channel.
+        name: String,
+        /// That server, in the pid namespace it is in; 0 if it is not known.
+        pid: u64,
+        /// How that was noticed.
+        reason: &'static str,
+    },
+
+    /// A response has not come in time.
+    #[error(
+        "channel '{name}': no response to request {request} within {waited:.1?}; its handler is slow or wrote none: wait longer, or look at the server's errors"
+    )]
+    NoResponse {
+        /// The channel.
+        name: String,
+        /// The sequence number of the request.
+        request: u64,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+
     /// A zero-copy request was begun and neither committed nor aborted.
     #[error(
         "channel '{name}': the previous request is neither sent nor given up: send or drop the loan, or `abort` (`abort_request`) what was begun"
@@ -350,13 +383,13 @@ impl Error {
     /// The other endpoint closed or died.
     #[must_use]
     pub fn is_peer_gone(&self) -> bool {
-        matches!(self, Self::WriterGone { .. } | Self::ReaderGone { .. })
+        matches!(self, Self::WriterGone { .. } | Self::ReaderGone { .. } | Self::ServerGone { .. })
     }
 
     /// The operation ran out of room or time and may work later.
     #[must_use]
     pub fn is_timeout_like(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::CrashNotNoticed { .. })
+        matches!(self, Self::Full { .. } | Self::CrashNotNoticed { .. } | Self::NoResponse { .. })
     }
 
     #[cold]

@@ -60,11 +60,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     });
     let response = match client.call(&request, args.timeout) {
         Err(_) if signals::caught().is_some() => return Err(signals::interrupted("no response")),
+        Err(Error::NoResponse { .. }) => {
+            let waited = format!("no response from channel {} within {:?}", args.name, args.timeout);
+            return Err(Fail::new(Exit::Timeout, waited));
+        }
         other => other?,
-    };
-    let Some(response) = response else {
-        let waited = format!("no response from channel {} within {:?}", args.name, args.timeout);
-        return Err(Fail::new(Exit::Timeout, waited));
     };
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(response.data()).and_then(|()| stdout.flush()) {

@@ -161,7 +161,7 @@ impl fmt::Debug for ServerConfig {
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     pub(super) response_metadata_size: u64,
-    pub(super) response_size: u64,
+    pub(super) response_size: Option<u64>,
     pub(super) mode: u32,
     pub(super) global: bool,
     pub(super) connect_timeout: Duration,
@@ -171,11 +171,12 @@ pub struct ClientConfig {
 }
 
 impl Default for ClientConfig {
-    /// A response buffer of 4096 bytes and 256 MiB, mode 0600, no waiting for a server, 5 s for a full request ring.
+    /// A response ring as large as the request ring, at most 256 MiB, with 4096 bytes of metadata, mode 0600; no waiting
+    /// for a server, 5 s for a full request ring.
     fn default() -> Self {
         Self {
             response_metadata_size: 4096,
-            response_size: 256 * 1024 * 1024,
+            response_size: None,
             mode: 0o600,
             global: false,
             connect_timeout: Duration::ZERO,
@@ -186,11 +187,20 @@ impl Default for ClientConfig {
     }
 }
 
+/// The largest response ring that is made unless told otherwise.
+const MOST_RESPONSES: u64 = 256 * 1024 * 1024;
+
 impl ClientConfig {
+    /// Bytes of the response ring, beside a request ring of so many.
+    pub(super) fn responses_for(&self, requests: u64) -> u64 {
+        self.response_size.unwrap_or(requests.min(MOST_RESPONSES))
+    }
+
     /// Bytes of the response ring, which the client creates and reserves at once; the largest response is 16 bytes less.
+    /// Without this call it is as large as the server's request ring, at most 256 MiB.
     #[must_use]
     pub fn response_size(mut self, bytes: u64) -> Self {
-        self.response_size = bytes;
+        self.response_size = Some(bytes);
         self
     }
 

@@ -21,7 +21,7 @@
 //! # let client = Client::connect_with(&channel, config)?;
 //! # #[cfg(any())]
 //! let client = Client::connect(&channel)?;
-//! let answer = client.call(b"hello", Duration::from_secs(5))?.ok_or("no answer in time")?;
+//! let answer = client.call(b"hello", Duration::from_secs(5))?;
 //! assert_eq!(answer.data(), b"HELLO");
 //! # drop(answer);
 //! # client.close()?;

@@ -116,7 +116,6 @@ impl Agent {
             "call" => {
                 let request = content(number(words, 1), number(words, 2));
                 let response = self.client().call(&request, millis(words, 3)).map_err(tell)?;
-                let Some(response) = response else { return Ok("none".to_owned()) };
                 check(response.data(), number(words, 1))?;
                 return Ok(response.sequence().to_string());
             }

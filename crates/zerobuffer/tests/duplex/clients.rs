@@ -46,7 +46,7 @@ fn a_loan_refuses_what_would_wait_for_it() {
     assert!(!client.abort() && client.keep_alive().is_none());
     assert_eq!(request.submit().unwrap().wait(LONG).unwrap().unwrap().data(), b"lent");
     drop(client.loan(4).unwrap());
-    assert_eq!(client.call(b"call", LONG).unwrap().unwrap().data(), b"call");
+    assert_eq!(client.call(b"call", LONG).unwrap().data(), b"call");
 
     let request = client.loan(4).unwrap();
     client.close().unwrap();
@@ -54,7 +54,7 @@ fn a_loan_refuses_what_would_wait_for_it() {
     assert!(matches!(closed, Error::Closed { .. }), "{closed}");
     assert!(matches!(client.loan(4).unwrap_err(), Error::Closed { .. }));
     // The place is free again.
-    assert_eq!(channel.connect().call(b"next", LONG).unwrap().unwrap().data(), b"next");
+    assert_eq!(channel.connect().call(b"next", LONG).unwrap().data(), b"next");
 }
 
 #[test]
@@ -66,7 +66,9 @@ fn a_client_closed_by_another_thread_ends_all_waits() {
         let waits: Vec<_> = (0..3)
             .map(|i| {
                 let client = &client;
-                scope.spawn(move || if i == 0 { client.receive(LONG) } else { client.call(b"x", LONG) })
+                scope.spawn(
+                    move || if i == 0 { client.receive(LONG) } else { client.call(b"x", LONG).map(Some) },
+                )
             })
             .collect();
         thread::sleep(Duration::from_millis(100));
@@ -88,7 +90,7 @@ fn responses_outlive_their_client() {
     let channel = Channel::new("doutlive");
     let _server = server(&channel, "echo", "");
     let client = channel.connect();
-    let response = client.call(&[7; 1000], LONG).unwrap().unwrap();
+    let response = client.call(&[7; 1000], LONG).unwrap();
     client.close().unwrap();
     drop(client);
     assert_eq!(response.data(), [7; 1000]);
@@ -110,7 +112,7 @@ fn who_may_not_connect_leaves_no_trace() {
     let client = channel.connect();
     let second = Client::connect_with(&channel.name, small());
     assert!(second.is_err(), "two clients at a time");
-    client.call(b"x", LONG).unwrap().unwrap();
+    client.call(b"x", LONG).unwrap();
 }
 
 /// The name of the response buffer is the longer one: no server can have such a channel, and none is waited for.
@@ -122,4 +124,50 @@ fn a_channel_whose_buffers_cannot_be_named_is_refused_by_both_ends() {
         let patient = ClientConfig::default().connect_timeout(LONG);
         expect_error(Client::connect_with(name, patient), "InvalidName");
     }
+}
+
+#[test]
+fn a_second_client_is_told_that_there_is_one() {
+    let channel = Channel::new("dsecond");
+    expect_no_wait(&channel);
+    let _server = server(&channel, "echo", "");
+    let client = channel.connect();
+    client.call(b"x", LONG).unwrap();
+    let config = ClientConfig::default().response_size(4096).succession(Duration::from_millis(20));
+    let second = Client::connect_with(&channel.name, config);
+    assert!(
+        matches!(&second, Err(Error::ClientAlreadyConnected { name, pid })
+            if *name == channel.name && *pid == u64::from(std::process::id())),
+        "{second:?}"
+    );
+}
+
+/// Without a server: what was not waited for was not waited for.
+fn expect_no_wait(channel: &Channel) {
+    let absent = Client::connect(&channel.name);
+    assert!(matches!(&absent, Err(Error::NotFound { waited: Duration::ZERO, .. })), "{absent:?}");
+    let config = ClientConfig::default().connect_timeout(Duration::from_millis(30));
+    let absent = Client::connect_with(&channel.name, config);
+    assert!(
+        matches!(&absent, Err(Error::NotFound { waited, .. }) if *waited >= Duration::from_millis(30)),
+        "{absent:?}"
+    );
+}
+
+#[test]
+fn the_response_ring_is_as_large_as_the_request_ring_unless_told_otherwise() {
+    let channel = Channel::new("dsize");
+    let _server = server(&channel, "echo", "ring=147456");
+    let client = Client::connect(&channel.name).unwrap();
+    assert_eq!(
+        (client.response_buffer().capacity(), client.response_buffer().metadata_capacity()),
+        (147_456, 4096)
+    );
+    drop(client);
+    let client = Client::connect_with(&channel.name, ClientConfig::default().response_size(8192)).unwrap();
+    assert_eq!(client.response_buffer().capacity(), 8192);
+    drop(client);
+    let huge = ClientConfig::default().response_size(1 << 50);
+    let text = expect_error(Client::connect_with(&channel.name, huge), "NoResponseSpace");
+    assert!(text.contains("`response_size`"), "{text}");
 }

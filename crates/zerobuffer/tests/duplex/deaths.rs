@@ -2,7 +2,7 @@
 
 use crate::{
     Channel, LONG, SMALL, agent,
-    common::{Segment, check, content, segment::WRITTEN_COUNT},
+    common::{Segment, check, content, expect_error, segment::WRITTEN_COUNT},
     server,
 };
 use std::{
@@ -24,8 +24,8 @@ fn a_client_killed_at_any_point_is_followed_by_the_next() {
             client.kill();
             let next = channel.connect();
             for key in 1..=3 {
-                let response = next.call(&content(round * 10 + key, 900), LONG).unwrap();
-                let response = response.unwrap_or_else(|| panic!("round {round}: no answer to {key}"));
+                let response = next.call(&content(round * 10 + key, 900), LONG);
+                let response = response.unwrap_or_else(|error| panic!("round {round}: {error}"));
                 check(response.data(), round * 10 + key).unwrap();
             }
         }
@@ -49,17 +49,16 @@ fn a_server_killed_at_any_point_is_noticed_within_a_slice() {
         });
         let error = loop {
             match client.call(&content(1, 2000), LONG) {
-                Ok(Some(response)) => check(response.data(), 1).unwrap(),
-                Ok(None) => panic!("round {round}: the death was not noticed"),
+                Ok(response) => check(response.data(), 1).unwrap(),
                 Err(error) => break error,
             }
         };
-        assert!(error.is_peer_gone(), "{error}");
+        expect_error(Err::<(), _>(error), "ServerGone");
         latencies.push(killer.join().unwrap().elapsed());
         // A new server takes the channel over, once the client has left it.
         drop(client);
         let _next = server(&channel, "echo", "");
-        check(channel.connect().call(&content(2, 20), LONG).unwrap().unwrap().data(), 2).unwrap();
+        check(channel.connect().call(&content(2, 20), LONG).unwrap().data(), 2).unwrap();
     }
     latencies.sort();
     // A slice is 50 ms, twice that for a pid that still exists (a zombie does not); the machine is shared.
@@ -143,7 +142,7 @@ fn clients_that_send_and_die_leave_their_answers_to_nobody() {
         first.kill();
         let next = channel.connect();
         for key in 0..3 {
-            let response = next.call(&content(100 + key, 700), LONG).unwrap().unwrap();
+            let response = next.call(&content(100 + key, 700), LONG).unwrap();
             check(response.data(), 100 + key).unwrap_or_else(|wrong| panic!("round {round}: {wrong}"));
         }
     }
@@ -163,4 +162,35 @@ fn a_client_killed_before_it_has_counted_its_first_request_is_told_from_its_succ
     let next = channel.connect();
     assert_eq!(next.send(&content(2, 100)).unwrap(), 3);
     check(next.receive(LONG).unwrap().unwrap().data(), 2).unwrap();
+}
+
+/// Whichever of its two buffers a dying server is seen to leave first, its client hears of the server.
+#[test]
+fn a_client_that_waits_for_a_server_that_ends_is_told_of_the_server() {
+    for round in 0..24_u64 {
+        let channel = Channel::new("dends");
+        let mut peer = server(&channel, if round % 3 == 0 { "slow:60000" } else { "echo" }, "");
+        let client = channel.connect();
+        if round % 2 == 0 {
+            client.send(b"x").unwrap();
+        }
+        if round % 3 != 0 && round % 2 == 0 {
+            client.receive(LONG).unwrap().unwrap();
+        }
+        let text = thread::scope(|scope| {
+            let waits = scope.spawn(|| expect_error(client.receive(LONG), "ServerGone"));
+            thread::sleep(Duration::from_millis(round * 3));
+            // One that is stopped still lets its handler answer.
+            if round % 3 == 0 || round % 4 < 2 {
+                peer.kill();
+            } else {
+                drop(peer.ask("close"))
+            }
+            waits.join().unwrap_or_else(|_| panic!("round {round}"))
+        });
+        assert!(text.contains(&channel.name) && text.contains("the server"), "{text}");
+        assert!(text.contains("is gone"), "{text}");
+        let text = expect_error(client.call(b"x", LONG), "ServerGone");
+        assert!(text.contains("is gone"), "{text}");
+    }
 }

@@ -14,6 +14,8 @@ mod clients;
 mod common;
 mod deaths;
 #[cfg(target_os = "linux")]
+mod fork;
+#[cfg(target_os = "linux")]
 mod interop;
 mod life;
 mod metadata;

@@ -8,7 +8,7 @@ fn time_of(options: &str, count: u64) -> Duration {
     let channel = Channel::new("dpool");
     let _server = server(&channel, "slow:60", options);
     let client = channel.connect();
-    client.call(b"warm", LONG).unwrap().unwrap();
+    client.call(b"warm", LONG).unwrap();
     let started = Instant::now();
     for key in 0..count {
         client.send(&content(key, 100)).unwrap();

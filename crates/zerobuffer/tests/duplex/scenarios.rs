@@ -2,7 +2,7 @@
 
 use crate::{
     Channel, LONG, SMALL, agent,
-    common::{check, content},
+    common::{check, content, expect_error},
     eventually, server,
 };
 use std::{
@@ -17,7 +17,7 @@ fn s13_1_echo_of_three_sizes() {
     let _server = server(&channel, "echo", "");
     let client = channel.connect();
     for (key, len) in [(1, 1), (2, 1024), (3, 102_400)] {
-        let response = client.call(&content(key, len), LONG).unwrap().unwrap();
+        let response = client.call(&content(key, len), LONG).unwrap();
         check(response.data(), key).unwrap();
         assert_eq!((response.data().len(), response.sequence()), (len, key));
     }
@@ -149,7 +149,7 @@ fn s13_8_xor() {
     let _server = server(&channel, "xor", "");
     let client = channel.connect();
     let request = content(1, 10_240);
-    let response = client.call(&request, LONG).unwrap().unwrap();
+    let response = client.call(&request, LONG).unwrap();
     assert!(response.data().iter().zip(&request).all(|(after, before)| after ^ 0xff == *before));
     assert_eq!(response.data().len(), request.len());
 }
@@ -164,7 +164,7 @@ fn s13_9_and_14_7_a_client_that_dies_while_it_waits_is_followed_by_the_next() {
     thread::sleep(Duration::from_millis(100));
     first.kill();
     let client = channel.connect();
-    let response = client.call(&content(5, 700), LONG).unwrap().unwrap();
+    let response = client.call(&content(5, 700), LONG).unwrap();
     check(response.data(), 5).unwrap();
     assert!(server.must("failures").contains("ClientGone: "));
     assert_eq!(server.must("running"), "true");
@@ -192,7 +192,7 @@ fn s13_10_and_14_10_a_server_disposed_with_pending_requests() {
     channel.assert_gone();
     // The name is free again.
     let _second = server(&channel, "echo", "");
-    check(channel.connect().call(&content(9, 9), LONG).unwrap().unwrap().data(), 9).unwrap();
+    check(channel.connect().call(&content(9, 9), LONG).unwrap().data(), 9).unwrap();
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn s14_3_five_threads_share_a_client() {
             scope.spawn(move || {
                 for i in 0..20 {
                     let key = thread * 100 + i;
-                    let response = client.call(&content(key, 300), LONG).unwrap().unwrap();
+                    let response = client.call(&content(key, 300), LONG).unwrap();
                     check(response.data(), key).unwrap();
                     assert!(sequences.lock().unwrap().insert(response.sequence()), "one answer for two");
                 }
@@ -240,7 +240,7 @@ fn s14_5_mutable_and_immutable_servers_give_the_same() {
         let _server = server(&channel, handler, "");
         let client = channel.connect();
         let responses = (1..=30).map(|key| {
-            let response = client.call(&content(key, 1 + 37 * key as usize), LONG).unwrap().unwrap();
+            let response = client.call(&content(key, 1 + 37 * key as usize), LONG).unwrap();
             (response.sequence(), response.data().to_vec())
         });
         answers.push(responses.collect::<Vec<_>>());
@@ -253,7 +253,7 @@ fn an_edit_that_fails_is_no_answer() {
     let channel = Channel::new("dedit");
     let mut server = server(&channel, "edit-fail", "");
     let client = channel.connect();
-    assert!(client.call(b"x", Duration::from_millis(100)).unwrap().is_none());
+    expect_error(client.call(b"x", Duration::from_millis(100)), "NoResponse");
     assert_eq!(
         server.must("failures"),
         format!("Handler: channel '{}': the handler of request 1 failed: the edit fails", channel.name)

@@ -17,17 +17,20 @@ const HALF_MADE: Duration = Duration::from_millis(500);
 /// Pause between two looks for a server.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Waits until a server reads the channel's requests. Nothing is touched.
-pub(super) fn look_for_server(channel: &str, started: Instant, patience: Duration) -> Result<()> {
+/// Waits until a server reads the channel's requests, and says how large their ring is. Nothing is touched.
+pub(super) fn look_for_server(channel: &str, started: Instant, patience: Duration) -> Result<u64> {
     let name = request_name(channel);
     loop {
         let missing = match observe::inspect(&name) {
-            Ok(info) if info.reader.is_some_and(|reader| reader.alive) => return Ok(()),
+            Ok(info) if info.reader.is_some_and(|reader| reader.alive) => return Ok(info.payload_size),
             Ok(info) if info.reader.is_some() => {
                 Error::NotReady { name: name.clone(), reason: "its server is dead; start a new one" }
             }
             Ok(_) => Error::NotReady { name: name.clone(), reason: "its server has closed it" },
-            Err(Error::NotFound { name, .. }) => Error::NotFound { name, waited: started.elapsed() },
+            Err(Error::NotFound { name, .. }) => {
+                let waited = if patience.is_zero() { patience } else { started.elapsed() };
+                Error::NotFound { name, waited }
+            }
             Err(error) if started.elapsed() >= HALF_MADE => return Err(error),
             // It may be half made.
             Err(_) => {
@@ -43,11 +46,12 @@ pub(super) fn look_for_server(channel: &str, started: Instant, patience: Duratio
     }
 }
 
-pub(super) fn create_response_buffer(channel: &str, config: &ClientConfig) -> Result<Reader> {
+/// Creates the response buffer, beside a request ring of so many bytes.
+pub(super) fn create_response_buffer(channel: &str, config: &ClientConfig, requests: u64) -> Result<Reader> {
     let name = response_name(channel);
     let started = Instant::now();
     loop {
-        let buffer = BufferConfig::new(config.response_metadata_size, config.response_size)
+        let buffer = BufferConfig::new(config.response_metadata_size, config.responses_for(requests))
             .mode(config.mode)
             .global(config.global)
             .wait(config.wait)
@@ -63,6 +67,10 @@ pub(super) fn create_response_buffer(channel: &str, config: &ClientConfig) -> Re
                 if started.elapsed() < config.succession.max(config.connect_timeout) =>
             {
                 thread::sleep(PAUSE);
+            }
+            // What reads responses is a client.
+            Err(Error::ReaderAlreadyConnected { pid, .. }) => {
+                return Err(Error::ClientAlreadyConnected { name: channel.to_owned(), pid });
             }
             other => return other,
         }

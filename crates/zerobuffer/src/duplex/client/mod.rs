@@ -13,11 +13,9 @@ pub use request::RequestMut;
 pub use response::Response;
 
 use super::{ClientConfig, request_name, response_name};
-#[cfg(doc)]
-use crate::Error;
 use crate::{
     config::WriterConfig,
-    error::Result,
+    error::{Error, Result},
     layout::name as names,
     link::Keepalive,
     reader::ReaderHandle,
@@ -73,23 +71,24 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Reader::create`](crate::Reader::create) and [`Writer::connect_with`]; [`Error::NotFound`] if there is no server in time,
-    /// [`Error::WriterAlreadyConnected`] if it has a client, [`Error::NoResponseSpace`] if shared memory has no room for
-    /// [`ClientConfig::response_size`], [`Error::NoPrivilege`] for [`ClientConfig::global`].
+    /// As [`Reader::create`](crate::Reader::create) and [`Writer::connect_with`]. [`Error::NotFound`]: there is no server
+    /// in time. [`Error::ClientAlreadyConnected`]: it has a client. [`Error::WriterAlreadyConnected`]: something else
+    /// writes its requests. [`Error::NoResponseSpace`]: shared memory has no room for
+    /// [`ClientConfig::response_size`]. [`Error::NoPrivilege`]: see [`ClientConfig::global`].
     #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
     pub fn connect_with(channel: &str, config: ClientConfig) -> Result<Self> {
         let started = Instant::now();
         let left = || config.connect_timeout.saturating_sub(started.elapsed());
         names::check(&response_name(channel))?;
-        look_for_server(channel, started, config.connect_timeout)?;
-        let reader = create_response_buffer(channel, &config)?;
+        let requests = look_for_server(channel, started, config.connect_timeout)?;
+        let reader = create_response_buffer(channel, &config, requests)?;
         let wait = WriterConfig::default()
             .connect_timeout(left())
             .write_timeout(config.write_timeout)
             .wait(config.wait);
         let writer = Writer::connect_with(&request_name(channel), wait)?;
-        let responses = Arc::new(Responses::new(reader, &writer));
-        Ok(Self { outbox: Outbox::new(channel, Arc::clone(&responses), writer), responses })
+        let responses = Arc::new(Responses::new(channel, reader, &writer));
+        Ok(Self { outbox: Outbox::new(Arc::clone(&responses), writer), responses })
     }
 
     /// Writes the client's metadata, once, which the server's `on_init` gets before the first request.
@@ -107,7 +106,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Writer::write`]; [`Error::RequestPending`] after [`Self::begin`]; [`Error::ReaderGone`] if the server has
+    /// As [`Writer::write`]; [`Error::RequestPending`] after [`Self::begin`]; [`Error::ServerGone`] if the server has
     /// gone: connect anew.
     pub fn send(&self, request: &[u8]) -> Result<u64> {
         self.outbox.send(request)
@@ -122,17 +121,22 @@ impl Client {
         self.outbox.submit(request)
     }
 
-    /// Sends a request and waits for its response; `None` if that has not come within `timeout`, be it late or never
-    /// written. A late response is dropped.
+    /// Sends a request and waits for its response. A response that comes later than `timeout` is dropped.
     ///
     /// With a server of another implementation responses are matched by counting: there, one that is missing or doubled
     /// shifts all later ones.
     ///
     /// # Errors
     ///
-    /// As [`Self::send`] and [`Self::receive`].
-    pub fn call(&self, request: &[u8], timeout: Duration) -> Result<Option<Response>> {
-        self.submit(request)?.wait(timeout)
+    /// As [`Self::send`] and [`Self::receive`]; [`Error::NoResponse`] if the response has not come within `timeout`, be
+    /// it late or never written.
+    pub fn call(&self, request: &[u8], timeout: Duration) -> Result<Response> {
+        let call = self.submit(request)?;
+        call.wait(timeout)?.ok_or_else(|| Error::NoResponse {
+            name: self.channel().to_owned(),
+            request: call.sequence(),
+            waited: timeout,
+        })
     }
 
     /// Lends ring memory for a request of `size` bytes, to be filled in place. Until it is sent or dropped nothing else
@@ -185,8 +189,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Reader::read_timeout`](crate::Reader::read_timeout); [`Error::WriterGone`] or [`Error::ReaderGone`] if the server has gone, once all its
-    /// responses are read.
+    /// As [`Reader::read_timeout`](crate::Reader::read_timeout); [`Error::ServerGone`] if the server has gone, once all
+    /// its responses are read.
     pub fn receive(&self, timeout: Duration) -> Result<Option<Response>> {
         self.responses.wait(timeout, Inbox::fetch_other)
     }

@@ -12,7 +12,6 @@ use std::mem;
 /// Sends a client's requests, one after the other, from whatever thread.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    channel: String,
     responses: Arc<Responses>,
     sender: Mutex<Sender>,
 }
@@ -34,12 +33,12 @@ impl Sender {
 }
 
 impl Outbox {
-    pub(super) fn new(channel: &str, responses: Arc<Responses>, writer: Writer) -> Self {
-        Self { channel: channel.to_owned(), responses, sender: Mutex::new(Sender::Here(writer)) }
+    pub(super) fn new(responses: Arc<Responses>, writer: Writer) -> Self {
+        Self { responses, sender: Mutex::new(Sender::Here(writer)) }
     }
 
     pub(super) fn channel(&self) -> &str {
-        &self.channel
+        &self.responses.channel
     }
 
     pub(super) fn set_metadata(&self, data: &[u8]) -> Result<()> {
@@ -118,7 +117,7 @@ impl Outbox {
     }
 
     fn pending(&self) -> Error {
-        Error::RequestPending { name: self.channel.clone() }
+        Error::RequestPending { name: self.responses.channel.clone() }
     }
 
     fn begin_in<'s>(&self, sender: &'s mut Sender, size: usize) -> Result<&'s mut Writer> {
@@ -126,7 +125,7 @@ impl Outbox {
         if writer.pending().is_some() {
             return Err(self.pending());
         }
-        writer.begin(size)?;
+        writer.begin(size).map_err(|error| self.responses.server_loss(error))?;
         Ok(writer)
     }
 

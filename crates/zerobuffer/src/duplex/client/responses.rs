@@ -15,6 +15,7 @@ use std::{
 
 #[derive(Debug)]
 pub(super) struct Responses {
+    pub(super) channel: String,
     reader: Mutex<Option<Reader>>,
     inbox: Mutex<Inbox>,
     /// A response has come, or nobody reads any more.
@@ -30,9 +31,10 @@ pub(super) struct Responses {
 }
 
 impl Responses {
-    pub(super) fn new(reader: Reader, requests: &Writer) -> Self {
+    pub(super) fn new(channel: &str, reader: Reader, requests: &Writer) -> Self {
         let first = requests.next_sequence();
         Self {
+            channel: channel.to_owned(),
             handle: reader.handle(),
             requests: requests.handle(),
             first,
@@ -80,6 +82,18 @@ impl Responses {
         let closed = reader.map_or(Ok(()), Reader::close);
         self.arrived.notify_all();
         closed
+    }
+
+    /// Whichever of its two buffers the server was seen to have left first: it is gone.
+    pub(super) fn server_loss(&self, error: Error) -> Error {
+        let name = self.channel.clone();
+        match error {
+            Error::WriterGone { pid, .. } => {
+                Error::ServerGone { name, pid, reason: "it no longer writes responses" }
+            }
+            Error::ReaderGone { pid, reason, .. } => Error::ServerGone { name, pid, reason },
+            other => other,
+        }
     }
 
     pub(super) fn closed(&self) -> Error {
@@ -141,7 +155,7 @@ impl Responses {
     fn read(&self, slice: Duration) -> Result<Option<Response>> {
         let mut guard = lock(&self.reader);
         let Some(reader) = guard.as_mut() else { return Err(self.closed()) };
-        let mut frame = reader.read_timeout(slice)?;
+        let mut frame = reader.read_timeout(slice).map_err(|error| self.server_loss(error))?;
         // A binding's slices of 50 ms come here a little shorter than that.
         let patient = slice >= WAIT_SLICE / 2;
         // A server that has stopped reading may still answer what it has read.
@@ -150,9 +164,9 @@ impl Responses {
             && let Some(loss) = self.requests.reader_loss(patient)
         {
             // What it has written before is still to be read.
-            frame = reader.try_read()?;
+            frame = reader.try_read().map_err(|error| self.server_loss(error))?;
             if frame.is_none() {
-                return Err(loss);
+                return Err(self.server_loss(loss));
             }
         }
         Ok(frame.map(|frame| self.response(frame)))

@@ -13,18 +13,20 @@ mod turns;
 
 pub use responder::{Responder, ResponseMut};
 
-use super::{BoxError, ServerConfig};
+use super::{BoxError, ServerConfig, request_name, response_name};
 use crate::{
     error::{Error, Result},
     reader::{Frame, ReaderHandle},
     sync::{Arc, Mutex, lock},
-    sys,
+    sys::{self, fork::Birth},
 };
 use handler::Handler;
 use run::Run;
 use service::Service;
 use std::{
-    fmt, thread,
+    fmt,
+    sync::OnceLock,
+    thread,
     time::{Duration, Instant},
 };
 use stop::Stop;
@@ -54,6 +56,8 @@ const STOP_PATIENCE: Duration = Duration::from_millis(150);
 pub struct Server {
     channel: String,
     config: ServerConfig,
+    /// Where it was first started. Asked before any lock: in a forked child a thread of the parent may hold that.
+    birth: OnceLock<Birth>,
     run: Mutex<Option<Arc<Run>>>,
 }
 
@@ -61,7 +65,7 @@ impl Server {
     /// A server of `channel`, which does nothing before it is started.
     #[must_use]
     pub fn new(channel: &str, config: ServerConfig) -> Self {
-        Self { channel: channel.to_owned(), config, run: Mutex::new(None) }
+        Self { channel: channel.to_owned(), config, birth: OnceLock::new(), run: Mutex::new(None) }
     }
 
     /// Creates the request buffer, which exists when this returns, and serves from now on: `handler` gets each request
@@ -69,7 +73,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::ServerRunning`], and as [`Reader::create`](crate::Reader::create).
+    /// [`Error::ServerRunning`], [`Error::Forked`] in a child of the process that started the server before, and as
+    /// [`Reader::create`](crate::Reader::create).
     pub fn start<H>(&self, handler: H) -> Result<()>
     where
         H: Fn(Frame, Responder) -> Result<(), BoxError> + Send + Sync + 'static,
@@ -91,7 +96,11 @@ impl Server {
     }
 
     fn run(&self, handler: Handler) -> Result<()> {
-        sys::check_name(&super::response_name(&self.channel))?;
+        sys::check_name(&response_name(&self.channel))?;
+        if self.is_forked() {
+            return Err(Error::forked(&request_name(&self.channel)));
+        }
+        let _ = self.birth.set(Birth::now());
         let mut run = lock(&self.run);
         if run.as_ref().is_some_and(|run| run.is_serving()) {
             return Err(Error::ServerRunning { name: self.channel.clone() });
@@ -165,8 +174,13 @@ impl Server {
         Some(handle)
     }
 
+    /// The last run, unless it is of the parent of this process.
     fn current(&self) -> Option<Arc<Run>> {
-        lock(&self.run).clone()
+        if self.is_forked() { None } else { lock(&self.run).clone() }
+    }
+
+    fn is_forked(&self) -> bool {
+        self.birth.get().is_some_and(|birth| birth.is_forked())
     }
 }
 
@@ -189,9 +203,6 @@ fn begin_drain(run: &Run) -> bool {
 /// Ends a run as [`Server::stop`] says.
 fn end(run: &Run) -> bool {
     run.ask_to_stop(Stop::Now);
-    if run.is_forked() {
-        return true;
-    }
     let started = Instant::now();
     let ended = run.wait(Some(STOP_PATIENCE));
     log::debug!(target: "zerobuffer::duplex::server", "stopping took {:?}, ended: {ended}", started.elapsed());

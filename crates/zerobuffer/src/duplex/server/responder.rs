@@ -219,6 +219,9 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
+        if self.turns.is_forked() {
+            return;
+        }
         match self.writer.take() {
             Some(mut writer) => {
                 writer.abort();

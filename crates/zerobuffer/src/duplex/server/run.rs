@@ -104,10 +104,6 @@ impl Run {
         lock(&self.progress).threads.contains(&thread::current().id())
     }
 
-    pub(super) fn is_forked(&self) -> bool {
-        lock(&self.handle).is_forked()
-    }
-
     /// Removes the request buffer, whose frames stay readable, although a handler may still be busy.
     pub(super) fn close_reader(&self) {
         let reader = lock(&self.reader).take();

@@ -88,6 +88,9 @@ impl Turns {
     /// The writer, as soon as all requests before `place` are answered or given up. It comes back by
     /// [`Self::give_back`].
     pub(super) fn wait_for_turn(&self, place: u64) -> Result<Box<Writer>> {
+        if self.is_forked() {
+            return Err(Error::forked(self.handle.name()));
+        }
         let mut order = lock(&self.order);
         loop {
             if order.closed {
@@ -137,6 +140,11 @@ impl Turns {
         let mut order = lock(&self.order);
         order.finish(place);
         self.wake(&order);
+    }
+
+    /// Whether this is a forked child, where a thread of the parent may hold the lock.
+    pub(super) fn is_forked(&self) -> bool {
+        self.handle.is_forked()
     }
 
     /// Whether a full response ring should not be waited for any longer.
