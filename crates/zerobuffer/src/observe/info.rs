@@ -3,8 +3,9 @@
 use crate::{
     error::{Error, Result},
     layout::{ControlSnapshot, Geometry},
+    link::liveness::{Facts, KnownBy, NEVER_SEEN, Process},
     ring::TOMBSTONE,
-    sys::{self, Role, Segment, Signal, lives_by_pid},
+    sys::{self, Role, Segment, Signal},
 };
 use std::{io, time::Duration};
 
@@ -140,8 +141,8 @@ fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
         read_pos: control.read_pos,
         written_count: control.written_count,
         read_count: control.read_count,
-        writer: peer(segment, Role::Writer, control.writer_pid),
-        reader: peer(segment, Role::Reader, control.reader_pid),
+        writer: peer(name, segment, Role::Writer, control.writer_pid),
+        reader: peer(name, segment, Role::Reader, control.reader_pid),
         metadata,
         mode: segment.mode & 0o777,
         uid: segment.uid,
@@ -170,20 +171,20 @@ fn metadata(
     Some(content)
 }
 
-fn peer(segment: &Segment, role: Role, pid: u64) -> Option<Peer> {
+fn peer(name: &str, segment: &Segment, role: Role, pid: u64) -> Option<Peer> {
     if pid == 0 || pid == TOMBSTONE {
         return None;
     }
     // Before and after: one may leave or come meanwhile.
     let before = segment.level(role).unwrap_or(0);
-    let asked = segment.is_held(role).ok();
-    let held = asked == Some(true);
-    let level = if held { before.max(segment.level(role).unwrap_or(0)) } else { 0 };
-    // A marked segment's reader is present, with a level, while it lives; a writer without presence may be an old one.
-    let alive = if role == Role::Reader && segment.is_marked() {
-        held && level > 0
-    } else {
-        held || lives_by_pid(pid, asked)
+    let held = segment.is_held(role).ok();
+    let level = if held == Some(true) { before.max(segment.level(role).unwrap_or(0)) } else { 0 };
+    let known = match role {
+        Role::Reader if segment.is_marked() => KnownBy::Mark,
+        Role::Writer if sys::noted_writer(name, segment) == Some(pid) => KnownBy::Note,
+        _ => KnownBy::Nothing,
     };
-    Some(Peer { pid, alive, level })
+    let facts = Facts { pid, process: Process::of(pid), known, held, level, still_for: NEVER_SEEN };
+    let life = if role == Role::Reader { facts.reader() } else { facts.writer() };
+    Some(Peer { pid, alive: life.is_alive(), level })
 }

@@ -3,12 +3,15 @@
 use crate::{
     error::Error,
     layout::Word,
-    link::Link,
+    link::{
+        Link,
+        liveness::{Facts, KnownBy, Life, Process},
+    },
     ring::{Credit, Fault, TOMBSTONE},
     sync::{AtomicU64, Ordering, fence_after_rmw, lock},
-    sys::{Role, lives_by_pid},
+    sys::{Held, Role},
 };
-use std::ops::Deref;
+use std::{ops::Deref, time::Duration};
 
 /// The value of the space semaphore from which on a further token would tell the writer nothing new (W5).
 const ENOUGH_TOKENS: u32 = 2;
@@ -68,20 +71,13 @@ impl ReaderShared {
             return;
         }
         let presence = lock(&self.presence);
-        // While this is held, no writer of ours attaches; one that is attached holds it.
-        let locked = match presence.as_ref() {
-            Some(presence) => presence.try_lock(Role::Writer).unwrap_or(false),
-            None => true,
-        };
+        // While this is held, no native writer attaches; one that is attached holds it.
+        let held = Held::take(presence.as_ref(), Role::Writer).unwrap_or(None);
         let vacant = self.region.load(Word::WriterPid, Ordering::SeqCst) == 0;
-        if locked && (known || vacant) {
+        if held.is_some() && (known || vacant) {
             // An old writer does not write metadata while there are some: these are still the same.
             self.region.store(Word::MetadataFree, self.region.metadata_capacity(), Ordering::Relaxed);
             self.region.exchange(Word::MetadataWritten, written, 0);
-        }
-        if locked && let Some(presence) = presence.as_ref() {
-            // Releasing a lock that is held does not fail.
-            let _ = presence.unlock(Role::Writer);
         }
     }
 
@@ -91,15 +87,33 @@ impl ReaderShared {
         if pid == 0 || pid == TOMBSTONE || !self.is_active() {
             return false;
         }
-        let held = self.sees_writer_present(pid);
-        held == Some(true) || (!self.knows_writer(pid) && lives_by_pid(pid, held))
+        Self::writer_life(pid, self.sees_writer_present(pid), self.writer_known_by(pid), Duration::ZERO)
+            .is_alive()
     }
 
-    /// Whether `pid` is known to be a writer of ours: it was seen to hold its presence byte, or has noted itself before
-    /// it registered. Without the note, one that dies before it is looked at would be judged by its number, which in
-    /// this pid namespace may be another, living process.
+    /// Judges the writer that has registered as `pid`, of whom the rest is known.
+    pub(crate) fn writer_life(pid: u64, held: Option<bool>, known: KnownBy, still_for: Duration) -> Life {
+        // Asking for the process takes system calls, and a held presence tells more.
+        let process = if held == Some(true) { Process::Exists } else { Process::of(pid) };
+        Facts { pid, process, known, held, level: 0, still_for }.writer()
+    }
+
+    /// What tells that `pid` is a native writer: it was seen to hold its presence byte, or has noted itself before it
+    /// registered. Without the note, one that dies before it is looked at would be judged by its number, which in this pid
+    /// namespace may be another, living process.
+    pub(crate) fn writer_known_by(&self, pid: u64) -> KnownBy {
+        if self.present_writer.load(Ordering::Relaxed) == pid {
+            KnownBy::Sight
+        } else if self.data.noted_writer() == pid {
+            KnownBy::Note
+        } else {
+            KnownBy::Nothing
+        }
+    }
+
+    /// Whether `pid` is known to be a native writer.
     pub(crate) fn knows_writer(&self, pid: u64) -> bool {
-        self.present_writer.load(Ordering::Relaxed) == pid || self.data.noted_writer() == pid
+        self.writer_known_by(pid) != KnownBy::Nothing
     }
 
     /// Whether somebody holds the writer's presence byte; `None` where that cannot be asked. If so, `pid` is known to be of

@@ -4,10 +4,12 @@ use super::ReaderShared;
 use crate::{
     config::WAIT_SLICE,
     layout::Word,
+    link::{Still, liveness::KnownBy},
     ring::{Consumer, Fault, TOMBSTONE},
     sync::{End, Instant, Ordering, lock, order},
-    sys::{Role, lives_by_pid},
+    sys::{Held, Role},
 };
+use std::time::Duration;
 
 /// One reader's view of whoever writes.
 // The flags are facts independent of each other: every combination occurs.
@@ -33,8 +35,8 @@ pub(crate) struct WriterWatch {
     owed_tokens: u32,
     /// When the writer was last judged.
     judged: Instant,
-    /// Since when the write position stands still, and where.
-    still: Option<(Instant, u64)>,
+    /// For how long the write position stands still.
+    still: Still<u64>,
 }
 
 /// The outcome of [`WriterWatch::judge`].
@@ -61,7 +63,7 @@ impl WriterWatch {
             vacant: false,
             owed_tokens: 0,
             judged: Instant::now(),
-            still: None,
+            still: Still::new(),
         }
     }
 
@@ -89,7 +91,7 @@ impl WriterWatch {
         self.drained = false;
         self.vacant = false;
         // After a full lap the position is where it was, and yet has not stood still.
-        self.still = None;
+        self.still.forget();
     }
 
     /// The next frame is taken without its token.
@@ -158,7 +160,7 @@ impl WriterWatch {
     #[cold]
     fn changed(&mut self, shared: &ReaderShared, pid: u64) {
         self.pid = pid;
-        self.still = None;
+        self.still.forget();
         if !self.is_attached() {
             log::info!(target: "zerobuffer::reader", "buffer '{}': writer {} has left", shared.name, self.last);
             return;
@@ -232,17 +234,10 @@ impl WriterWatch {
         now: Instant,
     ) -> Result<Finding, Fault> {
         let position = shared.region.load(Word::WritePos, Ordering::Acquire);
-        let since = match self.still {
-            Some((since, at)) if at == position => since,
-            _ => {
-                self.still = Some((now, position));
-                now
-            }
-        };
-        let stood_still = now.saturating_duration_since(since) >= WAIT_SLICE;
+        let still_for = self.still.observe(position, now);
         if now.saturating_duration_since(self.judged) >= WAIT_SLICE {
             self.judged = now;
-            if self.is_dead(shared, stood_still) {
+            if self.is_dead(shared, still_for) {
                 log::warn!(target: "zerobuffer::reader", "buffer '{}': writer {} has died", shared.name, self.pid);
                 self.died = true;
                 self.repair(shared, consumer)?;
@@ -252,31 +247,24 @@ impl WriterWatch {
                 }
             }
         }
-        Ok(if stood_still { Finding::Stranded } else { Finding::Nothing })
+        Ok(if still_for >= WAIT_SLICE { Finding::Stranded } else { Finding::Nothing })
     }
 
-    /// W8: a writer of ours by its presence lock, an old one by its pid alone.
-    fn is_dead(&mut self, shared: &ReaderShared, stood_still: bool) -> bool {
+    fn is_dead(&mut self, shared: &ReaderShared, still_for: Duration) -> bool {
         let held = shared.sees_writer_present(self.pid);
         if held == Some(true) {
             // Once known it stays so: one that is leaving takes its note away before its lock.
             self.ours |= shared.knows_writer(self.pid);
-            return false;
         }
-        !lives_by_pid(self.pid, held) || (self.ours && stood_still)
+        let known = if self.ours { KnownBy::Sight } else { KnownBy::Nothing };
+        ReaderShared::writer_life(self.pid, held, known, still_for).is_gone()
     }
 
     /// Restores the ring while holding the writer's presence byte, so that no writer attaches meanwhile (W10). Does
     /// nothing if a writer holds it.
     fn repair(&mut self, shared: &ReaderShared, consumer: &Consumer) -> Result<(), Fault> {
         let presence = lock(&shared.presence);
-        let locked = match presence.as_ref() {
-            Some(presence) => presence.try_lock(Role::Writer).unwrap_or(false),
-            None => true,
-        };
-        if !locked {
-            return Ok(());
-        }
+        let Ok(Some(_held)) = Held::take(presence.as_ref(), Role::Writer) else { return Ok(()) };
         let dead = self.pid;
         let repaired = consumer.repair(&shared.region, &shared.credit, |pid| pid == dead || pid == TOMBSTONE);
         if matches!(repaired, Ok(true)) {
@@ -284,10 +272,6 @@ impl WriterWatch {
             shared.space.forget_sleepers();
             shared.data.forget_writer();
             self.vacant |= !consumer.has_unread(&shared.region, &shared.credit);
-        }
-        if let Some(presence) = presence.as_ref() {
-            // Releasing a lock that is held does not fail.
-            let _ = presence.unlock(Role::Writer);
         }
         repaired.map(drop)
     }

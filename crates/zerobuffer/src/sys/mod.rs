@@ -12,9 +12,9 @@
 //! | `Semaphore` | a wake-up: `value`, `post`, `take`, `take_all`, `wait(timeout)`; `retire` when its endpoint closes; `VALUE_IS_CHEAP`: it is read from memory; `forget_sleepers`; `noted_writer`, `note_writer`, `forget_writer`: a word that a writer of ours leaves its pid in |
 //! | `Presence` | "this endpoint lives", dropped by the kernel with the process (W8): `try_lock`, `unlock`, `is_held`, `level` (of others), `announce`; `is_unlinked`: the segment has lost its name |
 //! | `judge(&Segment) -> Verdict`, `remove_dead(name)` | whether a reader lives; removing what is left of a dead one, judged again |
-//! | `traces()`, `objects(name)`, `is_being_made(name)`, `tokens(name, signal)` | for `observe`: which buffers there may be, and what one consists of |
+//! | `traces()`, `objects(name)`, `is_being_made(name)`, `tokens(name, signal)`, `noted_writer(name, &Segment)` | for `observe`: which buffers there may be, and what one consists of |
 //! | `shm_path(name)` | what messages call the segment |
-//! | `process::own_pid()`, `process::is_alive(pid)` | who has that number; `lives_by_pid` judges an endpoint by it |
+//! | `process::own_pid()`, `process::is_alive(pid)` | who has that number |
 //! | `process::end_at_once()` | ends this process as a kill does, for crash points |
 //! | `fork::Birth` | in which process an endpoint was made; never forked where there is no fork |
 //!
@@ -26,6 +26,7 @@ use std::path::PathBuf;
 
 #[cfg(not(any(loom, shuttle)))]
 mod blocked;
+mod held;
 #[cfg(not(any(loom, shuttle)))]
 mod takeover;
 #[cfg(all(unix, not(any(loom, shuttle))))]
@@ -55,6 +56,8 @@ pub(crate) use simulated::*;
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 compile_error!("zerobuffer: this operating system is not supported yet");
 
+pub(crate) use held::Held;
+
 /// Who is present (W8). The numbers are those of the bytes that stand for them where presence is a lock on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
@@ -72,12 +75,6 @@ pub(crate) enum Signal {
     Data,
     /// "Space was returned", posted by the reader.
     Space,
-}
-
-/// Whether an endpoint that is judged by its pid lives (W8). `held`: whether somebody holds its byte; `None` where that
-/// cannot be asked. A pid of this process whose byte is free is that of a dead one: ours would hold it.
-pub(crate) fn lives_by_pid(pid: u64, held: Option<bool>) -> bool {
-    (held != Some(false) || pid != process::own_pid()) && process::is_alive(pid)
 }
 
 /// What to create.

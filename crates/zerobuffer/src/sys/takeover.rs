@@ -3,10 +3,11 @@
 //! What has the name is *foreign* until it is proven to be a buffer. Only a proven buffer of a dead reader is written to
 //! and removed. A system tells what it finds ([`Site`]) and removes what it is told to.
 
-use super::{Segment, Verdict, blocked::Blocked, lives_by_pid};
+use super::{Segment, Verdict, blocked::Blocked};
 use crate::{
     error::{Error, Result},
     layout::ControlSnapshot,
+    link::liveness::{self, KnownBy, Life, NEVER_SEEN, Process, Reason},
 };
 use std::time::Duration;
 
@@ -77,14 +78,20 @@ pub(super) fn judge(facts: &Facts) -> Verdict {
         Kind::Buffer(control) => control,
     };
     let pid = control.reader_pid;
-    match facts.held {
-        Some(true) => Verdict::Alive { pid },
-        Some(false) if facts.marked => facts.dead(pid, "its reader died (no presence lock)"),
-        held if lives_by_pid(pid, held) => Verdict::Alive { pid },
+    let reader = liveness::Facts {
+        pid,
+        process: Process::of(pid),
+        known: if facts.marked { KnownBy::Mark } else { KnownBy::Nothing },
+        held: facts.held,
+        // Nothing depends on it: whose role somebody else has is left alone.
+        level: 0,
+        still_for: NEVER_SEEN,
+    };
+    match reader.reader() {
+        Life::Alive | Life::Doubtful(_) => Verdict::Alive { pid },
         // The pid is the last thing that another implementation writes, and the first that it takes back.
-        _ if pid == 0 && facts.young => Verdict::Young,
-        _ if pid == 0 => facts.dead(pid, "its reader closed and left it"),
-        _ => facts.dead(pid, "its reader died (no such process)"),
+        Life::Gone(Reason::Closed) if facts.young && !facts.marked => Verdict::Young,
+        Life::Gone(reason) => facts.dead(pid, reason.of_reader()),
     }
 }
 

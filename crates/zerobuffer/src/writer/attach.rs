@@ -4,11 +4,14 @@ use super::WriterShared;
 use crate::{
     error::{Error, Result},
     layout::{ControlSnapshot, Word, level as capability},
-    link::{Link, Patience},
+    link::{
+        Link, Patience, Peer,
+        liveness::{Facts, KnownBy, NEVER_SEEN, Process, Reason},
+    },
     memory::Region,
     ring::{Producer, TOMBSTONE, next_sequence},
     sync::{AtomicU64, End, Instant, Ordering, order, sleep},
-    sys::{self, Presence, Role, Segment, Semaphore, Signal, is_shortage, lives_by_pid, process},
+    sys::{self, Held, Presence, Role, Segment, Semaphore, Signal, is_shortage, process},
 };
 use std::{io, time::Duration};
 
@@ -68,8 +71,8 @@ struct Opened {
     space: Semaphore,
     presence: Option<Presence>,
     reader_pid: u64,
-    /// Capability level of the reader; 0 if it is of another implementation.
-    level: u8,
+    /// What the reader can do.
+    peer: Peer,
 }
 
 fn open(name: &str) -> Result<Opened, Trouble> {
@@ -103,17 +106,27 @@ fn open(name: &str) -> Result<Opened, Trouble> {
             .ok(),
     };
     let held = presence.as_ref().and_then(|presence| presence.is_held(Role::Reader).ok());
-    let alive = match held {
-        Some(held) if segment.is_marked() => held,
-        _ => lives_by_pid(control.reader_pid, held),
+    let level = match &presence {
+        Some(presence) if held == Some(true) => presence.level(Role::Reader).unwrap_or(0),
+        _ => 0,
     };
-    if control.reader_pid == 0 {
-        return Err(Trouble::Absent(not_ready("its reader has closed it")));
-    }
-    let dead =
-        || Trouble::Absent(not_ready("its reader is dead; start a new one, which takes the name over"));
-    if !alive {
-        return Err(dead());
+    let reader = Facts {
+        pid: control.reader_pid,
+        process: Process::of(control.reader_pid),
+        known: if segment.is_marked() { KnownBy::Mark } else { KnownBy::Nothing },
+        held,
+        level,
+        still_for: NEVER_SEEN,
+    };
+    match reader.reader().reason() {
+        None => {}
+        Some(Reason::Closed | Reason::Closing) => {
+            return Err(Trouble::Absent(not_ready("its reader has closed it")));
+        }
+        Some(_) => {
+            let reason = "its reader is dead; start a new one, which takes the name over";
+            return Err(Trouble::Absent(not_ready(reason)));
+        }
     }
     let semaphore = |signal| {
         segment.semaphore(name, signal).map_err(|error| match error {
@@ -125,35 +138,24 @@ fn open(name: &str) -> Result<Opened, Trouble> {
     };
     let data = semaphore(Signal::Data)?;
     let space = semaphore(Signal::Space)?;
-    let level = match &presence {
-        Some(presence) if held == Some(true) => presence.level(Role::Reader).unwrap_or(0),
-        _ => 0,
-    };
-    if segment.is_marked() && held == Some(true) && level == 0 {
-        // A reader of ours announces its level before its buffer has a name: this one has died just now, or whoever
-        // holds the byte is judging it. It must not be taken for an old one.
-        return Err(dead());
-    }
     let mapping = segment.map(geometry.segment()).map_err(|e| Error::os("map", path, e))?;
     let region = Region::new(mapping, geometry).ok_or_else(|| not_ready("its mapping is too small"))?;
-    Ok(Opened { region, data, space, presence, reader_pid: control.reader_pid, level })
+    Ok(Opened { region, data, space, presence, reader_pid: control.reader_pid, peer: Peer::of_level(level) })
 }
 
 /// Takes the writer's role, waiting for a predecessor's end while there is patience. On failure every lock is dropped
 /// with `opened`, and nothing is left behind.
 fn register(name: &str, opened: Opened, patience: &mut Patience<'_>) -> Result<(WriterShared, Producer)> {
-    let Opened { region, data, space, presence, reader_pid, level } = opened;
+    let Opened { region, data, space, presence, reader_pid, peer } = opened;
     let own_pid = process::own_pid();
-    let ours = level > 0;
     let locks = presence.as_ref();
     let refused = || Error::WriterAlreadyConnected {
         name: name.to_owned(),
         pid: region.load(Word::WriterPid, Ordering::Relaxed),
     };
-    if !try_lock(locks, Role::Claim) {
-        return Err(refused());
-    }
-    claim(name, &region, locks, ours.then_some(&data), patience)?.ok_or_else(refused)?;
+    let claimed = hold(locks, Role::Claim).ok_or_else(refused)?;
+    let native = peer.repairs().then_some(&data);
+    claim(name, &region, locks, native, patience)?.ok_or_else(refused)?;
 
     let registration = Registration { region: &region, data: &data, own_pid };
     let replaced =
@@ -162,27 +164,25 @@ fn register(name: &str, opened: Opened, patience: &mut Patience<'_>) -> Result<(
         return Err(Error::NotReady { name: name.to_owned(), reason: "its reader has just closed it" });
     }
     let word = |word| region.load(word, Ordering::Acquire);
-    let free = level >= capability::FREE_SEQUENCES;
+    let free = peer.free_sequences();
     let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
     let walked = next_sequence(&region, to, from, count, free);
     let sequence = if free { sequence_after(&region, walked) } else { walked };
-    let producer = Producer::attach(&region, ours, walked, sequence).map_err(|fault| fault.on(name))?;
+    let producer = Producer::attach(&region, peer.accepts_slivers(), walked, sequence)
+        .map_err(|fault| fault.on(name))?;
     // Nothing fails from here on.
     std::mem::forget(registration);
     if free {
         remove_metadata(&region);
     }
-    if let Some(presence) = locks {
-        // Releasing a lock that is held does not fail.
-        let _ = presence.unlock(Role::Claim);
-    }
-    if ours {
+    drop(claimed);
+    if peer.ignores_surplus_tokens() {
         // A reader that waits for a writer looks up at once; to all others the token means nothing.
         data.post();
     }
     log::info!(target: "zerobuffer::writer", "attached to buffer '{name}' of reader {reader_pid}, next sequence {sequence}");
     let link = Link::new(Role::Writer, name, region, [data, space], presence);
-    let shared = WriterShared { link, reader_pid, ours, level, replaced_by: AtomicU64::new(0) };
+    let shared = WriterShared { link, reader_pid, peer, replaced_by: AtomicU64::new(0) };
     Ok((shared, producer))
 }
 
@@ -228,19 +228,16 @@ fn claim(
 ) -> Result<Option<()>> {
     let own_pid = process::own_pid();
     let ours = data.is_some();
-    // A noted writer would hold the byte that this one holds, whoever has its number here.
-    let is_noted = |pid| data.is_some_and(|data| data.noted_writer() == pid);
-    let is_stale = |pid| pid == TOMBSTONE || is_noted(pid) || !lives_by_pid(pid, Some(false));
-    let unlock = || {
-        if let Some(presence) = locks {
-            let _ = presence.unlock(Role::Writer);
-        }
+    // Asked while holding the byte, which a native writer would hold.
+    let is_stale = |pid| {
+        let is_noted = data.is_some_and(|data| data.noted_writer() == pid);
+        let known = if is_noted { KnownBy::Note } else { KnownBy::Nothing };
+        let (process, held) = (Process::of(pid), locks.map(|_| false));
+        Facts { pid, process, known, held, level: 0, still_for: NEVER_SEEN }.writer().is_gone()
     };
     let started = Instant::now();
     loop {
-        if !try_lock(locks, Role::Writer) {
-            return Ok(None);
-        }
+        let Some(held) = hold(locks, Role::Writer) else { return Ok(None) };
         // With the byte held: a registered writer of ours is dead, an old one is judged by its pid.
         let pid = region.load(Word::WriterPid, order(End::E8Acquire, Ordering::SeqCst));
         let stale = pid != 0 && is_stale(pid);
@@ -251,11 +248,11 @@ fn claim(
             // Edge E8, acquire end: positions and `free` are read after this.
             // First the note: a reader that sees the number knows whose it is, even if it looks after our death.
             // Where the locks do not work, a note would make a living writer look dead.
-            let locked = locks.is_some_and(|locks| matches!(locks.try_lock(Role::Writer), Ok(true)));
-            if let Some(data) = data.filter(|_| locked) {
+            if let Some(data) = data.filter(|_| held.is_locked()) {
                 data.note_writer(own_pid);
             }
             if region.exchange_as(Word::WriterPid, pid, own_pid, order(End::E8Acquire, Ordering::SeqCst)) {
+                held.keep();
                 return Ok(Some(()));
             }
             if let Some(data) = data {
@@ -266,7 +263,7 @@ fn claim(
         } else if !vacant && !ours {
             return Ok(None);
         }
-        unlock();
+        drop(held);
         // A token without a frame: to an old reader, or beside a live old writer, it would announce one.
         if let Some(data) = data.filter(|_| stale) {
             data.post();
@@ -290,15 +287,14 @@ fn announced(name: &str, locks: Option<&Presence>) -> bool {
     })
 }
 
-/// Takes a byte, waiting for a judge that holds it for an instant. Without presence locks there is nothing to take.
-fn try_lock(locks: Option<&Presence>, role: Role) -> bool {
-    let Some(presence) = locks else { return true };
+/// Takes a role, waiting for a judge that holds it for an instant. Where presence does not work there is nothing to take.
+fn hold(locks: Option<&Presence>, role: Role) -> Option<Held<'_>> {
     let started = Instant::now();
     loop {
-        match presence.try_lock(role) {
-            Ok(false) if started.elapsed() < JUDGING => sleep(Duration::from_millis(1)),
-            Ok(locked) => return locked,
-            Err(_) => return true,
+        match Held::take(locks, role) {
+            Ok(None) if started.elapsed() < JUDGING => sleep(Duration::from_millis(1)),
+            Ok(held) => return held,
+            Err(_) => return Some(Held::nothing(role)),
         }
     }
 }

@@ -4,10 +4,11 @@ use super::WriterShared;
 use crate::{
     error::Error,
     layout::Word,
-    link::{buffer_accessors, handle_controls},
+    link::{buffer_accessors, handle_controls, liveness},
     stats::WriterStats,
     sync::{Arc, Ordering},
 };
+use std::time::Duration;
 
 /// Usable while another thread is blocked in a write: state, counters, and ending that write.
 ///
@@ -51,8 +52,8 @@ impl WriterHandle {
 
     /// Why the reader is not there any more, if it is not; `patient`: it has stood still for a slice.
     pub(crate) fn reader_loss(&self, patient: bool) -> Option<Error> {
-        let loss = self.0.reader_loss().filter(|loss| patient || loss.certain)?;
-        Some(self.0.reader_gone(loss.reason))
+        let still_for = if patient { liveness::NEVER_SEEN } else { Duration::ZERO };
+        self.0.reader_loss(still_for).map(|reason| self.0.reader_gone(reason))
     }
 
     /// Counters since the attach.

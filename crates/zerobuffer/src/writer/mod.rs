@@ -16,7 +16,7 @@ use watch::ReaderWatch;
 use crate::{
     config::{FullRingPolicy, WriterConfig},
     error::{Error, Result},
-    layout::{FRAME_HEADER_SIZE, Word, level},
+    layout::{FRAME_HEADER_SIZE, Word},
     link::{Keepalive, Patience, Waiter, buffer_accessors},
     memory::Slot,
     ring::{Fault, Producer},
@@ -386,7 +386,7 @@ impl Writer {
 
     /// Whether the reader takes any sequence number (W8 level 2), as duplex endpoints of this implementation do.
     pub(crate) fn has_free_sequences(&self) -> bool {
-        self.shared.level >= level::FREE_SEQUENCES
+        self.shared.peer.free_sequences()
     }
 
     /// Chooses the number of the next frame, if the reader takes any.
@@ -438,7 +438,7 @@ impl Writer {
         // W6: the pid, the wake-up (an old reader can be killed by it), the lock last. Edge E7, release end.
         let release = order(End::E7Release, Ordering::SeqCst);
         let left = shared.region.exchange_as(Word::WriterPid, shared.own_pid, 0, release);
-        if shared.ours {
+        if shared.peer.is_native() {
             // The note is ours alone as long as the byte is.
             shared.data.forget_writer();
             // Beside an old writer that has taken this one's place, a token without a frame would announce one.

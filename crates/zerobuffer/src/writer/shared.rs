@@ -3,21 +3,22 @@
 use crate::{
     error::{Error, Result},
     layout::Word,
-    link::Link,
+    link::{
+        Link, Peer,
+        liveness::{Facts, KnownBy, Life, Process, Reason},
+    },
     sync::{AtomicU64, Ordering, lock},
-    sys::{Presence, Role, lives_by_pid},
+    sys::{Presence, Role},
 };
-use std::ops::Deref;
+use std::{ops::Deref, time::Duration};
 
 #[derive(Debug)]
 pub(crate) struct WriterShared {
     pub(super) link: Link,
     /// The reader that was there at the attach; a segment never changes it.
     pub(crate) reader_pid: u64,
-    /// The reader is of this implementation: slivers, bare wraps and presence count.
-    pub(crate) ours: bool,
-    /// Its capability level (W8); 0 if it is of another implementation.
-    pub(crate) level: u8,
+    /// What that reader can do.
+    pub(crate) peer: Peer,
     /// The pid that was found in the place of ours; 0 as long as none was.
     pub(crate) replaced_by: AtomicU64,
 }
@@ -87,42 +88,42 @@ impl WriterShared {
         Error::ReaderGone { name: self.name.clone(), pid: self.reader_pid, reason }
     }
 
-    /// Why the reader is not there any more, if it is not (system calls: not for the data path).
-    pub(crate) fn reader_loss(&self) -> Option<Loss> {
-        if self.region.load(Word::ReaderPid, Ordering::Acquire) == 0 {
-            return Some(Loss::certain("it has closed the buffer"));
+    /// Why the reader is gone, if it is; `still_for`: for how long nothing has moved that only it moves (system calls: not
+    /// for the data path).
+    pub(crate) fn reader_loss(&self, still_for: Duration) -> Option<&'static str> {
+        let (life, is_unlinked) = self.reader_life(still_for);
+        match life {
+            Life::Alive if is_unlinked => Some("its buffer was removed or replaced"),
+            Life::Alive => None,
+            Life::Doubtful(reason) => is_unlinked.then(|| reason.text()),
+            Life::Gone(reason) => Some(reason.text()),
         }
+    }
+
+    /// Judges the reader, and says whether its buffer has lost its name.
+    fn reader_life(&self, still_for: Duration) -> (Life, bool) {
+        // It may be 0 by now, and is never another one.
+        let pid = match self.region.load(Word::ReaderPid, Ordering::Acquire) {
+            0 => return (Life::Gone(Reason::Closed), false),
+            _ => self.reader_pid,
+        };
         let presence = lock(&self.presence);
-        if presence.as_ref().is_some_and(Presence::is_unlinked) {
-            return Some(Loss::certain("its buffer was removed or replaced"));
-        }
-        let held = presence.as_ref().and_then(|presence| presence.is_held(Role::Reader).ok());
-        let exists = lives_by_pid(self.reader_pid, held);
-        match held.filter(|_| self.ours) {
-            Some(true) => None,
-            // Another process may have got its number: then only standing still proves the death.
-            Some(false) => Some(Loss { reason: "it died (no presence lock)", certain: !exists }),
-            _ if exists => None,
-            _ => Some(Loss::certain("it died (no such process)")),
-        }
+        let presence = presence.as_ref();
+        let held = presence.and_then(|presence| presence.is_held(Role::Reader).ok());
+        let level = match presence {
+            Some(presence) if held == Some(true) => presence.level(Role::Reader).unwrap_or(0),
+            _ => 0,
+        };
+        // Asking for the process takes system calls, and an announced level tells more.
+        let process = if level > 0 { Process::Exists } else { Process::of(pid) };
+        let known = if self.peer.has_presence() { KnownBy::Sight } else { KnownBy::Nothing };
+        let life = Facts { pid, process, known, held, level, still_for }.reader();
+        (life, presence.is_some_and(Presence::is_unlinked))
     }
 
     pub(crate) fn is_reader_connected(&self) -> bool {
-        self.is_active() && self.reader_loss().is_none()
-    }
-}
-
-/// A reader that seems to be gone.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Loss {
-    pub(crate) reason: &'static str,
-    /// `false`: only if nothing moves for a slice either.
-    pub(crate) certain: bool,
-}
-
-impl Loss {
-    fn certain(reason: &'static str) -> Self {
-        Self { reason, certain: true }
+        let (life, is_unlinked) = self.reader_life(Duration::ZERO);
+        self.is_active() && life.is_alive() && !is_unlinked
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     config::WAIT_SLICE,
     error::Result,
     layout::Word,
+    link::Still,
     sync::{Instant, Ordering},
 };
 
@@ -14,14 +15,13 @@ pub(super) struct ReaderWatch {
     /// Why the reader is gone, once it was found to be: it does not come back to this segment.
     lost: Option<&'static str>,
     next_look: Instant,
-    /// Since when nothing of the reader has moved, as of the last look, and what it was.
-    still: (Instant, [u64; 2]),
+    /// For how long nothing of the reader has moved.
+    still: Still<[u64; 2]>,
 }
 
 impl ReaderWatch {
     pub(super) fn new() -> Self {
-        let now = Instant::now();
-        Self { lost: None, next_look: now, still: (now, [u64::MAX; 2]) }
+        Self { lost: None, next_look: Instant::now(), still: Still::new() }
     }
 
     pub(super) fn lost(&self) -> Option<&'static str> {
@@ -38,15 +38,13 @@ impl ReaderWatch {
         // What only a live reader changes.
         let movement =
             [Word::PayloadFree, Word::ReadCount].map(|word| shared.region.load(word, Ordering::Relaxed));
-        if self.still.1 != movement {
-            self.still = (now, movement);
-        }
-        match shared.reader_loss() {
-            Some(loss) if loss.certain || now - self.still.0 >= WAIT_SLICE => {
-                self.lost = Some(loss.reason);
-                Err(shared.reader_gone(loss.reason))
+        let still_for = self.still.observe(movement, now);
+        match shared.reader_loss(still_for) {
+            Some(reason) => {
+                self.lost = Some(reason);
+                Err(shared.reader_gone(reason))
             }
-            _ => Ok(self.next_look),
+            None => Ok(self.next_look),
         }
     }
 }

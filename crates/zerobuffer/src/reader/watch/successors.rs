@@ -108,6 +108,6 @@ fn one_that_is_judged_while_it_leaves_stays_one_of_ours() {
     let file = File::open(format!("/dev/shm/{}", reader.name())).unwrap();
     let contender = Presence::of(&file).unwrap();
     assert!(contender.try_lock(Role::Claim).unwrap());
-    assert!(!reader.watch.is_dead(&reader.shared, false), "it holds its lock");
+    assert!(!reader.watch.is_dead(&reader.shared, Duration::ZERO), "it holds its lock");
     assert!(reader.watch.is_ours());
 }

@@ -1,6 +1,6 @@
 //! Which buffers there are in `/dev/shm`, and what they consist of.
 
-use super::{lock_file, names, shm, shm::Segment};
+use super::{lock_file, names, semaphore, shm, shm::Segment};
 use crate::{
     error::Result,
     sys::{Objects, Signal, Traces},
@@ -41,6 +41,14 @@ pub(crate) fn objects(name: &str) -> Objects {
 /// Whether a reader holds a lock file of that name: one that is just being created has no segment yet.
 pub(crate) fn is_being_made(name: &str) -> bool {
     lock_file::is_locked(name)
+}
+
+/// The native writer that has noted itself, without opening the note for writing; `None` if that cannot be read.
+pub(crate) fn noted_writer(name: &str, _: &Segment) -> Option<u64> {
+    let file = Segment::open_read_only(&names::semaphore(name, Signal::Data)).ok()?;
+    let mut note = [0; 8];
+    file.read_at(&mut note, semaphore::NOTE).ok()?;
+    Some(u64::from_le_bytes(note))
 }
 
 /// The value of a semaphore, without opening it for posting.

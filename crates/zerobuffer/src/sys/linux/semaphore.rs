@@ -23,6 +23,9 @@ pub(crate) const FRESH: [u8; SIZE as usize] = {
     bytes
 };
 
+/// Where a native writer leaves its pid, behind the bytes that any C library uses.
+pub(crate) const NOTE: u64 = 16;
+
 const ONE_SLEEPER: u64 = 1 << 32;
 pub(super) const VALUE: u64 = ONE_SLEEPER - 1;
 /// A post at or above this value is left out: every sleeper is awake long before (`SEM_VALUE_MAX` is 2^31 - 1).

@@ -55,6 +55,11 @@ pub(crate) fn is_being_made(name: &str) -> bool {
     lock_file::paths(name).iter().any(|path| lock_file::is_locked(path))
 }
 
+/// The native writer that has noted itself; `None` beside a legacy reader, which has no notes.
+pub(crate) fn noted_writer(_: &str, segment: &Segment) -> Option<u64> {
+    segment.noted_writer()
+}
+
 /// The value of a semaphore, without opening it for posting.
 pub(crate) fn tokens(name: &str, signal: Signal) -> Option<u32> {
     let space = Segment::open_read_only(name).ok()?.space();

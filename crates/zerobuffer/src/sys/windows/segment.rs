@@ -128,6 +128,11 @@ impl Segment {
         self.is_marked() || [Signal::Data, Signal::Space].into_iter().all(exists)
     }
 
+    /// The pid in the notes.
+    pub(super) fn noted_writer(&self) -> Option<u64> {
+        self.notes.as_ref().map(|notes| notes.writer())
+    }
+
     /// Made by a reader of this implementation, which is present while it lives (W8).
     pub(crate) fn is_marked(&self) -> bool {
         self.notes.is_some()
