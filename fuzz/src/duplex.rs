@@ -18,7 +18,7 @@ pub(crate) fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let channel = fresh::name("duplex");
     let options = script.byte();
-    let buffer = BufferConfig::new(METADATA, RING).prefault(false);
+    let buffer = BufferConfig::ring(RING).metadata(METADATA).prefault(false);
     let mut config = ServerConfig::default().buffer(buffer).wait(WaitStrategy::Block);
     config = config.write_timeout(Some(CALL)).on_error(|failure| {
         std::hint::black_box(failure.to_string());

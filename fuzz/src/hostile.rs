@@ -124,7 +124,7 @@ fn write(name: &str, writer: &mut Writer, script: &mut Script<'_>) {
 fn during_operation(name: &str, script: &mut Script<'_>) {
     let metadata = u64::from(script.byte() % 3) * 64;
     let payload = script.pick(&[64, 128, 512, 1024]);
-    let config = BufferConfig::new(metadata, payload).prefault(false).wait(WaitStrategy::Block);
+    let config = BufferConfig::ring(payload).metadata(metadata).prefault(false).wait(WaitStrategy::Block);
     let mut reader = Reader::create(name, config).unwrap();
     let segment = Victim::open(name, metadata, payload).unwrap();
     let mut writer = judge(name, Writer::connect_with(name, hurried()));

@@ -52,11 +52,11 @@ fn invalid<T>(result: zerobuffer::Result<T>) {
 
 fn refuse(name: &str) {
     let at_once = WriterConfig::default().connect_timeout(Duration::ZERO);
-    invalid(Reader::create(name, BufferConfig::new(0, 64)));
+    invalid(Reader::create(name, BufferConfig::ring(64).metadata(0)));
     invalid(Writer::connect_with(name, at_once));
     invalid(observe::inspect(name));
     // A channel's buffers have longer names.
-    let server = Server::new(name, ServerConfig::default().buffer(BufferConfig::new(0, 64)));
+    let server = Server::new(name, ServerConfig::default().buffer(BufferConfig::ring(64).metadata(0)));
     let client = ClientConfig::default().response_size(64).connect_timeout(Duration::ZERO);
     if !is_allowed(&format!("{name}_response")) {
         invalid(server.start(|_, _| Ok(())));
@@ -65,7 +65,7 @@ fn refuse(name: &str) {
 }
 
 fn make(name: &str, metadata: u64, payload: u64, mode: u64) {
-    let config = BufferConfig::new(metadata, payload).mode(mode as u32).prefault(false);
+    let config = BufferConfig::ring(payload).metadata(metadata).mode(mode as u32).prefault(false);
     let total = metadata.checked_add(payload);
     if total.is_none_or(|total| total >= MOST) && metadata.max(payload) < 1 << 62 {
         return;

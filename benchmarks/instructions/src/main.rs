@@ -48,7 +48,7 @@ fn main() -> Outcome {
     let name =
         format!("{}instructions-{}", env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default(), process::id());
     // Holds no whole number of bursts: wrap-arounds come at all places of one.
-    let mut reader = Reader::create(&name, BufferConfig::new(0, 64 * 1024))?;
+    let mut reader = Reader::create(&name, BufferConfig::ring(64 * 1024).metadata(0))?;
     let mut writer = Writer::connect(&name)?;
     let frame = [7; SIZE];
     for _ in 0..bursts {

@@ -190,7 +190,7 @@ fn places_that_are_taken() {
 #[test]
 fn frames_and_descriptions_that_do_not_fit() {
     let name = name();
-    let reader = Reader::create(&name, BufferConfig::new(64, 1024)).unwrap();
+    let reader = Reader::create(&name, BufferConfig::ring(1024).metadata(64)).unwrap();
     feed(&["send", &name, "--size", "1009"], &noise(1009, 1))
         .failed(3, &["frames of 1009 bytes do not fit", "1024", "at most 1008", "--ring"]);
     feed(&["send", &name, "--size", "10"], &noise(10, 1))

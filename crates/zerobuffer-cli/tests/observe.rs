@@ -23,7 +23,7 @@ fn entry(list: &Value, name: &str) -> Option<Value> {
 #[test]
 fn a_buffer_in_use_as_json() {
     let name = name();
-    let mut reader = Reader::create(&name, BufferConfig::new(256, 4096)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(4096).metadata(256)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     writer.set_metadata(br#"{"caps": "video/x-raw, width=(int)4"}"#).unwrap();
     for _ in 0..3 {
@@ -64,7 +64,7 @@ fn a_buffer_in_use_as_json() {
 #[test]
 fn a_buffer_in_use_for_people() {
     let name = name();
-    let _reader = Reader::create(&name, BufferConfig::new(128, 1 << 20)).unwrap();
+    let _reader = Reader::create(&name, BufferConfig::ring(1 << 20).metadata(128)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     writer.set_metadata(b"\x1b[31mred").unwrap();
     let own = std::process::id().to_string();
@@ -87,7 +87,7 @@ fn metadata_of_every_kind() {
         [(&b"plain"[..], "text", "plain"), (b"\xff\xfe", "hex", "fffe"), (b"\"quoted\"", "json", "quoted")]
     {
         let name = name();
-        let _reader = Reader::create(&name, BufferConfig::new(128, 1024)).unwrap();
+        let _reader = Reader::create(&name, BufferConfig::ring(1024).metadata(128)).unwrap();
         assert_eq!(run(&["inspect", &name, "--json"]).ok().json()["metadata"], Value::Null);
         Writer::connect(&name).unwrap().set_metadata(metadata).unwrap();
         let shown = run(&["inspect", &name, "--json"]).ok().json();
@@ -177,7 +177,7 @@ fn what_may_not_be_looked_at_is_named() {
         return;
     }
     let name = name();
-    let _reader = Reader::create(&name, BufferConfig::new(0, 4096)).unwrap();
+    let _reader = Reader::create(&name, BufferConfig::ring(4096).metadata(0)).unwrap();
     // Another user may not reach the folder that the program is built in.
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("zerobuffer");

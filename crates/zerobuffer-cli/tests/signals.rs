@@ -99,7 +99,7 @@ fn send_that_waits_for_input() {
 #[test]
 fn send_that_waits_for_space_or_for_its_turn() {
     let name = name();
-    let reader = Reader::create(&name, BufferConfig::new(4096, 1024)).unwrap();
+    let reader = Reader::create(&name, BufferConfig::ring(1024).metadata(4096)).unwrap();
     let mut sender = start(&["send", &name, "--size", "300"]);
     sender.write(&noise(5000, 1));
     until("the ring is full", || reader.utilization() > 0.9);
@@ -107,7 +107,7 @@ fn send_that_waits_for_space_or_for_its_turn() {
     stop(sender, Signal::INT, 130, &["Ctrl-C", "frames sent to"]);
     drop(reader);
 
-    let reader = Reader::create(&name, BufferConfig::new(4096, 1024)).unwrap();
+    let reader = Reader::create(&name, BufferConfig::ring(1024).metadata(4096)).unwrap();
     let mut sender = start(&["send", &name, "--size", "5", "--fps", "0.01"]);
     sender.write(&noise(50, 1));
     until("the first frame is there", || reader.utilization() > 0.0);

@@ -193,7 +193,7 @@ fn live_sources_drop_frames_or_stop_when_the_reader_is_slow() {
 fn a_second_sender_with_the_same_stream_is_welcome_while_the_reader_lives() {
     use zerobuffer::{BufferConfig, Reader};
     let name = name();
-    let mut reader = Reader::create(&name, BufferConfig::new(4096, 1 << 16)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1 << 16).metadata(4096)).unwrap();
     let stream = y4m("YUV4MPEG2 W2 H2", 6, 2, "");
     for _ in 0..2 {
         feed(&["send", &name], &stream).ok();
@@ -212,7 +212,7 @@ fn a_second_sender_with_the_same_stream_is_welcome_while_the_reader_lives() {
 fn metadata_is_what_video_clients_read() {
     use zerobuffer::{BufferConfig, Reader};
     let name = name();
-    let reader = Reader::create(&name, BufferConfig::new(1024, 1 << 16)).unwrap();
+    let reader = Reader::create(&name, BufferConfig::ring(1 << 16)).unwrap();
     feed(&["send", &name], &y4m("YUV4MPEG2 W4 H2 F25:1 C420mpeg2", 12, 1, "")).ok();
     let metadata = reader.metadata().unwrap().unwrap();
     let json: serde_json::Value = serde_json::from_slice(metadata.as_slice()).unwrap();

@@ -64,7 +64,8 @@ impl DuplexServer {
             Timeout::For(time) => Some(time),
             Timeout::Never => None,
         };
-        let buffer = BufferConfig::new(metadata_size.0, payload_size.0).mode(mode.0).global(global_);
+        let buffer =
+            BufferConfig::ring(payload_size.0).metadata(metadata_size.0).mode(mode.0).global(global_);
         let server = Mutex::new(None);
         Ok(Self { channel: channel_name, buffer, persistent, client_timeout, server })
     }

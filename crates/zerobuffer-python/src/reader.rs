@@ -244,7 +244,8 @@ impl Reader {
                 config.getattr(intern!(py, "payload_size"))?.extract::<Natural<u64>>()?.0,
             ),
         };
-        let config = BufferConfig::new(metadata, payload)
+        let config = BufferConfig::ring(payload)
+            .metadata(metadata)
             .mode(mode.0)
             .wait(options::wait_strategy(wait)?)
             .prefault(prefault)

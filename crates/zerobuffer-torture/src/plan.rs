@@ -88,7 +88,7 @@ impl Plan {
 
     /// What the reader creates; `rng` is the reader's own.
     pub(crate) fn buffer(&self, rng: &mut fastrand::Rng) -> BufferConfig {
-        let config = BufferConfig::new(self.metadata, self.payload).mode(self.mode);
+        let config = BufferConfig::ring(self.payload).metadata(self.metadata).mode(self.mode);
         config.wait(wait(rng)).prefault(rng.bool())
     }
 }

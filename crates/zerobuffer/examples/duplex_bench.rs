@@ -79,7 +79,7 @@ fn ask(name: &str, size: usize, count: usize) -> Outcome<Duration> {
 }
 
 fn serve(name: &str, size: usize) -> Outcome<()> {
-    let config = ServerConfig::default().buffer(BufferConfig::new(0, ring(size))).persistent(false);
+    let config = ServerConfig::default().buffer(BufferConfig::ring(ring(size)).metadata(0)).persistent(false);
     let server = Server::new(name, config);
     server.start(|request, mut response| Ok(response.write(request.data()).map(drop)?))?;
     server.wait(None);
@@ -87,7 +87,7 @@ fn serve(name: &str, size: usize) -> Outcome<()> {
 }
 
 fn ping(name: &str, size: usize, count: usize) -> Outcome<Duration> {
-    let mut answers = Reader::create(&format!("{name}-b"), BufferConfig::new(0, ring(size)))?;
+    let mut answers = Reader::create(&format!("{name}-b"), BufferConfig::ring(ring(size)).metadata(0))?;
     let wait = WriterConfig::default().connect_timeout(PATIENCE);
     let mut writer = Writer::connect_with(&format!("{name}-a"), wait)?;
     let request = vec![7; size];
@@ -99,7 +99,7 @@ fn ping(name: &str, size: usize, count: usize) -> Outcome<Duration> {
 }
 
 fn reflect(name: &str, size: usize) -> Outcome<()> {
-    let mut requests = Reader::create(&format!("{name}-a"), BufferConfig::new(0, ring(size)))?;
+    let mut requests = Reader::create(&format!("{name}-a"), BufferConfig::ring(ring(size)).metadata(0))?;
     let wait = WriterConfig::default().connect_timeout(PATIENCE);
     let mut writer = Writer::connect_with(&format!("{name}-b"), wait)?;
     loop {

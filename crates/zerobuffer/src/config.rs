@@ -35,7 +35,7 @@ pub enum FullRingPolicy {
 ///
 /// ```
 /// use zerobuffer::{BufferConfig, WaitStrategy};
-/// let config = BufferConfig::new(1024, 8 * 1024 * 1024).mode(0o660).wait(WaitStrategy::Block);
+/// let config = BufferConfig::ring(8 * 1024 * 1024).mode(0o660).wait(WaitStrategy::Block);
 /// # let _ = config;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,25 +52,34 @@ pub struct BufferConfig {
 impl Default for BufferConfig {
     /// 1024 bytes of metadata, 1 MiB of ring, mode 0600, adaptive waiting.
     fn default() -> Self {
-        Self::new(1024, 1024 * 1024)
+        Self::ring(1024 * 1024)
     }
 }
 
 impl BufferConfig {
-    /// Sizes in bytes, each rounded up to a multiple of 64. The metadata block may be 0, the ring may not.
+    /// A ring of so many bytes, rounded up to a multiple of 64; it may not be 0. All else is as in
+    /// [`Self::default`].
     ///
     /// A frame takes 16 bytes more than its payload; the largest possible frame is the ring less 16 bytes.
     #[must_use]
-    pub fn new(metadata_size: u64, payload_size: u64) -> Self {
+    pub fn ring(bytes: u64) -> Self {
         Self {
-            metadata_size,
-            payload_size,
+            metadata_size: 1024,
+            payload_size: bytes,
             mode: 0o600,
             wait: WaitStrategy::default(),
             prefault: true,
             free_sequences: false,
             global: false,
         }
+    }
+
+    /// A metadata block of so many bytes, rounded up to a multiple of 64: 1024 unless told otherwise. 8 of them hold
+    /// the length. It may be 0: then the writer can set no metadata.
+    #[must_use]
+    pub fn metadata(mut self, bytes: u64) -> Self {
+        self.metadata_size = bytes;
+        self
     }
 
     /// Permission bits of the shared objects, whatever the umask: 0600 unless told otherwise, 0660 for a group,

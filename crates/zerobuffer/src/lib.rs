@@ -10,7 +10,7 @@
 //!
 //! let name = format!("doc-crate-{}", std::process::id());
 //! // One process:
-//! let mut reader = Reader::create(&name, BufferConfig::new(1024, 1024 * 1024))?;
+//! let mut reader = Reader::create(&name, BufferConfig::ring(1024 * 1024))?;
 //! // Another one:
 //! let mut writer = Writer::connect(&name)?;
 //! writer.write(b"a frame")?;

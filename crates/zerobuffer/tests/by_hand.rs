@@ -47,7 +47,7 @@ impl Drop for Other {
 /// A reader of ours whose registered writer is a process of another implementation.
 fn beside_an_old_writer(case: &str) -> (Name, Other, Reader, Segment) {
     let (name, old) = (Name::new(case), Other::start());
-    let reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
     let segment = Segment::open(&name);
     segment.set(WRITER_PID, old.pid());
     (name, old, reader, segment)
@@ -111,7 +111,7 @@ fn an_old_writer_at_its_first_wrap_has_not_filled_the_ring() {
 #[test]
 fn waiting_for_an_old_writer_leaves_its_token() {
     let (name, old) = (Name::new("hand-token"), Other::start());
-    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
     let segment = Segment::open(&name);
     let waiting = thread::spawn(move || (reader.wait_for_writer(Duration::from_mins(1)).unwrap(), reader));
     thread::sleep(Duration::from_millis(50));
@@ -166,7 +166,7 @@ fn a_late_token_of_an_old_writer_is_counted_once() {
 #[test]
 fn tokens_of_a_writer_that_left_vouch_for_nothing() {
     let (name, old) = (Name::new("hand-surplus"), Other::start());
-    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     let segment = Segment::open(&name);
     for _ in 0..3 {
@@ -190,7 +190,7 @@ fn tokens_of_a_writer_that_left_vouch_for_nothing() {
 #[test]
 fn a_replaced_writer_stays_replaced() {
     let (name, intruder) = (Name::new("hand-replaced"), Other::start());
-    let _reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let _reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     writer.write(b"one").unwrap();
     let segment = Segment::open(&name);
@@ -210,7 +210,7 @@ fn a_replaced_writer_stays_replaced() {
 #[test]
 fn a_writer_that_is_replaced_while_it_fills_a_loan_publishes_nothing() {
     let (name, intruder) = (Name::new("hand-loan"), Other::start());
-    let _reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let _reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     let segment = Segment::open(&name);
     let loan = writer.loan(20).unwrap();
@@ -266,7 +266,7 @@ fn an_old_endpoint_that_had_our_pid_is_dead() {
     assert!(observe::inspect(&name).unwrap().reader.is_some_and(|peer| peer.pid == own && !peer.alive));
     let text = expect_error(Writer::connect(&name), "NotReady");
     assert!(text.contains("its reader is dead"), "{text}");
-    let mut reader = Reader::create(&name, BufferConfig::new(64, RING)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(RING).metadata(64)).unwrap();
     assert_eq!(segment.get(READER_PID), 0, "the dead reader's segment");
     let segment = Segment::open(&name);
     segment.set(WRITER_PID, own);
@@ -305,7 +305,7 @@ fn a_writer_that_waits_for_an_old_reader_behind_a_wrap_sleeps() {
 #[test]
 fn unread_bytes_that_overlap_a_held_frame_are_corrupt() {
     let name = Name::new("hand-overlap");
-    let mut reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     writer.write(&[1; 84]).unwrap();
     let held = reader.read().unwrap();
@@ -352,7 +352,7 @@ fn an_old_writer_outlives_an_attempt_to_take_its_place() {
 #[test]
 fn a_writer_announces_its_level_although_another_ones_is_still_there() {
     let name = Name::new("hand-level");
-    let _reader = Reader::create(&name, BufferConfig::new(0, RING)).unwrap();
+    let _reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
     // What its predecessor holds until it has closed.
     let closing = OpenOptions::new().read(true).write(true).open(name.shm()).unwrap();
     hold_byte(&closing, libc::F_WRLCK, 128);

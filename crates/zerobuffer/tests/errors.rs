@@ -75,7 +75,7 @@ fn names_that_look_odd_and_are_valid() {
         if cfg!(windows) { format!("ZBT {pid}") } else { format!("ZBT\n{pid}") },
         long,
     ] {
-        let mut reader = Reader::create(&name, BufferConfig::new(0, 64)).unwrap();
+        let mut reader = Reader::create(&name, BufferConfig::ring(64).metadata(0)).unwrap();
         let mut writer = Writer::connect(&name).unwrap();
         writer.write(b"x").unwrap();
         assert_eq!(reader.try_read().unwrap().expect("a frame is there").data(), b"x");
@@ -98,24 +98,25 @@ fn invalid_sizes_of_a_buffer() {
         (1 << 63, 1 << 63),
         (0, 1 << 62),
     ] {
-        let config = BufferConfig::new(metadata, payload);
+        let config = BufferConfig::ring(payload).metadata(metadata);
         match Reader::create(&name, config) {
             Err(Error::InvalidConfig { .. } | Error::NoSpace { .. }) => {}
             other => panic!("{metadata} {payload}: {other:?}"),
         }
         name.assert_gone();
     }
-    let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64).mode(0o1777)), "InvalidConfig");
+    let message =
+        expect_error(Reader::create(&name, BufferConfig::ring(64).metadata(0).mode(0o1777)), "InvalidConfig");
     assert!(message.contains("mode = 01777 "), "{message}");
     // Sizes are rounded up to 64.
-    let reader = Reader::create(&name, BufferConfig::new(1, 65)).unwrap();
+    let reader = Reader::create(&name, BufferConfig::ring(65).metadata(1)).unwrap();
     assert_eq!((reader.metadata_capacity(), reader.capacity()), (64, 128));
 }
 
 #[test]
 fn frames_and_metadata_that_do_not_fit() {
     let name = Name::new("fit");
-    let reader = Reader::create(&name, BufferConfig::new(64, 1024)).unwrap();
+    let reader = Reader::create(&name, BufferConfig::ring(1024).metadata(64)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     assert_eq!(writer.max_frame_size(), 1008);
     expect_error(writer.write(&[]), "EmptyFrame");
@@ -144,7 +145,7 @@ fn frames_and_metadata_that_do_not_fit() {
     drop((writer, reader));
 
     let name = Name::new("no-block");
-    let reader = Reader::create(&name, BufferConfig::new(0, 64)).unwrap();
+    let reader = Reader::create(&name, BufferConfig::ring(64).metadata(0)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     expect_error(writer.set_metadata(&[1]), "MetadataTooLarge");
     expect_error(writer.set_metadata(&[]), "MetadataTooLarge");
@@ -152,7 +153,7 @@ fn frames_and_metadata_that_do_not_fit() {
     drop((writer, reader));
 
     let name = Name::new("empty-meta");
-    let reader = Reader::create(&name, BufferConfig::new(64, 64)).unwrap();
+    let reader = Reader::create(&name, BufferConfig::ring(64).metadata(64)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     writer.set_metadata(&[]).unwrap();
     expect_error(writer.set_metadata(&[1]), "MetadataAlreadyWritten");

@@ -26,7 +26,7 @@ const PROMPT: Duration = Duration::from_secs(10);
 #[test]
 fn a_writer_defends_its_place() {
     let name = Name::new("defend");
-    let mut reader = Reader::create(&name, BufferConfig::new(64, 1024)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(64)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     let segment = Segment::open(&name);
     let own = u64::from(std::process::id());
@@ -190,6 +190,6 @@ fn a_judge_is_no_reader() {
     let error = expect_error(Writer::connect(&name), "NotReady");
     assert!(error.contains("its reader is dead"), "{error}");
     drop(judge);
-    Reader::create(&name, BufferConfig::new(64, 1024)).unwrap().close().unwrap();
+    Reader::create(&name, BufferConfig::ring(1024).metadata(64)).unwrap().close().unwrap();
     name.assert_gone();
 }

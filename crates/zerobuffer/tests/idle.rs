@@ -22,7 +22,7 @@ fn surplus_tokens_do_not_keep_a_waiting_reader_busy() {
         std::env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default(),
         std::process::id()
     );
-    let mut reader = Reader::create(&name, BufferConfig::new(0, 4096)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(4096).metadata(0)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     for _ in 0..5 {
         writer.write(b"frame").unwrap();

@@ -25,7 +25,7 @@ fn pause(milliseconds: u64) {
 }
 
 fn pair(name: &Name) -> (Reader, Writer) {
-    let reader = Reader::create(name, BufferConfig::new(64, 1024)).unwrap();
+    let reader = Reader::create(name, BufferConfig::ring(1024).metadata(64)).unwrap();
     (reader, Writer::connect(name).unwrap())
 }
 
@@ -130,7 +130,7 @@ fn last_sent(writer: &mut Peer, otherwise: u64) -> u64 {
 fn frames_held_across_the_death_of_their_writer() {
     for round in 0..25 {
         let name = Name::new("held");
-        let mut reader = Reader::create(&name, BufferConfig::new(0, 4096)).unwrap();
+        let mut reader = Reader::create(&name, BufferConfig::ring(4096).metadata(0)).unwrap();
         let mut writer = Peer::ours();
         writer.must(&format!("connect {} 0", &*name));
         writer.tell(&format!("chatter 1 {round} 300 mix"));
@@ -331,7 +331,7 @@ fn a_writer_before_its_reader() {
     for _ in 0..10 {
         writer.tell(&format!("connect {} 20000", &*name));
         pause(80);
-        let mut reader = Reader::create(&name, BufferConfig::new(64, 1024)).unwrap();
+        let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(64)).unwrap();
         writer.must_reply();
         assert!(reader.wait_for_writer(PROMPT).unwrap() && reader.is_writer_connected());
         writer.must("write 1 20 write");
@@ -339,7 +339,7 @@ fn a_writer_before_its_reader() {
         writer.must("close");
         assert!(!reader.is_writer_connected());
     }
-    let mut reader = Reader::create(&name, BufferConfig::new(64, 1024)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(64)).unwrap();
     assert!(!reader.wait_for_writer(Duration::from_millis(60)).unwrap());
     assert!(reader.read_timeout(Duration::from_millis(60)).unwrap().is_none(), "no writer yet is a timeout");
 }
@@ -398,10 +398,10 @@ fn a_thousand_buffers_leave_nothing() {
 #[test]
 fn global_changes_nothing_where_there_are_no_sessions() {
     let name = Name::new("global");
-    let usual = Reader::create(&name, BufferConfig::new(64, 1024)).unwrap();
+    let usual = Reader::create(&name, BufferConfig::ring(1024).metadata(64)).unwrap();
     let objects = name.leftovers();
     drop(usual);
-    let mut reader = Reader::create(&name, BufferConfig::new(64, 1024).global(true)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(64).global(true)).unwrap();
     assert!(!objects.is_empty());
     assert_eq!(name.leftovers(), objects);
     let mut writer = Peer::ours();

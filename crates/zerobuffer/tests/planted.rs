@@ -27,7 +27,7 @@ fn dead_pid() -> u64 {
 }
 
 fn pair(name: &Name) -> (Reader, Writer) {
-    let reader = Reader::create(name, BufferConfig::new(64, 1024)).unwrap();
+    let reader = Reader::create(name, BufferConfig::ring(1024).metadata(64)).unwrap();
     (reader, Writer::connect(name).unwrap())
 }
 
@@ -36,7 +36,7 @@ fn pair(name: &Name) -> (Reader, Writer) {
 #[test]
 fn planted_leftovers_are_taken_over() {
     // Makes the folders of the lock files as they should be.
-    Reader::create(&Name::new("folders"), BufferConfig::new(0, 64)).unwrap().close().unwrap();
+    Reader::create(&Name::new("folders"), BufferConfig::ring(64).metadata(0)).unwrap().close().unwrap();
     for planted in 1..32 {
         let name = Name::new("planted");
         let contents =
@@ -47,7 +47,8 @@ fn planted_leftovers_are_taken_over() {
             }
         }
         if planted == 1 {
-            let message = expect_error(Reader::create(&name, BufferConfig::new(64, 1024)), "NotABuffer");
+            let message =
+                expect_error(Reader::create(&name, BufferConfig::ring(1024).metadata(64)), "NotABuffer");
             assert!(message.contains(&*name) && message.contains("/dev/shm/"), "{message}");
             assert_eq!(fs::read(name.shm()).unwrap(), contents[0]);
             assert_eq!(name.leftovers(), [name.shm()]);
@@ -75,7 +76,7 @@ fn a_foreign_file_under_a_semaphores_name() {
         let name = Name::new("foreign-sem");
         let path = &name.semaphores()[index % 2];
         fs::write(path, bytes).unwrap();
-        let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotABuffer");
+        let message = expect_error(Reader::create(&name, BufferConfig::ring(64).metadata(0)), "NotABuffer");
         assert!(message.contains("/dev/shm/sem.sem-"), "{message}");
         assert_eq!(&fs::read(path).unwrap(), bytes);
         assert_eq!(name.leftovers(), std::slice::from_ref(path), "something was left or removed");
@@ -149,7 +150,7 @@ fn a_foreign_file_under_the_name() {
     begins_alike[..4].copy_from_slice(&[128, 0, 0, 0]);
     for bytes in [&b"a letter"[..], &[7; 4096], &begins_alike] {
         fs::write(name.shm(), bytes).unwrap();
-        let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotABuffer");
+        let message = expect_error(Reader::create(&name, BufferConfig::ring(64).metadata(0)), "NotABuffer");
         assert!(message.contains(&*name), "{message}");
         let refused = Writer::connect(&name).map(drop).unwrap_err();
         assert!(matches!(refused, Error::Corrupt { .. } | Error::Version { .. }), "{refused}");

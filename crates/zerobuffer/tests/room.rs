@@ -19,7 +19,7 @@ use zerobuffer::{BufferConfig, Frame, Reader, Writer};
 const LONG: Duration = Duration::from_mins(1);
 
 fn pair(name: &Name, ring: u64) -> (Reader, Writer) {
-    let reader = Reader::create(name, BufferConfig::new(0, ring)).unwrap();
+    let reader = Reader::create(name, BufferConfig::ring(ring).metadata(0)).unwrap();
     (reader, Writer::connect(name).unwrap())
 }
 
@@ -167,7 +167,7 @@ fn lockstep_over_two_buffers_never_sleeps_beside_space() {
         let (there, back) = (Name::new("there"), Name::new("back"));
         let mut peer = Peer::ours();
         peer.must(&format!("create {} 0 {ring}", &*there));
-        let mut reader = Reader::create(&back, BufferConfig::new(0, ring)).unwrap();
+        let mut reader = Reader::create(&back, BufferConfig::ring(ring).metadata(0)).unwrap();
         let mut writer = Writer::connect(&there).unwrap();
         peer.must(&format!("connect {} 1000", &*back));
         let (mut sent, mut got) = (0, 0);

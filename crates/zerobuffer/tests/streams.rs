@@ -25,7 +25,7 @@ use zerobuffer::{BufferConfig, Error, Frame, FullRingPolicy, Outcome, Reader, Wr
 const LONG: Duration = Duration::from_mins(1);
 
 fn pair(name: &Name, ring: u64) -> (Reader, Writer) {
-    let reader = Reader::create(name, BufferConfig::new(64, ring)).unwrap();
+    let reader = Reader::create(name, BufferConfig::ring(ring).metadata(64)).unwrap();
     let writer = Writer::connect_with(name, WriterConfig::default().write_timeout(Some(LONG))).unwrap();
     (reader, writer)
 }
@@ -94,7 +94,7 @@ fn a_ring_of_five_gib() {
         return;
     }
     let name = Name::new("5gib");
-    let config = BufferConfig::new(64, ring).prefault(false);
+    let config = BufferConfig::ring(ring).metadata(64).prefault(false);
     let mut reader = Reader::create(&name, config).unwrap();
     let mut writer = Writer::connect_with(&name, WriterConfig::default()).unwrap();
     assert_eq!((reader.capacity(), writer.max_frame_size()), (ring, ring - 16));
@@ -133,7 +133,7 @@ fn the_largest_frame_passes_an_empty_ring_from_every_position() {
         // No frame has fewer than 17 bytes with its header.
         for position in (0..ring).filter(|position| *position == 0 || *position > 16) {
             let name = Name::new("largest");
-            let mut reader = Reader::create(&name, BufferConfig::new(0, ring)).unwrap();
+            let mut reader = Reader::create(&name, BufferConfig::ring(ring).metadata(0)).unwrap();
             let config = WriterConfig::default().write_timeout(Some(LONG));
             let mut writer = Writer::connect_with(&name, config).unwrap();
             let (mut key, mut rest) = (0, position);
@@ -274,7 +274,7 @@ fn full_ring_policies_and_their_counters() {
     };
     // Block: waits as long as configured, then says how much was missing.
     let name = Name::new("policy");
-    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
     let mut writer = connect(&name, FullRingPolicy::Block);
     fill_ring(&mut writer);
     assert!((writer.utilization() - 1.0).abs() < 1e-9 && (reader.utilization() - 1.0).abs() < 1e-9);
@@ -295,7 +295,7 @@ fn full_ring_policies_and_their_counters() {
     drop((writer, reader));
 
     let name = Name::new("policy");
-    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
     let mut writer = connect(&name, FullRingPolicy::Refuse);
     fill_ring(&mut writer);
     match writer.write(&content(5, 100)) {
@@ -309,7 +309,7 @@ fn full_ring_policies_and_their_counters() {
     drop((writer, reader));
 
     let name = Name::new("policy");
-    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
     let mut writer = connect(&name, FullRingPolicy::DropNewest);
     fill_ring(&mut writer);
     assert_eq!(writer.write(&content(5, 100)).unwrap(), Outcome::Dropped);

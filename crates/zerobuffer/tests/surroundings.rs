@@ -318,14 +318,14 @@ fn a_temporary_folder_whose_name_is_not_utf_8() {
 fn a_wait_for_the_folder_is_none_for_the_name() {
     for _ in 0..8 {
         let name = Name::new("folder-wait");
-        let closing = Reader::create(&name, BufferConfig::new(0, 64)).unwrap();
+        let closing = Reader::create(&name, BufferConfig::ring(64).metadata(0)).unwrap();
         let folder = fs::File::open("/dev/shm").unwrap();
         folder.lock().unwrap();
         let closed = thread::spawn(move || closing.close());
         sleep(Duration::from_millis(10));
         let next = thread::spawn({
             let name = name.to_string();
-            move || Reader::create(&name, BufferConfig::new(0, 64))
+            move || Reader::create(&name, BufferConfig::ring(64).metadata(0))
         });
         // Longer than a name is worth waiting for.
         sleep(Duration::from_millis(150));
@@ -442,7 +442,7 @@ fn a_writer_of_another_pid_namespace_that_nobody_has_seen_alive() {
         return;
     }
     let name = Name::new("unseen");
-    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
     for with_successor in [false, true] {
         let mut writer = Peer::ours_after(own_pid_namespace);
         writer.must(&format!("connect {} 0", &*name));

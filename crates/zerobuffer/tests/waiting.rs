@@ -26,7 +26,7 @@ fn every_wait_strategy_in_two_threads_and_in_two_processes() {
     {
         let (ring, count, max) = (2048, 5000 / LESS, 900);
         let name = Name::new("threads");
-        let mut reader = Reader::create(&name, BufferConfig::new(64, ring).wait(wait)).unwrap();
+        let mut reader = Reader::create(&name, BufferConfig::ring(ring).metadata(64).wait(wait)).unwrap();
         let config = WriterConfig::default().wait(wait).write_timeout(Some(LONG));
         let mut writer = Writer::connect_with(&name, config).unwrap();
         thread::scope(|scope| {
@@ -100,7 +100,7 @@ fn processor_time(pid: u64) -> Duration {
 #[test]
 fn one_wait_counts_once() {
     let name = Name::new("once");
-    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
     assert!(reader.read_timeout(Duration::from_millis(320)).unwrap().is_none());
     assert_eq!(reader.stats().waits, 1);
     assert!(reader.stats().blocked >= Duration::from_millis(320));
@@ -154,7 +154,7 @@ fn whoever_waits_can_be_told_to_stop() {
     assert!(reached(waited) && reached(started.elapsed()), "{waited:?}");
     assert_eq!(asked, 3);
 
-    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     let mut asked = 0;
     let mut go_on = || {

@@ -97,7 +97,8 @@ fn a_writer_finds_the_readers_of_both_conventions() {
 fn a_live_old_reader_keeps_its_name() {
     let (name, reader) = (Name::new("old-live"), other());
     let old = Old::plant(&session_names(&name), reader.pid());
-    let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "ReaderAlreadyConnected");
+    let message =
+        expect_error(Reader::create(&name, BufferConfig::ring(64).metadata(0)), "ReaderAlreadyConnected");
     assert!(message.contains(&reader.pid().to_string()), "{message}");
     assert_eq!(old.word(READER_PID), reader.pid());
 }
@@ -111,7 +112,7 @@ fn a_dead_reader_whose_name_is_kept_open() {
     let orphans = observe::orphans().unwrap();
     // There is no lock file, so that it is not listed; the look itself works.
     assert!(orphans.iter().all(|orphan| orphan.name != *name));
-    let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotReady");
+    let message = expect_error(Reader::create(&name, BufferConfig::ring(64).metadata(0)), "NotReady");
     assert!(message.contains(&*name) && message.contains("close that writer"), "{message}");
     assert_eq!(old.word(READER_PID), 0, "the writer was not told");
     expect_error(Writer::connect(&name), "NotReady");
@@ -122,7 +123,7 @@ fn a_dead_reader_whose_name_is_kept_open() {
             thread::sleep(Duration::from_millis(200));
             drop(old);
         });
-        let reader = Reader::create(&name, BufferConfig::new(0, 128)).unwrap();
+        let reader = Reader::create(&name, BufferConfig::ring(128).metadata(0)).unwrap();
         assert!(waiting.elapsed() >= Duration::from_millis(200));
         assert_eq!(reader.capacity(), 128);
         reader.close().unwrap();
@@ -138,7 +139,7 @@ fn a_name_that_belongs_to_something_else() {
         let semaphore = (kind == 0).then(|| make_semaphore(&taken));
         let section = (kind != 0).then(|| make_section(&taken, 64));
         let message = expect_error(
-            Reader::create(&name, BufferConfig::new(0, 64)),
+            Reader::create(&name, BufferConfig::ring(64).metadata(0)),
             if kind == 0 { "NotABuffer" } else { "NotReady" },
         );
         assert!(message.contains(&*name), "{message}");
@@ -149,7 +150,7 @@ fn a_name_that_belongs_to_something_else() {
     // A section that is no buffer.
     let section = make_section(&name, 4096);
     View::of(&section).put(0, &[7; 64]);
-    let message = expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "NotABuffer");
+    let message = expect_error(Reader::create(&name, BufferConfig::ring(64).metadata(0)), "NotABuffer");
     assert!(message.contains("is no buffer"), "{message}");
     expect_error(Writer::connect(&name), "Corrupt");
 }
@@ -175,13 +176,13 @@ fn segments_that_a_writer_must_not_attach_to() {
 #[test]
 fn held_frames_do_not_keep_the_name() {
     let name = Name::new("held-name");
-    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
     let mut writer = Writer::connect(&name).unwrap();
     writer.write(&content(1, 300)).unwrap();
     let (frame, handle) = (reader.read().unwrap(), reader.handle());
     reader.close().unwrap();
     // The old writer is still attached, and holds the semaphores' names.
-    let mut next = Reader::create(&name, BufferConfig::new(0, 2048)).unwrap();
+    let mut next = Reader::create(&name, BufferConfig::ring(2048).metadata(0)).unwrap();
     expect_error(writer.write(b"x"), "ReaderGone");
     check(frame.data(), 1).unwrap();
     assert!(!writer.is_reader_connected(), "the successor is taken for the reader");
@@ -203,7 +204,7 @@ fn a_successor_is_not_taken_for_the_dead_reader() {
     let writer = Writer::connect(&name).unwrap();
     assert!(writer.is_reader_connected());
     reader.kill();
-    let next = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    let next = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
     assert!(!writer.is_reader_connected());
     assert!(!next.is_writer_connected());
     drop(writer);
@@ -214,7 +215,7 @@ fn a_successor_is_not_taken_for_the_dead_reader() {
 #[test]
 fn a_global_buffer() {
     let name = Name::new("global");
-    let config = BufferConfig::new(64, 1024).global(true);
+    let config = BufferConfig::ring(1024).metadata(64).global(true);
     let mut reader = match Reader::create(&name, config) {
         Err(Error::NoPrivilege { privilege, .. }) => {
             assert_eq!(privilege, "SeCreateGlobalPrivilege");
@@ -232,7 +233,10 @@ fn a_global_buffer() {
     writer.must("write 1 100 write");
     check(reader.read_timeout(LONG).unwrap().expect("a frame is there").data(), 1).unwrap();
     assert!(observe::list().unwrap().iter().any(|info| info.name == *name));
-    expect_error(Reader::create(&name, BufferConfig::new(64, 1024).global(true)), "ReaderAlreadyConnected");
+    expect_error(
+        Reader::create(&name, BufferConfig::ring(1024).metadata(64).global(true)),
+        "ReaderAlreadyConnected",
+    );
     writer.must("close");
     reader.close().unwrap();
     name.assert_gone();
@@ -243,7 +247,7 @@ fn a_global_buffer() {
 fn a_global_channel() {
     let channel = Name::new("gchan");
     let [request, response] = ["request", "response"].map(|side| Name::of(&format!("{}_{side}", &*channel)));
-    let buffer = BufferConfig::new(64, 1024);
+    let buffer = BufferConfig::ring(1024).metadata(64);
     for (request_is_global, response_is_global) in [(true, true), (true, false), (false, true)] {
         let config = ServerConfig::default().buffer(buffer.clone().global(request_is_global));
         let server = Server::new(&channel, config);
@@ -276,11 +280,11 @@ fn a_global_channel() {
 #[test]
 fn a_lock_file_of_another_reader() {
     use std::os::windows::fs::OpenOptionsExt as _;
-    drop(Reader::create(&Name::new("folders"), BufferConfig::new(0, 64)).unwrap());
+    drop(Reader::create(&Name::new("folders"), BufferConfig::ring(64).metadata(0)).unwrap());
     let name = Name::new("locked");
     for path in name.locks() {
         let lock = fs::OpenOptions::new().write(true).create_new(true).share_mode(0).open(&path).unwrap();
-        expect_error(Reader::create(&name, BufferConfig::new(0, 64)), "ReaderAlreadyConnected");
+        expect_error(Reader::create(&name, BufferConfig::ring(64).metadata(0)), "ReaderAlreadyConnected");
         drop(lock);
         // Nobody holds it now: it is a leftover, which `clean` shows and removes.
         let orphans = observe::orphans().unwrap();
@@ -289,7 +293,7 @@ fn a_lock_file_of_another_reader() {
         assert_eq!(observe::remove(orphan).unwrap(), [path]);
         name.assert_gone();
     }
-    Reader::create(&name, BufferConfig::new(0, 64)).unwrap().close().unwrap();
+    Reader::create(&name, BufferConfig::ring(64).metadata(0)).unwrap().close().unwrap();
     name.assert_gone();
 }
 
@@ -297,7 +301,7 @@ fn a_lock_file_of_another_reader() {
 #[test]
 fn surplus_tokens_do_no_harm() {
     let name = Name::new("tokens");
-    let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
     let config = WriterConfig::default().write_timeout(Some(LONG));
     let mut writer = Writer::connect_with(&name, config).unwrap();
     let semaphores = session_names(&name).map(|object| make_semaphore_if(&object));
@@ -318,7 +322,7 @@ fn make_semaphore_if(name: &str) -> Option<OwnedHandle> {
 #[test]
 fn a_ring_that_no_machine_has_room_for() {
     let name = Name::new("too-large");
-    match Reader::create(&name, BufferConfig::new(0, 1 << 46).prefault(false)) {
+    match Reader::create(&name, BufferConfig::ring(1 << 46).metadata(0).prefault(false)) {
         Err(Error::NoSpace { needed, available, .. }) => {
             assert!(available < needed, "{available} of {needed}");
         }
@@ -372,7 +376,7 @@ fn a_reader_of_ours_is_never_taken_for_an_old_one() {
         for _ in 0..80 {
             let reader = loop {
                 // Whoever looks keeps the name for a moment.
-                match Reader::create(&name, BufferConfig::new(64, 1024)) {
+                match Reader::create(&name, BufferConfig::ring(1024).metadata(64)) {
                     Err(Error::NotReady { .. } | Error::ReaderAlreadyConnected { .. }) => {}
                     other => break other.unwrap(),
                 }

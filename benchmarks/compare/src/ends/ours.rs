@@ -42,7 +42,7 @@ impl<S: Strategy> Transport for Ours<S> {
 
     fn receiver(name: &str, Shape { bytes, depth }: Shape) -> Result<Reader> {
         let ring = (bytes as u64 + FRAME_HEADER_SIZE) * depth as u64;
-        Ok(Reader::create(name, BufferConfig::new(0, ring).wait(S::WAIT))?)
+        Ok(Reader::create(name, BufferConfig::ring(ring).metadata(0).wait(S::WAIT))?)
     }
 
     fn sender(name: &str, Shape { bytes, .. }: Shape) -> Result<Writing> {

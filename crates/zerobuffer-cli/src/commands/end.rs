@@ -128,7 +128,7 @@ pub(super) fn sweep(name: &str) {
     if observe::inspect(name).is_ok() {
         // A new reader takes a dead one's name over, and its own close takes everything along. If somebody lives there
         // after all, it is left alone.
-        let _ = Reader::create(name, BufferConfig::new(0, 64)).and_then(Reader::close);
+        let _ = Reader::create(name, BufferConfig::ring(64).metadata(0)).and_then(Reader::close);
     }
 }
 

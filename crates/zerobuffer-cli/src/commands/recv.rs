@@ -119,7 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
 }
 
 fn receive(args: &Args, sink: &mut Sink<'_>) -> Result<(), Fail> {
-    let config = BufferConfig::new(args.metadata, args.ring).mode(args.mode).global(args.global);
+    let config = BufferConfig::ring(args.ring).metadata(args.metadata).mode(args.mode).global(args.global);
     let mut reader = Reader::create(&args.name, config)?;
     let handle = reader.handle();
     signals::on_signal(move || handle.interrupt());

@@ -45,7 +45,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    let buffer = BufferConfig::new(args.metadata, args.ring).global(args.global);
+    let buffer = BufferConfig::ring(args.ring).metadata(args.metadata).global(args.global);
     let mut config = ServerConfig::default().buffer(buffer).on_error(|failure| {
         match failure {
             // Every call ends like that.

@@ -24,7 +24,7 @@ pub(super) const CALLS: u64 = 6;
 const METADATA: &[u8] = b"metadata";
 
 pub(crate) fn server_config() -> ServerConfig {
-    let buffer = BufferConfig::new(64, PAYLOAD).wait(WaitStrategy::Block);
+    let buffer = BufferConfig::ring(PAYLOAD).metadata(64).wait(WaitStrategy::Block);
     let config = ServerConfig::default().buffer(buffer).wait(WaitStrategy::Block);
     config.on_init(|metadata| match metadata {
         None => Ok(()),

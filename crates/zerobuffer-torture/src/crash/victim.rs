@@ -19,7 +19,7 @@ pub(crate) const FRAMES: u64 = 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn buffer() -> BufferConfig {
-    BufferConfig::new(128, PAYLOAD).wait(WaitStrategy::Block)
+    BufferConfig::ring(PAYLOAD).metadata(128).wait(WaitStrategy::Block)
 }
 
 pub(crate) fn patient() -> WriterConfig {

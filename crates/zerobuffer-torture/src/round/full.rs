@@ -123,7 +123,7 @@ impl Round {
         let before = listing()?;
         let payload = 64_u64 << self.rng.u32(0..16);
         let name = format!("{}-full", self.plan.name);
-        match Reader::create(&name, BufferConfig::new(64, payload)) {
+        match Reader::create(&name, BufferConfig::ring(payload).metadata(64)) {
             Ok(reader) => reader.close().context("close beside a full /dev/shm")?,
             Err(Error::NoSpace { .. }) => self.tally.refused += 1,
             Err(error) => bail!("a creation of {payload} bytes with a full /dev/shm says {error}"),

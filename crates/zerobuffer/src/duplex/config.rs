@@ -36,7 +36,7 @@ impl ProcessingMode {
 /// use std::time::Duration;
 /// use zerobuffer::{BufferConfig, duplex::{ProcessingMode, ServerConfig}};
 /// let config = ServerConfig::default()
-///     .buffer(BufferConfig::new(4096, 32 * 1024 * 1024))
+///     .buffer(BufferConfig::ring(32 * 1024 * 1024).metadata(4096))
 ///     .mode(ProcessingMode::thread_pool())
 ///     .on_error(|failure| eprintln!("{failure}"));
 /// # let _ = config;

@@ -3,7 +3,7 @@
 //! ```
 //! use zerobuffer::{BufferConfig, Reader, observe};
 //! let name = format!("doc-observe-{}", std::process::id());
-//! let reader = Reader::create(&name, BufferConfig::new(64, 4096))?;
+//! let reader = Reader::create(&name, BufferConfig::ring(4096).metadata(64))?;
 //! let info = observe::inspect(&name)?;
 //! assert_eq!((info.payload_size, info.free), (4096, 4096));
 //! assert!(info.reader.is_some_and(|peer| peer.alive && peer.level > 0));

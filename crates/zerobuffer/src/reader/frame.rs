@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn frames_outlive_their_reader_and_nothing_outlives_the_last_frame() {
         let name = crate::testing::name("zb-share");
-        let mut reader = Reader::create(&name, BufferConfig::new(0, 4096)).unwrap();
+        let mut reader = Reader::create(&name, BufferConfig::ring(4096).metadata(0)).unwrap();
         let mut writer = Writer::connect(&name).unwrap();
         for frame in [b"one", b"two"] {
             writer.write(frame).unwrap();

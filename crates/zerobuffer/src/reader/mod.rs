@@ -43,7 +43,7 @@ const WRITER_POLL: Duration = Duration::from_millis(5);
 /// use zerobuffer::{BufferConfig, Reader, Writer};
 ///
 /// let name = format!("doc-reader-{}", std::process::id());
-/// let mut reader = Reader::create(&name, BufferConfig::new(0, 64 * 1024))?;
+/// let mut reader = Reader::create(&name, BufferConfig::ring(64 * 1024).metadata(0))?;
 /// assert!(reader.read_timeout(Duration::ZERO)?.is_none(), "no writer yet");
 ///
 /// let mut writer = Writer::connect(&name)?;

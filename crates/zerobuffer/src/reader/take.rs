@@ -156,7 +156,7 @@ mod tests {
 
     fn reader(test: &str) -> (String, Reader) {
         let name = crate::testing::name(&format!("zb-take-{test}"));
-        let reader = Reader::create(&name, BufferConfig::new(0, 64 * 1024)).unwrap();
+        let reader = Reader::create(&name, BufferConfig::ring(64 * 1024).metadata(0)).unwrap();
         (name, reader)
     }
 

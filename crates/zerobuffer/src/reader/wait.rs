@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn tokens_of_an_old_writer_that_has_just_come_are_given_back() {
         let name = crate::testing::name("zb-wait");
-        let mut reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+        let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
         let post = |reader: &Reader, tokens| (0..tokens).for_each(|_| reader.shared.data.post());
         post(&reader, 3);
         reader.swallow_tokens();

@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn what_the_connect_time_out_has_spent_on_the_reader_is_spent() {
         let name = crate::testing::name("attach-left");
-        let _reader = Reader::create(&name, BufferConfig::new(64, 256)).unwrap();
+        let _reader = Reader::create(&name, BufferConfig::ring(256).metadata(64)).unwrap();
         let Ok(opened) = open(&name) else { panic!("it does not open") };
         // A dead writer, whose reader does not read.
         opened.region.store(Word::WriterPid, TOMBSTONE, Ordering::SeqCst);
@@ -322,7 +322,8 @@ mod tests {
     #[test]
     fn an_attach_that_fails_leaves_no_trace() {
         let name = crate::testing::name("attach-trace");
-        let _reader = Reader::create(&name, BufferConfig::new(64, 256).free_sequences(true)).unwrap();
+        let _reader =
+            Reader::create(&name, BufferConfig::ring(256).metadata(64).free_sequences(true)).unwrap();
         let mut first = Writer::connect(&name).unwrap();
         first.set_metadata(b"mine").unwrap();
         first.close().unwrap();

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// ```
 /// # use zerobuffer::{BufferConfig, Error, Reader, Writer};
 /// # let name = format!("doc-writer-handle-{}", std::process::id());
-/// let reader = Reader::create(&name, BufferConfig::new(0, 64))?;
+/// let reader = Reader::create(&name, BufferConfig::ring(64).metadata(0))?;
 /// let mut writer = Writer::connect(&name)?;
 /// let handle = writer.handle();
 /// // The second frame finds the ring full.

@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_foreign_pid_that_has_left_again_is_not_forgotten() {
         let name = crate::testing::name("zb-place");
-        let _reader = Reader::create(&name, BufferConfig::new(0, 1024)).unwrap();
+        let _reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
         let writer = Writer::connect(&name).unwrap();
         let own = writer.shared.own_pid;
         assert_eq!(writer.shared.registered(), own);

@@ -147,7 +147,7 @@ fn starve(name: &str, reading: bool, count: u32) -> Answer {
         });
         for _ in 0..count {
             let made = if reading {
-                Reader::create(name, BufferConfig::new(64, 1024)).map(|reader| (Some(reader), None))
+                Reader::create(name, BufferConfig::ring(1024).metadata(64)).map(|reader| (Some(reader), None))
             } else {
                 Writer::connect_with(name, WriterConfig::default()).map(|writer| (None, Some(writer)))
             };
@@ -193,7 +193,7 @@ impl Agent {
         match words[0] {
             "create" => {
                 let mut config =
-                    BufferConfig::new(number(words, 2), number(words, 3)).wait(strategy(words, 4));
+                    BufferConfig::ring(number(words, 3)).metadata(number(words, 2)).wait(strategy(words, 4));
                 if let Some(mode) = words.get(5) {
                     config = config.mode(u32::from_str_radix(mode, 8).unwrap());
                 }
@@ -417,7 +417,7 @@ fn churn(name: &str, count: u64) -> Answer {
         if key == count / 10 {
             before = open_things();
         }
-        let mut reader = Reader::create(name, BufferConfig::new(64, 1024))?;
+        let mut reader = Reader::create(name, BufferConfig::ring(1024).metadata(64))?;
         let mut writer = Writer::connect(name)?;
         writer.write(&content(key, 100))?;
         let frame = reader.try_read()?.expect("the frame is published");

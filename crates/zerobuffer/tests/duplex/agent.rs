@@ -169,7 +169,7 @@ impl Agent {
         }
         let (log, init_log) = (Arc::clone(&self.log), Arc::clone(&self.log));
         config = config
-            .buffer(BufferConfig::new(metadata, ring))
+            .buffer(BufferConfig::ring(ring).metadata(metadata))
             .on_error(move |failure| log.failures.lock().unwrap().push(describe(failure)))
             .on_init(move |metadata| {
                 let text = metadata.map_or("none".to_owned(), |metadata| metadata.len().to_string());

@@ -11,7 +11,8 @@ use zerobuffer::{
 fn the_request_buffer_exists_when_start_returns() {
     for _ in 0..20 {
         let channel = Channel::new("dstart");
-        let server = Server::new(&channel.name, ServerConfig::default().buffer(BufferConfig::new(64, 4096)));
+        let server =
+            Server::new(&channel.name, ServerConfig::default().buffer(BufferConfig::ring(4096).metadata(64)));
         server.start(|_, mut response| Ok(response.write(b"!").map(drop)?)).unwrap();
         let client =
             Client::connect_with(&channel.name, ClientConfig::default().response_size(4096)).unwrap();
@@ -175,7 +176,7 @@ fn a_thousand_servers_and_clients_leak_nothing() {
         if round == 50 {
             before = (entries("/proc/self/fd"), mappings(), entries("/proc/self/task"));
         }
-        let config = ServerConfig::default().buffer(BufferConfig::new(64, 4096));
+        let config = ServerConfig::default().buffer(BufferConfig::ring(4096).metadata(64));
         let server = Server::new(&channel.name, config);
         server.start(|request, mut response| Ok(response.write(request.data()).map(drop)?)).unwrap();
         let client =

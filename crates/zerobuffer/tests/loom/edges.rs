@@ -70,7 +70,7 @@ const UNREPAIRED: &str = "a successor finds a ring that is not repaired";
 
 /// A ring of so many bytes with both ends; who waits sleeps at once.
 pub(crate) fn pair(name: &str, metadata: u64, ring: u64) -> (Reader, Writer) {
-    let config = BufferConfig::new(metadata, ring).wait(WaitStrategy::Block);
+    let config = BufferConfig::ring(ring).metadata(metadata).wait(WaitStrategy::Block);
     let reader = Reader::create(name, config).unwrap();
     (reader, connect(name).unwrap())
 }

@@ -20,7 +20,7 @@ impl Rig {
         static RIGS: AtomicU64 = AtomicU64::new(0);
         let mark = std::env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default();
         let name = format!("{mark}model-{}-{}", std::process::id(), RIGS.fetch_add(1, Ordering::Relaxed));
-        let reader = Reader::create(&name, BufferConfig::new(0, capacity)).unwrap();
+        let reader = Reader::create(&name, BufferConfig::ring(capacity).metadata(0)).unwrap();
         let writer = Some(connect(&name));
         Self { reader, writer, held: Vec::new(), oracle: Oracle::new(capacity), salt: 0, name }
     }

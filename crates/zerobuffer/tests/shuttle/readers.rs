@@ -45,7 +45,7 @@ pub(crate) fn run(mut random: Random) {
 }
 
 fn create() -> Reader {
-    Reader::create(NAME, BufferConfig::new(0, RING).wait(WaitStrategy::Block)).unwrap()
+    Reader::create(NAME, BufferConfig::ring(RING).metadata(0).wait(WaitStrategy::Block)).unwrap()
 }
 
 /// Size of the frame with that number.

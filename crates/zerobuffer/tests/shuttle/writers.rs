@@ -28,7 +28,7 @@ pub(crate) fn run(mut random: Random) {
     boot();
     enter(READER);
     let ring = random.one_of(&[64, 128, 192, 320, 8192]);
-    let config = BufferConfig::new(0, ring).wait(WaitStrategy::Block);
+    let config = BufferConfig::ring(ring).metadata(0).wait(WaitStrategy::Block);
     tell(|| format!("a ring of {ring} bytes"));
     let mut reader = Reader::create(NAME, config).unwrap();
     let oracle: Told = Arc::new(Mutex::new(Oracle::waiting(ring)));

@@ -140,7 +140,7 @@ impl Scene {
         let mut held: Vec<Frame> = Vec::new();
         while !self.is_over() {
             let name = self.name.clone();
-            let config = BufferConfig::new(METADATA, RING).prefault(false);
+            let config = BufferConfig::ring(RING).metadata(METADATA).prefault(false);
             let Some(mut reader) = self.attempt(|| Reader::create(&name, config)) else {
                 thread::sleep(Duration::from_millis(1));
                 continue;
@@ -239,7 +239,7 @@ impl Scene {
             let (handled, count) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
             let counter = Arc::clone(&handled);
             let mut config = ServerConfig::default()
-                .buffer(BufferConfig::new(METADATA, RING).prefault(false))
+                .buffer(BufferConfig::ring(RING).metadata(METADATA).prefault(false))
                 .write_timeout(Some(Duration::from_millis(20)))
                 .on_error(move |failure| {
                     // A failure tells its cause, or that a client has gone.

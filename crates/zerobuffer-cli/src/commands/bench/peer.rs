@@ -33,7 +33,7 @@ pub(super) struct Measured {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    let mut reader = Reader::create(&args.name, BufferConfig::new(0, args.ring))?;
+    let mut reader = Reader::create(&args.name, BufferConfig::ring(args.ring).metadata(0))?;
     let handle = reader.handle();
     signals::on_signal(move || handle.interrupt());
     let mut stdout = std::io::stdout().lock();

@@ -90,7 +90,7 @@ impl Session {
     /// There and back, at once or at a pace.
     pub(super) fn round_trip(&self, per_second: Option<u32>) -> Result<RoundTrip, Fail> {
         let name = fresh_name();
-        let mut answers = Reader::create(&back(&name), BufferConfig::new(0, self.ring_bytes))?;
+        let mut answers = Reader::create(&back(&name), BufferConfig::ring(self.ring_bytes).metadata(0))?;
         let handle = answers.handle();
         signals::on_signal(move || handle.interrupt());
         let mut peer = self.peer(&name, Some("--answer"))?;

@@ -51,7 +51,8 @@ pub(super) fn create_response_buffer(channel: &str, config: &ClientConfig, reque
     let name = response_name(channel);
     let started = Instant::now();
     loop {
-        let buffer = BufferConfig::new(config.response_metadata_size, config.responses_for(requests))
+        let buffer = BufferConfig::ring(config.responses_for(requests))
+            .metadata(config.response_metadata_size)
             .mode(config.mode)
             .global(config.global)
             .wait(config.wait)

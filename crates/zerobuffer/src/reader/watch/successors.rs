@@ -6,7 +6,7 @@ use std::{fs::File, time::Duration};
 
 fn reader(case: &str) -> Reader {
     let name = crate::testing::name(&format!("zb-successors-{case}"));
-    Reader::create(&name, BufferConfig::new(0, 1024)).unwrap()
+    Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap()
 }
 
 fn attach(reader: &Reader) -> Writer {

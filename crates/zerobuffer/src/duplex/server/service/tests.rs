@@ -63,7 +63,7 @@ fn a_client_whose_response_buffer_comes_late_is_served_from_then_on() {
     while !matches!(service.state, State::Mute { trouble: Report::Made, .. }) {
         service.step();
     }
-    let config = crate::BufferConfig::new(0, 4096).free_sequences(true);
+    let config = crate::BufferConfig::ring(4096).metadata(0).free_sequences(true);
     let _responses = crate::Reader::create(&response_name(&channel), config).unwrap();
     while service.client.is_none() {
         service.step();
