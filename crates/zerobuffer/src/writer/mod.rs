@@ -78,6 +78,8 @@ pub struct Writer {
     pending: Option<Slot>,
     /// What was found corrupt; then nothing is written any more.
     fault: Option<Fault>,
+    /// Whether this writer has set the metadata.
+    set_metadata: bool,
     watch: ReaderWatch,
 }
 
@@ -113,7 +115,7 @@ impl Writer {
         let waiter = Waiter::new(config.wait);
         let shared = Arc::new(shared);
         let watch = ReaderWatch::new();
-        Ok(Self { shared, producer, waiter, config, pending: None, fault: None, watch })
+        Ok(Self { shared, producer, waiter, config, pending: None, fault: None, set_metadata: false, watch })
     }
 
     /// Copies `data` into the ring as one frame. A full ring is met as the policy says.
@@ -333,7 +335,7 @@ impl Writer {
         self.pending.take().is_some()
     }
 
-    /// Writes the metadata, once per buffer; at most [`Self::metadata_capacity`] less 8 bytes, may be empty.
+    /// Writes the metadata, once per buffer; a later writer may only repeat what its predecessor wrote. At most [`Self::metadata_capacity`] less 8 bytes, may be empty.
     ///
     /// # Errors
     ///
@@ -344,8 +346,17 @@ impl Writer {
         let (shared, size) = (&self.shared, data.len() as u64);
         let region = &shared.region;
         let name = || shared.name.clone();
-        if region.load(Word::MetadataWritten, Ordering::Acquire) != 0 {
-            return Err(Error::MetadataAlreadyWritten { name: name() });
+        let written = region.load(Word::MetadataWritten, Ordering::Acquire);
+        if written != 0 {
+            // A writer that was started anew says what its predecessor has said: that is so already.
+            let same = written == size + 8
+                && region.metadata_prefix() == size
+                && region.metadata(size) == Some(data);
+            if self.set_metadata || !same {
+                return Err(Error::MetadataAlreadyWritten { name: name() });
+            }
+            self.set_metadata = true;
+            return Ok(());
         }
         if !region.put_metadata(data) {
             let max = region.metadata_capacity().saturating_sub(8);
@@ -354,6 +365,7 @@ impl Writer {
         region.store(Word::MetadataFree, region.metadata_capacity() - size - 8, Ordering::Relaxed);
         // Edge E6, release end: prefix and content are complete.
         region.store(Word::MetadataWritten, size + 8, order(End::E6Release, Ordering::Release));
+        self.set_metadata = true;
         log::info!(target: "zerobuffer::writer", "buffer '{}': {size} bytes of metadata written", shared.name);
         Ok(())
     }
