@@ -32,8 +32,8 @@ def write() -> None:
     with Writer(NAME, timeout=10.0) as writer:
         writer.set_metadata(json.dumps({"type": "example", "caps": caps}).encode())
         for i in range(FRAMES):
-            with writer.loan(WIDTH * HEIGHT * 3) as view:
-                picture = np.frombuffer(view, np.uint8).reshape(HEIGHT, WIDTH, 3)
+            with writer.loan((HEIGHT, WIDTH, 3), np.uint8) as view:
+                picture = view.array()
                 picture[:] = i % 256
                 del picture
 

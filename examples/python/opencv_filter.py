@@ -13,12 +13,14 @@ from zerobuffer import BufferConfig, Reader, Writer
 
 def blur(source: str, target: str, width: int, height: int) -> None:
     """Blur BGR pictures of ``source`` into ``target``."""
-    size = width * height * 3
-    with Reader(source, BufferConfig(payload_size=4 * size)) as reader, Writer(target, timeout=60.0) as writer:
+    shape = (height, width, 3)
+    with (
+        Reader(source, BufferConfig(payload_size=4 * width * height * 3)) as reader,
+        Writer(target, timeout=60.0) as writer,
+    ):
         for frame in reader:
-            with frame, writer.loan(size) as view:
-                picture = frame.array((height, width, 3), np.uint8)
-                result = np.frombuffer(view, np.uint8).reshape(height, width, 3)
+            with frame, writer.loan(shape, np.uint8) as view:
+                picture, result = frame.array(shape, np.uint8), view.array()
                 cv2.GaussianBlur(picture, (9, 9), 0, dst=result)
                 del picture, result
 

@@ -3,6 +3,7 @@
 import array
 import ctypes
 import mmap
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -166,3 +167,121 @@ def test_the_source_is_not_kept(writer: Writer) -> None:
     data.append(1)
     writer.write_frame(memoryview(data)[::2])
     data.append(2)
+
+
+class Duck:
+    """An array-like object that is iterable, as a Series or a tensor is."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self._array
+
+    def __iter__(self) -> Any:
+        return iter(self._array)
+
+
+class Packed(Duck):
+    """One that offers DLPack and nothing else."""
+
+    __array__ = None  # type: ignore[assignment]
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+del Packed.__array__
+_DTYPES = [
+    "<i8",
+    ">f4",
+    "c16",
+    "?",
+    "f2",
+    "M8[ns]",
+    "m8[s]",
+    "S3",
+    "U2",
+    "V5",
+    "i4,f8",
+    [("a", "u1"), ("O", "<i2", (2,))],
+]
+
+
+@pytest.mark.parametrize("dtype", _DTYPES, ids=str)
+@pytest.mark.parametrize("wrap", ["bare", "duck", "strided", "scalar", "memory"])
+def test_any_dtype_by_its_bytes(reader: Reader, writer: Writer, dtype: Any, wrap: str) -> None:
+    np = pytest.importorskip("numpy")
+    array = np.frombuffer(bytes(range(240)), "u1")[: 8 * np.dtype(dtype).itemsize].copy().view(dtype)
+    expected = array.tobytes()
+    data: Any = array
+    if wrap == "duck":
+        data = Duck(array)
+    elif wrap == "strided":
+        data, expected = array[::-2], array[::-2].tobytes()
+    elif wrap == "scalar":
+        data, expected = array[2:3].reshape(()), array[2:3].tobytes()
+    elif wrap == "memory":
+        try:
+            data = memoryview(array)
+        except ValueError:
+            pytest.skip(f"{dtype} has no memoryview")
+    writer.write_frame(data)
+    frame = reader.read_frame(0)
+    assert frame is not None
+    assert bytes(frame) == expected
+
+
+def test_dlpack_is_taken(reader: Reader, writer: Writer) -> None:
+    np = pytest.importorskip("numpy")
+    if not hasattr(np, "from_dlpack"):
+        pytest.skip("this NumPy reads no DLPack")
+    writer.write_frame(Packed(np.arange(5, dtype="i4")))
+    frame = reader.read_frame(0)
+    assert frame is not None
+    assert bytes(frame) == np.arange(5, dtype="i4").tobytes()
+
+
+def test_a_series_goes_by_its_bytes(reader: Reader, writer: Writer) -> None:
+    pandas = pytest.importorskip("pandas")
+    writer.write_frame(pandas.Series([1, 2, 3]))
+    frame = reader.read_frame(0)
+    assert frame is not None
+    assert frame.size == 24
+    with pytest.raises(TypeError, match="object"):
+        writer.write_frame(pandas.Series([1, "two", None]))
+
+
+@pytest.mark.parametrize("make", ["bare", "duck", "strided", "record", "memory"])
+def test_objects_are_refused(writer: Writer, make: str) -> None:
+    np = pytest.importorskip("numpy")
+    array = np.array([object(), 2, "three"], dtype=object)
+    makers: dict[str, Callable[[], Any]] = {
+        "bare": lambda: array,
+        "duck": lambda: Duck(array),
+        "strided": lambda: array[::2],
+        "record": lambda: np.zeros(3, [("x", "i4"), ("y", object)]),
+        "memory": lambda: memoryview(array),
+    }
+    data = makers[make]()
+    with pytest.raises(TypeError, match="object"):
+        writer.write_frame(data)
+    with pytest.raises(TypeError, match="object"):
+        writer.set_metadata(data)
+    assert writer.frames_written == 0
+
+
+class _Mapping(dict):  # type: ignore[type-arg]
+    pass
+
+
+@pytest.mark.parametrize(
+    "wrong", [{1: 2}, {1, 2}, frozenset([3]), {1: 2}.keys(), {1: 2}.items(), _Mapping(a=1), os.environ, "text", 7, True]
+)
+def test_what_is_no_sequence_of_bytes(writer: Writer, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="required, not"):
+        writer.write_frame(wrong)
+    assert writer.frames_written == 0

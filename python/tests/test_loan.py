@@ -1,12 +1,16 @@
 """Writing in place: get_frame_buffer, commit, abort, loan; and everything that ends a reservation early (P7)."""
 
+import gc
 import threading
+import weakref
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 from zerobuffer import (
     BufferConfig,
+    BufferFullException,
     FrameTooLargeException,
     InvalidFrameSizeException,
     Reader,
@@ -148,7 +152,7 @@ def test_loan_sizes(writer: Writer) -> None:
     with pytest.raises(FrameTooLargeException), writer.loan(10**9):
         pass
     with pytest.raises(TypeError):
-        writer.loan("5")  # type: ignore[arg-type]
+        writer.loan("5")  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("then", ["close", "drop"])
@@ -202,9 +206,9 @@ def test_threads_reserve_in_turn(name: str) -> None:
         def work(number: int) -> None:
             for i in range(50):
                 if i % 2:
-                    view = writer.get_frame_buffer(500)
+                    place = writer.get_frame_buffer(500)
                     for position in range(0, 500, 100):
-                        view[position : position + 100] = bytes([number]) * 100
+                        place[position : position + 100] = bytes([number]) * 100
                     writer.commit_frame()
                 else:
                     with writer.loan(500) as view:
@@ -221,3 +225,136 @@ def test_threads_reserve_in_turn(name: str) -> None:
         for thread in threads:
             thread.join()
         assert counts == [50] * 4
+
+
+def test_a_loan_can_be_shortened_and_cancelled(reader: Reader, writer: Writer) -> None:
+    with writer.loan(100) as view:
+        view[:5] = b"short"
+        view.commit(5)
+        assert not view.is_open
+    assert received(reader) == b"short"
+    with writer.loan(100) as view:
+        view.abort()
+    with writer.loan(4) as view:
+        view[:] = b"full"
+        view.commit()
+        with pytest.raises(ZeroBufferException, match="ended"):
+            view.commit()
+    assert received(reader) == b"full"
+    for _ in range(3):
+        with writer.loan(8) as view:
+            view.abort()
+            break
+    assert reader.read_frame(0) is None
+
+
+def test_a_wrong_size_leaves_the_loan_open(reader: Reader, writer: Writer) -> None:
+    with writer.loan(8) as view:
+        view[:] = b"12345678"
+        for wrong in (0, 9, -1):
+            with pytest.raises(ZeroBufferException):
+                view.commit(wrong)
+        view.commit(3)
+    assert received(reader) == b"123"
+    assert reader.read_frame(0) is None
+
+
+def test_the_calls_of_the_writer_inside_a_loan(reader: Reader, writer: Writer) -> None:
+    with writer.loan(8) as view:
+        view[:3] = b"abc"
+        writer.commit_frame(size=3)
+    with writer.loan(8):
+        assert writer.abort_frame()
+    assert received(reader) == b"abc"
+    assert reader.read_frame(0) is None
+
+
+def test_a_loan_is_used_like_its_memoryview(reader: Reader, writer: Writer) -> None:
+    with writer.loan(8) as view:
+        view[:] = bytes(8)
+        assert len(view) == view.nbytes == 8
+        assert view == bytes(8)
+        assert view.cast("I")[1] == 0
+        assert isinstance(view.data, memoryview)
+        assert "open" in repr(view)
+        with pytest.raises(AttributeError):
+            _ = view.nothing  # type: ignore[attr-defined]
+    assert received(reader) == bytes(8)
+
+
+def test_a_loan_of_an_array(reader: Reader, writer: Writer) -> None:
+    np = pytest.importorskip("numpy")
+    with writer.loan((3, 4), np.float32) as view:
+        array = view.array()
+        assert array.shape == (3, 4)
+        array[:] = 1.5
+        del array
+    frame = reader.read_frame(0)
+    assert frame is not None
+    assert frame.array((3, 4), "f4").sum() == 18
+    for shape, dtype, error in (((2,), object, TypeError), ((-1, 2), "u1", ValueError), ((2,), "nonsense", TypeError)):
+        with pytest.raises(error):
+            writer.loan(shape, dtype)
+
+
+def test_a_cycle_through_a_loan_is_collected(reader: Reader) -> None:
+    class Camera(Writer):
+        pass
+
+    camera = Camera(reader.name)
+    camera.kept = camera.loan(4)  # type: ignore[attr-defined]
+    gone = weakref.ref(camera)
+    del camera
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("owner", ["alive", "ended"])
+@pytest.mark.parametrize("kept", ["view", "array"])
+def test_what_is_taken_away_cannot_be_written_any_more(name: str, kept: str, owner: str) -> None:
+    """The place of a reservation is used again only once nobody can write into it."""
+    with Reader(name, BufferConfig(payload_size=64 * 1024)) as reader, Writer(name, write_timeout=0.2) as writer:
+        held: list[Any] = []
+        stop = threading.Event()
+        wrote = threading.Event()
+
+        def reserve() -> None:
+            view = writer.get_frame_buffer(20_000)
+            held.append(np.frombuffer(view, np.uint8) if kept == "array" else view)
+            wrote.set()
+            if owner == "alive":
+                stop.wait()
+
+        def scribble() -> None:
+            while not stop.is_set():
+                try:
+                    held[0][0:20_000] = held[0][0:20_000].__class__(b"\xff" * 20_000) if kept == "view" else 255
+                except ValueError:
+                    return
+
+        thread = threading.Thread(target=reserve)
+        thread.start()
+        wrote.wait()
+        if owner == "ended":
+            thread.join()
+        scribbler = threading.Thread(target=scribble)
+        scribbler.start()
+        try:
+            for _ in range(3):
+                if kept == "array":
+                    with pytest.raises(BufferFullException, match="arrays"):
+                        writer.write_frame(bytes(20_000))
+                else:
+                    writer.write_frame(bytes(20_000))
+                    frame = reader.read_frame(0)
+                    assert frame is not None
+                    assert bytes(frame) == bytes(20_000)
+                    frame.dispose()
+        finally:
+            stop.set()
+            thread.join()
+            scribbler.join()
+        held.clear()
+        gc.collect()
+        writer.write_frame(b"free again")
+        assert received(reader) == b"free again"

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from support import child, files_of, linux_only, pattern, wait_until
@@ -366,7 +367,7 @@ def test_global(name: str) -> None:
 
 
 @pytest.mark.parametrize("wait", ["adaptive", "block", "spin"])
-def test_wait_strategies(name: str, wait: str) -> None:
+def test_wait_strategies(name: str, wait: Any) -> None:
     with Reader(name, wait=wait) as reader, Writer(name, wait=wait) as writer:
         for i in range(100):
             writer.write_frame(bytes([i]) * 1000)
@@ -377,10 +378,10 @@ def test_wait_strategies(name: str, wait: str) -> None:
 
 def test_unknown_options(name: str) -> None:
     with pytest.raises(ValueError, match="'adaptive', 'block' or 'spin'"):
-        Reader(name, wait="never")
+        Reader(name, wait="never")  # type: ignore[arg-type]
     with Reader(name):
         with pytest.raises(ValueError, match="'block', 'refuse' or 'drop'"):
-            Writer(name, full="explode")
+            Writer(name, full="explode")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="positive"):
             Writer(name, write_timeout=timedelta())
 

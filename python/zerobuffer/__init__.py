@@ -5,6 +5,7 @@ Frames are read in place: ``frame.data`` is a memoryview of the ring.
 """
 
 from . import _logging
+from ._zerobuffer import Loan
 from ._zerobuffer import __version__ as __version__
 from .duplex import (
     DuplexChannelFactory,
@@ -21,7 +22,10 @@ from .duplex import (
 )
 from .error_event_args import ErrorEventArgs
 from .exceptions import (
+    AccessDeniedException,
     BufferFullException,
+    BufferNotFoundException,
+    ClosedException,
     FrameTooLargeException,
     InvalidFrameSizeException,
     MetadataAlreadyWrittenException,
@@ -30,9 +34,11 @@ from .exceptions import (
     SequenceError,
     WriterAlreadyConnectedException,
     WriterDeadException,
+    WriteTimeoutException,
     ZeroBufferException,
 )
 from .reader import Reader
+from .stats import ReaderStats, WriterStats
 from .types import OIEB, BufferConfig, Frame, FrameHeader
 from .writer import Writer
 
@@ -40,8 +46,11 @@ _logging.configure()
 
 __all__ = [
     "OIEB",
+    "AccessDeniedException",
     "BufferConfig",
     "BufferFullException",
+    "BufferNotFoundException",
+    "ClosedException",
     "DuplexChannelFactory",
     "DuplexClient",
     "DuplexResponse",
@@ -56,15 +65,19 @@ __all__ = [
     "IMutableDuplexServer",
     "ImmutableDuplexServer",
     "InvalidFrameSizeException",
+    "Loan",
     "MetadataAlreadyWrittenException",
     "MutableDuplexServer",
     "ProcessingMode",
     "Reader",
     "ReaderAlreadyConnectedException",
     "ReaderDeadException",
+    "ReaderStats",
     "SequenceError",
+    "WriteTimeoutException",
     "Writer",
     "WriterAlreadyConnectedException",
     "WriterDeadException",
+    "WriterStats",
     "ZeroBufferException",
 ]

@@ -1,6 +1,7 @@
 """Frames as NumPy arrays, in the shape that the buffer's metadata describes."""
 
 import json
+import math
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
@@ -23,6 +24,10 @@ _PACKED = {
 _PLANAR = ("I420", "YV12", "NV12", "NV21")
 #: GStreamer's formats of audio samples.
 _SAMPLE = re.compile(r"([SUF])(8|16|32|64)(LE|BE)?$")
+
+
+#: Characters of a dtype in a peer's metadata: parsing one takes more than linear time.
+_LONGEST_DTYPE = 256
 
 
 class Layout(NamedTuple):
@@ -53,6 +58,63 @@ def frame_array(frame: Frame, shape: Any, dtype: Any, metadata: Optional[bytes])
     if layout.stride is not None:
         return np.ndarray(layout.shape, layout.dtype, buffer=flat, strides=_strides(layout.stride, layout))
     return flat.view(layout.dtype).reshape(layout.shape)
+
+
+def bytes_of_array(data: Any) -> "np.ndarray[Any, Any]":
+    """Return the bytes of an array-like object (Series, tensor, picture) in C order; behind what takes bytes."""
+    kind = type(data).__name__
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise TypeError(f"the bytes of '{kind}' are read by NumPy: pip install numpy") from error
+    array: np.ndarray[Any, Any]
+    array = np.asarray(data) if isinstance(data, np.ndarray) else _as_array(data)
+    if array.dtype.hasobject:
+        raise TypeError(
+            f"the items of '{kind}' are Python objects (dtype {array.dtype}), whose bytes are addresses: "
+            "convert them first, as with astype()"
+        )
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _as_array(data: Any) -> "np.ndarray[Any, Any]":
+    import numpy as np
+
+    if hasattr(type(data), "__array_interface__") or hasattr(type(data), "__array__"):
+        try:
+            array: np.ndarray[Any, Any] = np.asarray(data)
+            return array
+        except Exception:
+            # A tensor that NumPy has no type for, or whose library will not convert it.
+            if not hasattr(type(data), "__dlpack__"):
+                raise
+    from_dlpack = getattr(np, "from_dlpack", None)
+    if from_dlpack is None:
+        raise TypeError(f"'{type(data).__name__}' offers DLPack only, which NumPy reads from 1.23 on")
+    taken: np.ndarray[Any, Any] = from_dlpack(data)
+    return taken
+
+
+def size_of(shape: Any, dtype: Any) -> int:
+    """Return the bytes of an array; behind ``Writer.loan``."""
+    import numpy as np
+
+    kind = np.dtype(dtype)
+    if kind.hasobject:
+        raise TypeError(f"dtype {kind} is of Python objects, which another process cannot read")
+    extents = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(extent < 0 for extent in extents):
+        raise ValueError(f"negative extents are not allowed: {shape}")
+    return math.prod(extents) * kind.itemsize
+
+
+def loan_array(view: memoryview, shape: Any, dtype: Any) -> "np.ndarray[Any, Any]":
+    """Return a reserved frame as an array; behind ``Loan.array``."""
+    import numpy as np
+
+    flat: np.ndarray[Any, Any] = np.frombuffer(view, np.uint8)
+    array: np.ndarray[Any, Any] = flat if dtype is None else flat.view(dtype)
+    return array if shape is None else array.reshape(shape)
 
 
 def plain_array(frame: Frame, dtype: Any, copy: Optional[bool]) -> "np.ndarray[Any, Any]":
@@ -92,7 +154,7 @@ def describe(metadata: bytes, size: int) -> Optional[Layout]:
 
 def _from_fields(shape: Any, dtype: Any) -> Optional[Layout]:
     """Read ``shape`` and ``dtype`` of a JSON object, which may mean something else by these words."""
-    if not isinstance(shape, list) or not isinstance(dtype, str):
+    if not isinstance(shape, list) or not isinstance(dtype, str) or len(dtype) > _LONGEST_DTYPE:
         return None
     if not all(type(extent) is int and -1 <= extent < 2**63 for extent in shape) or shape.count(-1) > 1:
         return None
@@ -108,14 +170,32 @@ def _from_fields(shape: Any, dtype: Any) -> Optional[Layout]:
 
 def _from_caps(caps: str, size: int) -> Optional[Layout]:
     media, _, rest = caps.partition(",")
-    # Fields are `name=(type)value`; the type is optional, a value may be quoted.
-    pairs = re.findall(r"([\w-]+)\s*=\s*(?:\([^)]*\))?\s*(\"[^\"]*\"|[^,;]+)", rest)
-    fields = {name: value.strip(' "') for name, value in pairs}
+    fields = _fields(rest)
     if media.strip() == "video/x-raw":
         return _video(fields, size)
     if media.strip() == "audio/x-raw":
         return _audio(fields)
     return None
+
+
+def _fields(text: str) -> dict[str, str]:
+    """Read `name=(type)value` after `name=(type)value`; the type is optional, a value may be quoted. In linear time."""
+    fields = {}
+    # What stands between quotes has an odd index: separators in it are no separators.
+    parts = text.split('"')
+    for index in range(0, len(parts), 2):
+        items = parts[index].replace(";", ",").split(",")
+        for item in items:
+            name, equals, value = item.partition("=")
+            value = value.strip()
+            if value.startswith("("):
+                value = value.partition(")")[2].strip()
+            if not equals:
+                continue
+            if not value and item is items[-1] and index + 1 < len(parts):
+                value = parts[index + 1]
+            fields[name.strip()] = value.strip()
+    return fields
 
 
 def _video(fields: dict[str, str], size: int) -> Optional[Layout]:

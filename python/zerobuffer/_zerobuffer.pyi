@@ -1,8 +1,8 @@
 # The compiled module. Its classes are used through zerobuffer.Reader, zerobuffer.Writer and zerobuffer.Frame.
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Final, Optional, SupportsBytes, Union, final
+from typing import Any, Final, Literal, Optional, SupportsBytes, SupportsIndex, Union, final, overload
 
 import numpy as np
 from typing_extensions import Buffer, Self, TypeAlias, disjoint_base
@@ -24,9 +24,17 @@ __all__ = [
 __version__: Final[str]
 
 _Data: TypeAlias = Union[Buffer, SupportsBytes, Iterable[int]]
+_Wait: TypeAlias = Literal["adaptive", "block", "spin"]
+_Full: TypeAlias = Literal["block", "refuse", "drop"]
 
 @disjoint_base
 class Frame:
+    """A received frame: zero-copy access to its bytes in the ring.
+
+    Its ring space goes back to the writer when the frame is released (``Reader.release_frame``, ``dispose``, leaving a
+    ``with`` block) or dropped, and no view or array made from it is left.
+    """
+
     def __new__(
         cls,
         memory_view: memoryview,
@@ -34,17 +42,36 @@ class Frame:
         size: int,
         sequence: int,
         on_dispose: Optional[Callable[[], object]] = None,
-    ) -> Self: ...
+    ) -> Self:
+        """Make a frame of a memoryview of your own, as in 1.x. Received frames come from a :class:`Reader`."""
+
     @property
-    def data(self) -> memoryview: ...
+    def data(self) -> memoryview:
+        """The frame's bytes in the ring: a writable memoryview, no copy. ``ValueError`` after release."""
+
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Number of bytes."""
+
     @property
-    def sequence(self) -> int: ...
+    def sequence(self) -> int:
+        """Sequence number, counted by the writer from 1."""
+
     @property
-    def is_valid(self) -> bool: ...
-    def dispose(self) -> None: ...
-    def array(self, shape: Any = None, dtype: Any = None) -> np.ndarray[Any, Any]: ...
+    def is_valid(self) -> bool:
+        """Whether the frame has data: False once released."""
+
+    def dispose(self) -> None:
+        """Release the frame and its memoryview; further calls do nothing."""
+
+    def array(self, shape: Any = None, dtype: Any = None) -> np.ndarray[Any, Any]:
+        """Return the frame as a NumPy array, without a copy.
+
+        Args:
+            shape: extents; by default what the buffer's metadata says, or all bytes in one row.
+            dtype: type of the elements; by default what the buffer's metadata says, or bytes.
+        """
+
     def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> np.ndarray[Any, Any]: ...
     def __dlpack__(self, **options: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
@@ -61,7 +88,52 @@ class Frame:
 
 @final
 class Loan:
-    def __enter__(self) -> memoryview: ...
+    """A frame to be written in place.
+
+    Entering it reserves the space. Leaving it publishes the frame, or nothing if an exception leaves the block.
+    ``commit`` publishes it before that, shortened perhaps, and ``abort`` gives it up. It is used like the memoryview of
+    its bytes: indexed, handed to whatever takes a buffer; ``data`` is that memoryview.
+    """
+
+    def commit(self, size: Optional[int] = None) -> None:
+        """Publish the frame, or its first ``size`` bytes; the end of the block then does nothing."""
+
+    def abort(self) -> None:
+        """Give the frame up: nothing is published, and the end of the block does nothing."""
+
+    @property
+    def data(self) -> memoryview:
+        """The memoryview of the bytes."""
+
+    def array(self, shape: Any = None, dtype: Any = None) -> np.ndarray[Any, Any]:
+        """Return the bytes as a NumPy array; shape and dtype default to those that ``Writer.loan`` was given."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the frame can still be written."""
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+
+    def cast(self, format: str, shape: Optional[Sequence[int]] = None) -> memoryview:
+        """As ``memoryview.cast``."""
+
+    def tobytes(self) -> bytes:
+        """Return a copy of the bytes."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, key: SupportsIndex, /) -> int: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> memoryview: ...
+    @overload
+    def __setitem__(self, key: SupportsIndex, value: int, /) -> None: ...
+    @overload
+    def __setitem__(self, key: slice, value: Buffer, /) -> None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __enter__(self) -> Self: ...
     def __exit__(
         self,
         exc_type: Optional[type[BaseException]] = None,
@@ -71,78 +143,155 @@ class Loan:
 
 @disjoint_base
 class ReaderBase:
+    """The native half of ``zerobuffer.Reader``."""
+
     def __init__(
         self,
         name: str,
         config: Optional[BufferConfig] = None,
         *,
         mode: int = 0o600,
-        wait: str = "adaptive",
+        wait: _Wait = "adaptive",
         reclaim_on_release: bool = False,
         prefault: bool = True,
         global_: bool = False,
     ) -> None: ...
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
-    def read_frame(self, timeout: Optional[float] = 5.0) -> Optional[Frame]: ...
-    def latest(self, timeout: Optional[float] = 5.0) -> Optional[Frame]: ...
-    def release_frame(self, frame: Frame) -> None: ...
-    def get_metadata(self) -> Optional[memoryview]: ...
-    def is_writer_connected(self, timeout_ms: Optional[float] = None) -> bool: ...
+    def read_frame(self, timeout: Optional[float] = 5.0) -> Optional[Frame]:
+        """Return the next frame, or None if there is none in time.
+
+        Args:
+            timeout: seconds; None waits for ever, 0 not at all.
+
+        Raises:
+            WriterDeadException: the writer has gone, and all its frames are read.
+            ClosedException: the reader is closed.
+        """
+
+    def latest(self, timeout: Optional[float] = 5.0) -> Optional[Frame]:
+        """Skip to the newest frame; as :meth:`read_frame` if there is none yet."""
+
+    def release_frame(self, frame: Frame) -> None:
+        """Give a frame's space back: the same as ``frame.dispose()``."""
+
+    def get_metadata(self) -> Optional[memoryview]:
+        """Return the metadata block, read-only: None if never written, empty if written empty."""
+
+    def is_writer_connected(self, timeout_ms: Optional[float] = None) -> bool:
+        """Tell whether a writer is attached; with ``timeout_ms`` wait that long for one. False once closed."""
+
     @property
-    def frames_read(self) -> int: ...
+    def frames_read(self) -> int:
+        """Frames handed out so far."""
+
     @property
-    def bytes_read(self) -> int: ...
+    def bytes_read(self) -> int:
+        """Bytes handed out so far, without headers."""
+
     @property
-    def utilization(self) -> float: ...
+    def utilization(self) -> float:
+        """Fraction of the ring that is in use, 0.0 to 1.0."""
+
     @property
-    def capacity(self) -> int: ...
+    def capacity(self) -> int:
+        """Size of the ring in bytes."""
+
     @property
-    def closed(self) -> bool: ...
-    def close(self) -> None: ...
+    def closed(self) -> bool:
+        """Whether :meth:`close` has run."""
+
+    def close(self) -> None:
+        """Remove the buffer; a blocked call of another thread ends at once. May be repeated."""
+
     def _stats(self) -> tuple[int, int, int, int, float]: ...
     def _give_back(self, frame: Frame) -> bool: ...
 
 @disjoint_base
 class WriterBase:
+    """The native half of ``zerobuffer.Writer``."""
+
     def __init__(
         self,
         name: str,
         *,
         timeout: Optional[float] = 0.0,
         write_timeout_ns: int = 5_000_000_000,
-        full: str = "block",
-        wait: str = "adaptive",
+        full: _Full = "block",
+        wait: _Wait = "adaptive",
     ) -> None: ...
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
-    def write_frame(self, data: _Data) -> None: ...
-    def get_frame_buffer(self, size: int) -> memoryview: ...
-    def commit_frame(self, *, size: Optional[int] = None) -> None: ...
-    def abort_frame(self) -> bool: ...
-    def loan(self, size: int) -> Loan: ...
-    def set_metadata(self, data: _Data) -> None: ...
-    def is_reader_connected(self) -> bool: ...
+    def write_frame(self, data: _Data) -> None:
+        """Write one frame, copied once into the ring.
+
+        Args:
+            data: anything with the buffer protocol, and arrays of any kind (NumPy, pandas, DLPack), by their bytes;
+                iterables of ints and objects with ``__bytes__`` are converted.
+
+        Raises:
+            WriteTimeoutException: the ring stayed full for the write timeout.
+            ReaderDeadException: the reader has gone.
+            TypeError: ``data`` is str, int, None, a dict, a set, or an array of Python objects.
+        """
+
+    def get_frame_buffer(self, size: int) -> memoryview:
+        """Reserve a frame of ``size`` bytes and return its place in the ring as a writable memoryview."""
+
+    def commit_frame(self, *, size: Optional[int] = None) -> None:
+        """Publish the frame of :meth:`get_frame_buffer`, or its first ``size`` bytes; the memoryview is released."""
+
+    def abort_frame(self) -> bool:
+        """Give the frame of :meth:`get_frame_buffer` up; nothing is published. Whether there was one."""
+
+    @overload
+    def loan(self, size: int) -> Loan:
+        """Return a frame to be written in place: ``with writer.loan(size) as view:``."""
+
+    @overload
+    def loan(self, size: Union[int, Sequence[int]], dtype: Any) -> Loan:
+        """Return an array to be written in place: ``with writer.loan((480, 640, 3), "u1") as view: view.array()``."""
+
+    def set_metadata(self, data: _Data) -> None:
+        """Write the metadata block, once; a writer that was started anew may repeat what its predecessor wrote."""
+
+    def is_reader_connected(self) -> bool:
+        """Tell whether the reader is there. False once closed."""
+
     @property
-    def frames_written(self) -> int: ...
+    def frames_written(self) -> int:
+        """Frames written so far."""
+
     @property
-    def bytes_written(self) -> int: ...
+    def bytes_written(self) -> int:
+        """Bytes written so far, without headers."""
+
     @property
-    def utilization(self) -> float: ...
+    def utilization(self) -> float:
+        """Fraction of the ring that is in use, 0.0 to 1.0."""
+
     @property
-    def capacity(self) -> int: ...
+    def capacity(self) -> int:
+        """Size of the ring in bytes."""
+
     @property
-    def closed(self) -> bool: ...
+    def closed(self) -> bool:
+        """Whether :meth:`close` has run."""
+
     @property
     def _sequence_number(self) -> int: ...
     @property
     def _write_timeout_ns(self) -> int: ...
     @_write_timeout_ns.setter
     def _write_timeout_ns(self, value: int) -> None: ...
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Leave the buffer; a blocked call of another thread ends at once. May be repeated."""
+
     def _stats(self) -> tuple[int, int, int, int, float]: ...
     def _write_within(self, data: _Data, timeout: float) -> None: ...
 
 @disjoint_base
 class DuplexServerBase:
+    """The native half of the duplex servers."""
+
     def __new__(
         cls,
         channel_name: str,
@@ -154,13 +303,15 @@ class DuplexServerBase:
         global_: bool,
     ) -> DuplexServerBase: ...
     @property
-    def is_running(self) -> bool: ...
+    def is_running(self) -> bool:
+        """Whether requests are taken."""
+
     def _start(
         self,
         handler: Callable[..., object],
         edits: bool,
         on_init: Optional[Callable[[memoryview], object]],
-        on_error: Callable[[Exception], object],
+        on_error: Callable[[Exception, bool], object],
         workers: int,
     ) -> None: ...
     def _stop(self) -> bool: ...
@@ -171,6 +322,8 @@ class DuplexServerBase:
 
 @final
 class DuplexResponder:
+    """Answers one request, until its handler returns."""
+
     def write(self, data: _Data) -> None: ...
     def begin(self, size: int) -> memoryview: ...
     def commit(self, size: Optional[int] = None) -> None: ...
@@ -189,16 +342,18 @@ class DuplexResponder:
 
 @disjoint_base
 class DuplexClientBase:
+    """The native half of ``zerobuffer.duplex.DuplexClient``."""
+
     def __new__(
         cls,
         channel_name: str,
         *,
-        response_size: int,
+        response_size: Optional[int],
         response_metadata_size: int,
         timeout: Optional[float],
         write_timeout: Optional[float],
         mode: int,
-        wait: str,
+        wait: _Wait,
         global_: bool,
     ) -> DuplexClientBase: ...
     def send_request(self, data: _Data) -> int: ...
@@ -216,6 +371,8 @@ class DuplexClientBase:
 
 @final
 class PendingCall:
+    """A request under way."""
+
     def wait(self, timeout: Optional[float]) -> Optional[tuple[int, Frame]]: ...
     @property
     def sequence(self) -> int: ...

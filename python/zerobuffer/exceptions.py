@@ -1,20 +1,36 @@
-"""The exceptions of the package; all derive from :class:`ZeroBufferException`."""
+"""The exceptions of the package; all derive from :class:`ZeroBufferException`.
+
+Those that Python has a class of its own for derive from that, too: ``except TimeoutError``, ``except ConnectionError``,
+``except FileNotFoundError`` and ``except PermissionError`` work as elsewhere.
+"""
 
 from typing import Any
 
 
 class ZeroBufferException(Exception):
-    """Base of all errors that concern a buffer: not found, closed, corrupt, no permission, no space."""
+    """Base of all errors that concern a buffer: corrupt, no space, another protocol version."""
 
 
-class WriterDeadException(ZeroBufferException):
+class BufferNotFoundException(ZeroBufferException, FileNotFoundError):
+    """No buffer of this name is there (in time)."""
+
+
+class AccessDeniedException(ZeroBufferException, PermissionError):
+    """The operating system does not let this user at the buffer."""
+
+
+class ClosedException(ZeroBufferException, ConnectionError):
+    """The endpoint has been closed."""
+
+
+class WriterDeadException(ZeroBufferException, ConnectionError):
     """The writer is gone (closed or dead), and all its frames are read."""
 
     def __init__(self, message: str = "Writer process is dead") -> None:
         super().__init__(message)
 
 
-class ReaderDeadException(ZeroBufferException):
+class ReaderDeadException(ZeroBufferException, ConnectionError):
     """The reader is gone (closed or dead): nobody will read what is written."""
 
     def __init__(self, message: str = "Reader process is dead") -> None:
@@ -40,6 +56,10 @@ class BufferFullException(ZeroBufferException):
 
     def __init__(self, message: str = "Buffer is full") -> None:
         super().__init__(message)
+
+
+class WriteTimeoutException(BufferFullException, TimeoutError):
+    """The ring stayed full for the whole write timeout."""
 
 
 class FrameTooLargeException(ZeroBufferException):

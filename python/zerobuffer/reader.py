@@ -2,14 +2,19 @@
 
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import Optional
+from typing import Literal, Optional
 
 from ._aio import ReadQueue
 from ._exit import remember
+from ._mode import permissions
 from ._zerobuffer import Frame, ReaderBase
-from .exceptions import WriterDeadException
+from .exceptions import SequenceError as SequenceError
+from .exceptions import WriterDeadException as WriterDeadException
+from .exceptions import ZeroBufferException as ZeroBufferException
 from .stats import ReaderStats
-from .types import BufferConfig
+from .types import BufferConfig as BufferConfig
+from .types import FrameHeader as FrameHeader
+from .types import align_to_boundary as align_to_boundary
 
 __all__ = ["Reader"]
 
@@ -23,7 +28,8 @@ class Reader(ReaderBase):
     Args:
         name: name of the buffer, 1 to 245 bytes, no ``/``.
         config: sizes; 1 KiB of metadata and a ring of 1 MiB by default.
-        mode: permission bits of the shared objects; the default admits the own user only.
+        mode: permission bits of the shared objects. By default what the environment variable ``ZEROBUFFER_MODE`` says
+            (octal, ``660``), or 600, which admits the own user only.
         wait: ``"adaptive"`` (spins briefly while frames come fast, then blocks), ``"block"`` or ``"spin"``.
         reclaim_on_release: reuse the space of a released frame at once, even if views or arrays made from its data
             live on (they then show other frames' bytes). By default such views keep the space.
@@ -44,8 +50,8 @@ class Reader(ReaderBase):
         name: str,
         config: Optional[BufferConfig] = None,
         *,
-        mode: int = 0o600,
-        wait: str = "adaptive",
+        mode: Optional[int] = None,
+        wait: Literal["adaptive", "block", "spin"] = "adaptive",
         reclaim_on_release: bool = False,
         prefault: bool = True,
         global_: bool = False,
@@ -53,7 +59,7 @@ class Reader(ReaderBase):
         super().__init__(
             name,
             config,
-            mode=mode,
+            mode=permissions(mode),
             wait=wait,
             reclaim_on_release=reclaim_on_release,
             prefault=prefault,

@@ -3,12 +3,21 @@
 from collections.abc import Iterable
 from datetime import timedelta
 from types import TracebackType
-from typing import Optional, Union
+from typing import Literal, Optional, Union
 
 from ._aio import WriteQueue
 from ._exit import remember
 from ._zerobuffer import WriterBase
+from .exceptions import BufferFullException as BufferFullException
+from .exceptions import FrameTooLargeException as FrameTooLargeException
+from .exceptions import InvalidFrameSizeException as InvalidFrameSizeException
+from .exceptions import MetadataAlreadyWrittenException as MetadataAlreadyWrittenException
+from .exceptions import ReaderDeadException as ReaderDeadException
+from .exceptions import WriterAlreadyConnectedException as WriterAlreadyConnectedException
+from .exceptions import ZeroBufferException as ZeroBufferException
 from .stats import WriterStats
+from .types import FrameHeader as FrameHeader
+from .types import align_to_boundary as align_to_boundary
 
 __all__ = ["Writer"]
 
@@ -17,7 +26,16 @@ _MICROSECOND = timedelta(microseconds=1)
 _LONGEST = 2**63 - 1
 
 
-def _nanoseconds(timeout: timedelta) -> int:
+def _nanoseconds(timeout: Union[timedelta, float]) -> int:
+    """Read a ``timedelta``, or a number of seconds."""
+    if not isinstance(timeout, timedelta):
+        if isinstance(timeout, (bool, str)) or not hasattr(type(timeout), "__float__"):
+            kind = type(timeout).__name__
+            raise TypeError(f"write_timeout must be a timedelta or a number of seconds, not '{kind}'")
+        seconds = float(timeout)
+        if not seconds > 0:
+            raise ValueError(f"write_timeout must be positive, not {timeout}")
+        return max(1, int(min(seconds * 1e9, float(2**62)))) if seconds < 2**62 / 1e9 else _LONGEST
     if timeout <= timedelta():
         raise ValueError(f"write_timeout must be positive, not {timeout}")
     return min(timeout // _MICROSECOND * 1000, _LONGEST)
@@ -32,7 +50,7 @@ class Writer(WriterBase):
     Args:
         name: name of the buffer, which its reader has created.
         timeout: seconds to wait for the reader to appear; None waits for ever.
-        write_timeout: how long a write waits for space.
+        write_timeout: how long a write waits for space; a ``timedelta``, or seconds.
         full: what a write into a full ring does: ``"block"`` waits and raises :class:`BufferFullException` after the
             write timeout, ``"refuse"`` raises it at once, ``"drop"`` drops the frame and counts it in ``stats``.
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``, as for the reader.
@@ -51,9 +69,9 @@ class Writer(WriterBase):
         name: str,
         *,
         timeout: Optional[float] = 0.0,
-        write_timeout: timedelta = timedelta(seconds=5),
-        full: str = "block",
-        wait: str = "adaptive",
+        write_timeout: Union[timedelta, float] = timedelta(seconds=5),
+        full: Literal["block", "refuse", "drop"] = "block",
+        wait: Literal["adaptive", "block", "spin"] = "adaptive",
     ) -> None:
         super().__init__(
             name,
@@ -73,7 +91,7 @@ class Writer(WriterBase):
         return timedelta(microseconds=self._write_timeout_ns // 1000)
 
     @write_timeout.setter
-    def write_timeout(self, value: timedelta) -> None:
+    def write_timeout(self, value: Union[timedelta, float]) -> None:
         self._write_timeout_ns = _nanoseconds(value)
 
     @property

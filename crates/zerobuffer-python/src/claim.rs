@@ -2,29 +2,62 @@
 //!
 //! A reservation belongs to the thread that made it, though any thread may commit it. Others wait for it. It ends by
 //! commit, abort or close, when its thread reserves or writes again, when its thread ends, or when another thread has
-//! waited for it in vain: an abandoned frame never blocks the writer for good (P7).
+//! waited for it in vain: an abandoned frame never blocks the writer for good. One that is taken away from another
+//! thread ends only once its view is released, which is done while attached: what can still be written to is not reused.
 
 use std::mem;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
 use zerobuffer::{Error, Keepalive, Writer};
 
-use crate::pin::Region;
+use crate::frame::release;
+use crate::pin::{Pin, Region, references};
 
 thread_local! {
     /// Lives as long as its thread: a reservation whose token is gone has lost its owner.
     static TOKEN: Arc<()> = Arc::new(());
 }
 
-/// What to do about a reservation of another thread.
+/// Whose reservation stands in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Leave it alone.
-    Polite,
-    /// End it: it has been waited for long enough.
-    Evict,
+pub(crate) enum Owner {
+    /// The calling thread's own.
+    Caller,
+    /// That of a thread that has ended.
+    Nobody,
+    /// Another thread's.
+    Other,
+}
+
+/// How a reservation ended; shared with whoever made it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fate(Arc<AtomicU8>);
+
+/// What ends a reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// `commit_frame`, `abort_frame` or the like.
+    AskedFor = 1,
+    /// Something else took its place.
+    Displaced = 2,
+}
+
+impl Fate {
+    /// A caller has committed or aborted it.
+    pub(crate) fn was_asked_for(&self) -> bool {
+        self.0.load(Relaxed) == End::AskedFor as u8
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.load(Relaxed) != 0
+    }
+
+    fn set(&self, end: End) {
+        self.0.store(end as u8, Relaxed);
+    }
 }
 
 /// The core's writer and what hangs on its lock.
@@ -34,7 +67,7 @@ pub(crate) struct Inner {
     claim: Option<Claim>,
     generation: u64,
     /// Views of ended reservations, to be released by whoever is attached to the interpreter next.
-    retired: Vec<Py<PyMemoryView>>,
+    retired: Vec<Export>,
 }
 
 /// A reserved frame.
@@ -42,24 +75,43 @@ struct Claim {
     generation: u64,
     owner: Weak<()>,
     size: usize,
-    view: Option<Py<PyMemoryView>>,
+    fate: Fate,
+    export: Option<Export>,
+}
+
+/// How Python sees a reserved frame.
+pub(crate) struct Export {
+    pub(crate) view: Py<PyMemoryView>,
+    /// What the view, and all that was made from it, refer to.
+    pub(crate) pin: Py<Pin>,
+}
+
+impl Export {
+    /// Releases the view; `false`: others were made from it, which can still write.
+    pub(crate) fn end(self, py: Python<'_>) -> PyResult<bool> {
+        let released = release(self.view.bind(py).as_any())?;
+        drop(self.view);
+        // This reference and the claim's.
+        Ok(released && references(self.pin.bind(py).as_any()) <= 2)
+    }
 }
 
 /// The place of a reserved frame.
 pub(crate) struct Reserved {
     pub(crate) generation: u64,
+    pub(crate) fate: Fate,
     pub(crate) region: Region,
     pub(crate) mapping: Keepalive,
 }
 
 impl Claim {
-    fn is_mine(&self) -> bool {
+    fn owner(&self) -> Owner {
         // During the end of a thread its token may be gone: then nothing is its own.
-        TOKEN.try_with(|token| Arc::as_ptr(token) == self.owner.as_ptr()).unwrap_or(false)
-    }
-
-    fn is_orphaned(&self) -> bool {
-        self.owner.strong_count() == 0
+        match TOKEN.try_with(|token| Arc::as_ptr(token) == self.owner.as_ptr()) {
+            Ok(true) => Owner::Caller,
+            _ if self.owner.strong_count() == 0 => Owner::Nobody,
+            _ => Owner::Other,
+        }
     }
 }
 
@@ -68,22 +120,25 @@ impl Inner {
         Self { writer: Some(writer), claim: None, generation: 0, retired: Vec::new() }
     }
 
-    /// Whether this thread may write now; ends a reservation that stands in the way if it may be ended.
-    pub(crate) fn is_free(&mut self, turn: Turn) -> bool {
-        let free = match &self.claim {
-            None => true,
-            Some(claim) => turn == Turn::Evict || claim.is_mine() || claim.is_orphaned(),
-        };
-        if free && self.claim.is_some() {
-            self.abandon();
-        }
-        free
+    /// Whether no frame is reserved.
+    pub(crate) fn is_free(&self) -> bool {
+        self.claim.is_none()
+    }
+
+    /// The reservation that stands in the way: which, whose, and how Python sees it.
+    pub(crate) fn in_the_way(&self, py: Python<'_>) -> Option<(u64, Owner, Option<Export>)> {
+        let claim = self.claim.as_ref()?;
+        let export = claim.export.as_ref();
+        let export =
+            export.map(|Export { view, pin }| Export { view: view.clone_ref(py), pin: pin.clone_ref(py) });
+        Some((claim.generation, claim.owner(), export))
     }
 
     /// Ends the reservation, if any; nothing is published.
-    pub(crate) fn abandon(&mut self) -> bool {
+    pub(crate) fn abandon(&mut self, end: End) -> bool {
         let Some(claim) = self.claim.take() else { return false };
-        self.retired.extend(claim.view);
+        claim.fate.set(end);
+        self.retired.extend(claim.export);
         self.writer.as_mut().is_some_and(Writer::abort)
     }
 
@@ -101,20 +156,21 @@ impl Inner {
         };
         let region = Region::of_pending(data);
         self.generation += 1;
+        let (generation, fate) = (self.generation, Fate::default());
         let owner = TOKEN.try_with(Arc::downgrade).unwrap_or_default();
-        self.claim = Some(Claim { generation: self.generation, owner, size, view: None });
-        Ok(Reserved { generation: self.generation, region, mapping })
+        self.claim = Some(Claim { generation, owner, size, fate: fate.clone(), export: None });
+        Ok(Reserved { generation, fate, region, mapping })
     }
 
     /// Remembers the view of a reservation, to be released with it. False if the reservation has ended meanwhile.
-    pub(crate) fn remember_view(&mut self, generation: u64, view: Py<PyMemoryView>) -> bool {
+    pub(crate) fn remember(&mut self, generation: u64, export: Export) -> bool {
         match &mut self.claim {
             Some(claim) if claim.generation == generation => {
-                claim.view = Some(view);
+                claim.export = Some(export);
                 true
             }
             _ => {
-                self.retired.push(view);
+                self.retired.push(export);
                 false
             }
         }
@@ -129,12 +185,13 @@ impl Inner {
     /// Ends the reservation because it is being committed.
     pub(crate) fn settle(&mut self) {
         if let Some(claim) = self.claim.take() {
-            self.retired.extend(claim.view);
+            claim.fate.set(End::AskedFor);
+            self.retired.extend(claim.export);
         }
     }
 
     /// Views to release.
-    pub(crate) fn take_retired(&mut self) -> Vec<Py<PyMemoryView>> {
+    pub(crate) fn take_retired(&mut self) -> Vec<Export> {
         mem::take(&mut self.retired)
     }
 

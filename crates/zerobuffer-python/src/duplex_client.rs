@@ -1,16 +1,20 @@
 //! `DuplexClientBase`: the native half of `zerobuffer.duplex.DuplexClient`.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use pyo3::PyTraverseError;
+use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
-use zerobuffer::Error;
 use zerobuffer::duplex::{Call, Client, ClientConfig, Response};
+use zerobuffer::{Error, observe};
 
 use crate::connecting::connect;
-use crate::errors::{general, raise, raise_sending};
+use crate::ends::End;
+use crate::errors::{closed, general, raise, raise_sending};
 use crate::frame::{Frame, release};
 use crate::input::with_bytes;
 use crate::logging;
@@ -23,7 +27,9 @@ use crate::wait::{Deadline, SLICE, Timeout};
 /// The native half of `zerobuffer.duplex.DuplexClient`.
 #[pyclass(frozen, subclass, weakref, name = "DuplexClientBase", module = "zerobuffer._zerobuffer")]
 pub(crate) struct DuplexClient {
-    client: Client,
+    channel: String,
+    /// Gone once closed.
+    client: End<Arc<Client>, ()>,
     source: Arc<Source>,
     /// The view of `acquire_request_buffer`, and its size.
     pending: Mutex<Option<(Py<PyMemoryView>, usize)>>,
@@ -33,10 +39,31 @@ pub(crate) struct DuplexClient {
 /// How long another client is given to leave the channel, as in the core.
 const SUCCESSION: Duration = Duration::from_millis(500);
 
+/// Most that a response ring has by default.
+const LARGEST_RESPONSES: u64 = 256 * 1024 * 1024;
+/// Between two looks for a server.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// The default of a response ring: as large as the request ring, which tells what the channel is made for.
+fn request_size(channel: &str, slice: Duration) -> Result<u64, Error> {
+    match observe::inspect(&format!("{channel}_request")) {
+        Ok(info) => Ok(info.payload_size.min(LARGEST_RESPONSES)),
+        Err(error) => {
+            thread::sleep(slice.min(LOOK_AGAIN));
+            Err(error)
+        }
+    }
+}
+
 /// A response as Python gets it: the sequence of its request, and the frame.
 type Answer = (u64, Frame);
 
 impl DuplexClient {
+    /// The client, unless it is closed.
+    fn client(&self) -> PyResult<Arc<Client>> {
+        self.client.open().ok_or_else(|| closed(format!("channel '{}': the client is closed", self.channel)))
+    }
+
     /// Repeats a send, slice by slice, while the request ring is full.
     fn send<T: Send>(
         &self,
@@ -44,8 +71,9 @@ impl DuplexClient {
         operation: impl Fn(&Client) -> Result<T, Error> + Sync,
     ) -> PyResult<T> {
         let deadline = self.write_timeout.start();
+        let client = self.client()?;
         loop {
-            let sent = py.detach(|| operation(&self.client));
+            let sent = py.detach(|| operation(&client));
             logging::flush(py)?;
             match sent {
                 Err(Error::Full { name, needed, free, capacity, .. }) => {
@@ -102,7 +130,7 @@ impl DuplexClient {
     fn new(
         py: Python<'_>,
         channel_name: &str,
-        response_size: Natural<u64>,
+        response_size: Option<Natural<u64>>,
         response_metadata_size: Natural<u64>,
         timeout: Option<f64>,
         write_timeout: Option<f64>,
@@ -111,7 +139,6 @@ impl DuplexClient {
         global_: bool,
     ) -> PyResult<Self> {
         let config = ClientConfig::default()
-            .response_size(response_size.0)
             .response_metadata_size(response_metadata_size.0)
             .mode(mode.0)
             .succession(SLICE)
@@ -119,7 +146,11 @@ impl DuplexClient {
             .write_timeout(Some(SLICE))
             .wait(options::wait_strategy(wait)?);
         let write_timeout = Timeout::from_seconds(write_timeout)?;
-        let attempt = |slice| Client::connect_with(channel_name, config.clone().connect_timeout(slice));
+        let attempt = |slice| {
+            let size =
+                response_size.map_or_else(|| request_size(channel_name, slice), |given| Ok(given.0))?;
+            Client::connect_with(channel_name, config.clone().response_size(size).connect_timeout(slice))
+        };
         // Another client that is leaving is waited for in slices, too.
         let succession = Timeout::For(SUCCESSION).start();
         let leaves = |error: &Error, late: bool| {
@@ -127,7 +158,8 @@ impl DuplexClient {
         };
         let client = connect(py, Timeout::from_seconds(timeout)?, attempt, leaves)?;
         let source = Source::new(client.response_buffer(), false);
-        Ok(Self { client, source, pending: Mutex::new(None), write_timeout })
+        let (channel, client) = (channel_name.to_owned(), End::new(Arc::new(client)));
+        Ok(Self { channel, client, source, pending: Mutex::new(None), write_timeout })
     }
 
     /// Sends a request; the sequence number that its response will bear.
@@ -158,15 +190,16 @@ impl DuplexClient {
         let Some(reserved) = self.retire(py)? else {
             return Err(general(format!(
                 "channel '{}': there is no pending request to commit",
-                self.client.channel()
+                self.channel
             )));
         };
         let len = size.map_or(Ok(reserved), FrameSize::committed)?;
         // Another thread may hold the core's lock while it waits for space.
+        let client = self.client()?;
         let sent = py.detach(|| {
-            let sent = self.client.commit(len);
+            let sent = client.commit(len);
             if sent.is_err() {
-                self.client.abort();
+                client.abort();
             }
             sent
         });
@@ -177,18 +210,21 @@ impl DuplexClient {
     /// Gives the request of `acquire_request_buffer` up. Whether there was one.
     fn abort_request(&self, py: Python<'_>) -> PyResult<bool> {
         self.retire(py)?;
-        Ok(py.detach(|| self.client.abort()))
+        let Some(client) = self.client.open() else { return Ok(false) };
+        Ok(py.detach(|| client.abort()))
     }
 
     fn _receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answer>> {
         let deadline = Timeout::from_seconds(timeout)?.start();
-        self.wait(py, &deadline, |slice| self.client.receive(slice))
+        let client = self.client()?;
+        self.wait(py, &deadline, |slice| client.receive(slice))
     }
 
     /// Waits until more than `seen` responses have come; how many have. `timeout` is a slice, not a whole wait.
     fn _await_arrival(&self, py: Python<'_>, seen: u64, timeout: f64) -> PyResult<u64> {
         let slice = Timeout::from_seconds(Some(timeout))?.start().slice();
-        let arrivals = py.detach(|| self.client.await_arrival(seen, slice));
+        let client = self.client()?;
+        let arrivals = py.detach(|| client.await_arrival(seen, slice));
         logging::flush(py)?;
         let arrivals = arrivals.map_err(raise)?;
         if arrivals.is_none() {
@@ -220,7 +256,8 @@ impl DuplexClient {
 
     /// Writes the metadata that the server's `on_init` gets; once, before the first request.
     fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let written = with_bytes(data, |bytes| py.detach(|| self.client.set_metadata(bytes)).map_err(raise));
+        let client = self.client()?;
+        let written = with_bytes(data, |bytes| py.detach(|| client.set_metadata(bytes)).map_err(raise));
         logging::flush(py)?;
         written
     }
@@ -228,13 +265,20 @@ impl DuplexClient {
     /// Whether a server reads requests and writes responses.
     #[getter]
     fn is_server_connected(&self) -> bool {
-        self.client.is_server_connected()
+        self.client.open().is_some_and(|client| client.is_server_connected())
     }
 
     /// Closes the client; blocked calls of other threads end at once. Idempotent.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.retire(py)?;
-        let closed = py.detach(|| self.client.close());
+        let Some(client) = self.client.open() else { return Ok(()) };
+        let closed = py.detach(|| {
+            let closed = client.close();
+            self.source.close();
+            self.client.close(|_| ());
+            drop(client);
+            closed
+        });
         logging::flush(py)?;
         closed.map_err(raise)
     }
@@ -249,6 +293,10 @@ pub(crate) struct PendingCall {
 
 #[pymethods]
 impl PendingCall {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.client)
+    }
+
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answer>> {
         let deadline = Timeout::from_seconds(timeout)?.start();
         self.client.get().wait(py, &deadline, |slice| self.call.wait(slice))

@@ -50,7 +50,7 @@ impl DuplexResponder {
     /// Ends the view of a pending response: what it shows may be another one by then.
     fn retire(&self, py: Python<'_>) -> PyResult<()> {
         let pending = self.pending.lock().take();
-        pending.map_or(Ok(()), |pending| release(pending.view.bind(py).as_any()))
+        pending.map_or(Ok(()), |pending| release(pending.view.bind(py).as_any()).map(drop))
     }
 
     fn with<T: Send>(

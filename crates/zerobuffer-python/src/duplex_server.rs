@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use std::{mem, thread};
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyValueError};
@@ -29,20 +30,57 @@ pub(crate) struct DuplexServer {
     persistent: bool,
     client_timeout: Option<Duration>,
     /// The current run; a server of the core takes its handlers for life.
-    server: Mutex<Option<Arc<Server>>>,
+    server: Mutex<Option<Running>>,
 }
 
 /// The Python side of a run.
 struct Callbacks {
+    /// What is called; let go when the run ends, since the core keeps its own handlers for the life of a server.
+    functions: Mutex<Option<Functions>>,
+    edits: bool,
+    /// The run ends when a client goes, or none comes.
+    one_client: bool,
+    server: Mutex<Weak<Server>>,
+}
+
+/// What Python code has given.
+struct Functions {
     /// `(Frame, DuplexResponder)`, or `(Frame)` if it edits.
     handler: Py<PyAny>,
-    edits: bool,
-    server: Mutex<Weak<Server>>,
+    on_init: Option<Py<PyAny>>,
+    /// Told of every failure, and whether the run ends with it.
+    on_error: Py<PyAny>,
+}
+
+impl Functions {
+    fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self {
+            handler: self.handler.clone_ref(py),
+            on_init: self.on_init.as_ref().map(|function| function.clone_ref(py)),
+            on_error: self.on_error.clone_ref(py),
+        }
+    }
+}
+
+/// A run of the core's server, and what it calls.
+#[derive(Clone)]
+struct Running {
+    server: Arc<Server>,
+    callbacks: Arc<Callbacks>,
 }
 
 impl DuplexServer {
     fn current(&self) -> Option<Arc<Server>> {
-        self.server.lock().clone()
+        self.server.lock().as_ref().map(|running| Arc::clone(&running.server))
+    }
+
+    /// Lets go of a run that is over, and of its handlers.
+    fn forget(&self, py: Python<'_>) {
+        let last = self.server.lock().take_if(|running| !running.server.is_running());
+        let Some(Running { server, callbacks }) = last else { return };
+        drop(callbacks.functions.lock().take());
+        // A handler may still be busy; its run ends after it.
+        py.detach(|| drop(server));
     }
 }
 
@@ -83,28 +121,38 @@ impl DuplexServer {
         if let Some(server) = self.current()
             && server.is_running()
         {
-            return Err(general(format!("the server of channel '{}' is already running", self.channel)));
+            return Err(general(format!("Server is already running: channel '{}'", self.channel)));
         }
+        let initialises = on_init.is_some();
         let mode =
             NonZeroUsize::new(workers).map_or(ProcessingMode::SingleThread, ProcessingMode::ThreadPool);
+        let callbacks = Arc::new(Callbacks {
+            functions: Mutex::new(Some(Functions { handler, on_init, on_error })),
+            edits,
+            one_client: !self.persistent,
+            server: Mutex::new(Weak::new()),
+        });
+        let teller = Arc::clone(&callbacks);
         let mut config = ServerConfig::default()
             .buffer(self.buffer.clone())
             .mode(mode)
             .persistent(self.persistent)
             .client_timeout(self.client_timeout)
-            .on_error(move |failure| tell(failure, &on_error));
-        if let Some(on_init) = on_init {
-            config = config.on_init(move |metadata| initialise(metadata, &on_init));
+            .on_error(move |failure| teller.tell(failure));
+        if initialises {
+            let beginning = Arc::clone(&callbacks);
+            config = config.on_init(move |metadata| beginning.initialise(metadata));
         }
-        let callbacks = Arc::new(Callbacks { handler, edits, server: Mutex::new(Weak::new()) });
         let server = Arc::new(Server::new(&self.channel, config));
         *callbacks.server.lock() = Arc::downgrade(&server);
+        let running = Running { server: Arc::clone(&server), callbacks: Arc::clone(&callbacks) };
         let started = py.detach(|| {
             if let Some(last) = self.server.lock().take() {
-                last.stop();
+                last.server.stop();
             }
-            server.start(move |frame, responder| callbacks.call(frame, responder))?;
-            *self.server.lock() = Some(server);
+            let answering = Arc::clone(&callbacks);
+            server.start(move |frame, responder| answering.call(frame, responder))?;
+            *self.server.lock() = Some(running);
             Ok(())
         });
         logging::flush(py)?;
@@ -114,6 +162,7 @@ impl DuplexServer {
     /// Stops within 200 ms, from a handler too. False if a handler is still busy: it may finish and answer.
     fn _stop(&self, py: Python<'_>) -> PyResult<bool> {
         let stopped = py.detach(|| self.current().is_none_or(|server| server.stop()));
+        self.forget(py);
         logging::flush(py)?;
         Ok(stopped)
     }
@@ -133,10 +182,12 @@ impl DuplexServer {
             let drained = py.detach(|| server.wait(Some(deadline.slice())));
             logging::flush(py)?;
             if drained {
+                self.forget(py);
                 return Ok(true);
             }
             if last {
                 py.detach(|| server.stop());
+                self.forget(py);
                 logging::flush(py)?;
                 return Ok(false);
             }
@@ -173,10 +224,30 @@ impl DuplexServer {
 
 impl Drop for DuplexServer {
     fn drop(&mut self) {
-        let server = self.server.get_mut().take();
-        // The serving thread may have to attach before it can end.
-        let _ = Python::try_attach(|py| py.detach(|| drop(server)));
+        let Some(Running { server, callbacks }) = self.server.get_mut().take() else { return };
+        let _ = Python::try_attach(|py| {
+            // The serving thread may have to attach before it can end.
+            py.detach(|| drop(server));
+            drop(callbacks.functions.lock().take());
+        });
     }
+}
+
+/// Calls Python code on a thread of the core. Until Python 3.14 the interpreter ends a thread that wants to go on while it
+/// is finalized: that unwinding must not come into Rust, so the thread stays here until the process is gone.
+fn staying<T>(call: impl FnOnce() -> T) -> T {
+    struct Stay;
+    impl Drop for Stay {
+        fn drop(&mut self) {
+            while !thread::panicking() {
+                thread::park();
+            }
+        }
+    }
+    let stay = Stay;
+    let result = call();
+    mem::forget(stay);
+    result
 }
 
 /// Why nothing can be called any more.
@@ -184,24 +255,9 @@ fn interpreter_gone() -> BoxError {
     "the Python interpreter is shutting down".into()
 }
 
-fn initialise(metadata: Option<&[u8]>, on_init: &Py<PyAny>) -> Result<(), BoxError> {
-    let Some(metadata) = metadata else { return Ok(()) };
-    let called = Python::try_attach(|py| {
-        let view = PyMemoryView::from(PyBytes::new(py, metadata).as_any())?;
-        let called = on_init.call1(py, (&view,)).map(drop);
-        release(view.as_any())?;
-        called
-    });
-    called.ok_or_else(interpreter_gone)?.map_err(BoxError::from)
-}
-
-fn tell(failure: &Failure, on_error: &Py<PyAny>) {
-    let _ = Python::try_attach(|py| {
-        let told = logging::flush(py).and_then(|()| on_error.call1(py, (exception(py, failure),)).map(drop));
-        if let Err(error) = told {
-            error.write_unraisable(py, Some(on_error.bind(py)));
-        }
-    });
+/// Nothing is called any more, for the run has been stopped.
+fn stopped() -> BoxError {
+    "the server has been stopped".into()
 }
 
 /// What a failure is in Python: the handler's own exception, or one that says it.
@@ -221,15 +277,54 @@ fn exception(py: Python<'_>, failure: &Failure) -> Py<PyAny> {
 }
 
 impl Callbacks {
+    /// What to call, unless the run is over.
+    fn functions(&self, py: Python<'_>) -> Option<Functions> {
+        self.functions.lock().as_ref().map(|functions| functions.clone_ref(py))
+    }
+
+    fn initialise(&self, metadata: Option<&[u8]>) -> Result<(), BoxError> {
+        let Some(metadata) = metadata else { return Ok(()) };
+        let called = Python::try_attach(|py| {
+            let Some(on_init) = self.functions(py).and_then(|functions| functions.on_init) else {
+                return Ok(());
+            };
+            let view = PyMemoryView::from(PyBytes::new(py, metadata).as_any())?;
+            let called = staying(|| on_init.call1(py, (&view,))).map(drop);
+            release(view.as_any())?;
+            called
+        });
+        called.ok_or_else(interpreter_gone)?.map_err(BoxError::from)
+    }
+
+    fn tell(&self, failure: &Failure) {
+        let ends = self.one_client
+            && matches!(
+                failure,
+                Failure::ClientGone { .. } | Failure::NoClient { .. } | Failure::NoResponseBuffer { .. }
+            );
+        let _ = Python::try_attach(|py| {
+            let functions = if ends { self.functions.lock().take() } else { self.functions(py) };
+            let Some(Functions { on_error, .. }) = functions else { return };
+            let told = logging::flush(py)
+                .and_then(|()| staying(|| on_error.call1(py, (exception(py, failure), ends))).map(drop));
+            if let Err(error) = told {
+                error.write_unraisable(py, Some(on_error.bind(py)));
+            }
+        });
+    }
+
     fn call(&self, frame: zerobuffer::Frame, responder: Responder) -> Result<(), BoxError> {
         let handle = self.server.lock().upgrade().and_then(|server| server.request_buffer());
-        let Some(handle) = handle else { return Err("the server has been stopped".into()) };
+        let Some(handle) = handle else { return Err(stopped()) };
         let called = Python::try_attach(|py| {
+            let Some(Functions { handler, .. }) = self.functions(py) else {
+                return Err(general("the server has been stopped"));
+            };
             let frame = Bound::new(py, Frame::received(frame, Source::new(handle, false)))?;
             let called = if self.edits {
-                self.edit(py, &frame, responder)
+                edit(py, &handler, &frame, responder)
             } else {
-                self.answer(py, &frame, responder)
+                answer(py, &handler, &frame, responder)
             };
             // As in 1.x the frame is released with the handler's return.
             frame.call_method0(intern!(py, "dispose"))?;
@@ -238,21 +333,31 @@ impl Callbacks {
         });
         called.ok_or_else(interpreter_gone)?.map_err(BoxError::from)
     }
+}
 
-    fn answer(&self, py: Python<'_>, frame: &Bound<'_, Frame>, responder: Responder) -> PyResult<()> {
-        let responder = Bound::new(py, DuplexResponder::new(responder))?;
-        let called = self.handler.call1(py, (frame, &responder));
-        responder.get().finish(py)?;
-        called.map(drop)
-    }
+fn answer(
+    py: Python<'_>,
+    handler: &Py<PyAny>,
+    frame: &Bound<'_, Frame>,
+    responder: Responder,
+) -> PyResult<()> {
+    let responder = Bound::new(py, DuplexResponder::new(responder))?;
+    let called = staying(|| handler.call1(py, (frame, &responder)));
+    responder.get().finish(py)?;
+    called.map(drop)
+}
 
-    fn edit(&self, py: Python<'_>, frame: &Bound<'_, Frame>, mut responder: Responder) -> PyResult<()> {
-        // Held across the handler, which may dispose of the frame.
-        let Some(view) = View::acquire(frame.as_any())? else {
-            return Err(general("a frame without a buffer"));
-        };
-        self.handler.call1(py, (frame,))?;
-        let bytes = view.bytes().unwrap_or_default();
-        py.detach(|| responder.write(bytes)).map(drop).map_err(raise)
-    }
+fn edit(
+    py: Python<'_>,
+    handler: &Py<PyAny>,
+    frame: &Bound<'_, Frame>,
+    mut responder: Responder,
+) -> PyResult<()> {
+    // Held across the handler, which may dispose of the frame.
+    let Some(view) = View::acquire(frame.as_any())? else {
+        return Err(general("a frame without a buffer"));
+    };
+    staying(|| handler.call1(py, (frame,)))?;
+    let bytes = view.bytes().unwrap_or_default();
+    py.detach(|| responder.write(bytes)).map(drop).map_err(raise)
 }

@@ -1,23 +1,65 @@
 //! Core errors as the exceptions of `zerobuffer.exceptions`; the texts are the core's.
 
-use pyo3::exceptions::{PyOSError, PyValueError};
+use std::io;
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
 use zerobuffer::Error;
 
-/// The exception classes, imported from the Python half on first use.
-mod classes {
-    #![allow(missing_docs, reason = "named and documented in zerobuffer/exceptions.py")]
-    use pyo3::import_exception;
-    import_exception!(zerobuffer.exceptions, ZeroBufferException);
-    import_exception!(zerobuffer.exceptions, WriterDeadException);
-    import_exception!(zerobuffer.exceptions, ReaderDeadException);
-    import_exception!(zerobuffer.exceptions, WriterAlreadyConnectedException);
-    import_exception!(zerobuffer.exceptions, ReaderAlreadyConnectedException);
-    import_exception!(zerobuffer.exceptions, BufferFullException);
-    import_exception!(zerobuffer.exceptions, FrameTooLargeException);
-    import_exception!(zerobuffer.exceptions, InvalidFrameSizeException);
-    import_exception!(zerobuffer.exceptions, SequenceError);
-    import_exception!(zerobuffer.exceptions, MetadataAlreadyWrittenException);
+/// The exception classes. Fetched when the module is imported: at the end of the interpreter nothing can be imported,
+/// and endpoints are still used (by `__del__`, by generators).
+struct Classes {
+    general: Py<PyType>,
+    not_found: Py<PyType>,
+    access_denied: Py<PyType>,
+    closed: Py<PyType>,
+    writer_dead: Py<PyType>,
+    reader_dead: Py<PyType>,
+    writer_connected: Py<PyType>,
+    reader_connected: Py<PyType>,
+    full: Py<PyType>,
+    write_timeout: Py<PyType>,
+    too_large: Py<PyType>,
+    invalid_size: Py<PyType>,
+    sequence: Py<PyType>,
+    metadata_written: Py<PyType>,
+}
+
+static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
+
+/// Fetches the classes.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    let module = py.import("zerobuffer.exceptions")?;
+    let class = |name: &str| Ok::<_, PyErr>(module.getattr(name)?.cast_into::<PyType>()?.unbind());
+    let fetch = || {
+        Ok::<_, PyErr>(Classes {
+            general: class("ZeroBufferException")?,
+            not_found: class("BufferNotFoundException")?,
+            access_denied: class("AccessDeniedException")?,
+            closed: class("ClosedException")?,
+            writer_dead: class("WriterDeadException")?,
+            reader_dead: class("ReaderDeadException")?,
+            writer_connected: class("WriterAlreadyConnectedException")?,
+            reader_connected: class("ReaderAlreadyConnectedException")?,
+            full: class("BufferFullException")?,
+            write_timeout: class("WriteTimeoutException")?,
+            too_large: class("FrameTooLargeException")?,
+            invalid_size: class("InvalidFrameSizeException")?,
+            sequence: class("SequenceError")?,
+            metadata_written: class("MetadataAlreadyWrittenException")?,
+        })
+    };
+    CLASSES.get_or_try_init(py, fetch).map(drop)
+}
+
+fn new(class: impl FnOnce(&Classes) -> &Py<PyType>, text: String) -> PyErr {
+    Python::attach(|py| match CLASSES.get(py) {
+        Some(classes) => PyErr::from_type(class(classes).bind(py).clone(), (text,)),
+        // Only before `install`.
+        None => PyRuntimeError::new_err(text),
+    })
 }
 
 /// The exception for a core error.
@@ -25,57 +67,75 @@ pub(crate) fn raise(error: Error) -> PyErr {
     let text = error.to_string();
     match error {
         Error::InvalidConfig { .. } => PyValueError::new_err(text),
+        Error::NotFound { .. } | Error::NotReady { .. } => new(|c| &c.not_found, text),
+        Error::PermissionDenied { .. } | Error::NoPrivilege { .. } => new(|c| &c.access_denied, text),
+        Error::Closed { .. } => new(|c| &c.closed, text),
         Error::ReaderAlreadyConnected { .. } | Error::ClientAlreadyConnected { .. } => {
-            classes::ReaderAlreadyConnectedException::new_err(text)
+            new(|c| &c.reader_connected, text)
         }
         Error::WriterAlreadyConnected { .. } | Error::CrashNotNoticed { .. } | Error::Replaced { .. } => {
-            classes::WriterAlreadyConnectedException::new_err(text)
+            new(|c| &c.writer_connected, text)
         }
-        Error::EmptyFrame { .. } => classes::InvalidFrameSizeException::new_err(text),
-        Error::FrameTooLarge { .. } | Error::Unplaceable { .. } => {
-            classes::FrameTooLargeException::new_err(text)
-        }
-        Error::Full { .. } => classes::BufferFullException::new_err(text),
-        Error::WriterGone { .. } | Error::ServerGone { .. } => classes::WriterDeadException::new_err(text),
-        Error::ReaderGone { .. } => classes::ReaderDeadException::new_err(text),
-        Error::Sequence { expected, got, .. } => classes::SequenceError::new_err((expected, got)),
-        Error::MetadataAlreadyWritten { .. } => classes::MetadataAlreadyWrittenException::new_err(text),
+        Error::EmptyFrame { .. } => invalid_size(text),
+        Error::FrameTooLarge { .. } | Error::Unplaceable { .. } => new(|c| &c.too_large, text),
+        Error::Full { waited, .. } if !waited.is_zero() => new(|c| &c.write_timeout, text),
+        Error::Full { .. } => full(text),
+        Error::WriterGone { .. } | Error::ServerGone { .. } => client_gone(text),
+        Error::ReaderGone { .. } => new(|c| &c.reader_dead, text),
+        Error::Sequence { expected, got, .. } => sequence_error(expected, got),
+        Error::MetadataAlreadyWritten { .. } => new(|c| &c.metadata_written, text),
         Error::Os { source, .. } => with_cause(text, &source),
-        _ => classes::ZeroBufferException::new_err(text),
+        _ => general(text),
     }
+}
+
+fn sequence_error(expected: u64, got: u64) -> PyErr {
+    Python::attach(|py| match CLASSES.get(py) {
+        Some(classes) => PyErr::from_type(classes.sequence.bind(py).clone(), (expected, got)),
+        None => PyRuntimeError::new_err((expected, got)),
+    })
 }
 
 /// A general exception with this text.
 pub(crate) fn general(text: impl Into<String>) -> PyErr {
-    classes::ZeroBufferException::new_err(text.into())
+    new(|c| &c.general, text.into())
+}
+
+/// The endpoint is closed.
+pub(crate) fn closed(text: impl Into<String>) -> PyErr {
+    new(|c| &c.closed, text.into())
 }
 
 /// The exception for a core error of a client that sends. A server that has gone reads no requests any more.
 pub(crate) fn raise_sending(error: Error) -> PyErr {
     match error {
-        Error::ServerGone { .. } => classes::ReaderDeadException::new_err(error.to_string()),
+        Error::ServerGone { .. } => new(|c| &c.reader_dead, error.to_string()),
         other => raise(other),
     }
 }
 
 /// The client of a duplex server has gone.
 pub(crate) fn client_gone(text: impl Into<String>) -> PyErr {
-    classes::WriterDeadException::new_err(text.into())
+    new(|c| &c.writer_dead, text.into())
 }
 
 /// No room for a frame now.
 pub(crate) fn full(text: impl Into<String>) -> PyErr {
-    classes::BufferFullException::new_err(text.into())
+    new(|c| &c.full, text.into())
 }
 
 /// A frame size that is not a size.
 pub(crate) fn invalid_size(text: impl Into<String>) -> PyErr {
-    classes::InvalidFrameSizeException::new_err(text.into())
+    new(|c| &c.invalid_size, text.into())
 }
 
-/// The general exception, with the system's own error as its `__cause__` (errno included).
-fn with_cause(text: String, source: &std::io::Error) -> PyErr {
-    let error = classes::ZeroBufferException::new_err(text);
+/// The general exception or a more precise one, with the system's own error as its `__cause__` (errno included).
+fn with_cause(text: String, source: &io::Error) -> PyErr {
+    let error = match source.kind() {
+        io::ErrorKind::PermissionDenied => new(|c| &c.access_denied, text),
+        io::ErrorKind::NotFound => new(|c| &c.not_found, text),
+        _ => general(text),
+    };
     Python::attach(|py| {
         let cause = match source.raw_os_error() {
             Some(code) => PyOSError::new_err((code, source.to_string())),

@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyBufferError, PyValueError};
@@ -25,6 +26,8 @@ pub(crate) struct Frame {
     source: Option<Arc<Source>>,
     /// Locked for moments only, and never while Python code runs.
     state: Mutex<State>,
+    /// A consumer may hold this object in place of a buffer: its bytes stay until it is gone.
+    keeps: AtomicBool,
 }
 
 /// What the frame still has.
@@ -37,6 +40,8 @@ enum State {
     Foreign(Foreign),
     /// Released.
     Disposed,
+    /// Released, with an exporter that stays until this object is gone.
+    Kept(Py<Pin>),
 }
 
 /// The parts of a frame built by user code.
@@ -50,12 +55,20 @@ struct Foreign {
 impl Frame {
     /// Wraps a frame that the core delivered.
     pub(crate) fn received(frame: zerobuffer::Frame, source: Arc<Source>) -> Self {
+        source.hand_out(frame.len());
         Self {
             size: frame.len(),
             sequence: frame.sequence(),
             source: Some(source),
             state: Mutex::new(State::Held(frame)),
+            keeps: AtomicBool::new(false),
         }
+    }
+
+    /// A consumer has asked for the buffer as `np.ndarray(buffer=frame)` does, which lets go of it at once and holds
+    /// this object for the life of the array: from here on a release does not return the space before it is gone.
+    pub(crate) fn keep_for_object(&self) {
+        self.keeps.store(true, Relaxed);
     }
 
     /// Takes the core frame of `source` back out, if nobody can have seen its bytes.
@@ -65,7 +78,10 @@ impl Frame {
         }
         let mut state = self.state.lock();
         match mem::replace(&mut *state, State::Disposed) {
-            State::Held(frame) => Some(frame),
+            State::Held(frame) => {
+                source.take_in();
+                Some(frame)
+            }
             other => {
                 *state = other;
                 None
@@ -79,18 +95,34 @@ impl Frame {
         match &*self.state.lock() {
             State::Viewed { pin, .. } => Ok(pin.bind(py).clone().into_any()),
             State::Foreign(_) => Ok(view),
-            State::Held(_) | State::Disposed => Err(disposed()),
+            State::Held(_) | State::Disposed | State::Kept(_) => Err(disposed()),
         }
     }
 
-    /// The memoryview of the bytes, made on first use.
+    /// The memoryview of the bytes, made on first use, and again if its user has released it (`with frame.data as d`).
     fn view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         loop {
+            let viewed = match &*self.state.lock() {
+                State::Viewed { pin, view } => Some((pin.clone_ref(py), view.bind(py).clone())),
+                _ => None,
+            };
+            if let Some((pin, view)) = viewed {
+                if view.getattr(intern!(py, "nbytes")).is_ok() {
+                    return Ok(view.into_any());
+                }
+                let renewed = PyMemoryView::from(pin.bind(py).as_any())?;
+                let before = match &mut *self.state.lock() {
+                    State::Viewed { view, .. } => mem::replace(view, renewed.clone().unbind()),
+                    _ => return Err(disposed()),
+                };
+                drop(before);
+                return Ok(renewed.into_any());
+            }
             let region = match &mut *self.state.lock() {
-                State::Viewed { view, .. } => return Ok(view.bind(py).clone().into_any()),
+                State::Viewed { .. } => continue,
                 State::Held(frame) => Some(Region::of_frame(frame)),
                 State::Foreign(_) => None,
-                State::Disposed => return Err(disposed()),
+                State::Disposed | State::Kept(_) => return Err(disposed()),
             };
             let Some(region) = region else { return self.foreign_view(py) };
             // Made without the lock (allocation may run finalisers) and without a hold: if another thread is faster,
@@ -123,15 +155,24 @@ impl Frame {
         Ok(view)
     }
 
+    /// The frame is not in its user's hands any more.
+    fn returned(&self) {
+        if let Some(source) = &self.source {
+            source.take_in();
+        }
+    }
+
     /// Lets go of everything; `explicit` if a caller asked for it (and not the last reference that went).
     fn let_go(&self, py: Python<'_>, explicit: bool) -> PyResult<()> {
         let before = mem::replace(&mut *self.state.lock(), State::Disposed);
         match before {
             State::Held(frame) => {
+                self.returned();
                 drop(frame);
                 Ok(())
             }
             State::Viewed { pin, view } => {
+                self.returned();
                 // A view that only this frame refers to needs no release: it goes with the frame.
                 if explicit && is_shared(view.bind(py).as_any()) {
                     release(view.bind(py).as_any())?;
@@ -141,9 +182,18 @@ impl Frame {
                     pin.get().reclaim();
                 }
                 pin.get().outlive();
+                if explicit && self.keeps.load(Relaxed) {
+                    *self.state.lock() = State::Kept(pin);
+                }
                 Ok(())
             }
             State::Foreign(foreign) => foreign.let_go(py),
+            State::Kept(pin) => {
+                if explicit {
+                    *self.state.lock() = State::Kept(pin);
+                }
+                Ok(())
+            }
             State::Disposed => Ok(()),
         }
     }
@@ -165,11 +215,12 @@ impl Foreign {
     }
 }
 
-/// Releases a memoryview; one that a consumer of the buffer protocol still uses is left to that consumer.
-pub(crate) fn release(view: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Releases a memoryview; one that a consumer of the buffer protocol still uses is left to that consumer: `false`.
+pub(crate) fn release(view: &Bound<'_, PyAny>) -> PyResult<bool> {
     match view.call_method0(intern!(view.py(), "release")) {
-        Err(error) if !error.is_instance_of::<PyBufferError>(view.py()) => Err(error),
-        _ => Ok(()),
+        Ok(_) => Ok(true),
+        Err(error) if error.is_instance_of::<PyBufferError>(view.py()) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -189,7 +240,8 @@ impl Frame {
         on_dispose: Option<Py<PyAny>>,
     ) -> Self {
         let foreign = Foreign { memory: memory_view, offset, view: None, on_dispose };
-        Self { size, sequence, source: None, state: Mutex::new(State::Foreign(foreign)) }
+        let state = Mutex::new(State::Foreign(foreign));
+        Self { size, sequence, source: None, state, keeps: AtomicBool::new(false) }
     }
 
     /// The frame's bytes in the ring: a writable memoryview, no copy. `ValueError` after release.
@@ -213,7 +265,7 @@ impl Frame {
     /// Whether the frame has data: False once released.
     #[getter]
     fn is_valid(&self) -> bool {
-        self.size > 0 && !matches!(*self.state.lock(), State::Disposed)
+        self.size > 0 && !matches!(*self.state.lock(), State::Disposed | State::Kept(_))
     }
 
     /// Releases the frame and its memoryview; further calls do nothing.
@@ -232,12 +284,9 @@ impl Frame {
         // NumPy takes a refused buffer for "no buffer at all" and would make an array of objects.
         slf.get().view(py)?;
         let metadata = match &slf.get().source {
-            Some(source) if dtype.is_none() || shape.is_none() => {
-                source.handle.metadata().map_err(crate::errors::raise)?
-            }
+            Some(source) if dtype.is_none() || shape.is_none() => source.metadata_copy(py)?,
             _ => None,
         };
-        let metadata = metadata.map(|block| PyBytes::new(py, block.as_slice()));
         py.import(intern!(py, "zerobuffer._array"))?
             .call_method1(intern!(py, "frame_array"), (slf, shape, dtype, metadata))
     }
@@ -324,7 +373,10 @@ impl Drop for Frame {
         match self.state.get_mut() {
             State::Disposed => {}
             // The usual case needs no interpreter: the core takes its space back.
-            State::Held(_) => *self.state.get_mut() = State::Disposed,
+            State::Held(_) => {
+                *self.state.get_mut() = State::Disposed;
+                self.returned();
+            }
             _ => dispose_quietly(self),
         }
     }

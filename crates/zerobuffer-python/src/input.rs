@@ -1,9 +1,9 @@
-//! What may be written: the rules for arguments that carry bytes (P4).
+//! What may be written: the rules for arguments that carry bytes.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyString};
+use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyInt, PyMapping, PySet, PyString};
 
 use crate::pin::View;
 
@@ -32,19 +32,71 @@ impl<'py> Input<'py> {
         if let Ok(bytes) = data.cast_exact::<PyBytes>() {
             return Ok(Self::Bytes(bytes.clone()));
         }
-        if let Some(view) = View::acquire(data)? {
-            return Ok(Self::View(view));
+        match View::acquire(data) {
+            Ok(Some(view)) => return checked(data, view),
+            // NumPy has dtypes that its buffers cannot express (datetime64, for one).
+            Err(error) if !is_array(data)? => return Err(error),
+            Ok(None) | Err(_) => {}
+        }
+        if is_refused(data) {
+            return Err(wrong_type(data));
         }
         let py = data.py();
-        // `bytes(7)` would be seven zero bytes and `bytes("x")` has no encoding: neither is what the caller meant.
-        let refused = data.is_none() || data.is_instance_of::<PyString>() || data.is_instance_of::<PyInt>();
-        if !refused && (data.hasattr(intern!(py, "__bytes__"))? || data.try_iter().is_ok()) {
+        if is_array(data)? {
+            let bytes = py
+                .import(intern!(py, "zerobuffer._array"))?
+                .call_method1(intern!(py, "bytes_of_array"), (data,))?;
+            return View::acquire(&bytes)?.map(Self::View).ok_or_else(|| wrong_type(data));
+        }
+        if data.hasattr(intern!(py, "__bytes__"))? || data.try_iter().is_ok() {
             let bytes = py.get_type::<PyBytes>().call1((data,))?;
             return Ok(Self::Bytes(bytes.cast_into::<PyBytes>()?));
         }
-        let name = data.get_type().name()?;
-        Err(PyTypeError::new_err(format!(
-            "a bytes-like object, an iterable of ints or an object with __bytes__ is required, not '{name}'"
-        )))
+        Err(wrong_type(data))
     }
+}
+
+fn checked<'py>(data: &Bound<'py, PyAny>, view: View) -> PyResult<Input<'py>> {
+    if view.has_objects() {
+        return Err(PyTypeError::new_err(format!(
+            "the items of this '{}' are Python objects (dtype object), whose bytes are addresses: convert them first",
+            data.get_type().name()?
+        )));
+    }
+    Ok(Input::View(view))
+}
+
+/// What is an array without the buffer protocol: NumPy's own, of a Series, a tensor, a picture.
+fn is_array(data: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = data.py();
+    let kind = data.get_type();
+    Ok(kind.hasattr(intern!(py, "__array_interface__"))?
+        || kind.hasattr(intern!(py, "__array__"))?
+        || kind.hasattr(intern!(py, "__dlpack__"))?)
+}
+
+/// `bytes(7)` would be seven zero bytes, `bytes("x")` has no encoding, and a dict or a set would be its keys, in any
+/// order: none is what the caller meant.
+fn is_refused(data: &Bound<'_, PyAny>) -> bool {
+    data.is_none()
+        || data.is_instance_of::<PyString>()
+        || data.is_instance_of::<PyInt>()
+        || data.is_instance_of::<PyDict>()
+        || data.is_instance_of::<PySet>()
+        || data.is_instance_of::<PyFrozenSet>()
+        || data.cast::<PyMapping>().is_ok()
+        || is_abstract_set(data).unwrap_or(false)
+}
+
+/// `dict.keys()` and the like.
+fn is_abstract_set(data: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = data.py();
+    data.is_instance(&py.import(intern!(py, "collections.abc"))?.getattr(intern!(py, "Set"))?)
+}
+
+fn wrong_type(data: &Bound<'_, PyAny>) -> PyErr {
+    let name = data.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+    PyTypeError::new_err(format!(
+        "a bytes-like object, an array, an iterable of ints or an object with __bytes__ is required, not '{name}'"
+    ))
 }

@@ -10,6 +10,7 @@ mod connecting;
 mod duplex_client;
 mod duplex_responder;
 mod duplex_server;
+mod ends;
 mod errors;
 mod frame;
 mod input;
@@ -25,24 +26,20 @@ mod trace;
 mod wait;
 mod writer;
 
-use std::sync::OnceLock;
-
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
-
-/// The interpreter that the module belongs to: its classes and caches exist once per process.
-static HOME: OnceLock<i64> = OnceLock::new();
 
 /// The compiled half of the package `zerobuffer`; import that instead.
 #[pymodule(gil_used = false)]
 fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let here = pin::interpreter_id(module.py())?;
-    if *HOME.get_or_init(|| here) != here {
+    // The classes and caches of the module exist once per process: in its main interpreter, whoever comes first.
+    if pin::interpreter_id(module.py())? != 0 {
         return Err(PyImportError::new_err(
-            "zerobuffer does not support subinterpreters: another interpreter of this process has imported it",
+            "zerobuffer does not support subinterpreters: import it in the main interpreter",
         ));
     }
     logging::install(module.py())?;
+    errors::install(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<frame::Frame>()?;
     module.add_class::<reader::Reader>()?;

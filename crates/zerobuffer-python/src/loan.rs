@@ -1,34 +1,72 @@
 //! `Loan`: `with writer.loan(size) as view:` writes in place and commits on success.
 
 use parking_lot::Mutex;
+use pyo3::PyTraverseError;
+use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::gc::PyVisit;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyMemoryView;
+use pyo3::types::{PyMemoryView, PyString};
 
+use crate::claim::{Fate, Reserved};
+use crate::errors::general;
 use crate::number::FrameSize;
 use crate::writer::Writer;
 
-/// A frame to be written in place. Made by `Writer.loan`; entering it reserves the space, leaving it commits, or
-/// publishes nothing if an exception leaves the block.
-#[pyclass(frozen, name = "Loan", module = "zerobuffer._zerobuffer")]
+/// A frame to be written in place.
+///
+/// Entering it reserves the space. Leaving it publishes the frame, or nothing if an exception leaves the block. `commit`
+/// publishes it before that, shortened perhaps, and `abort` gives it up. It is used like the memoryview of its bytes:
+/// indexed, handed to whatever takes a buffer; `data` is that memoryview.
+#[pyclass(frozen, weakref, name = "Loan", module = "zerobuffer._zerobuffer")]
 pub(crate) struct Loan {
     writer: Py<Writer>,
     size: FrameSize,
-    /// Which reservation is ours, while the block runs.
-    generation: Mutex<Option<u64>>,
+    /// Shape and dtype of `array()`, as `Writer.loan` was given them.
+    layout: Option<(Py<PyAny>, Py<PyAny>)>,
+    /// The reservation, while the block runs.
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    generation: u64,
+    fate: Fate,
+    view: Py<PyMemoryView>,
 }
 
 impl Loan {
-    pub(crate) fn new(writer: Py<Writer>, size: FrameSize) -> Self {
-        Self { writer, size, generation: Mutex::new(None) }
+    pub(crate) fn new(writer: Py<Writer>, size: FrameSize, layout: Option<(Py<PyAny>, Py<PyAny>)>) -> Self {
+        Self { writer, size, layout, open: Mutex::new(None) }
+    }
+
+    /// The memoryview of the bytes, while there are any.
+    pub(crate) fn open_view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMemoryView>> {
+        let view = self.open.lock().as_ref().map(|open| open.view.clone_ref(py));
+        view.map(|view| view.into_bound(py)).ok_or_else(|| {
+            PyValueError::new_err(
+                "the loan is released, or was not entered: `with` reserves its bytes, the block's end, `commit` and \
+                 `abort` release them",
+            )
+        })
+    }
+
+    fn take(&self) -> PyResult<Open> {
+        self.open.lock().take().ok_or_else(|| general("the loan has ended, or was never entered"))
     }
 }
 
 #[pymethods]
 impl Loan {
-    fn __enter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMemoryView>> {
-        let (generation, view) = self.writer.get().reserve_view(py, self.size)?;
-        *self.generation.lock() = Some(generation);
-        Ok(view)
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.open.lock().is_some() {
+            return Err(general("the loan has been entered already"));
+        }
+        let (Reserved { generation, fate, .. }, view) = this.writer.get().reserve_view(py, this.size)?;
+        let before = this.open.lock().replace(Open { generation, fate, view: view.unbind() });
+        drop(before);
+        Ok(slf)
     }
 
     #[pyo3(signature = (exc_type = None, exc_value = None, traceback = None))]
@@ -40,12 +78,130 @@ impl Loan {
         exc_value: Option<&Bound<'_, PyAny>>,
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let Some(generation) = self.generation.lock().take() else { return Ok(()) };
+        let open = self.open.lock().take();
+        let Some(open) = open else { return Ok(()) };
         let writer = self.writer.get();
+        // By `commit_frame` or `abort_frame`, inside the block.
+        if open.fate.was_asked_for() {
+            return Ok(());
+        }
         if exc_type.is_some() {
-            writer.abort(py, Some(generation))?;
+            writer.abort(py, Some(open.generation))?;
         } else {
-            writer.commit(py, Some(generation), None)?;
+            writer.commit(py, Some(open.generation), None)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes the frame, or its first `size` bytes; the end of the block then does nothing.
+    #[pyo3(signature = (size = None))]
+    fn commit(&self, py: Python<'_>, size: Option<FrameSize>) -> PyResult<()> {
+        let len = size.map(FrameSize::reserved).transpose()?;
+        let open = self.take()?;
+        let generation = open.generation;
+        let committed = self.writer.get().commit(py, Some(generation), len);
+        // A wrong size leaves the frame reserved.
+        if committed.is_err() && !open.fate.has_ended() {
+            let before = self.open.lock().replace(open);
+            drop(before);
+        }
+        committed
+    }
+
+    /// Gives the frame up: nothing is published, and the end of the block does nothing.
+    fn abort(&self, py: Python<'_>) -> PyResult<()> {
+        let open = self.take()?;
+        self.writer.get().abort(py, Some(open.generation)).map(drop)
+    }
+
+    /// The memoryview of the bytes.
+    #[getter]
+    fn data<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMemoryView>> {
+        self.open_view(py)
+    }
+
+    /// The bytes as a `NumPy` array. `shape` and `dtype` default to those that `Writer.loan` was given.
+    #[pyo3(signature = (shape = None, dtype = None))]
+    fn array<'py>(
+        slf: &Bound<'py, Self>,
+        shape: Option<Bound<'py, PyAny>>,
+        dtype: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let own = slf.get().layout.as_ref().map(|(shape, dtype)| (shape.bind(py), dtype.bind(py)));
+        let shape = shape.or_else(|| own.map(|(shape, _)| shape.clone()));
+        let dtype = dtype.or_else(|| own.map(|(_, dtype)| dtype.clone()));
+        py.import(intern!(py, "zerobuffer._array"))?
+            .call_method1(intern!(py, "loan_array"), (slf.get().open_view(py)?, shape, dtype))
+    }
+
+    /// Number of bytes.
+    #[getter]
+    fn nbytes(&self, py: Python<'_>) -> PyResult<usize> {
+        self.open_view(py)?.len()
+    }
+
+    /// As `memoryview.cast`.
+    #[pyo3(signature = (format, shape = None))]
+    fn cast<'py>(
+        &self,
+        py: Python<'py>,
+        format: &str,
+        shape: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let view = self.open_view(py)?;
+        match shape {
+            Some(shape) => view.call_method1(intern!(py, "cast"), (format, shape)),
+            None => view.call_method1(intern!(py, "cast"), (format,)),
+        }
+    }
+
+    /// A copy of the bytes.
+    fn tobytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.open_view(py)?.call_method0(intern!(py, "tobytes"))
+    }
+
+    /// Whether the frame can still be written.
+    #[getter]
+    fn is_open(&self) -> bool {
+        self.open.lock().is_some()
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.open_view(py)?.len()
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.open_view(py)?.get_item(key)
+    }
+
+    fn __setitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.open_view(py)?.set_item(key, value)
+    }
+
+    fn __eq__<'py>(&self, py: Python<'py>, other: &Bound<'py, PyAny>) -> PyResult<bool> {
+        self.open_view(py)?.eq(other)
+    }
+
+    /// What else a memoryview has: `format`, `shape`, `hex` and so on.
+    fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if name.to_str()?.starts_with('_') || slf.get().open.lock().is_none() {
+            return Err(PyAttributeError::new_err(format!("'Loan' object has no attribute '{name}'")));
+        }
+        slf.get().open_view(py)?.getattr(name)
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.is_open() { "open" } else { "closed" };
+        format!("Loan(buffer={:?}, {state})", self.writer.get().name())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.writer)?;
+        if let Some((shape, dtype)) = &self.layout {
+            visit.call(shape)?;
+            visit.call(dtype)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! takes the core's own leaf lock and nothing else. A pin refers to no Python object, so it cannot be part of a cycle.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem;
 use std::slice;
 
@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
 
 use crate::frame::Frame;
+use crate::loan::Loan;
 use crate::source::Ticket;
 
 /// What keeps the bytes of a region in place.
@@ -146,7 +147,7 @@ impl Pin {
     }
 }
 
-// `Frame` lives in frame.rs; its buffer slot is here because it is unsafe code.
+// `Frame` lives in frame.rs; its buffer slots are here because they are unsafe code.
 #[pymethods]
 impl Frame {
     /// Redirects a request (`memoryview(frame)`, `np.asarray(frame)`) to the exporter behind `frame.data`.
@@ -160,10 +161,49 @@ impl Frame {
             Err(error) => return Err(PyBufferError::new_err(error.value(py).to_string())),
         };
         // SAFETY: `view` is the interpreter's own request, passed on unchanged. `view.obj` becomes the exporter, so
-        // the consumer holds that and never the frame.
+        // a consumer that keeps the buffer holds that and not the frame.
+        let code = unsafe { ffi::PyObject_GetBuffer(exporter.as_ptr(), view, flags) };
+        check(py, code)?;
+        if flags & ffi::PyBUF_ANY_CONTIGUOUS == ffi::PyBUF_ANY_CONTIGUOUS {
+            slf.get().keep_for_object();
+        }
+        Ok(())
+    }
+
+    /// Never called, as the exporter answers the requests. That the slot exists tells consumers to hold a buffer for as
+    /// long as they use the memory: `np.frombuffer` holds the bare object of a type without it.
+    ///
+    /// # Safety
+    /// None.
+    #[expect(clippy::unused_self, reason = "a slot of the type")]
+    unsafe fn __releasebuffer__(&self, _view: *mut ffi::Py_buffer) {}
+}
+
+// As for `Frame`.
+#[pymethods]
+impl Loan {
+    /// Redirects a request (`np.frombuffer(loan)`, `socket.recv_into(loan)`) to the memoryview of the reservation.
+    ///
+    /// # Safety
+    /// Called by the interpreter only, with a `view` it owns.
+    unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        let py = slf.py();
+        let exporter = match slf.get().open_view(py) {
+            Ok(exporter) => exporter,
+            Err(error) => return Err(PyBufferError::new_err(error.value(py).to_string())),
+        };
+        // SAFETY: `view` is the interpreter's own request, passed on unchanged; `view.obj` becomes the memoryview,
+        // which cannot be released before the consumer lets go.
         let code = unsafe { ffi::PyObject_GetBuffer(exporter.as_ptr(), view, flags) };
         check(py, code)
     }
+
+    /// As for `Frame`.
+    ///
+    /// # Safety
+    /// None.
+    #[expect(clippy::unused_self, reason = "a slot of the type")]
+    unsafe fn __releasebuffer__(&self, _view: *mut ffi::Py_buffer) {}
 }
 
 /// A buffer that Python code handed us, acquired until dropped.
@@ -172,10 +212,15 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// Whether the type of an object has the buffer protocol.
+    pub(crate) fn is_offered(object: &Bound<'_, PyAny>) -> bool {
+        // SAFETY: a check of the type's slots.
+        unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) != 0 }
+    }
+
     /// Acquires the buffer of an object, with strides if that is what it has; `None` if it exports none.
     pub(crate) fn acquire(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
-        // SAFETY: a check of the type's slots.
-        if unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } == 0 {
+        if !Self::is_offered(object) {
             return Ok(None);
         }
         let mut raw = Box::new(ffi::Py_buffer::new());
@@ -193,6 +238,17 @@ impl View {
     /// Length in bytes, whatever the shape and the item size.
     pub(crate) fn len(&self) -> usize {
         usize::try_from(self.raw.len).unwrap_or(0)
+    }
+
+    /// Whether the items are, or contain, references to Python objects: their bytes are addresses.
+    pub(crate) fn has_objects(&self) -> bool {
+        if self.raw.format.is_null() {
+            return false;
+        }
+        // SAFETY: a format that is not null is a string that the exporter keeps while the buffer is acquired.
+        let format = unsafe { CStr::from_ptr(self.raw.format) }.to_bytes();
+        // Names of fields stand between colons.
+        format.split(|&byte| byte == b':').step_by(2).any(|types| types.contains(&b'O'))
     }
 
     /// The bytes, if they lie in one piece in C order.
@@ -249,8 +305,13 @@ pub(crate) fn interpreter_id(py: Python<'_>) -> PyResult<i64> {
 
 /// Whether anybody besides the caller refers to an object.
 pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
+    references(object) > 1
+}
+
+/// How many references there are to an object.
+pub(crate) fn references(object: &Bound<'_, PyAny>) -> ffi::Py_ssize_t {
     // SAFETY: reads the count of a live object.
-    unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) }
 }
 
 /// Row by row, the last index fastest.

@@ -73,7 +73,7 @@ impl Want {
 
 impl Core {
     fn name(&self) -> String {
-        self.source.handle.name().to_owned()
+        self.source.name().to_owned()
     }
 
     fn gone(&self) -> Error {
@@ -174,7 +174,7 @@ impl Core {
 
     fn log_read(&self, py: Python<'_>, frame: &zerobuffer::Frame) -> PyResult<()> {
         let (sequence, size) = (frame.sequence(), frame.len());
-        let name = self.source.handle.name();
+        let name = self.source.name();
         READER.debug(py, &format!("Read frame: buffer='{name}', seq={sequence}, size={size}"))?;
         self.trace.look(py, name, size)
     }
@@ -183,13 +183,14 @@ impl Core {
         if self.closed.swap(true, SeqCst) {
             return Ok(());
         }
-        self.source.handle.interrupt();
+        self.source.interrupt();
         let forked = self.refuse_fork().is_err();
         let (result, returned) = py.detach(|| {
             let guard = if forked { self.reader.try_lock() } else { Some(self.reader.lock()) };
             let reader = guard.and_then(|mut guard| guard.take());
             let returned = if forked { VecDeque::new() } else { std::mem::take(&mut *self.returned.lock()) };
             self.returned_len.store(0, Relaxed);
+            self.source.close();
             (reader.map_or(Ok(()), zerobuffer::Reader::close), returned)
         });
         drop(returned);
@@ -311,7 +312,7 @@ impl Reader {
     /// The metadata block as a read-only memoryview: None if never written, empty if written empty.
     fn get_metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyMemoryView>>> {
         let core = self.open()?;
-        let Some(metadata) = core.source.handle.metadata().map_err(raise)? else {
+        let Some(metadata) = core.source.metadata().map_err(raise)? else {
             READER.warning(py, &format!("No metadata in '{}'", core.name()))?;
             return Ok(None);
         };
@@ -326,7 +327,7 @@ impl Reader {
     fn is_writer_connected(&self, py: Python<'_>, timeout_ms: Option<f64>) -> PyResult<bool> {
         let core = self.core()?;
         core.refuse_fork().map_err(raise)?;
-        let connected = || !core.closed.load(Relaxed) && core.source.handle.is_writer_connected();
+        let connected = || !core.closed.load(Relaxed) && core.source.is_writer_connected();
         let Some(milliseconds) = timeout_ms else { return Ok(connected()) };
         let deadline = Timeout::from_seconds(Some(milliseconds / 1000.0))?.start();
         loop {
@@ -356,32 +357,32 @@ impl Reader {
     #[getter]
     fn frames_read(&self) -> PyResult<u64> {
         let core = self.core()?;
-        Ok(core.source.handle.stats().frames.saturating_sub(core.returned_len.load(Relaxed) as u64))
+        Ok(core.source.summary().stats.frames.saturating_sub(core.returned_len.load(Relaxed) as u64))
     }
 
     /// Bytes handed out so far, without headers.
     #[getter]
     fn bytes_read(&self) -> PyResult<u64> {
         let core = self.core()?;
-        Ok(core.source.handle.stats().bytes.saturating_sub(core.returned_bytes.load(Relaxed) as u64))
+        Ok(core.source.summary().stats.bytes.saturating_sub(core.returned_bytes.load(Relaxed) as u64))
     }
 
     /// Fraction of the ring that is in use, 0.0 to 1.0.
     #[getter]
     fn utilization(&self) -> PyResult<f64> {
-        Ok(self.core()?.source.handle.utilization())
+        Ok(self.core()?.source.summary().utilization)
     }
 
     /// Size of the ring in bytes.
     #[getter]
     fn capacity(&self) -> PyResult<u64> {
-        Ok(self.core()?.source.handle.capacity())
+        Ok(self.core()?.source.summary().capacity)
     }
 
     /// (frames, bytes, skipped, waits, seconds blocked).
     fn _stats(&self) -> PyResult<(u64, u64, u64, u64, f64)> {
         let core = self.core()?;
-        let stats = core.source.handle.stats();
+        let stats = core.source.summary().stats;
         let skipped = stats.skipped + core.passed_over.load(Relaxed) as u64;
         Ok((self.frames_read()?, self.bytes_read()?, skipped, stats.waits, stats.blocked.as_secs_f64()))
     }

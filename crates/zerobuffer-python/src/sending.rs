@@ -7,10 +7,10 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::PyMemoryView;
-use zerobuffer::{Error, FullRingPolicy, WriterHandle};
+use zerobuffer::{Error, FullRingPolicy, WriterHandle, WriterStats};
 
-use crate::claim::{Inner, Reserved, Turn};
+use crate::claim::{End as Ending, Export, Inner, Owner, Reserved};
+use crate::ends::End;
 use crate::errors::{full, general, raise};
 use crate::frame::release;
 use crate::logging::{self, WRITER};
@@ -21,6 +21,20 @@ use crate::wait::{Deadline, Timeout};
 /// Up to here a copy is cheaper than letting go of the interpreter and taking it back.
 const COPY_ATTACHED: usize = 32 * 1024;
 
+/// What a writer says of itself, also once it is closed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Summary {
+    pub(crate) stats: WriterStats,
+    pub(crate) utilization: f64,
+    pub(crate) capacity: u64,
+}
+
+impl Summary {
+    fn of(handle: &WriterHandle) -> Self {
+        Self { stats: handle.stats(), utilization: handle.utilization(), capacity: handle.capacity() }
+    }
+}
+
 /// An open (or closed) writer.
 pub(crate) struct Sending {
     /// Held while a slice of a wait runs, detached; never while attached except for moments.
@@ -29,7 +43,8 @@ pub(crate) struct Sending {
     freed: Condvar,
     /// Set when `inner` has views to release.
     retired: AtomicBool,
-    pub(crate) handle: WriterHandle,
+    name: String,
+    end: End<WriterHandle, Summary>,
     /// A full ring is waited for; the other policies answer at once.
     blocks: bool,
     /// A full ring swallows the frame.
@@ -81,7 +96,8 @@ enum Attempt<T> {
 impl Sending {
     pub(crate) fn new(writer: zerobuffer::Writer, full: FullRingPolicy, write_timeout: Duration) -> Self {
         Self {
-            handle: writer.handle(),
+            name: writer.name().to_owned(),
+            end: End::new(writer.handle()),
             next_sequence: AtomicU64::new(writer.next_sequence()),
             inner: Mutex::new(Inner::new(writer)),
             freed: Condvar::new(),
@@ -96,7 +112,11 @@ impl Sending {
     }
 
     pub(crate) fn name(&self) -> &str {
-        self.handle.name()
+        &self.name
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        self.end.summary(Summary::of)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -127,10 +147,9 @@ impl Sending {
         if inner.writer.is_none() {
             return Attempt::Done(Err(self.gone()));
         }
-        if !inner.is_free(Turn::Polite) {
+        if !inner.is_free() {
             return Attempt::Busy;
         }
-        self.note_retired(&inner);
         Attempt::Done(operation(&mut inner))
     }
 
@@ -138,17 +157,15 @@ impl Sending {
     fn slice<T>(
         &self,
         deadline: &Deadline,
-        turn: Turn,
         operation: impl FnOnce(&mut Inner) -> Result<T, Error>,
     ) -> Attempt<T> {
         let Some(mut inner) = self.inner.try_lock_for(deadline.slice()) else { return Attempt::Busy };
-        if !inner.is_free(turn) {
+        if !inner.is_free() {
             self.freed.wait_for(&mut inner, deadline.slice());
-            if !inner.is_free(turn) {
+            if !inner.is_free() {
                 return Attempt::Busy;
             }
         }
-        self.note_retired(&inner);
         let Some(writer) = inner.writer.as_mut() else { return Attempt::Done(Err(self.gone())) };
         writer.set_write_timeout(Some(deadline.slice()));
         let result = operation(&mut inner);
@@ -172,8 +189,8 @@ impl Sending {
         loop {
             let last = deadline.passed();
             // Another thread that keeps a frame reserved for as long as we wait has given it up.
-            let turn = if last && waited { Turn::Evict } else { Turn::Polite };
-            let attempt = py.detach(|| self.slice(&deadline, turn, &operation));
+            self.clear_the_way(py, last && waited)?;
+            let attempt = py.detach(|| self.slice(&deadline, &operation));
             self.release_retired(py)?;
             logging::flush(py)?;
             match attempt {
@@ -196,8 +213,40 @@ impl Sending {
         }
     }
 
+    /// Ends a reservation that stands in the way: the caller's own, that of a thread that has ended, or, with `evict`,
+    /// any. Its view is released first, so that nobody writes into a place that is used again; one of another thread
+    /// that cannot be released, as arrays made from it live, is left alone.
+    fn clear_the_way(&self, py: Python<'_>, evict: bool) -> PyResult<()> {
+        let standing = self.inner.try_lock().and_then(|inner| inner.in_the_way(py));
+        let Some((generation, owner, export)) = standing else { return Ok(()) };
+        if owner == Owner::Other && !evict {
+            return Ok(());
+        }
+        let released = match export {
+            Some(export) => export.end(py)?,
+            // Not handed out yet, by a call that is still running.
+            None => owner != Owner::Other,
+        };
+        if !released && owner != Owner::Caller {
+            return Ok(());
+        }
+        {
+            let mut inner = self.inner.lock_py_attached(py);
+            if inner.reserved(Some(generation)).is_some() {
+                inner.abandon(Ending::Displaced);
+            }
+            self.note_retired(&inner);
+        }
+        self.freed.notify_all();
+        Ok(())
+    }
+
     fn busy(&self) -> PyErr {
-        full(format!("buffer '{}': another thread is writing, or has a frame reserved", self.name()))
+        full(format!(
+            "buffer '{}': another thread is writing, or has a frame reserved in which memoryviews or arrays still \
+             write: it must be committed or aborted, and they must be dropped",
+            self.name()
+        ))
     }
 
     /// Writes a frame that lies in one piece.
@@ -270,16 +319,11 @@ impl Sending {
         }
     }
 
-    /// Remembers the view of a reservation, to release it when the reservation ends.
-    pub(crate) fn remember_view(
-        &self,
-        py: Python<'_>,
-        generation: u64,
-        view: Py<PyMemoryView>,
-    ) -> PyResult<()> {
+    /// Remembers how Python sees a reservation, to release it when the reservation ends.
+    pub(crate) fn remember(&self, py: Python<'_>, generation: u64, export: Export) -> PyResult<()> {
         let kept = {
             let mut inner = self.inner.lock_py_attached(py);
-            let kept = inner.remember_view(generation, view);
+            let kept = inner.remember(generation, export);
             self.note_retired(&inner);
             kept
         };
@@ -333,7 +377,7 @@ impl Sending {
             let mut inner = self.inner.lock_py_attached(py);
             let aborted = inner.reserved(generation).is_some();
             if aborted {
-                inner.abandon();
+                inner.abandon(Ending::AskedFor);
             }
             self.note_retired(&inner);
             aborted
@@ -357,7 +401,7 @@ impl Sending {
 
     pub(crate) fn is_reader_connected(&self) -> PyResult<bool> {
         self.refuse_fork().map_err(raise)?;
-        Ok(!self.is_closed() && self.handle.is_reader_connected())
+        Ok(!self.is_closed() && self.end.open().is_some_and(|handle| handle.is_reader_connected()))
     }
 
     pub(crate) fn next_sequence(&self) -> u64 {
@@ -368,16 +412,19 @@ impl Sending {
         if self.closed.swap(true, SeqCst) {
             return Ok(());
         }
-        self.handle.interrupt();
+        if let Some(handle) = self.end.open() {
+            handle.interrupt();
+        }
         let forked = self.refuse_fork().is_err();
         let result = py.detach(|| {
             let guard = if forked { self.inner.try_lock() } else { Some(self.inner.lock()) };
             let writer = guard.and_then(|mut inner| {
-                inner.abandon();
+                inner.abandon(Ending::Displaced);
                 self.note_retired(&inner);
                 inner.writer.take()
             });
             self.freed.notify_all();
+            self.end.close(Summary::of);
             writer.map_or(Ok(()), zerobuffer::Writer::close)
         });
         self.release_retired(py)?;
@@ -401,9 +448,9 @@ impl Sending {
             return Ok(());
         }
         self.retired.store(false, SeqCst);
-        let views = self.inner.lock_py_attached(py).take_retired();
-        for view in views {
-            release(view.bind(py).as_any())?;
+        let exports = self.inner.lock_py_attached(py).take_retired();
+        for export in exports {
+            release(export.view.bind(py).as_any())?;
         }
         Ok(())
     }

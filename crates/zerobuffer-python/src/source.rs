@@ -1,26 +1,54 @@
 //! What the frames of one reader share: its handle, and a count of released frames that views still hold.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::PyRuntimeWarning;
+use pyo3::intern;
 use pyo3::prelude::*;
-use zerobuffer::ReaderHandle;
+use pyo3::types::PyBytes;
+use zerobuffer::{Error, Metadata, ReaderHandle, ReaderStats};
 
+use crate::ends::End;
+use crate::errors::raise;
 use crate::logging;
+
+/// Bytes in front of every frame.
+const HEADER: usize = 16;
 
 /// Pins of all readers of the process that outlived their frame: a stalled *writer* looks at this one.
 static PINNED_ANYWHERE: AtomicUsize = AtomicUsize::new(0);
 
+/// What a reader says of itself, also once it is closed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Summary {
+    pub(crate) stats: ReaderStats,
+    pub(crate) utilization: f64,
+    pub(crate) capacity: u64,
+}
+
+impl Summary {
+    fn of(handle: &ReaderHandle) -> Self {
+        Self { stats: handle.stats(), utilization: handle.utilization(), capacity: handle.capacity() }
+    }
+}
+
 /// Shared by a reader and all its frames.
 #[derive(Debug)]
 pub(crate) struct Source {
+    name: String,
     /// The reader, seen without its lock.
-    pub(crate) handle: ReaderHandle,
+    end: End<ReaderHandle, Summary>,
+    /// The metadata of a closed reader, for frames that outlive it.
+    metadata: OnceLock<Vec<u8>>,
     /// `reclaim_on_release=True`: released space is reused at once, views or not.
     pub(crate) reclaim: bool,
     /// Frames that were released or dropped while views of them lived on.
     pinned: AtomicUsize,
+    /// `Frame` objects that nobody has released or dropped.
+    held: AtomicUsize,
+    /// Size of the last frame.
+    last_size: AtomicUsize,
     /// The value of `pinned` that a collection has already been spent on.
     collected: AtomicUsize,
     warned: AtomicBool,
@@ -29,40 +57,121 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn new(handle: ReaderHandle, reclaim: bool) -> Arc<Self> {
         Arc::new(Self {
-            handle,
+            name: handle.name().to_owned(),
+            end: End::new(handle),
+            metadata: OnceLock::new(),
             reclaim,
             pinned: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            last_size: AtomicUsize::new(0),
             collected: AtomicUsize::new(0),
             warned: AtomicBool::new(false),
         })
     }
 
-    /// Called when a read has waited a whole slice in vain (P5): garbage cycles may hold the space that the writer
-    /// waits for. Collects once per set of pinned frames, and warns once if they stay.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        self.end.summary(Summary::of)
+    }
+
+    /// Ends blocked calls.
+    pub(crate) fn interrupt(&self) {
+        if let Some(handle) = self.end.open() {
+            handle.interrupt();
+        }
+    }
+
+    pub(crate) fn is_writer_connected(&self) -> bool {
+        self.end.open().is_some_and(|handle| handle.is_writer_connected())
+    }
+
+    /// The metadata block, while the reader is open.
+    pub(crate) fn metadata(&self) -> Result<Option<Metadata>, Error> {
+        self.end.open().map_or(Ok(None), |handle| handle.metadata())
+    }
+
+    /// A copy of the metadata, also after the end of the reader.
+    pub(crate) fn metadata_copy<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        if let Some(kept) = self.metadata.get() {
+            return Ok(Some(PyBytes::new(py, kept)));
+        }
+        let metadata = self.metadata().map_err(raise)?;
+        Ok(metadata.map(|block| PyBytes::new(py, block.as_slice())))
+    }
+
+    /// Lets go of the ring; its counters stay, and the metadata if `frames` are left that may ask for them.
+    pub(crate) fn close(self: &Arc<Self>) {
+        if Arc::strong_count(self) > 1
+            && let Ok(Some(metadata)) = self.metadata()
+        {
+            let _ = self.metadata.set(metadata.as_slice().to_vec());
+        }
+        self.end.close(Summary::of);
+    }
+
+    /// A frame of `size` bytes was handed out.
+    pub(crate) fn hand_out(&self, size: usize) {
+        self.held.fetch_add(1, Relaxed);
+        self.last_size.store(size, Relaxed);
+    }
+
+    /// It was released, or dropped.
+    pub(crate) fn take_in(&self) {
+        self.held.fetch_sub(1, Relaxed);
+    }
+
+    /// Called when a read has waited a whole slice in vain: garbage cycles may hold the space that the writer waits for,
+    /// or the caller may. Collects once per set of pinned frames, and warns once if the space stays in use.
     pub(crate) fn stalled(&self, py: Python<'_>) -> PyResult<()> {
-        let pinned = self.pinned.load(Relaxed);
-        if pinned == 0 || self.collected.swap(pinned, Relaxed) == pinned {
+        let (pinned, held) = (self.pinned.load(Relaxed), self.held.load(Relaxed));
+        if pinned == 0 && held == 0 {
             return Ok(());
         }
-        py.import("gc")?.call_method0("collect")?;
-        let pinned = self.pinned.load(Relaxed);
-        self.collected.store(pinned, Relaxed);
-        // A nearly empty ring does not keep the writer waiting: then the silence has another reason.
-        let used = self.handle.utilization();
-        if pinned == 0 || used < 0.25 || self.warned.swap(true, Relaxed) {
+        if pinned != 0 && self.collected.swap(pinned, Relaxed) != pinned {
+            py.import(intern!(py, "gc"))?.call_method0(intern!(py, "collect"))?;
+            self.collected.store(self.pinned.load(Relaxed), Relaxed);
+        }
+        if self.warned.load(Relaxed) {
             return Ok(());
         }
-        let text = format!(
-            "buffer '{}': {pinned} released frame(s) are still held by memoryviews or arrays made from frame.data; \
-             the ring is {:.0} % in use and the writer may be waiting for that space. Drop the views, copy the data, \
-             or create the Reader with reclaim_on_release=True",
-            self.handle.name(),
-            used * 100.0
-        );
+        let Some(text) = self.complaint() else { return Ok(()) };
+        if self.warned.swap(true, Relaxed) {
+            return Ok(());
+        }
         logging::READER.warning(py, &text)?;
         let category = py.get_type::<PyRuntimeWarning>();
         py.import("warnings")?.call_method1("warn", (text, category, 2))?;
         Ok(())
+    }
+
+    /// What to say of the space that frames of this reader hold, if a writer can be waiting for it.
+    fn complaint(&self) -> Option<String> {
+        let (pinned, held) = (self.pinned.load(Relaxed), self.held.load(Relaxed));
+        let Summary { utilization, capacity, .. } = self.summary();
+        let name = &self.name;
+        let used = utilization * 100.0;
+        // A nearly empty ring does not keep the writer waiting: then the silence has another reason.
+        if pinned > 0 && utilization >= 0.25 {
+            return Some(format!(
+                "buffer '{name}': {pinned} released frame(s) are still held by memoryviews or arrays made from \
+                 them; the ring is {used:.0} % in use and the writer may be waiting for that space. Drop the \
+                 views, copy the data, or create the Reader with reclaim_on_release=True"
+            ));
+        }
+        // Frames in hand are nothing wrong as long as one more fits beside them.
+        let size = self.last_size.load(Relaxed);
+        #[expect(clippy::cast_precision_loss, reason = "a share of a size, to compare with another")]
+        let crowded = (1.0 - utilization) * (capacity as f64) < (size + HEADER) as f64;
+        (held > 0 && crowded).then(|| {
+            format!(
+                "buffer '{name}': {held} frame(s) of this reader are held, the ring of {capacity} bytes is {used:.0} % \
+                 in use, and another frame of {size} bytes has no room: the writer waits. Release each frame when it \
+                 has been used (`with frame:` inside the loop), or create the Reader with a larger payload_size"
+            )
+        })
     }
 }
 

@@ -3,10 +3,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView, PyTuple};
 use zerobuffer::{Error, WriterConfig};
 
+use crate::claim::{Export, Reserved};
 use crate::connecting::connect;
 use crate::errors::{general, raise};
 use crate::input::{Input, with_bytes};
@@ -35,16 +37,17 @@ impl Writer {
         &self,
         py: Python<'py>,
         size: FrameSize,
-    ) -> PyResult<(u64, Bound<'py, PyMemoryView>)> {
+    ) -> PyResult<(Reserved, Bound<'py, PyMemoryView>)> {
         let size = size.reserved()?;
         let core = self.core()?;
         let reserved = core.reserve(py, size, None)?;
-        let (_, view) = Pin::export(py, reserved.region, Some(Hold::Mapping(reserved.mapping)))?;
-        core.remember_view(py, reserved.generation, view.clone_ref(py))?;
+        let mapping = reserved.mapping.clone();
+        let (pin, view) = Pin::export(py, reserved.region, Some(Hold::Mapping(mapping)))?;
+        core.remember(py, reserved.generation, Export { view: view.clone_ref(py), pin })?;
         if WRITER.debugging(py)? {
             WRITER.debug(py, &format!("Reserved frame: buffer='{}', size={size}", core.name()))?;
         }
-        Ok((reserved.generation, view.into_bound(py)))
+        Ok((reserved, view.into_bound(py)))
     }
 
     /// Publishes the reserved frame, or its first `len` bytes.
@@ -55,6 +58,10 @@ impl Writer {
     /// Gives the reserved frame up.
     pub(crate) fn abort(&self, py: Python<'_>, generation: Option<u64>) -> PyResult<bool> {
         self.core()?.abort(py, generation)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.core.get().map_or("", Sending::name)
     }
 
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<Timeout>) -> PyResult<()> {
@@ -102,7 +109,6 @@ impl Writer {
     }
 
     #[pyo3(signature = (name, *, timeout = Some(0.0), write_timeout_ns = 5_000_000_000, full = "block", wait = "adaptive"))]
-    #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn __init__(
         &self,
         py: Python<'_>,
@@ -164,9 +170,17 @@ impl Writer {
     }
 
     /// `with writer.loan(size) as view:` writes a frame in place; it is committed unless an exception leaves the block.
-    fn loan(slf: &Bound<'_, Self>, size: FrameSize) -> PyResult<Loan> {
+    /// With a `dtype`, `size` is a shape, and `view.array()` an array of it.
+    #[pyo3(signature = (size, dtype = None))]
+    fn loan(slf: &Bound<'_, Self>, size: &Bound<'_, PyAny>, dtype: Option<Py<PyAny>>) -> PyResult<Loan> {
         slf.get().core()?;
-        Ok(Loan::new(slf.clone().unbind(), size))
+        let py = slf.py();
+        let writer = slf.clone().unbind();
+        let Some(dtype) = dtype else { return Ok(Loan::new(writer, size.extract()?, None)) };
+        let bytes = py
+            .import(intern!(py, "zerobuffer._array"))?
+            .call_method1(intern!(py, "size_of"), (size, &dtype))?;
+        Ok(Loan::new(writer, bytes.extract()?, Some((size.clone().unbind(), dtype))))
     }
 
     /// Writes the metadata block; once per buffer.
@@ -183,30 +197,30 @@ impl Writer {
     /// Frames written so far.
     #[getter]
     fn frames_written(&self) -> PyResult<u64> {
-        Ok(self.core()?.handle.stats().frames)
+        Ok(self.core()?.summary().stats.frames)
     }
 
     /// Bytes written so far, without headers.
     #[getter]
     fn bytes_written(&self) -> PyResult<u64> {
-        Ok(self.core()?.handle.stats().bytes)
+        Ok(self.core()?.summary().stats.bytes)
     }
 
     /// Fraction of the ring that is in use, 0.0 to 1.0.
     #[getter]
     fn utilization(&self) -> PyResult<f64> {
-        Ok(self.core()?.handle.utilization())
+        Ok(self.core()?.summary().utilization)
     }
 
     /// Size of the ring in bytes.
     #[getter]
     fn capacity(&self) -> PyResult<u64> {
-        Ok(self.core()?.handle.capacity())
+        Ok(self.core()?.summary().capacity)
     }
 
     /// (frames, bytes, dropped, waits, seconds blocked).
     fn _stats(&self) -> PyResult<(u64, u64, u64, u64, f64)> {
-        let stats = self.core()?.handle.stats();
+        let stats = self.core()?.summary().stats;
         Ok((stats.frames, stats.bytes, stats.dropped, stats.waits, stats.blocked.as_secs_f64()))
     }
 

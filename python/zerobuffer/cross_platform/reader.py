@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Optional
 
-from zerobuffer import Frame, Reader
+from zerobuffer import Frame, Reader, WriterDeadException
 
 from .patterns import PATTERNS, pattern_bytes
 from .report import Report
@@ -56,6 +56,8 @@ def _read(reader: Reader, args: argparse.Namespace, report: Report) -> None:
         try:
             frame = reader.read_frame(timeout=timeout)
             if frame is None:
+                if not reader.is_writer_connected():
+                    raise WriterDeadException("no writer has come in time")
                 report.say(f"No more frames after {index}")
                 break
             with frame:

@@ -9,10 +9,15 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Optional, TypeVar
+from typing import Any, Literal, Optional, TypeVar
 
 from .._exit import remember
+from .._mode import permissions
 from .._zerobuffer import DuplexClientBase, Frame, PendingCall
+from ..exceptions import ZeroBufferException as ZeroBufferException
+from ..reader import Reader as Reader
+from ..types import BufferConfig as BufferConfig
+from ..writer import Writer as Writer
 from ._waiting import Waiting
 from .interfaces import IDuplexClient
 from .response import DuplexResponse
@@ -62,11 +67,12 @@ class DuplexClient(IDuplexClient):
 
     Args:
         channel_name: name of the channel; its server must be running, or start within ``timeout``.
-        response_size: bytes of the response ring, which are reserved at once.
+        response_size: bytes of the response ring, which are reserved at once; by default as many as the request ring
+            has, at most 256 MiB.
         response_metadata_size: bytes of the response buffer's metadata block.
         timeout: seconds to wait for the server.
         write_timeout: seconds that a request waits for space in the request ring; None waits for ever.
-        mode: permission bits of the response buffer.
+        mode: permission bits of the response buffer, by default as for :class:`~zerobuffer.Reader`.
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
         global_: whether processes of other Windows sessions can find the response buffer, which needs the privilege
             ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this changes nothing.
@@ -81,12 +87,12 @@ class DuplexClient(IDuplexClient):
         self,
         channel_name: str,
         *,
-        response_size: int = 256 * 1024 * 1024,
+        response_size: Optional[int] = None,
         response_metadata_size: int = 4096,
         timeout: Optional[float] = 0.0,
         write_timeout: Optional[float] = 5.0,
-        mode: int = 0o600,
-        wait: str = "adaptive",
+        mode: Optional[int] = None,
+        wait: Literal["adaptive", "block", "spin"] = "adaptive",
         global_: bool = False,
     ) -> None:
         self._channel_name = channel_name
@@ -97,7 +103,7 @@ class DuplexClient(IDuplexClient):
             response_metadata_size=response_metadata_size,
             timeout=timeout,
             write_timeout=write_timeout,
-            mode=mode,
+            mode=permissions(mode),
             wait=wait,
             global_=global_,
         )

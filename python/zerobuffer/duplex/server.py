@@ -1,7 +1,6 @@
 """The answering end of a channel."""
 
 import asyncio
-import atexit
 import contextlib
 import inspect
 import logging
@@ -12,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Optional, TypeVar
 
+from .._exit import keep, let_go
+from .._mode import permissions
 from .._zerobuffer import DuplexResponder, DuplexServerBase
 from ..error_event_args import ErrorEventArgs
 from ..exceptions import (
@@ -21,6 +22,10 @@ from ..exceptions import (
     WriterDeadException,
     ZeroBufferException,
 )
+from ..exceptions import (
+    ReaderDeadException as ReaderDeadException,
+)
+from ..reader import Reader as Reader
 from ..types import BufferConfig, Frame
 from ..writer import Writer
 from ._ends import RequestReader, ResponseWriter
@@ -35,20 +40,7 @@ logger = logging.getLogger(__name__)
 _TIMEOUT = 5.0
 #: Bytes of a frame's header in the ring.
 _HEADER = 16
-#: As in 1.x a running server needs no other reference; when the interpreter exits they are stopped.
-_running: "set[_Server]" = set()
-_running_lock = threading.Lock()
-
 _Self = TypeVar("_Self", bound="_Server")
-
-
-@atexit.register
-def _stop_all() -> None:
-    with _running_lock:
-        servers = list(_running)
-        _running.clear()
-    for server in servers:
-        server._core._stop()
 
 
 def _workers(mode: ProcessingMode, workers: Optional[int]) -> int:
@@ -60,6 +52,16 @@ def _workers(mode: ProcessingMode, workers: Optional[int]) -> int:
     if count < 1:
         raise ValueError(f"workers must be positive, not {workers}")
     return count
+
+
+def _check(handler: Any, on_init: Any = None) -> None:
+    """Refuse what cannot be called: arguments that stand in each other's places most of all."""
+    if not callable(handler):
+        raise TypeError(f"handler must be callable, not {type(handler).__name__}")
+    if isinstance(on_init, ProcessingMode):
+        raise TypeError("on_init stands before mode: pass mode=ProcessingMode...., or None as on_init")
+    if on_init is not None and not callable(on_init):
+        raise TypeError(f"on_init must be callable or None, not {type(on_init).__name__}")
 
 
 def _refuse_coroutines(handler: Callable[..., object]) -> None:
@@ -76,7 +78,7 @@ class _Server(IDuplexServer):
         config: BufferConfig,
         timeout: Optional[float],
         persistent: bool,
-        mode: int,
+        mode: Optional[int],
         global_: bool,
     ) -> None:
         self._channel_name = channel_name
@@ -84,10 +86,10 @@ class _Server(IDuplexServer):
         if timeout is None and not persistent:
             wait = _TIMEOUT
         self._core = DuplexServerBase(
-            channel_name, config.metadata_size, config.payload_size, mode, persistent, wait, global_
+            channel_name, config.metadata_size, config.payload_size, permissions(mode), persistent, wait, global_
         )
         self._error_handlers: list[Callable[[ErrorEventArgs], None]] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def is_running(self) -> bool:
@@ -136,8 +138,7 @@ class _Server(IDuplexServer):
         return await asyncio.get_running_loop().run_in_executor(None, self.drain, timeout)
 
     def _forget(self) -> None:
-        with _running_lock:
-            _running.discard(self)
+        let_go(self)
 
     def _serve(
         self,
@@ -148,22 +149,32 @@ class _Server(IDuplexServer):
     ) -> None:
         own = weakref.ref(self)
 
-        def report(exception: Exception) -> None:
+        def report(exception: Exception, ends: bool) -> None:
             server = own()
             if server is not None:
-                server._report(exception)
+                server._report(exception, ends)
 
         self._core._start(handler, edits, on_init, report, workers)
-        with _running_lock:
-            ended = [server for server in _running if not server.is_running]
-            _running.difference_update(ended)
-            _running.add(self)
+        # As in 1.x a running server needs no other reference.
+        keep(self)
+        if not self.is_running:
+            # It has ended meanwhile.
+            self._forget()
 
-    def _report(self, exception: Exception) -> None:
-        if isinstance(exception, WriterDeadException):
+    def _report(self, exception: Exception, ends: bool) -> None:
+        if ends:
+            # Nothing else is left of it but what its user holds.
+            self._forget()
+            logger.warning(
+                "The server of channel '%s' ends: %s. With persistent=True it would wait for the next client",
+                self._channel_name,
+                exception,
+            )
+        elif isinstance(exception, WriterDeadException):
             logger.info("Client disconnected: %s", exception)
         else:
-            logger.error("%s: %s", type(exception).__name__, exception)
+            # With the traceback of a handler that failed.
+            logger.error("%s: %s", type(exception).__name__, exception, exc_info=exception)
         event = ErrorEventArgs(exception)
         with self._lock:
             handlers = list(self._error_handlers)
@@ -171,7 +182,7 @@ class _Server(IDuplexServer):
             try:
                 handler(event)
             except Exception as error:
-                logger.error("Error in error handler: %s", error)
+                logger.error("Error in error handler: %s", error, exc_info=error)
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -205,7 +216,7 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
         timeout: seconds without a client after which that is reported; 5 unless persistent, then never.
         persistent: go on when the client has gone, or none has come in time. By default the server then reports it to
             its error handlers (``WriterDeadException`` for a client that has gone) and stops, as in 1.x.
-        mode: permission bits of the request buffer.
+        mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
         global_: whether processes of other Windows sessions can find the request buffer, which needs the privilege
             ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this changes nothing.
     """
@@ -217,7 +228,7 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
         timeout: Optional[float] = None,
         *,
         persistent: bool = False,
-        mode: int = 0o600,
+        mode: Optional[int] = None,
         global_: bool = False,
     ) -> None:
         super().__init__(channel_name, config, timeout, persistent, mode, global_)
@@ -245,6 +256,7 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
             ValueError: ``mode`` or ``workers`` is wrong.
             TypeError: ``handler`` is a coroutine function.
         """
+        _check(handler, on_init)
         _refuse_coroutines(handler)
         count = _workers(mode, workers)
 
@@ -265,6 +277,7 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
 
         What it writes goes out when it has returned: writing never blocks the loop, at the price of one copy.
         """
+        _check(handler, on_init)
         count = _workers(mode, workers)
         loop = asyncio.get_running_loop()
 
@@ -367,7 +380,7 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
         timeout: Optional[float] = None,
         *,
         persistent: bool = False,
-        mode: int = 0o600,
+        mode: Optional[int] = None,
         global_: bool = False,
     ) -> None:
         super().__init__(channel_name, config, timeout, persistent, mode, global_)
@@ -381,6 +394,7 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
         workers: Optional[int] = None,
     ) -> None:
         """As :meth:`ImmutableDuplexServer.start`; ``handler`` edits ``frame.data``; no response if it raises."""
+        _check(handler, on_init)
         _refuse_coroutines(handler)
         self._serve(handler, True, on_init, _workers(mode, workers))
 
@@ -393,6 +407,7 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
         workers: Optional[int] = None,
     ) -> None:
         """As :meth:`start`, with a coroutine function that runs in this event loop."""
+        _check(handler, on_init)
         count = _workers(mode, workers)
         loop = asyncio.get_running_loop()
 
