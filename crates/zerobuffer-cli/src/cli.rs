@@ -2,39 +2,54 @@
 //!
 //! Each command has its options and its code in one file below `commands/`; a new one is a file there and a line in
 //! `Command` and `dispatch` here.
-use std::io::Write as _;
-
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{bench, call, clean, completions, demo, inspect, ls, recv, send, serve};
+use crate::commands::{bench, call, clean, completions, demo, inspect, ls, man, recv, send, serve};
 use crate::exit::{self, Exit};
 use crate::fail::Fail;
 use crate::{output, say, signals};
 
-/// Streams frames between processes through shared memory, without copies and without sockets.
+const ABOUT: &str =
+    "Streams frames between processes through shared memory, without copies and without sockets.";
+
 #[derive(Debug, Parser)]
-#[command(name = "zerobuffer", version, after_help = exit::help(), max_term_width = 110)]
+#[command(name = "zerobuffer", version, about = ABOUT, after_help = exit::help(), max_term_width = 110)]
 pub(crate) struct Cli {
-    /// Print no notes on stderr, only errors.
-    #[arg(long, short, global = true)]
-    quiet: bool,
+    #[command(flatten)]
+    options: Options,
     #[command(subcommand)]
     command: Command,
 }
 
+/// The same without what people have no use for: completions and manual pages are made from it.
+#[derive(Debug, Parser)]
+#[command(name = "zerobuffer", version, about = ABOUT, after_help = exit::help(), max_term_width = 110)]
+pub(crate) struct PublicCli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: PublicCommand,
+}
+
+/// What is the same for all commands.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Options {
+    /// Print no notes on stderr, only errors.
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print on stderr what the library reports, too: who comes and goes. Twice: everything it logs.
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    Demo(demo::Args),
-    Bench(bench::Args),
-    Send(send::Args),
-    Recv(recv::Args),
-    Serve(serve::Args),
-    Call(call::Args),
-    Ls(ls::Args),
-    Inspect(inspect::Args),
-    Clean(clean::Args),
-    Completions(completions::Args),
+    #[command(flatten)]
+    Public(PublicCommand),
+    /// Write the manual pages, zerobuffer.1 and one for each command, into a folder.
+    #[command(hide = true)]
+    Man(man::Args),
     /// The writing process of `demo`.
     #[command(hide = true)]
     DemoWriter(demo::writer::Args),
@@ -46,32 +61,49 @@ enum Command {
     BenchPeer(bench::peer::Args),
 }
 
+#[derive(Debug, Subcommand)]
+enum PublicCommand {
+    Demo(demo::Args),
+    Bench(bench::Args),
+    Send(send::Args),
+    Recv(recv::Args),
+    Serve(serve::Args),
+    Call(call::Args),
+    Ls(ls::Args),
+    Inspect(inspect::Args),
+    Clean(clean::Args),
+    Completions(completions::Args),
+}
+
 /// Parses the arguments and runs the command.
 pub(crate) fn run() -> Result<(), Fail> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
-    say::set_quiet(cli.quiet);
-    log_to_stderr();
-    dispatch(cli.command)
-}
-
-fn dispatch(command: Command) -> Result<(), Fail> {
-    match command {
-        Command::Demo(args) => with_signals(|| demo::run(&args)),
-        Command::Bench(args) => with_signals(|| bench::run(&args)),
-        Command::Send(args) => with_signals(|| send::run(&args)),
-        Command::Recv(args) => with_signals(|| recv::run(&args)),
-        Command::Serve(args) => with_signals(|| serve::run(&args)),
-        Command::Call(args) => call::run(&args),
+    say::set_quiet(cli.options.quiet);
+    log_to_stderr(cli.options.verbose);
+    match cli.command {
+        Command::Public(command) => dispatch(command),
+        Command::Man(args) => man::run(&args),
         Command::DemoWriter(args) => as_child(|| demo::writer::run(&args)),
         Command::DemoReader(args) => as_child(|| demo::reader::run(&args)),
         Command::BenchPeer(args) => as_child(|| bench::peer::run(&args)),
-        Command::Ls(args) => ls::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Clean(args) => clean::run(&args),
-        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+fn dispatch(command: PublicCommand) -> Result<(), Fail> {
+    match command {
+        PublicCommand::Demo(args) => with_signals(|| demo::run(&args)),
+        PublicCommand::Bench(args) => with_signals(|| bench::run(&args)),
+        PublicCommand::Send(args) => with_signals(|| send::run(&args)),
+        PublicCommand::Recv(args) => with_signals(|| recv::run(&args)),
+        PublicCommand::Serve(args) => with_signals(|| serve::run(&args)),
+        PublicCommand::Call(args) => with_signals(|| call::run(&args)),
+        PublicCommand::Ls(args) => ls::run(&args),
+        PublicCommand::Inspect(args) => inspect::run(&args),
+        PublicCommand::Clean(args) => clean::run(&args),
+        PublicCommand::Completions(args) => completions::run(&args),
     }
 }
 
@@ -112,15 +144,21 @@ fn condense(text: &str) -> String {
     format!("{message}; `zerobuffer --help` explains the options")
 }
 
-/// Prints the library's warnings, and with `ZEROBUFFER_LOG=debug` all that it logs.
-fn log_to_stderr() {
+/// Prints the library's warnings, with `--verbose` more, and with `ZEROBUFFER_LOG=debug` all that it logs.
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => log::LevelFilter::Warn,
+        1 => log::LevelFilter::Info,
+        _ => log::LevelFilter::Debug,
+    };
     env_logger::Builder::new()
-        .filter_level(log::LevelFilter::Warn)
+        .filter_level(level)
         .parse_env("ZEROBUFFER_LOG")
-        .format(|to, record| {
+        .format(|_, record| {
             let level = record.level().as_str().to_ascii_lowercase();
             let line = crate::text::one_line(&format!("{level}: {}: {}", record.target(), record.args()));
-            writeln!(to, "zerobuffer: {line}")
+            say::raw_line(&format!("zerobuffer: {line}"));
+            Ok(())
         })
         .init();
 }

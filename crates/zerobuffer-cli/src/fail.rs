@@ -31,6 +31,11 @@ impl Fail {
         Fail::new(exit, format!("{what}: {error}"))
     }
 
+    /// What an error of the library comes to, for the exit code alone.
+    pub(crate) fn from_ref(error: &Error) -> Fail {
+        Fail::new(exit_of(error), error.to_string())
+    }
+
     /// The same failure with a hint behind its message.
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Fail {
         if let Some(message) = &mut self.message {

@@ -27,6 +27,12 @@ impl Input {
     /// Opens `path`, or standard input for `-`.
     pub(crate) fn open(path: &str) -> Result<Input, Fail> {
         if path == "-" {
+            if io::stdin().is_terminal() {
+                return Err(Fail::new(
+                    Exit::Usage,
+                    "standard input is a terminal: pipe frames in, for instance from ffmpeg, or name a file with --input FILE",
+                ));
+            }
             return Input::stdin();
         }
         let name = path.to_owned();
@@ -39,15 +45,13 @@ impl Input {
         Ok(Input { pipe: !metadata.is_file(), file, name, offset: 0, watch: None }.widened())
     }
 
+    /// Opens `path`, or standard input for `-`, where a person may type.
+    pub(crate) fn for_request(path: &str) -> Result<Input, Fail> {
+        if path == "-" { Input::stdin() } else { Input::open(path) }
+    }
+
     fn stdin() -> Result<Input, Fail> {
         let name = String::from("standard input");
-        let stdin = io::stdin();
-        if stdin.is_terminal() {
-            return Err(Fail::new(
-                Exit::Usage,
-                "standard input is a terminal: pipe frames in, for instance from ffmpeg, or name a file with --input FILE",
-            ));
-        }
         let file = os::standard_input().map_err(|error| Fail::io("cannot read standard input", &error))?;
         let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
         Ok(Input { pipe: !regular, file, name, offset: 0, watch: None }.widened())
@@ -105,6 +109,26 @@ impl Input {
         }
         self.offset = self.offset.saturating_add(filled as u64);
         Ok(filled)
+    }
+
+    /// Everything up to the end of the input; `None` if that is more than `limit` bytes.
+    pub(crate) fn read_all(&mut self, limit: u64) -> Result<Option<Vec<u8>>, Fail> {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
+        let mut bytes = Vec::new();
+        loop {
+            let start = bytes.len();
+            // Twice as much each time, so that memory follows what is there and not what might be.
+            let more = start.max(64 << 10).min(most.saturating_sub(start));
+            bytes.resize(start + more, 0);
+            let got = self.fill(bytes.get_mut(start..).unwrap_or_default())?;
+            bytes.truncate(start + got);
+            if bytes.len() == most {
+                return Ok(None);
+            }
+            if got < more {
+                return Ok(Some(bytes));
+            }
+        }
     }
 
     /// Waits until a read will not block.

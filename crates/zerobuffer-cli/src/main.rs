@@ -20,6 +20,8 @@ mod say;
 mod signals;
 mod size;
 mod source;
+mod status;
+mod summary;
 mod text;
 mod time;
 mod y4m;

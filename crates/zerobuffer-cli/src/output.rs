@@ -62,6 +62,11 @@ impl Output {
         Ok(Output { file, name, created: None, old_content: false, written: 0 }.widened())
     }
 
+    /// Whether it is a regular file: no other program stands at its end.
+    pub(crate) fn is_file(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.is_file())
+    }
+
     fn widened(self) -> Output {
         os::widen(&self.file);
         self

@@ -19,6 +19,17 @@ pub(crate) fn parse_positive(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Prints a limit for people as they give it: `0.3 s`, `10 s`.
+pub(crate) fn seconds(time: Duration) -> String {
+    // Milliseconds are enough for any limit that a person sets, and hide what clocks and floating point add.
+    let millis = time.as_millis();
+    let (whole, rest) = (millis / 1000, millis % 1000);
+    if rest == 0 {
+        return format!("{whole} s");
+    }
+    format!("{} s", format!("{whole}.{rest:03}").trim_end_matches('0'))
+}
+
 /// Prints a span for people: `812 ns`, `45.3 µs`, `7.60 ms`, `1.25 s`.
 pub(crate) fn human(nanos: u64) -> String {
     // Three digits are more than a latency on a busy machine is worth.
@@ -39,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds() {
+    fn parsing() {
         assert_eq!(parse("2"), Ok(Duration::from_secs(2)));
         assert_eq!(parse("0.25"), Ok(Duration::from_millis(250)));
         for text in ["", "-1", "x", "inf", "NaN", "1e30", "2s"] {
@@ -59,6 +70,13 @@ mod tests {
             (1_250_000_000, "1.25 s"),
         ] {
             assert_eq!(human(nanos), text);
+        }
+    }
+
+    #[test]
+    fn limits() {
+        for (millis, text) in [(0, "0 s"), (300, "0.3 s"), (10_000, "10 s"), (1_250, "1.25 s")] {
+            assert_eq!(super::seconds(Duration::from_millis(millis)), text);
         }
     }
 

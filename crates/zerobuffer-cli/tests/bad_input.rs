@@ -77,6 +77,7 @@ fn options_that_do_not_go_together() {
         (&["recv", &name, "--format", "avi"], &["'avi'", "y4m"]),
         (&["demo", "--ring", "64", "--size", "64"], &["need a ring of 16 bytes more"]),
         (&["demo", "--input", "x", "--size", "64"], &["cannot be used with"]),
+        (&["-q", "-v", "ls"], &["cannot be used with"]),
         (&["send"], &["<NAME>"]),
         (&["dance"], &["unrecognized subcommand 'dance'"]),
         (&[], &["no command given"]),
@@ -194,7 +195,7 @@ fn frames_and_descriptions_that_do_not_fit() {
     feed(&["send", &name, "--size", "1009"], &noise(1009, 1))
         .failed(3, &["frames of 1009 bytes do not fit", "1024", "at most 1008", "--ring"]);
     feed(&["send", &name, "--size", "10"], &noise(10, 1))
-        .failed(3, &["metadata", "holds 56", "--metadata", "--no-metadata"]);
+        .failed(3, &["metadata", "holds 56", "--metadata 1024", "--no-metadata"]);
     drop(reader);
     assert_no_files(&name);
 }

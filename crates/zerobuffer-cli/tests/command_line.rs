@@ -38,6 +38,9 @@ fn completions_for_every_shell() {
         for command in COMMANDS {
             assert!(script.contains(command), "{shell}: {command}");
         }
+        for hidden in ["demo-writer", "demo__writer", "bench-peer", "bench__peer"] {
+            assert!(!script.contains(hidden), "{shell} offers {hidden}");
+        }
     }
     run(&["completions", "cmd.exe"]).failed(2, &["'cmd.exe'", "bash"]);
 }
@@ -55,4 +58,19 @@ fn bash_takes_its_completions() {
     };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && text.contains("_zerobuffer"), "{text}{:?}", output.stderr);
+}
+
+#[test]
+fn manual_pages_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&["man", folder.path().to_str().unwrap()]).ok();
+    let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(page("zerobuffer.1").contains("Exit codes"));
+    for command in COMMANDS {
+        assert!(page(&format!("zerobuffer-{command}.1")).contains(".SH OPTIONS"), "{command}");
+    }
+    let pages = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let hidden = pages.filter(|name| name.to_string_lossy().contains("peer") || name == "zerobuffer-man.1");
+    assert_eq!(hidden.count(), 0);
+    run(&["man", "/no/such/folder"]).failed(1, &["/no/such/folder"]);
 }

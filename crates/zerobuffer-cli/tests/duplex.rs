@@ -6,12 +6,16 @@
 
 mod common;
 
-use common::{Running, assert_no_files, assert_same, command, feed, name, noise, start, until};
+use common::{
+    Running, assert_no_files, assert_same, children, command, feed, name, noise, run, start, start_command,
+    until,
+};
 use rustix::process::Signal;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 fn serving(channel: &str, program: &str, options: &[&str]) -> Running {
     let mut server = start(&[&["serve", channel, "--exec", program], options].concat());
@@ -45,20 +49,23 @@ fn a_filter_answers_one_call_after_the_other() {
 #[test]
 fn a_program_that_fails_is_reported_at_both_ends() {
     let channel = name();
-    let mut server = serving(&channel, "cat > /dev/null; exit 3", &[]);
-    feed(&["call", &channel, "--timeout", "0.3"], b"x").failed(7, &["no response", "300ms"]);
-    server.wait_for("exit status: 3");
+    let mut server = serving(&channel, "cat > /dev/null; echo why >&2; exit 3", &[]);
+    feed(&["call", &channel, "--timeout", "0.3"], b"x").failed(7, &["no response", "0.3 s", "--timeout"]);
+    server.wait_for("request 1: 'cat > /dev/null; echo why >&2; exit 3' ended with exit status: 3: why");
     ended(server, &channel);
 }
 
 #[test]
 fn without_a_server_or_without_room() {
     let channel = name();
-    let parts = ["does not exist", &format!("zerobuffer serve {channel} --exec"), "--wait SECONDS"];
+    let parts = ["has no server", &format!("zerobuffer serve {channel} --exec"), "--wait SECONDS"];
     feed(&["call", &channel, "--wait", "0"], b"x").failed(4, &parts);
     let server = serving(&channel, "cat", &[]);
-    feed(&["call", &channel, "--response-size", "1000TiB"], b"x").failed(9, &["response_size"]);
-    feed(&["call", &channel], b"").failed(3, &["0 bytes"]);
+    feed(&["call", &channel, "--response-size", "1000TiB"], b"x").failed(9, &["--response-size", "bytes"]);
+    feed(&["call", &channel], b"").failed(3, &["the request is empty"]);
+    start(&["serve", &channel, "--exec", "cat"]).finish().failed(5, &["already has a server, process"]);
+    feed(&["call", "a/b"], b"x").failed(2, &["'a/b' cannot be a channel's name"]);
+    start(&["serve", "a/b", "--exec", "cat"]).finish().failed(2, &["'a/b' cannot be a channel's name"]);
     ended(server, &channel);
 }
 
@@ -110,4 +117,69 @@ fn programs_end_with_their_server() {
         assert_no_files(&format!("{channel}_request"));
         std::fs::remove_file(&file).unwrap();
     }
+}
+
+/// The command with an address space of 1 GiB: what has no end must not be kept.
+fn bounded(arguments: &[&str]) -> Running {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -v 1048576; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_zerobuffer")])
+        .args(arguments);
+    start_command(shell.stdin(Stdio::null()).stdout(Stdio::piped()))
+}
+
+#[test]
+fn input_and_output_without_end_are_bounded_by_the_rings() {
+    let channel = name();
+    let mut server = bounded(&["serve", &channel, "--exec", "cat /dev/zero", "--ring", "1MiB"]);
+    server.wait_for("serving channel");
+    bounded(&["call", &channel, "-i", "/dev/zero"])
+        .finish()
+        .failed(3, &["more than 1048560 bytes", &format!("does not fit channel '{channel}'"), "--ring"]);
+    bounded(&["call", &channel, "-i", "/dev/null", "--metadata", "/dev/zero"])
+        .finish()
+        .failed(3, &["the metadata in /dev/zero", "4088 bytes", "--metadata"]);
+    feed(&["call", &channel, "--timeout", "1", "--response-size", "100KiB"], b"x");
+    server.wait_for("printed more than 102384 bytes");
+    until("the program is ended", || children(server.pid()).is_empty());
+    ended(server, &channel);
+}
+
+#[test]
+fn a_program_that_hangs_is_ended_by_its_time_limit_or_with_its_caller() {
+    let channel = name();
+    // All that it has started goes with it; the second one does not listen.
+    let program = "trap '' TERM; sleep 1000 & cat > /dev/null; sleep 1000";
+    let mut server = serving(&channel, program, &["--timeout", "0.4"]);
+    let start_time = Instant::now();
+    feed(&["call", &channel, "--timeout", "0.8"], b"x");
+    server.wait_for("it ran for 0.4 s, all that --timeout allows");
+    assert!(start_time.elapsed() < Duration::from_secs(30));
+    until("the program is ended", || children(server.pid()).is_empty());
+    ended(server, &channel);
+
+    let mut server = serving(&channel, program, &[]);
+    let mut call = start(&["call", &channel, "--timeout", "1000"]);
+    call.write(b"x");
+    call.close_input();
+    until("the program runs", || !children(server.pid()).is_empty());
+    call.signal(Signal::KILL);
+    assert_eq!(call.wait().signal, Some(9));
+    server.wait_for("its caller has gone");
+    until("the program is ended", || children(server.pid()).is_empty());
+    // What a killed caller leaves, its successor takes over.
+    drop(zerobuffer::Reader::create(&format!("{channel}_response"), zerobuffer::BufferConfig::default()));
+    ended(server, &channel);
+}
+
+#[test]
+fn the_inner_buffers_of_a_channel_are_not_told() {
+    let channel = name();
+    let server = serving(&channel, "cat", &["--ring", "4KiB"]);
+    let done = feed(&["call", &channel], &noise(5000, 1)).failed(3, &["does not fit channel", "4080"]);
+    assert!(!done.stderr.contains("_request"), "{}", done.stderr);
+    server.signal(Signal::KILL);
+    assert!(!server.stderr().contains("_request"), "{}", server.stderr());
+    server.wait();
+    run(&["clean", "--yes", &format!("{channel}_request")]).ok();
 }

@@ -225,3 +225,28 @@ fn a_receiver_that_is_killed_ends_a_sender_that_waits_for_space() {
     run(&["clean", "--yes", &name]).ok();
     assert_no_files(&name);
 }
+
+#[test]
+fn an_endless_stream_that_is_stopped_has_a_result() {
+    let name = name();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.y4m");
+    std::fs::write(&path, y4m("YUV4MPEG2 W2 H2", 6, 3, "")).unwrap();
+    let mut receiver = start(&["recv", &name, "--format", "null", "--json", "--follow"]);
+    receiver.wait_for("waiting for a writer");
+    let mut sender =
+        start(&["send", &name, "--input", path.to_str().unwrap(), "--loop", "--fps", "100", "--json"]);
+    sender.wait_for("sending to");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    sender.signal(Signal::INT);
+    let sent = sender.wait();
+    assert_eq!(sent.signal, Some(2), "{}", sent.stderr);
+    receiver.wait_for("waiting for the next writer");
+    receiver.signal(Signal::TERM);
+    let ended = receiver.wait();
+    assert_eq!(ended.signal, Some(15), "{}", ended.stderr);
+    let (sent, counted) = (sent.json(), ended.json());
+    assert_eq!((&sent["end"], &counted["end"]), (&"interrupted".into(), &"interrupted".into()));
+    assert!(sent["frames"].as_u64().unwrap() > 1, "{sent}");
+    assert_eq!(sent["frames"], counted["frames"]);
+}

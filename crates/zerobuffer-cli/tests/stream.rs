@@ -272,3 +272,112 @@ fn quiet_prints_no_notes() {
     let sent = feed(&["send", "--quiet", &name, "--size", "10"], &noise(100, 1)).ok();
     assert_eq!((sent.stderr.as_str(), receiver.finish().ok().stderr.as_str()), ("", ""));
 }
+
+#[test]
+fn a_sender_that_sends_nothing_ends_its_receiver_whatever_it_has_failed_of() {
+    let empty = b"YUV4MPEG2 W2 H2\n";
+    for round in 0..5 {
+        for (send, input, code) in [
+            // Larger than the ring, a description larger than the block, cut short in the first frame.
+            (&["--size", "5000"][..], &noise(5000, 1)[..], 3),
+            (&["--size", "5", "--caps", &"x".repeat(500)], b"12345", 3),
+            (&["--size", "5"], b"123", 3),
+            (&["--no-metadata"], empty, 0),
+            (&[], empty, 0),
+        ] {
+            let name = name();
+            let mut receiver = start(&["recv", &name, "--ring", "1KiB", "--metadata", "512"]);
+            receiver.wait_for("waiting for a writer");
+            let sent = feed(&[&["send", &name], send].concat(), input);
+            assert_eq!(sent.shell_code(), code, "{}", sent.stderr);
+            let ended = receiver.finish().ok();
+            assert!(ended.stderr.contains("has left without sending a frame"), "{round}: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_receiver_follows_one_writer_after_the_other() {
+    let name = name();
+    let mut receiver = start(&["recv", &name, "--follow", "--frames", "6"]);
+    let stream = y4m("YUV4MPEG2 W2 H2", 6, 2, "");
+    for _ in 0..3 {
+        feed(&["send", &name], &stream).ok();
+    }
+    let frames = &stream[16..];
+    assert_same(&receiver.finish().ok().stdout, &[&stream[..], frames, frames].concat());
+
+    // One that sends other frames ends it; so does the time that the next one is given.
+    receiver = start(&["recv", &name, "--follow"]);
+    feed(&["send", &name], &stream).ok();
+    receiver.wait_for("waiting for the next writer");
+    feed(&["send", &name, "--size", "12", "--no-metadata"], &noise(12, 1));
+    receiver.finish().failed(3, &["frame 2", "has 12 bytes", "says 6"]);
+
+    let receiver = start(&["recv", &name, "--follow", "--wait", "0.7"]);
+    feed(&["send", &name], &stream).ok();
+    assert_same(&receiver.finish().ok().stdout, &stream);
+    assert_no_files(&name);
+}
+
+#[test]
+fn a_sender_goes_on_with_the_next_reader() {
+    let name = name();
+    let mut sender = start(&["send", &name, "--size", "3", "--reconnect", "--json"]);
+    for text in ["abc", "def", "ghi"] {
+        let receiver = start(&["recv", &name, "--frames", "1"]);
+        common::until("the receiver is there", || zerobuffer::observe::inspect(&name).is_ok());
+        if text != "abc" {
+            // This one it notices when it has something to send, and waits.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        sender.write(text.as_bytes());
+        assert_eq!(receiver.finish().ok().text(), text);
+    }
+    let summary = sender.finish().ok().json();
+    assert_eq!((&summary["frames"], &summary["reconnects"]), (&3.into(), &2.into()), "{summary}");
+    assert_no_files(&name);
+}
+
+#[test]
+fn the_newest_frame_is_taken_by_a_receiver_that_falls_behind() {
+    let name = name();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mut child = command(&["recv", &name, "--latest", "--json", "--output", path.to_str().unwrap()]);
+    let receiver = start_command(child.stdin(Stdio::null()).stdout(Stdio::piped()));
+    let mut slow = fs::File::open(&path).unwrap();
+    let mut sender = start(&["send", &name, "--size", "1MiB", "--full", "drop"]);
+    let input = noise(1 << 20, 1);
+    for number in 0..20u8 {
+        sender.write(&[&[number], &input[1..]].concat());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    sender.close_input();
+    let mut got = Vec::new();
+    std::io::Read::read_to_end(&mut slow, &mut got).unwrap();
+    let numbers: Vec<u8> = got.chunks(1 << 20).map(|frame| frame[0]).collect();
+    assert_eq!(numbers.last(), Some(&19), "{numbers:?}");
+    assert!(numbers.len() < 20 && numbers.is_sorted(), "{numbers:?}");
+    let summary = receiver.finish().ok().json();
+    assert!(summary["skipped"].as_u64().unwrap() > 0, "{summary}");
+}
+
+#[test]
+fn a_person_at_a_terminal_sees_how_a_stream_goes() {
+    let name = name();
+    let Some(mut receiver) = common::Terminal::start(&["recv", &name, "--format", "null"]) else { return };
+    receiver.pid();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("raw");
+    fs::write(&path, noise(1000 * 300, 1)).unwrap();
+    run(&["send", &name, "--size", "1000", "--fps", "200", "--input", path.to_str().unwrap()]).ok();
+    let shown = receiver.wait().text();
+    assert!(shown.contains(&format!("\r\u{1b}[K{name}: ")) && shown.contains(" frames, "), "{shown:?}");
+    // It is taken away before the last line.
+    assert!(
+        shown.trim_end().lines().last().unwrap().contains("zerobuffer: received 300 frames"),
+        "{shown:?}"
+    );
+}

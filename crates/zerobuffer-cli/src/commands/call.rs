@@ -1,13 +1,18 @@
 //! `zerobuffer call`: one request to a channel, and its response.
-use std::io::{Read as _, Write as _};
-use std::time::Duration;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
 
-use zerobuffer::Error;
 use zerobuffer::duplex::{Client, ClientConfig};
+use zerobuffer::{Error, FRAME_HEADER_SIZE, observe};
 
+use super::channel::{self, Role};
 use crate::exit::Exit;
 use crate::fail::Fail;
-use crate::{os, signals, size, time};
+use crate::input::Input;
+use crate::{signals, size, time};
+
+/// Pause between two looks for a server.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Send a request to the duplex channel NAME and print the response.
 ///
@@ -29,7 +34,7 @@ pub(crate) struct Args {
     /// Bytes of the response ring, which is reserved at once: the largest response is 16 bytes less.
     #[arg(long, value_name = "BYTES", value_parser = size::parse_positive, default_value = "16MiB")]
     response_size: u64,
-    /// Let processes of other Windows sessions find the response buffer, which needs the privilege `SeCreateGlobalPrivilege`;
+    /// Let processes of other Windows sessions find the response, which needs the privilege `SeCreateGlobalPrivilege`;
     /// elsewhere every process can anyway, and this changes nothing.
     #[arg(long)]
     global: bool,
@@ -39,19 +44,22 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    let read = |path: &str| {
-        std::fs::read(path).map_err(|error| Fail::io(format_args!("cannot read {path}"), &error))
+    let failed = |error: Error| channel::fail(&args.name, Role::Client, error);
+    let room = find_server(args)?;
+    // Before the client connects: while a person types, others may use the channel.
+    let request = Input::for_request(&args.input)?.read_all(room.request)?;
+    let Some(request) = request else {
+        return Err(Fail::new(Exit::Input, channel::too_large(&args.name, None, room.request)));
     };
-    let request = if args.input == "-" { read_standard_input()? } else { read(&args.input)? };
-    // Not before: while the request is read, a signal simply ends the command.
-    signals::install()?;
+    let metadata =
+        args.metadata.as_deref().map(|path| read_metadata(args, path, room.metadata)).transpose()?;
     let config = ClientConfig::default()
         .response_size(args.response_size)
         .connect_timeout(args.wait)
         .global(args.global);
-    let client = Client::connect_with(&args.name, config).map_err(|error| absent(args, error))?;
-    if let Some(path) = &args.metadata {
-        client.set_metadata(&read(path)?)?;
+    let client = Client::connect_with(&args.name, config).map_err(failed)?;
+    if let Some(metadata) = metadata {
+        client.set_metadata(&metadata).map_err(failed)?;
     }
     let (requests, responses) = (client.request_buffer(), client.response_buffer());
     signals::on_signal(move || {
@@ -60,37 +68,51 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     });
     let response = match client.call(&request, args.timeout) {
         Err(_) if signals::caught().is_some() => return Err(signals::interrupted("no response")),
-        Err(Error::NoResponse { .. }) => {
-            let waited = format!("no response from channel {} within {:?}", args.name, args.timeout);
-            return Err(Fail::new(Exit::Timeout, waited));
-        }
-        other => other?,
+        other => other.map_err(failed)?,
     };
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(response.data()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Fail::quiet(Exit::BrokenPipe)),
-        Err(error) => Err(Fail::io("cannot write standard output", &error)),
+        Err(error) => Err(Fail::io("cannot write to standard output", &error)),
         Ok(()) => Ok(()),
     }
 }
 
-/// From where it stands: what was read of it before is no part of the request.
-fn read_standard_input() -> Result<Vec<u8>, Fail> {
-    let mut request = Vec::new();
-    os::standard_input()
-        .and_then(|mut input| input.read_to_end(&mut request))
-        .map_err(|error| Fail::io("cannot read standard input", &error))?;
-    Ok(request)
+/// What a channel takes, in bytes.
+struct Room {
+    request: u64,
+    metadata: u64,
 }
 
-fn absent(args: &Args, error: Error) -> Fail {
-    let is_absent = matches!(error, Error::NotFound { .. });
-    let fail = Fail::from(error);
-    if !is_absent {
-        return fail;
+/// Waits for the server, and sees how much it takes: no more than that is read.
+fn find_server(args: &Args) -> Result<Room, Fail> {
+    let started = Instant::now();
+    loop {
+        match observe::inspect(&channel::request_buffer(&args.name)) {
+            Ok(info) => {
+                return Ok(Room {
+                    request: info.payload_size.saturating_sub(FRAME_HEADER_SIZE),
+                    metadata: info.metadata_size.saturating_sub(8),
+                });
+            }
+            Err(Error::NotFound { .. }) if started.elapsed() < args.wait => {
+                if signals::sleep(LOOK) {
+                    let words = format!("no server of channel '{}' came", args.name);
+                    return Err(signals::interrupted(&words));
+                }
+            }
+            Err(error) => return Err(channel::fail(&args.name, Role::Client, error)),
+        }
     }
-    let name = &args.name;
-    fail.hint(format_args!(
-        "channel {name} has no server: start one with `zerobuffer serve {name} --exec COMMAND`, or wait longer with --wait SECONDS"
-    ))
+}
+
+fn read_metadata(args: &Args, path: &str, room: u64) -> Result<Vec<u8>, Fail> {
+    let metadata = Input::open(path)?.read_all(room)?;
+    metadata.ok_or_else(|| {
+        let words = format!(
+            "the metadata in {path} is larger than channel '{}' takes, which is {room} bytes; serve with a larger --metadata BYTES",
+            args.name
+        );
+        Fail::new(Exit::Input, words)
+    })
 }

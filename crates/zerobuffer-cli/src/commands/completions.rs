@@ -1,7 +1,7 @@
 //! `zerobuffer completions`: shell completion scripts.
 use clap::CommandFactory as _;
 
-use crate::cli::Cli;
+use crate::cli::PublicCli;
 use crate::fail::Fail;
 use crate::output;
 
@@ -15,6 +15,6 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     // Into memory first: the generator panics when its output goes away.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "zerobuffer", &mut script);
+    clap_complete::generate(args.shell, &mut PublicCli::command(), "zerobuffer", &mut script);
     output::print(&String::from_utf8_lossy(&script))
 }

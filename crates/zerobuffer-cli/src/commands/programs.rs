@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::os;
 
-/// The first pause between two looks at a program that has closed its output; later ones double.
-const PAUSE: Duration = Duration::from_micros(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks at programs that were asked to end.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Programs under way.
 #[derive(Default)]
@@ -38,22 +37,26 @@ impl Programs {
         Ok((id, taken))
     }
 
-    /// Waits for one's end. Not in a wait of the system: another thread may have to end it meanwhile.
-    pub(super) fn wait(&self, id: u32) -> io::Result<ExitStatus> {
-        let mut pause = PAUSE;
-        loop {
-            {
-                let mut state = self.lock();
-                let Some(at) = state.running.iter().position(|child| child.id() == id) else {
-                    return Err(io::Error::other("the program was ended"));
-                };
-                if state.running.get_mut(at).map(Child::try_wait).transpose()?.flatten().is_some() {
-                    // It has ended: this tells how, at once.
-                    return state.running.swap_remove(at).wait();
-                }
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(LONGEST_PAUSE);
+    /// How one has ended; `None` while it runs.
+    pub(super) fn ended(&self, id: u32) -> io::Result<Option<ExitStatus>> {
+        let mut state = self.lock();
+        let Some(at) = state.running.iter().position(|child| child.id() == id) else {
+            return Err(io::Error::other("the program was ended, since its server stops"));
+        };
+        if state.running.get_mut(at).map(Child::try_wait).transpose()?.flatten().is_none() {
+            return Ok(None);
+        }
+        // It has ended: this tells how, at once.
+        state.running.swap_remove(at).wait().map(Some)
+    }
+
+    /// Ends one, with all that it has started.
+    pub(super) fn kill(&self, id: u32) {
+        let mut state = self.lock();
+        if let Some(at) = state.running.iter().position(|child| child.id() == id) {
+            let mut child = state.running.swap_remove(at);
+            os::kill_group(&mut child);
+            let _ = child.wait();
         }
     }
 
@@ -81,7 +84,7 @@ impl Programs {
                 return;
             }
             drop(state);
-            std::thread::sleep(LONGEST_PAUSE);
+            std::thread::sleep(PAUSE);
         }
     }
 

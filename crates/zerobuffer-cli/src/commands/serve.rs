@@ -1,16 +1,17 @@
 //! `zerobuffer serve`: a program that filters standard input to standard output answers a channel's requests.
-use std::io::{Read as _, Write as _};
 use std::num::NonZeroUsize;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use zerobuffer::BufferConfig;
-use zerobuffer::duplex::{BoxError, Failure, ProcessingMode, Responder, Server, ServerConfig};
+use zerobuffer::duplex::{Failure, ProcessingMode, Server, ServerConfig};
 
+use super::answer::{self, Limits};
+use super::channel::{self, Role};
 use super::programs::Programs;
+use super::recv::parse_mode;
 use crate::fail::Fail;
-use crate::{say, signals, size};
+use crate::{say, signals, size, time};
 
 /// How long requests that were sent, and then programs that were asked to end, are waited for.
 const GRACE: Duration = Duration::from_secs(2);
@@ -18,9 +19,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Answer the requests of the duplex channel NAME with a program: each request is its standard input, and what it
 /// prints is the response.
 ///
-/// The program is started once per request, by `sh -c`. If it fails or prints nothing, there is no response, and a
-/// line on stderr says so. Serves one client after the other until stopped; programs that then still run after two
-/// seconds are ended.
+/// The program is started once per request, by `sh -c`. If it fails, prints nothing or prints more than a response can
+/// carry, there is no response, and a line on stderr says so. It is ended when it runs for longer than --timeout, and when its caller has gone. Serves one client
+/// after the other until stopped; programs that then still run after two seconds are ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: zerobuffer serve shout --exec 'tr a-z A-Z'")]
 pub(crate) struct Args {
@@ -29,7 +30,10 @@ pub(crate) struct Args {
     /// The program, as a shell understands it.
     #[arg(long, value_name = "COMMAND")]
     exec: String,
-    /// Run so many programs at once; responses still go out in request order.
+    /// End a program that runs for longer than this [default: only when its caller has gone].
+    #[arg(long, value_name = "SECONDS", value_parser = time::parse_positive)]
+    timeout: Option<Duration>,
+    /// Run so many programs at once for a client that sends several requests; responses still go out in request order.
     #[arg(long, value_name = "COUNT", default_value = "1")]
     workers: NonZeroUsize,
     /// Bytes of the request ring, for instance 64MiB.
@@ -38,63 +42,52 @@ pub(crate) struct Args {
     /// Bytes of the client's metadata block.
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "4096")]
     metadata: u64,
-    /// Let processes of other Windows sessions find the request buffer, which needs the privilege `SeCreateGlobalPrivilege`;
+    /// Permission bits of the channel in octal; 660 lets the group call, 666 everyone.
+    #[arg(long, default_value = "600", value_parser = parse_mode)]
+    mode: u32,
+    /// Let processes of other Windows sessions find the channel, which needs the privilege `SeCreateGlobalPrivilege`;
     /// elsewhere every process can anyway, and this changes nothing.
     #[arg(long)]
     global: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    let buffer = BufferConfig::ring(args.ring).metadata(args.metadata).global(args.global);
-    let mut config = ServerConfig::default().buffer(buffer).on_error(|failure| {
-        match failure {
-            // Every call ends like that.
-            Failure::ClientGone { .. } => {}
-            _ => say::error(&failure.to_string()),
-        }
-    });
+    let buffer = BufferConfig::ring(args.ring).metadata(args.metadata).mode(args.mode).global(args.global);
+    let mut config = ServerConfig::default().buffer(buffer).on_error(report);
     if args.workers.get() > 1 {
         config = config.mode(ProcessingMode::ThreadPool(args.workers));
     }
     let server = Server::new(&args.name, config);
-    let program = args.exec.clone();
+    let (program, time) = (args.exec.clone(), args.timeout);
     let programs = Arc::new(Programs::default());
     let running = Arc::clone(&programs);
-    server.start(move |request, mut response| answer(&running, &program, request.data(), &mut response))?;
-    say::note(&format!("serving channel {} with: {}", args.name, args.exec));
+    let started = server.start(move |request, mut response| {
+        let room = response.buffer().capacity().saturating_sub(zerobuffer::FRAME_HEADER_SIZE);
+        let limits = Limits { time, output: room };
+        let wanted = || response.is_client_connected();
+        let output = answer::run(&running, &program, request.data(), &limits, wanted)?;
+        response.write(&output)?;
+        Ok(())
+    });
+    started.map_err(|error| channel::fail(&args.name, Role::Server, error))?;
+    say::note(&format!("serving channel '{}' with: {}", args.name, args.exec));
     while !signals::sleep(Duration::from_hours(1)) {}
     if !server.drain(GRACE) {
         programs.end(GRACE);
         // A handler may still have to say how its program ended.
         server.wait(Some(GRACE));
     }
-    Err(signals::interrupted(&format!("channel {} is closed", args.name)))
+    Err(signals::interrupted(&format!("channel '{}' is closed", args.name)))
 }
 
-fn answer(
-    programs: &Programs,
-    program: &str,
-    request: &[u8],
-    response: &mut Responder,
-) -> Result<(), BoxError> {
-    let mut command = Command::new("sh");
-    command.args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let (child, (stdin, stdout)) = programs
-        .start(&mut command, |child| (child.stdin.take(), child.stdout.take()))
-        .map_err(|error| format!("cannot start sh: {error}"))?;
-    let mut output = Vec::new();
-    std::thread::scope(|scope| {
-        // Both at once: a program may print before it has read everything, or read nothing at all.
-        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(request)));
-        stdout.map(|mut stdout| stdout.read_to_end(&mut output)).transpose().map(drop)
-    })?;
-    let status = programs.wait(child)?;
-    if !status.success() {
-        return Err(format!("'{program}' ended with {status}").into());
+/// Says what has gone wrong; the server goes on.
+fn report(failure: &Failure) {
+    match failure {
+        // Every call ends like that.
+        Failure::ClientGone { .. } => {}
+        Failure::Handler { channel, request, source } => {
+            say::error(&format!("channel '{channel}', request {request}: {source}"));
+        }
+        _ => say::error(&failure.to_string()),
     }
-    if output.is_empty() {
-        return Err(format!("'{program}' printed nothing, and a response has at least one byte").into());
-    }
-    response.write(&output)?;
-    Ok(())
 }

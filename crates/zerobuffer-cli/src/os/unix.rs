@@ -1,10 +1,10 @@
 //! Unix: signals by a thread that takes them, pipes by `poll`.
 use std::fs::{File, Metadata};
 use std::io::{self, PipeReader, PipeWriter, Write as _};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ChildStdout, Command, ExitStatus};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,22 @@ pub(crate) fn sleep(time: Duration) {
 /// Waits until a read will not block (`true`), a signal came, or the time is over.
 pub(crate) fn wait_readable(file: &File, time: Duration) -> io::Result<bool> {
     wait(Some((file.as_fd(), PollFlags::IN)), Some(time))
+}
+
+/// Whether a read will not block, now or within `time`, whatever signals come.
+pub(crate) fn readable(file: &File, time: Duration) -> io::Result<bool> {
+    let mut fds = [PollFd::new(file, PollFlags::IN)];
+    let span = Timespec::try_from(time).ok();
+    match poll(&mut fds, span.as_ref()) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The pipe that a program prints into.
+pub(crate) fn pipe_file(stdout: ChildStdout) -> File {
+    File::from(OwnedFd::from(stdout))
 }
 
 /// Waits until a write will not block, or a signal came.

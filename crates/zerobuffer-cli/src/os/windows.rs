@@ -2,8 +2,8 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::mem;
-use std::os::windows::io::{AsHandle as _, AsRawHandle as _};
-use std::process::{Child, Command, ExitStatus};
+use std::os::windows::io::{AsHandle as _, AsRawHandle as _, OwnedHandle};
+use std::process::{Child, ChildStdout, Command, ExitStatus};
 use std::ptr;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -60,27 +60,29 @@ pub(crate) fn sleep(time: Duration) {
     let _ = WAKE.1.wait_timeout_while(guard, time, |()| signals::caught().is_none());
 }
 
+/// Whether something is there to be read, or the end of a pipe.
+fn has_data(file: &File) -> bool {
+    let mut available = 0;
+    // SAFETY: the handle is open, and the number outlives the call, which writes nothing else.
+    let asked = unsafe {
+        PeekNamedPipe(
+            file.as_raw_handle(),
+            ptr::null_mut(),
+            0,
+            ptr::null_mut(),
+            &raw mut available,
+            ptr::null_mut(),
+        )
+    };
+    // The end of the pipe is read at once, and what is no pipe as it is.
+    asked == 0 || available > 0
+}
+
 /// Waits until a read will not block (`true`), a signal came, or the time is over.
 pub(crate) fn wait_readable(file: &File, time: Duration) -> io::Result<bool> {
     let deadline = Instant::now().checked_add(time);
     loop {
-        let mut available = 0;
-        // SAFETY: the handle is open, and the number outlives the call, which writes nothing else.
-        let asked = unsafe {
-            PeekNamedPipe(
-                file.as_raw_handle(),
-                ptr::null_mut(),
-                0,
-                ptr::null_mut(),
-                &raw mut available,
-                ptr::null_mut(),
-            )
-        };
-        if asked == 0 {
-            // The end of the pipe is read at once, and what is no pipe as it is.
-            return Ok(true);
-        }
-        if available > 0 {
+        if has_data(file) {
             return Ok(true);
         }
         if signals::caught().is_some() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -88,6 +90,24 @@ pub(crate) fn wait_readable(file: &File, time: Duration) -> io::Result<bool> {
         }
         sleep(ASK);
     }
+}
+
+/// Whether a read will not block, now or within `time`, whatever signals come.
+#[allow(clippy::unnecessary_wraps, reason = "waiting can fail on other systems")]
+pub(crate) fn readable(file: &File, time: Duration) -> io::Result<bool> {
+    let deadline = Instant::now().checked_add(time);
+    while !has_data(file) {
+        if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
+            return Ok(false);
+        }
+        std::thread::sleep(ASK);
+    }
+    Ok(true)
+}
+
+/// The pipe that a program prints into.
+pub(crate) fn pipe_file(stdout: ChildStdout) -> File {
+    File::from(OwnedHandle::from(stdout))
 }
 
 /// Writes block here, and only a second Ctrl-C ends one.

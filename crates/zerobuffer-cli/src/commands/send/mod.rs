@@ -1,0 +1,180 @@
+//! `zerobuffer send`: frames from a file or pipe into a buffer.
+mod sender;
+
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use self::sender::{Sender, Total};
+use crate::exit::Exit;
+use crate::fail::Fail;
+use crate::input::Input;
+use crate::rate::Rate;
+use crate::source::{Layout, Source};
+use crate::summary::{self, Ended};
+use crate::{join, say, size, time};
+
+/// Send frames into the buffer NAME, which its reader (`zerobuffer recv NAME`) creates.
+///
+/// Frames go from the input straight into shared memory. Ends when the input does; what is in the ring by then still
+/// reaches the reader.
+// Each flag is an option of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: ffmpeg -i film.mp4 -f yuv4mpegpipe - | zerobuffer send cam")]
+pub(crate) struct Args {
+    /// The buffer's name.
+    name: String,
+    /// Where frames come from: a file, or - for standard input.
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    input: String,
+    /// How the input is cut into frames [default: raw with --size, else y4m].
+    #[arg(long, value_enum)]
+    format: Option<InputFormat>,
+    /// Bytes of one raw frame, for instance 3110400 or 64KiB.
+    #[arg(long, value_name = "BYTES", value_parser = size::parse_positive)]
+    size: Option<u64>,
+    /// A GStreamer caps string that describes raw frames to the reader.
+    #[arg(long)]
+    caps: Option<String>,
+    /// Send this many frames per second: 25, 29.97, 30000/1001 [default: as fast as the input and the reader].
+    #[arg(long, value_name = "RATE", conflicts_with = "realtime")]
+    fps: Option<Rate>,
+    /// Send at the rate that the y4m header says.
+    #[arg(long)]
+    realtime: bool,
+    /// Start again at the end of the file, until stopped.
+    #[arg(long = "loop")]
+    repeat: bool,
+    /// Stop after this many frames.
+    #[arg(long, value_name = "COUNT")]
+    frames: Option<u64>,
+    /// Wait at most this long for a reader [default: for ever].
+    #[arg(long, value_name = "SECONDS", value_parser = time::parse)]
+    wait: Option<Duration>,
+    /// Wait at most this long for space in the ring [default: for ever].
+    #[arg(long, value_name = "SECONDS", value_parser = time::parse)]
+    timeout: Option<Duration>,
+    /// What to do when the ring is full.
+    #[arg(long, value_enum, default_value_t = FullRing::Block)]
+    full: FullRing,
+    /// Go on with the next reader when one has gone, until the input ends. Frames that the one had not read are lost.
+    #[arg(long)]
+    reconnect: bool,
+    /// Do not describe the stream in the metadata block.
+    #[arg(long)]
+    no_metadata: bool,
+    /// Print a summary as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum InputFormat {
+    /// A YUV4MPEG2 stream.
+    Y4m,
+    /// Frames of --size bytes, one after the other.
+    Raw,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FullRing {
+    /// Wait for space: every frame arrives.
+    Block,
+    /// Stop with an error.
+    Refuse,
+    /// Drop the frame that finds no space: for live sources.
+    Drop,
+}
+
+/// What `--json` prints at the end.
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    name: &'a str,
+    frames: u64,
+    bytes: u64,
+    dropped: u64,
+    /// Readers that have gone, whose successors were waited for.
+    reconnects: u64,
+    seconds: f64,
+    #[serde(flatten)]
+    ended: Ended,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Fail> {
+    let mut source = open(args)?;
+    if args.repeat && !source.input().seekable() {
+        return Err(usage(format!("--loop needs a file to start again, {} is none", source.input().name())));
+    }
+    let rate = rate(args, &source)?;
+    // The first FRAME line belongs to the description, and an input without any frame is told before a reader is.
+    if !source.advance()? && args.repeat {
+        return Err(Fail::new(Exit::Input, format!("{} has no frame to loop over", source.input().name())));
+    }
+    let mut sender = Sender::connect(args)?;
+    let start = Instant::now();
+    let result = sender.run(&mut source, rate);
+    let seconds = start.elapsed().as_secs_f64();
+    let total = sender.leave();
+    if result.is_ok() {
+        tell(args, &total, seconds);
+    }
+    if args.json { summary::print(&summary(args, &total, seconds, &result), result) } else { result }
+}
+
+/// Opens the input in the format that the options say.
+fn open(args: &Args) -> Result<Source, Fail> {
+    let format = args.format.unwrap_or(if args.size.is_some() { InputFormat::Raw } else { InputFormat::Y4m });
+    match (format, args.size) {
+        (InputFormat::Raw, None) => Err(usage("--format raw needs --size BYTES: raw frames have no header")),
+        (InputFormat::Y4m, Some(_)) => Err(usage("--size is for --format raw: a y4m header says the size")),
+        (InputFormat::Y4m, None) if args.caps.is_some() => {
+            Err(usage("--caps is for --format raw: a y4m header says the format"))
+        }
+        (InputFormat::Raw, Some(size)) => Ok(Source::raw(Input::open(&args.input)?, size)),
+        (InputFormat::Y4m, None) => Source::y4m(Input::open(&args.input)?),
+    }
+}
+
+fn rate(args: &Args, source: &Source) -> Result<Option<Rate>, Fail> {
+    if !args.realtime {
+        return Ok(args.fps);
+    }
+    match source.layout() {
+        Layout::Raw(_) => Err(usage("--realtime needs a y4m input: raw frames have no rate; use --fps RATE")),
+        Layout::Y4m(header) if header.rate.is_none() => Err(Fail::new(
+            Exit::Input,
+            "the y4m header says no frame rate; use --fps RATE instead of --realtime",
+        )),
+        Layout::Y4m(header) => Ok(header.rate),
+    }
+}
+
+/// The note at the end.
+fn tell(args: &Args, total: &Total, seconds: f64) {
+    let lost =
+        if total.dropped == 0 { String::new() } else { format!(", {} dropped", join::frames(total.dropped)) };
+    say::note(&format!(
+        "sent {} ({}) to '{}' in {seconds:.2} s{lost}",
+        join::frames(total.frames),
+        size::human(total.bytes),
+        args.name
+    ));
+}
+
+fn summary<'a>(args: &'a Args, total: &Total, seconds: f64, result: &Result<(), Fail>) -> Summary<'a> {
+    Summary {
+        name: &args.name,
+        frames: total.frames,
+        bytes: total.bytes,
+        dropped: total.dropped,
+        reconnects: total.reconnects,
+        seconds,
+        ended: Ended::of(result),
+    }
+}
+
+fn usage(message: impl Into<String>) -> Fail {
+    Fail::new(Exit::Usage, message)
+}
