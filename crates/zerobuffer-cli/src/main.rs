@@ -24,9 +24,10 @@ mod status;
 mod summary;
 mod text;
 mod time;
-mod y4m;
 
 use std::process::ExitCode;
+
+use zerobuffer_video::y4m;
 
 use crate::exit::Exit;
 

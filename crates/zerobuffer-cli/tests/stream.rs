@@ -221,7 +221,8 @@ fn metadata_is_what_video_clients_read() {
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(
         json["caps"],
-        "video/x-raw, format=(string)I420, width=(int)4, height=(int)2, framerate=(fraction)25/1"
+        "video/x-raw, format=(string)I420, width=(int)4, height=(int)2, chroma-site=(string)mpeg2, \
+         framerate=(fraction)25/1"
     );
     assert_eq!(json["y4m"], "YUV4MPEG2 W4 H2 F25:1 C420mpeg2");
 }

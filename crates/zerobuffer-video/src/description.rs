@@ -111,13 +111,18 @@ impl Description {
         description
     }
 
-    /// Describes frames by a caps string, which is kept as it stands, and says nothing of rows and stamps.
+    /// Describes frames by a caps string, and says nothing of rows and stamps. Caps of raw pictures or sound must be whole.
     ///
     /// `frame_size`: where all frames have one size.
     pub fn raw(sender: &str, caps: &str, frame_size: Option<u64>) -> Result<Description> {
         let content = content(caps)?;
-        let caps = Some(caps.to_owned());
-        Ok(Description { caps, content, frame_size, ..Description::sender(sender) })
+        Ok(Description { content, ..Description::opaque(sender, caps, frame_size) })
+    }
+
+    /// Describes frames by text in the place of caps that nobody has looked at.
+    #[must_use]
+    pub fn opaque(sender: &str, caps: &str, frame_size: Option<u64>) -> Description {
+        Description { caps: Some(caps.to_owned()), frame_size, ..Description::sender(sender) }
     }
 
     fn sender(sender: &str) -> Description {
@@ -291,13 +296,11 @@ impl Description {
         self.clock = CLOCKS.iter().find(|(_, name)| Some(*name) == clock).map(|(clock, _)| *clock);
         if let Some(line) = object.get("y4m").and_then(Value::as_str) {
             let header = y4m::Header::parse(line)
-                .map_err(|why| Error::Y4m(format!("the metadata key 'y4m' is wrong: {why}")))?;
+                .map_err(|why| Error::Y4m(format!("its 'y4m' key is wrong: {why}")))?;
             let parameters = object.get("y4m_frame").and_then(Value::as_str).unwrap_or_default();
             let fits = parameters.is_empty() || parameters.starts_with(' ');
             if !fits || parameters.contains('\n') || parameters.len() > y4m::MAX_LINE {
-                return Err(Error::Y4m(String::from(
-                    "the metadata key 'y4m_frame' is not the rest of a FRAME line",
-                )));
+                return Err(Error::Y4m(String::from("its 'y4m_frame' key is not the rest of a FRAME line")));
             }
             parameters.clone_into(&mut self.y4m_frame);
             self.y4m = Some(header);

@@ -106,6 +106,9 @@ pub enum Error {
         /// Bytes of the frame.
         size: usize,
     },
+    /// Text that is no ratio above 0.
+    #[error("'{0}' is not a frame rate above 0: write for instance 25, 29.97 or 30000/1001")]
+    Rate(String),
     /// A y4m header or the metadata keys made from it.
     #[error("{0}")]
     Y4m(String),

@@ -67,11 +67,7 @@ impl FromStr for Rate {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Rate, Error> {
-        parse(text).ok_or_else(|| Error::Field {
-            field: "the frame rate",
-            value: excerpt(text),
-            expected: "a number above 0 such as 25, 29.97 or 30000/1001",
-        })
+        parse(text).ok_or_else(|| Error::Rate(excerpt(text)))
     }
 }
 
@@ -117,7 +113,7 @@ mod tests {
             "1.00000000000001",
         ] {
             let message = text.parse::<Rate>().unwrap_err().to_string();
-            assert!(message.contains("the frame rate is"), "{text}: {message}");
+            assert!(message.contains("is not a frame rate"), "{text}: {message}");
         }
     }
 

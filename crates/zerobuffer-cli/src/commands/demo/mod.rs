@@ -55,10 +55,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     let (frame_bytes, video_rate, what) = frames(args)?;
     let ring = ring(args, frame_bytes)?;
-    let pace = Rate { num: 60, den: 1 };
     let rates = match args.fps {
         Some(fps) => vec![Some(fps)],
-        None => vec![None, Some(video_rate.unwrap_or(pace))],
+        None => vec![None, video_rate.or(Rate::new(60, 1))],
     };
     let mut report = Report::new(what, frame_bytes, ring);
     for (index, rate) in rates.into_iter().enumerate() {
@@ -96,7 +95,7 @@ fn frames(args: &Args) -> Result<(u64, Option<Rate>, String), Fail> {
         crate::source::Layout::Y4m(header) => Ok((
             header.frame_size,
             header.rate,
-            format!("{} x {} frames (C{}) of {path}", header.width, header.height, header.chroma.tag),
+            format!("{} x {} frames (C{}) of {path}", header.width, header.height, header.chroma.tag()),
         )),
         crate::source::Layout::Raw(bytes) => Ok((*bytes, None, format!("frames of {path}"))),
     }

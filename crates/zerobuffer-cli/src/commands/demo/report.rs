@@ -65,7 +65,7 @@ impl Report {
         };
         let seconds = float(nanos) / 1e9;
         self.runs.push(RunReport {
-            target_fps: rate.map(|rate| f64::from(rate.num) / f64::from(rate.den)),
+            target_fps: rate.map(Rate::as_f64),
             seconds,
             frames: reader.frames,
             bytes: reader.bytes,
