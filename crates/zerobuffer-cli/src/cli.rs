@@ -5,7 +5,9 @@
 use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{bench, call, clean, completions, demo, inspect, ls, man, recv, send, serve};
+use crate::commands::{
+    bench, call, clean, completions, demo, inspect, ls, man, metrics, recv, send, serve, top,
+};
 use crate::exit::{self, Exit};
 use crate::fail::Fail;
 use crate::{output, say, signals};
@@ -70,8 +72,10 @@ enum PublicCommand {
     Serve(serve::Args),
     Call(call::Args),
     Ls(ls::Args),
+    Top(top::Args),
     Inspect(inspect::Args),
     Clean(clean::Args),
+    Metrics(metrics::Args),
     Completions(completions::Args),
 }
 
@@ -101,6 +105,8 @@ fn dispatch(command: PublicCommand) -> Result<(), Fail> {
         PublicCommand::Serve(args) => with_signals(|| serve::run(&args)),
         PublicCommand::Call(args) => with_signals(|| call::run(&args)),
         PublicCommand::Ls(args) => ls::run(&args),
+        PublicCommand::Top(args) => with_signals(|| top::run(&args)),
+        PublicCommand::Metrics(args) => with_signals(|| metrics::run(&args)),
         PublicCommand::Inspect(args) => inspect::run(&args),
         PublicCommand::Clean(args) => clean::run(&args),
         PublicCommand::Completions(args) => completions::run(&args),

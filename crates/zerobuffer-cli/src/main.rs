@@ -13,6 +13,7 @@ mod exit;
 mod fail;
 mod input;
 mod join;
+mod live;
 mod os;
 mod output;
 mod rate;

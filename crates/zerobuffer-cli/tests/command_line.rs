@@ -8,8 +8,8 @@ mod common;
 
 use common::run;
 
-const COMMANDS: [&str; 9] =
-    ["demo", "send", "recv", "serve", "call", "ls", "inspect", "clean", "completions"];
+const COMMANDS: [&str; 11] =
+    ["demo", "send", "recv", "serve", "call", "ls", "inspect", "top", "metrics", "clean", "completions"];
 
 #[test]
 fn help_names_every_command_and_every_exit_code() {

@@ -280,7 +280,7 @@ impl Terminal {
         let mut script = Command::new("script");
         script.args(["-q", "-e", "-c", &line, "/dev/null"]).env_remove("ZEROBUFFER_LOG").env("TERM", "xterm");
         if Command::new("script").arg("--version").output().is_err() {
-            println!("skipped: the program script (util-linux) is not there to make a terminal");
+            missing("the program script (util-linux) is not there to make a terminal");
             return None;
         }
         Some(Terminal(start_command(script.stdin(Stdio::piped()).stdout(Stdio::piped()))))
@@ -308,6 +308,24 @@ impl Terminal {
     pub(crate) fn wait(self) -> Done {
         self.0.wait()
     }
+}
+
+/// Says that a tool of a test is missing, which is a failure where all tests are required.
+pub(crate) fn missing(what: &str) {
+    assert!(std::env::var_os("ZEROBUFFER_TEST_REQUIRE").is_none_or(|value| value != "1"), "{what}");
+    println!("skipped: {what}");
+}
+
+/// A Python that can import `module`, one of the official readers of what the command writes.
+pub(crate) fn observers_python(module: &str) -> Option<String> {
+    let python =
+        std::env::var("ZEROBUFFER_TEST_OBSERVERS_PYTHON").unwrap_or_else(|_| String::from("python3"));
+    let found = Command::new(&python).args(["-c", &format!("import {module}")]).output();
+    if found.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    missing(&format!("{python} has no {module} (cargo xtask env sets ZEROBUFFER_TEST_OBSERVERS_PYTHON)"));
+    None
 }
 
 /// The processes that `parent` started, with their command lines.

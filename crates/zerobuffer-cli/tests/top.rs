@@ -1,0 +1,126 @@
+//! `top` in a real terminal (tmux), and as lines of JSON.
+// The tests speak to the command by signals and a terminal of Unix.
+#![cfg(unix)]
+// Outside test functions, too: a helper that fails is a failed test.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{name, run, start, until};
+use rustix::process::Signal;
+use serde_json::Value;
+use zerobuffer::{BufferConfig, Reader, Writer};
+
+/// A session of tmux of its own server; ended with this value.
+struct Tmux(String);
+
+impl Tmux {
+    /// `None`, said on standard output, where tmux is missing.
+    fn start(width: u32, command: &str) -> Option<Tmux> {
+        let tmux = Tmux(format!("{}-{width}", name()));
+        let (x, y) = (width.to_string(), String::from("12"));
+        let made = tmux.run(&["-f", "/dev/null", "new-session", "-d", "-x", &x, "-y", &y, command]);
+        if made.is_none() {
+            common::missing("tmux is not there");
+        }
+        made.map(|_| tmux)
+    }
+
+    fn run(&self, words: &[&str]) -> Option<String> {
+        let output = Command::new("tmux").args(["-L", &self.0]).args(words).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What is on the screen.
+    fn screen(&self) -> String {
+        self.run(&["capture-pane", "-p"]).unwrap()
+    }
+
+    fn press(&self, keys: &str) {
+        self.run(&["send-keys", keys]).unwrap();
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        self.run(&["kill-server"]);
+    }
+}
+
+#[test]
+fn in_a_terminal_of_any_width() {
+    let name = name();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1 << 20)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    for width in [120, 40] {
+        let line =
+            format!("{} top {name} --interval 0.1; echo ended $?; cat", env!("CARGO_BIN_EXE_zerobuffer"));
+        let Some(tmux) = Tmux::start(width, &line) else { return };
+        let row = || tmux.screen().lines().find(|line| line.starts_with(&name[..8])).map(str::to_owned);
+        until("the buffer is shown", || row().is_some());
+        until("frames are counted", || {
+            writer.write(&[7; 1000]).unwrap();
+            reader.read().unwrap();
+            row().is_some_and(|row| row.contains(" live "))
+        });
+        let screen = tmux.screen();
+        assert!(screen.starts_with("1 buffers, ") && screen.contains("NAME"), "{screen}");
+        assert_eq!(screen.contains("WRITER"), width == 120, "{screen}");
+        assert!(screen.lines().all(|line| line.chars().count() <= width as usize), "{screen}");
+        tmux.press("Space");
+        until("it is held", || tmux.screen().contains("(held)"));
+        tmux.press("q");
+        // The screen of before is back.
+        until("it has ended", || tmux.screen().contains("ended 0"));
+        assert!(!tmux.screen().contains("NAME"), "{}", tmux.screen());
+    }
+}
+
+#[test]
+fn ctrl_c_and_sigterm_give_the_terminal_back() {
+    let line = format!(
+        "{0} top --interval 0.1 & pid=$!; sleep 0.3; kill -TERM $pid; wait $pid; echo ended $?; stty -a | tr ' ' '\\n' | grep echo; cat",
+        env!("CARGO_BIN_EXE_zerobuffer")
+    );
+    let Some(tmux) = Tmux::start(100, &line) else { return };
+    until("it has ended", || tmux.screen().contains("ended 143"));
+    until("keys are shown again", || tmux.screen().lines().any(|line| line.trim_end_matches(';') == "echo"));
+    let line = format!("{} top; echo ended $?; cat", env!("CARGO_BIN_EXE_zerobuffer"));
+    let Some(tmux) = Tmux::start(90, &line) else { return };
+    until("it runs", || tmux.screen().contains("q quit"));
+    tmux.press("C-c");
+    until("it has ended", || tmux.screen().contains("ended 0"));
+}
+
+#[test]
+fn as_lines_of_json() {
+    let name = name();
+    let _reader = Reader::create(&name, BufferConfig::ring(1 << 16)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    let top = start(&["top", &name, "--json", "--interval", "0.2", "--count", "3"]);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    for _ in 0..5 {
+        writer.write(&[1; 10]).unwrap();
+    }
+    let text = top.finish().ok().text();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    let buffer = &lines[2]["buffers"][0];
+    assert_eq!(
+        (&buffer["name"], &buffer["frames"], &buffer["frames_waiting"]),
+        (&name.into(), &5.into(), &5.into())
+    );
+    assert_eq!(buffer["state"], "live");
+    assert_eq!(buffer["writer"]["pid"], std::process::id());
+    assert!(lines[0]["time"].as_f64().unwrap() > 1.7e9);
+    assert_eq!(lines[0]["buffers"][0]["frames_per_second"], Value::Null);
+
+    let mut endless = start(&["top", "--json", "--interval", "1000"]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(endless.is_running());
+    endless.signal(Signal::INT);
+    endless.wait().failed(130, &["Ctrl-C"]);
+    run(&["top"]).failed(2, &["no terminal", "--json", "zerobuffer ls"]);
+}
