@@ -75,12 +75,13 @@ fn exit_of(error: &Error) -> Exit {
         | Error::ReaderGone { .. }
         | Error::ServerGone { .. }
         | Error::Replaced { .. } => Exit::PeerGone,
-        Error::Full { .. } | Error::NoResponse { .. } => Exit::Timeout,
+        Error::Full { .. } | Error::NoResponse { .. } | Error::ResponsesUnread { .. } => Exit::Timeout,
         Error::Corrupt { .. } | Error::Sequence { .. } | Error::Version { .. } => Exit::Corrupt,
         Error::PermissionDenied { .. }
         | Error::NoPrivilege { .. }
         | Error::NoSpace { .. }
-        | Error::NoResponseSpace { .. } => Exit::Resources,
+        | Error::NoResponseSpace { .. }
+        | Error::ResponseTooLarge { .. } => Exit::Resources,
         Error::InvalidCommit { .. } | Error::NothingPending { .. } | Error::Forked { .. } => Exit::Internal,
         // Closed is turned into the signal's code where the signal is known; the rest is the system's.
         _ => Exit::Failure,

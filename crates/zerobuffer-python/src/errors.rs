@@ -77,9 +77,11 @@ pub(crate) fn raise(error: Error) -> PyErr {
             new(|c| &c.writer_connected, text)
         }
         Error::EmptyFrame { .. } => invalid_size(text),
-        Error::FrameTooLarge { .. } | Error::Unplaceable { .. } => new(|c| &c.too_large, text),
+        Error::FrameTooLarge { .. } | Error::Unplaceable { .. } | Error::ResponseTooLarge { .. } => {
+            new(|c| &c.too_large, text)
+        }
         Error::Full { waited, .. } if !waited.is_zero() => new(|c| &c.write_timeout, text),
-        Error::Full { .. } => full(text),
+        Error::Full { .. } | Error::ResponsesUnread { .. } => full(text),
         Error::WriterGone { .. } | Error::ServerGone { .. } => client_gone(text),
         Error::ReaderGone { .. } => new(|c| &c.reader_dead, text),
         Error::Sequence { expected, got, .. } => sequence_error(expected, got),

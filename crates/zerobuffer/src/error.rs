@@ -345,6 +345,52 @@ pub enum Error {
         reason: &'static str,
     },
 
+    /// The handler of a request failed, and its server says how.
+    #[error("channel '{name}': the handler of request {request} failed: {message} ({kind})")]
+    Remote {
+        /// The channel.
+        name: String,
+        /// The sequence number of the request.
+        request: u64,
+        /// A word: `error`, `panic`, `no-answer`, or what the handler says.
+        kind: String,
+        /// What happened, for people.
+        message: String,
+        /// What helps to find the cause; may be empty.
+        detail: String,
+    },
+
+    /// A response does not fit the client's response ring. Server and client are told.
+    #[error(
+        "channel '{name}': the response to request {request} has {size} bytes, the client's response ring takes {max}: the client has to connect with a `response_size` of at least {}",
+        size.saturating_add(16)
+    )]
+    ResponseTooLarge {
+        /// The channel.
+        name: String,
+        /// The sequence number of the request.
+        request: u64,
+        /// Bytes of the response.
+        size: u64,
+        /// Bytes of the largest response: the ring less 16.
+        max: u64,
+    },
+
+    /// Responses that nobody receives fill the response ring, so that the server cannot take requests.
+    #[error(
+        "channel '{name}': {waiting} responses of {bytes} bytes wait to be received in a response ring of {capacity}, the server waits for room there, and so the request ring stays full: receive responses, then send again, or connect with a larger `response_size`"
+    )]
+    ResponsesUnread {
+        /// The channel.
+        name: String,
+        /// How many wait.
+        waiting: u64,
+        /// Their payload bytes.
+        bytes: u64,
+        /// Bytes of the response ring.
+        capacity: u64,
+    },
+
     /// A response has not come in time.
     #[error(
         "channel '{name}': no response to request {request} within {waited:.1?}; its handler is slow or wrote none: wait longer, or look at the server's errors"
@@ -389,7 +435,13 @@ impl Error {
     /// The operation ran out of room or time and may work later.
     #[must_use]
     pub fn is_timeout_like(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::CrashNotNoticed { .. } | Self::NoResponse { .. })
+        matches!(
+            self,
+            Self::Full { .. }
+                | Self::CrashNotNoticed { .. }
+                | Self::NoResponse { .. }
+                | Self::ResponsesUnread { .. }
+        )
     }
 
     #[cold]

@@ -36,11 +36,13 @@
 mod client;
 mod config;
 mod failure;
+mod remote;
 mod server;
 
 pub use client::{Call, Client, RequestMut, Response};
 pub use config::{ClientConfig, ProcessingMode, ServerConfig};
 pub use failure::{BoxError, Failure};
+pub use remote::HandlerError;
 pub use server::{Responder, ResponseMut, Server};
 
 /// The buffer that carries a channel's requests.

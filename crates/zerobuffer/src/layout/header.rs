@@ -15,6 +15,9 @@ pub(crate) struct FrameHeader {
 /// before the frame is published, except a successor writer that asks which number comes next.
 const UNPUBLISHED: u64 = 1 << 63;
 
+/// Set in the sequence number of a response that tells of a failure. Only a reader that takes free numbers meets it.
+pub(crate) const FAILURE: u64 = 1 << 62;
+
 impl FrameHeader {
     /// "The rest of the ring up to its end is unused": the next frame starts at offset 0.
     pub(crate) const WRAP: Self = Self { size: 0, sequence: 0 };

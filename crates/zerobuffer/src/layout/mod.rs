@@ -10,7 +10,7 @@ pub(crate) mod name;
 pub(crate) use control::{ControlSnapshot, Word};
 pub(crate) use geometry::{BLOCK, Geometry};
 pub use header::FRAME_HEADER_SIZE;
-pub(crate) use header::FrameHeader;
+pub(crate) use header::{FAILURE, FrameHeader};
 
 /// The protocol version that this crate writes and reads: major, minor, patch (W1).
 pub const PROTOCOL_VERSION: (u8, u8, u8) = (1, 0, 0);

@@ -139,6 +139,21 @@ impl<'a> Patience<'a> {
         answer.is_break()
     }
 
+    /// A part of this patience, for one call: a wait slice of its time, without the hook. [`Self::took`] gives it back.
+    pub(crate) fn slice(&mut self) -> Patience<'static> {
+        let now = Instant::now();
+        if self.began.is_none() && !self.is_over_at(|| now) {
+            self.begin(now);
+        }
+        let left = self.left().map_or(WAIT_SLICE, |left| left.min(WAIT_SLICE));
+        Patience { counted: self.counted, ..Patience::at_most(left) }
+    }
+
+    /// After the call: what is counted was counted.
+    pub(crate) fn took(&mut self, slice: &Patience<'_>) {
+        self.counted |= slice.counted;
+    }
+
     /// When a wait that wants to look up at `look` has to.
     pub(crate) fn until(&self, look: Instant) -> Instant {
         let deadline = if let Limit::At(deadline) = self.limit { deadline.min(look) } else { look };
@@ -197,6 +212,18 @@ mod tests {
         assert_eq!(patience.waited(), Duration::ZERO);
         assert!(patience.pause(Duration::from_millis(1), now + WAIT_SLICE).is_continue());
         assert!(patience.waited() >= Duration::from_millis(1));
+    }
+
+    #[test]
+    fn slices_share_time_and_count() {
+        let mut patience = Patience::at_most(WAIT_SLICE + WAIT_SLICE / 2);
+        let mut slice = patience.slice();
+        assert_eq!(slice.left(), Some(WAIT_SLICE));
+        assert!(slice.counts());
+        patience.took(&slice);
+        assert!(!patience.slice().counts(), "it was counted");
+        assert!(patience.left() <= Some(WAIT_SLICE + WAIT_SLICE / 2));
+        assert_eq!(Patience::at_most(Duration::ZERO).slice().left(), Some(Duration::ZERO));
     }
 
     #[test]

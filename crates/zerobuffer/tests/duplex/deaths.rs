@@ -184,7 +184,7 @@ fn a_client_that_waits_for_a_server_that_ends_is_told_of_the_server() {
             if round % 3 == 0 || round % 4 < 2 {
                 peer.kill();
             } else {
-                drop(peer.ask("close"))
+                drop(peer.ask("close"));
             }
             waits.join().unwrap_or_else(|_| panic!("round {round}"))
         });

@@ -13,6 +13,8 @@ mod clients;
 #[path = "../common/mod.rs"]
 mod common;
 mod deaths;
+mod failures;
+mod flood;
 #[cfg(target_os = "linux")]
 mod fork;
 #[cfg(target_os = "linux")]

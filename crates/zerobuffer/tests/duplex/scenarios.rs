@@ -253,7 +253,8 @@ fn an_edit_that_fails_is_no_answer() {
     let channel = Channel::new("dedit");
     let mut server = server(&channel, "edit-fail", "");
     let client = channel.connect();
-    expect_error(client.call(b"x", Duration::from_millis(100)), "NoResponse");
+    let text = expect_error(client.call(b"x", LONG), "Remote");
+    assert!(text.ends_with("the edit fails (error)"), "{text}");
     assert_eq!(
         server.must("failures"),
         format!("Handler: channel '{}': the handler of request 1 failed: the edit fails", channel.name)

@@ -2,7 +2,7 @@
 
 use crate::{Channel, LONG, SMALL, server};
 use std::{collections::VecDeque, time::Duration};
-use zerobuffer::duplex::Call;
+use zerobuffer::{Error, duplex::Call};
 
 /// Mostly well-behaved; else as `agent::mischief` says.
 fn kind_of(key: u64) -> u8 {
@@ -27,14 +27,23 @@ fn request(key: u64) -> Vec<u8> {
 /// `true`: answered.
 fn settle(key: u64, call: &Call) -> bool {
     let kind = kind_of(key);
-    // Whoever answers at all has time to; a late answer may be missed.
-    let patience = match kind {
-        0 | 3 | 5 => LONG,
-        _ => Duration::from_millis(1),
+    // A late answer may be missed; all else is told.
+    let patience = if kind == 1 { Duration::from_millis(1) } else { LONG };
+    let response = match call.wait(patience) {
+        Err(Error::Remote { request, kind: told, .. }) => {
+            let expected = match kind {
+                2 => "error",
+                4 => "no-answer",
+                6 => "panic",
+                _ => "no failure",
+            };
+            assert_eq!((request, &*told), (call.sequence(), expected), "request {key} of kind {kind}");
+            return false;
+        }
+        other => other.unwrap(),
     };
-    let response = call.wait(patience).unwrap();
     let Some(response) = response else {
-        assert!(matches!(kind, 1 | 2 | 4 | 6), "request {key} of kind {kind} got no answer");
+        assert_eq!(kind, 1, "request {key} got no answer");
         return false;
     };
     assert!(matches!(kind, 0 | 1 | 3 | 5), "request {key} of kind {kind} was answered");

@@ -1,7 +1,7 @@
 //! A request under way, whose response somebody waits for.
 
 use super::{response::Response, responses::Responses};
-use crate::{error::Result, sync::Arc};
+use crate::{error::Result, link::Patience, sync::Arc};
 use std::time::Duration;
 
 /// A request under way. Dropping it gives up the response, which is dropped when it comes.
@@ -30,7 +30,16 @@ impl Call {
     ///
     /// As [`Client::receive`](super::Client::receive).
     pub fn wait(&self, timeout: Duration) -> Result<Option<Response>> {
-        self.responses.wait(timeout, |inbox| inbox.fetch(self.sequence))
+        self.wait_with(&mut Patience::at_most(timeout))
+    }
+
+    /// As [`Self::wait`], but waits as the patience says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::wait`].
+    pub fn wait_with(&self, patience: &mut Patience<'_>) -> Result<Option<Response>> {
+        self.responses.receive(patience, |inbox| inbox.fetch(self.sequence))
     }
 
     pub(super) fn sent(self, outcome: Result<u64>) -> Result<Self> {

@@ -19,6 +19,10 @@ pub(super) struct Inbox {
     pub(super) arrivals: u64,
     /// The newest request that is answered: responses come in the order of requests.
     answered: u64,
+    /// Changes whenever a response comes or is fetched.
+    pub(super) moves: u64,
+    /// Payload bytes of the largest response so far.
+    pub(super) largest: u64,
     /// A thread reads the response buffer for all.
     pub(super) reading: bool,
     /// Threads that wait for that one.
@@ -46,17 +50,30 @@ impl Inbox {
 
     /// The response to a call, which stays under way until [`Self::abandon`].
     pub(super) fn fetch(&mut self, request: u64) -> Option<Response> {
-        self.calls.iter_mut().find(|(call, _)| *call == request).and_then(|(_, response)| response.take())
+        let place = self.calls.iter_mut().find(|(call, _)| *call == request);
+        let fetched = place.and_then(|(_, response)| response.take());
+        self.moves += u64::from(fetched.is_some());
+        fetched
     }
 
     pub(super) fn fetch_other(&mut self) -> Option<Response> {
-        self.others.pop_front()
+        let fetched = self.others.pop_front();
+        self.moves += u64::from(fetched.is_some());
+        fetched
+    }
+
+    /// How many responses wait to be fetched, and their payload bytes.
+    pub(super) fn unread(&self) -> (u64, u64) {
+        let kept = self.calls.iter().filter_map(|(_, response)| response.as_ref());
+        kept.chain(&self.others).fold((0, 0), |(count, bytes), response| (count + 1, bytes + response.len()))
     }
 
     /// Sorts a response in. `sent` is the range of this client's requests, if the server tells which one it answers: an
     /// answer to a predecessor's is dropped, and so is a second one.
     pub(super) fn sort(&mut self, response: Response, sent: Option<RangeInclusive<u64>>) {
         let request = response.sequence();
+        self.moves += 1;
+        self.largest = self.largest.max(response.len());
         if sent.is_some_and(|sent| !sent.contains(&request) || request <= self.answered) {
             return;
         }

@@ -17,7 +17,7 @@ use crate::{
     config::WriterConfig,
     error::{Error, Result},
     layout::name as names,
-    link::Keepalive,
+    link::{Keepalive, Patience},
     reader::ReaderHandle,
     sync::Arc,
     writer::{Writer, WriterHandle},
@@ -107,9 +107,19 @@ impl Client {
     /// # Errors
     ///
     /// As [`Writer::write`]; [`Error::RequestPending`] after [`Self::begin`]; [`Error::ServerGone`] if the server has
-    /// gone: connect anew.
+    /// gone: connect anew; [`Error::ResponsesUnread`] if responses that nobody receives keep the server from taking
+    /// requests.
     pub fn send(&self, request: &[u8]) -> Result<u64> {
-        self.outbox.send(request)
+        self.outbox.send(request, None)
+    }
+
+    /// As [`Self::send`], but waits for room as the patience says instead of the write timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub fn send_with(&self, request: &[u8], patience: &mut Patience<'_>) -> Result<u64> {
+        self.outbox.send(request, Some(patience))
     }
 
     /// Sends a request whose response the returned [`Call`] waits for.
@@ -118,7 +128,16 @@ impl Client {
     ///
     /// As [`Self::send`].
     pub fn submit(&self, request: &[u8]) -> Result<Call> {
-        self.outbox.submit(request)
+        self.outbox.submit(request, None)
+    }
+
+    /// As [`Self::submit`], but waits for room as the patience says instead of the write timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub fn submit_with(&self, request: &[u8], patience: &mut Patience<'_>) -> Result<Call> {
+        self.outbox.submit(request, Some(patience))
     }
 
     /// Sends a request and waits for its response. A response that comes later than `timeout` is dropped.
@@ -156,7 +175,16 @@ impl Client {
     ///
     /// As [`Self::send`].
     pub fn begin(&self, size: usize) -> Result<u64> {
-        self.outbox.begin(size)
+        self.outbox.begin(size, None)
+    }
+
+    /// As [`Self::begin`], but waits for room as the patience says instead of the write timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub fn begin_with(&self, size: usize, patience: &mut Patience<'_>) -> Result<u64> {
+        self.outbox.begin(size, Some(patience))
     }
 
     /// The bytes of the pending request, which keep their address until commit or abort.
@@ -190,9 +218,19 @@ impl Client {
     /// # Errors
     ///
     /// As [`Reader::read_timeout`](crate::Reader::read_timeout); [`Error::ServerGone`] if the server has gone, once all
-    /// its responses are read.
+    /// its responses are read; [`Error::Remote`] and [`Error::ResponseTooLarge`] in the place of a response whose
+    /// handler failed.
     pub fn receive(&self, timeout: Duration) -> Result<Option<Response>> {
-        self.responses.wait(timeout, Inbox::fetch_other)
+        self.receive_with(&mut Patience::at_most(timeout))
+    }
+
+    /// As [`Self::receive`], but waits as the patience says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::receive`].
+    pub fn receive_with(&self, patience: &mut Patience<'_>) -> Result<Option<Response>> {
+        self.responses.receive(patience, Inbox::fetch_other)
     }
 
     /// Waits until more than `seen` responses have come, whoever they are for, and returns how many have; for bindings
@@ -202,7 +240,8 @@ impl Client {
     ///
     /// As [`Self::receive`].
     pub fn await_arrival(&self, seen: u64, timeout: Duration) -> Result<Option<u64>> {
-        self.responses.wait(timeout, |inbox| (inbox.arrivals > seen).then_some(inbox.arrivals))
+        let mut patience = Patience::at_most(timeout);
+        self.responses.wait(&mut patience, |inbox| (inbox.arrivals > seen).then_some(inbox.arrivals))
     }
 
     /// Whether the server reads requests and writes responses. It connects to a new client within a wait slice.

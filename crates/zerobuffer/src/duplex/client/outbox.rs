@@ -1,19 +1,50 @@
 //! The request writer, which a loan takes along.
 
-use super::{call::Call, responses::Responses};
+use super::{
+    call::Call,
+    responses::{Backlog, Responses},
+};
 use crate::{
     error::{Error, Result},
-    link::Keepalive,
+    link::{Keepalive, Patience},
     sync::{Arc, Mutex, MutexGuard, lock},
     writer::Writer,
 };
-use std::mem;
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 /// Sends a client's requests, one after the other, from whatever thread.
 #[derive(Debug)]
 pub(super) struct Outbox {
     responses: Arc<Responses>,
     sender: Mutex<Sender>,
+    standstill: Mutex<Option<Standstill>>,
+}
+
+/// How long nothing moves in either ring before that is taken for good: a thread that looks at a response may take long
+/// until it gives its room back.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
+/// Since when nothing has moved, and what stood where.
+#[derive(Debug)]
+struct Standstill {
+    since: Instant,
+    moves: (u64, u64, u64),
+}
+
+impl Standstill {
+    /// Whether nothing has moved for [`STANDSTILL`]. Seen over several sends: each may be short.
+    fn lasts(seen: &mut Option<Self>, moves: (u64, u64, u64)) -> bool {
+        match seen {
+            Some(still) if still.moves == moves => still.since.elapsed() >= STANDSTILL,
+            _ => {
+                *seen = Some(Self { since: Instant::now(), moves });
+                false
+            }
+        }
+    }
 }
 
 /// Where the request writer is. A loan takes it along, so that whoever sends meanwhile is refused rather than kept
@@ -34,7 +65,7 @@ impl Sender {
 
 impl Outbox {
     pub(super) fn new(responses: Arc<Responses>, writer: Writer) -> Self {
-        Self { responses, sender: Mutex::new(Sender::Here(writer)) }
+        Self { responses, sender: Mutex::new(Sender::Here(writer)), standstill: Mutex::new(None) }
     }
 
     pub(super) fn channel(&self) -> &str {
@@ -45,15 +76,15 @@ impl Outbox {
         self.writer(&mut *self.sender()?)?.set_metadata(data)
     }
 
-    pub(super) fn send(&self, request: &[u8]) -> Result<u64> {
+    pub(super) fn send(&self, request: &[u8], patience: Option<&mut Patience<'_>>) -> Result<u64> {
         let mut sender = self.sender()?;
-        let writer = self.begin_in(&mut sender, request.len())?;
+        let writer = self.begin_in(&mut sender, request.len(), patience)?;
         self.fill_and_commit(writer, request)
     }
 
-    pub(super) fn submit(&self, request: &[u8]) -> Result<Call> {
+    pub(super) fn submit(&self, request: &[u8], patience: Option<&mut Patience<'_>>) -> Result<Call> {
         let mut sender = self.sender()?;
-        let writer = self.begin_in(&mut sender, request.len())?;
+        let writer = self.begin_in(&mut sender, request.len(), patience)?;
         let call = self.register(writer.next_sequence());
         call.sent(self.fill_and_commit(writer, request))
     }
@@ -61,7 +92,7 @@ impl Outbox {
     /// The writer with a request of `size` bytes begun; it comes back by [`Self::take_back`].
     pub(super) fn lend(&self, size: usize) -> Result<Writer> {
         let mut sender = self.sender()?;
-        self.begin_in(&mut sender, size)?;
+        self.begin_in(&mut sender, size, None)?;
         match mem::replace(&mut *sender, Sender::Lent) {
             Sender::Here(writer) => Ok(writer),
             Sender::Lent => Err(self.pending()),
@@ -70,9 +101,9 @@ impl Outbox {
     }
 
     /// Begins a request of `size` bytes, and says which number it gets.
-    pub(super) fn begin(&self, size: usize) -> Result<u64> {
+    pub(super) fn begin(&self, size: usize, patience: Option<&mut Patience<'_>>) -> Result<u64> {
         let mut sender = self.sender()?;
-        Ok(self.begin_in(&mut sender, size)?.next_sequence())
+        Ok(self.begin_in(&mut sender, size, patience)?.next_sequence())
     }
 
     pub(super) fn with_pending<T>(&self, look: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
@@ -120,13 +151,53 @@ impl Outbox {
         Error::RequestPending { name: self.responses.channel.clone() }
     }
 
-    fn begin_in<'s>(&self, sender: &'s mut Sender, size: usize) -> Result<&'s mut Writer> {
+    /// Reserves room for a request; waits as the patience says, else for the write timeout.
+    fn begin_in<'s>(
+        &self,
+        sender: &'s mut Sender,
+        size: usize,
+        patience: Option<&mut Patience<'_>>,
+    ) -> Result<&'s mut Writer> {
         let writer = self.writer(sender)?;
         if writer.pending().is_some() {
             return Err(self.pending());
         }
-        writer.begin(size).map_err(|error| self.responses.server_loss(error))?;
+        match writer.try_begin(size) {
+            Ok(()) => return Ok(writer),
+            Err(Error::Full { .. }) => {}
+            Err(error) => return Err(self.responses.server_loss(error)),
+        }
+        let mut configured;
+        let patience = if let Some(patience) = patience {
+            patience
+        } else {
+            configured = Patience::for_timeout(writer.write_timeout());
+            &mut configured
+        };
+        self.wait_for_room(writer, size, patience).map_err(|error| self.responses.server_loss(error))?;
         Ok(writer)
+    }
+
+    /// Waits for room in the request ring; not for ever while the server waits for room in the response ring.
+    fn wait_for_room(&self, writer: &mut Writer, size: usize, patience: &mut Patience<'_>) -> Result<()> {
+        loop {
+            let mut slice = patience.slice();
+            let begun = writer.begin_with(size, &mut slice);
+            patience.took(&slice);
+            let Err(Error::Full { name, needed, free, capacity, .. }) = begun else { return begun };
+            if let Some(backlog) = self.responses.backlog() {
+                if Standstill::lasts(&mut lock(&self.standstill), backlog.moves) {
+                    let Backlog { waiting, bytes, capacity, .. } = backlog;
+                    let name = self.channel().to_owned();
+                    return Err(Error::ResponsesUnread { name, waiting, bytes, capacity });
+                }
+            } else {
+                *lock(&self.standstill) = None;
+            }
+            if patience.ends(Instant::now()) {
+                return Err(Error::Full { name, needed, free, capacity, waited: patience.waited() });
+            }
+        }
     }
 
     fn fill_and_commit(&self, writer: &mut Writer, request: &[u8]) -> Result<u64> {

@@ -1,17 +1,33 @@
 //! What a server has answered.
 
-use crate::reader::Frame;
+use super::super::remote::Refusal;
+use crate::{error::Error, reader::Frame};
 
 /// The response to a request: a view of shared memory; dropping it returns its space.
 #[derive(Debug)]
 pub struct Response {
     frame: Frame,
     sequence: u64,
+    /// It says that the request has no answer.
+    refuses: bool,
 }
 
 impl Response {
-    pub(super) fn new(frame: Frame, sequence: u64) -> Self {
-        Self { frame, sequence }
+    pub(super) fn new(frame: Frame, sequence: u64, refuses: bool) -> Self {
+        Self { frame, sequence, refuses }
+    }
+
+    /// `Err`: the server says that the request has no answer.
+    pub(super) fn judged(self, channel: &str) -> Result<Self, Error> {
+        if !self.refuses {
+            return Ok(self);
+        }
+        Err(Refusal::decode(self.frame.data()).into_error(channel, self.sequence))
+    }
+
+    /// Payload bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.frame.data().len() as u64
     }
 
     /// The sequence number of the request that this answers.

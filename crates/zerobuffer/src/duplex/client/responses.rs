@@ -4,13 +4,15 @@ use super::{inbox::Inbox, response::Response};
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
+    layout::{FAILURE, FRAME_HEADER_SIZE},
+    link::Patience,
     reader::{Frame, Reader, ReaderHandle},
-    sync::{AtomicU64, Mutex, Ordering, lock},
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
     writer::{Writer, WriterHandle},
 };
 use std::{
     sync::{Condvar, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 #[derive(Debug)]
@@ -100,16 +102,24 @@ impl Responses {
         Error::closed(self.requests.name())
     }
 
+    /// Waits until `fetch` finds a response. `Err` if that says that its request has no answer.
+    pub(super) fn receive(
+        &self,
+        patience: &mut Patience<'_>,
+        fetch: impl FnMut(&mut Inbox) -> Option<Response>,
+    ) -> Result<Option<Response>> {
+        self.wait(patience, fetch)?.map(|response| response.judged(&self.channel)).transpose()
+    }
+
     /// Waits until `fetch` finds something. One of the waiting threads reads for all.
     pub(super) fn wait<T>(
         &self,
-        timeout: Duration,
+        patience: &mut Patience<'_>,
         mut fetch: impl FnMut(&mut Inbox) -> Option<T>,
     ) -> Result<Option<T>> {
         if self.handle.is_forked() {
             return Err(Error::forked(self.handle.name()));
         }
-        let deadline = Instant::now().checked_add(timeout);
         let mut inbox = lock(&self.inbox);
         let mut last_look = false;
         loop {
@@ -119,64 +129,117 @@ impl Responses {
             if last_look {
                 return Ok(None);
             }
-            let left = deadline.map_or(WAIT_SLICE, |d| d.saturating_duration_since(Instant::now()));
-            let slice = left.min(WAIT_SLICE);
-            last_look = left.is_zero();
+            last_look = patience.ends(Instant::now());
             if inbox.reading {
                 if last_look {
                     continue;
                 }
+                let slice = patience.slice().left().unwrap_or(WAIT_SLICE);
                 inbox.waiting += 1;
                 inbox = self.arrived.wait_timeout(inbox, slice).unwrap_or_else(PoisonError::into_inner).0;
                 inbox.waiting -= 1;
                 continue;
             }
-            inbox.reading = true;
-            drop(inbox);
-            let read = self.read(slice);
-            inbox = lock(&self.inbox);
-            inbox.reading = false;
-            if inbox.waiting > 0 {
-                self.arrived.notify_all();
-            }
+            let read;
+            (inbox, read) = self.read_for_all(inbox, |reader| self.read(reader, patience));
             match read {
-                Ok(None) => {}
-                Ok(Some(response)) => {
-                    let sent = self.first..=self.last.load(Ordering::Acquire);
-                    inbox.sort(response, self.stamped.then_some(sent));
-                    last_look = false;
-                }
+                Ok(true) => last_look = false,
+                Ok(false) => {}
                 // What another thread has read meanwhile is worth more than the news.
                 Err(error) => return fetch(&mut inbox).map_or(Err(error), |found| Ok(Some(found))),
             }
         }
     }
 
-    fn read(&self, slice: Duration) -> Result<Option<Response>> {
-        let mut guard = lock(&self.reader);
-        let Some(reader) = guard.as_mut() else { return Err(self.closed()) };
-        let mut frame = reader.read_timeout(slice).map_err(|error| self.server_loss(error))?;
-        // A binding's slices of 50 ms come here a little shorter than that.
-        let patient = slice >= WAIT_SLICE / 2;
+    /// Has `read` look for a response while nobody else does, and sorts in what it has found. `Ok(true)`: something.
+    fn read_for_all<'i>(
+        &'i self,
+        mut inbox: MutexGuard<'i, Inbox>,
+        read: impl FnOnce(&mut Reader) -> Result<Option<Frame>>,
+    ) -> (MutexGuard<'i, Inbox>, Result<bool>) {
+        inbox.reading = true;
+        drop(inbox);
+        let read = match lock(&self.reader).as_mut() {
+            Some(reader) => read(reader).map_err(|error| self.server_loss(error)),
+            None => Err(self.closed()),
+        };
+        let mut inbox = lock(&self.inbox);
+        inbox.reading = false;
+        if inbox.waiting > 0 {
+            self.arrived.notify_all();
+        }
+        let found = read.map(|frame| {
+            let Some(frame) = frame else { return false };
+            let sent = self.first..=self.last.load(Ordering::Acquire);
+            inbox.sort(self.response(frame), self.stamped.then_some(sent));
+            true
+        });
+        (inbox, found)
+    }
+
+    /// Waits a slice for a response.
+    fn read(&self, reader: &mut Reader, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
+        let mut slice = patience.slice();
+        let read = reader.read_with(&mut slice);
+        patience.took(&slice);
+        let frame = read?;
         // A server that has stopped reading may still answer what it has read.
         if frame.is_none()
             && !self.handle.is_writer_connected()
-            && let Some(loss) = self.requests.reader_loss(patient)
+            // A binding's slices come here a little shorter than ours.
+            && let Some(loss) = self.requests.reader_loss(slice.waited() >= WAIT_SLICE / 2)
         {
             // What it has written before is still to be read.
-            frame = reader.try_read().map_err(|error| self.server_loss(error))?;
-            if frame.is_none() {
-                return Err(self.server_loss(loss));
+            return match reader.try_read()? {
+                None => Err(loss),
+                frame => Ok(frame),
+            };
+        }
+        Ok(frame)
+    }
+
+    /// Reads what is there, without waiting; then says what waits to be received, if the server may be waiting for its
+    /// room. A thread that receives just now makes room itself.
+    pub(super) fn backlog(&self) -> Option<Backlog> {
+        let mut inbox = lock(&self.inbox);
+        while !inbox.reading {
+            let read;
+            (inbox, read) = self.read_for_all(inbox, Reader::try_read);
+            if !matches!(read, Ok(true)) {
+                break;
             }
         }
-        Ok(frame.map(|frame| self.response(frame)))
+        let (waiting, bytes) = inbox.unread();
+        let in_use = self.handle.utilization();
+        let capacity = self.handle.capacity();
+        // With twice the room of a response that was seen there is one stretch that takes it.
+        let wanted = inbox.largest.saturating_add(FRAME_HEADER_SIZE).saturating_mul(2);
+        let has_room = (1.0 - in_use) * to_share(capacity) >= to_share(wanted);
+        let moves = (inbox.moves, in_use.to_bits(), self.requests.utilization().to_bits());
+        (!inbox.reading && waiting > 0 && !has_room).then_some(Backlog { waiting, bytes, capacity, moves })
     }
 
     fn response(&self, frame: Frame) -> Response {
-        let sequence = frame.sequence();
+        let number = frame.sequence();
+        if self.stamped {
+            return Response::new(frame, number & !FAILURE, number & FAILURE != 0);
+        }
         // A server of another implementation counts its responses.
-        let sequence =
-            if self.stamped { sequence } else { self.first.wrapping_add(sequence).wrapping_sub(1) };
-        Response::new(frame, sequence)
+        Response::new(frame, self.first.wrapping_add(number).wrapping_sub(1), false)
     }
+}
+
+/// Responses that fill their ring.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Backlog {
+    pub(super) waiting: u64,
+    pub(super) bytes: u64,
+    pub(super) capacity: u64,
+    /// Changes when anything of either ring does.
+    pub(super) moves: (u64, u64, u64),
+}
+
+#[allow(clippy::cast_precision_loss, reason = "compared roughly")]
+fn to_share(bytes: u64) -> f64 {
+    bytes as f64
 }

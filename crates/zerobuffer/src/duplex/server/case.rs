@@ -1,8 +1,12 @@
-//! What becomes of one request: how often it was answered, and what the server reports.
+//! What becomes of one request: how often it was answered, what the server reports, what the client is told.
 
 use super::{
-    super::{Failure, failure::BoxError},
-    turns::Turns,
+    super::{BoxError, Failure, remote::Refusal},
+    turns::{End, Turns},
+};
+use crate::{
+    error::Error,
+    sync::{Mutex, lock},
 };
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -12,12 +16,16 @@ pub(super) struct Case {
     answers: AtomicU32,
     /// Who has finished with it, in bits.
     ends: AtomicU8,
+    /// What the client is told if there is no answer.
+    refusal: Mutex<Option<Refusal>>,
 }
 
 const RETURNED: u8 = 1;
 const DROPPED: u8 = 2;
 /// The handler's failure is reported, which explains a missing answer.
 const EXPLAINED: u8 = 4;
+/// The server stops before there is an answer: the client is told nothing else.
+const CANCELLED: u8 = 8;
 
 impl Case {
     pub(super) fn is_answered(&self) -> bool {
@@ -28,20 +36,51 @@ impl Case {
         self.answers.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// No further answer can come.
-    pub(super) fn dropped(&self, turns: &Turns, request: u64) {
-        self.end(turns, request, DROPPED);
+    /// An answer did not fit, which the client is told whatever the handler makes of it.
+    pub(super) fn did_not_fit(&self, refusal: Refusal) {
+        *lock(&self.refusal) = Some(refusal);
     }
 
-    /// The one who comes last reports a wrong number of answers.
-    fn end(&self, turns: &Turns, request: u64, bits: u8) {
+    /// No further answer can come.
+    pub(super) fn dropped(&self, turns: &Turns, place: u64, request: u64) {
+        self.end(turns, place, request, DROPPED);
+    }
+
+    /// The handler has returned.
+    pub(super) fn returned(&self, turns: &Turns, place: u64, request: u64, failed: Option<BoxError>) {
+        let explained = if let Some(source) = failed {
+            if turns.is_stopping() && matches!(source.downcast_ref(), Some(Error::Closed { .. })) {
+                // It could not answer since the server stops, which the client learns as that.
+                self.ends.fetch_or(CANCELLED, Ordering::AcqRel);
+            }
+            lock(&self.refusal).get_or_insert_with(|| Refusal::from_error(&source));
+            turns.report(&Failure::Handler { channel: turns.channel.clone(), request, source });
+            EXPLAINED
+        } else {
+            0
+        };
+        self.end(turns, place, request, RETURNED | explained);
+    }
+
+    /// The server stops before the handler was called: nothing is to be reported.
+    pub(super) fn cancelled(&self) {
+        self.ends.fetch_or(CANCELLED | RETURNED, Ordering::AcqRel);
+    }
+
+    /// The one who comes last reports a wrong number of answers, and has the client told that there is none.
+    fn end(&self, turns: &Turns, place: u64, request: u64, bits: u8) {
         let before = self.ends.fetch_or(bits, Ordering::AcqRel);
         let ends = before | bits;
         if ends & (RETURNED | DROPPED) != RETURNED | DROPPED {
             return;
         }
         let answers = self.answers.load(Ordering::Acquire);
-        if answers == 1 || (answers == 0 && ends & EXPLAINED != 0) {
+        if answers == 0 {
+            let refusal = lock(&self.refusal).take().unwrap_or_else(Refusal::no_answer);
+            turns
+                .end(place, if ends & CANCELLED == 0 { End::Refused(request, refusal) } else { End::Silent });
+        }
+        if answers == 1 || (answers == 0 && ends & (EXPLAINED | CANCELLED) != 0) {
             return;
         }
         turns.report(&Failure::Answers {
@@ -50,21 +89,5 @@ impl Case {
             answers,
             renumbered: answers == 0 && !turns.stamps,
         });
-    }
-
-    /// The handler has returned.
-    pub(super) fn returned(&self, turns: &Turns, request: u64, failed: Option<BoxError>) {
-        let explained = if let Some(source) = failed {
-            turns.report(&Failure::Handler { channel: turns.channel.clone(), request, source });
-            EXPLAINED
-        } else {
-            0
-        };
-        self.end(turns, request, RETURNED | explained);
-    }
-
-    /// The server stops before the handler was called: nothing is to be reported.
-    pub(super) fn cancelled(&self) {
-        self.ends.fetch_or(EXPLAINED | RETURNED, Ordering::AcqRel);
     }
 }

@@ -1,6 +1,9 @@
 //! What a server does with a request: the application's function, and what becomes of its panics.
 
-use super::{super::BoxError, responder::Responder};
+use super::{
+    super::{BoxError, remote::Panicked},
+    responder::Responder,
+};
 use crate::reader::Frame;
 use std::{
     any::Any,
@@ -35,7 +38,7 @@ impl Handler {
 /// What an application's function says.
 pub(super) fn caught(function: impl FnOnce() -> Outcome) -> Outcome {
     catch_unwind(AssertUnwindSafe(function))
-        .unwrap_or_else(|panic| Err(format!("it panicked: {}", text_of(&*panic)).into()))
+        .unwrap_or_else(|panic| Err(Panicked(text_of(&*panic).to_owned()).into()))
 }
 
 /// What a panic says.

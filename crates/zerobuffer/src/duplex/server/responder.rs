@@ -1,9 +1,13 @@
 //! How a handler answers: a writer for one response, which keeps the order and stamps the sequence (D2).
 
-use super::{case::Case, turns::Turns};
+use super::{
+    super::remote::{HandlerError, Refusal},
+    case::Case,
+    turns::Turns,
+};
 use crate::{
-    config::WAIT_SLICE,
     error::{Error, Result},
+    layout::{FAILURE, FRAME_HEADER_SIZE},
     link::Keepalive,
     writer::{Outcome, Writer},
 };
@@ -11,14 +15,14 @@ use std::{
     fmt,
     ops::{Deref, DerefMut},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Answers one request, from any thread, during the handler or after it.
 ///
 /// The first response is sent, in the order of the requests: a write waits until all earlier requests are answered or
-/// given up. Further responses are dropped and reported; so is a responder that is dropped without an answer, after
-/// which the next request has its turn.
+/// given up. Further responses are dropped and reported. A responder that is dropped without an answer is reported, and
+/// the client is told; then the next request has its turn.
 pub struct Responder {
     turns: Arc<Turns>,
     /// In the order of responses.
@@ -61,8 +65,9 @@ impl Responder {
     ///
     /// # Errors
     ///
-    /// As [`Writer::write`](crate::Writer::write); [`Error::ReaderGone`] if the client has gone, [`Error::Full`] if the
-    /// response ring stayed full for the write timeout, [`Error::Closed`] if the server stops meanwhile.
+    /// As [`Writer::write`](crate::Writer::write), but [`Error::ResponseTooLarge`] for what does not fit;
+    /// [`Error::ReaderGone`] if the client has gone, [`Error::Full`] if the response ring stayed full for the write
+    /// timeout, [`Error::Closed`] if the server stops meanwhile.
     pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
         if self.is_answered() {
             self.case.count_answer();
@@ -96,49 +101,57 @@ impl Responder {
             self.scratch = Some(vec![0; size]);
             return Ok(());
         }
+        let sequence = self.sequence;
+        self.begin_as(sequence, size)
+    }
+
+    fn begin_as(&mut self, sequence: u64, size: usize) -> Result<()> {
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.turns.wait_for_turn(self.place)?,
         };
-        let begun = self.begin_in(&mut writer, size);
+        writer.stamp(sequence);
+        let begun = self.turns.begin(&mut writer, size, self.write_timeout);
         self.writer = Some(writer);
-        begun
+        begun.map_err(|error| self.explain(error))
     }
 
-    /// Waits for space in slices, so that a server that stops is noticed.
-    fn begin_in(&self, writer: &mut Writer, size: usize) -> Result<()> {
-        writer.stamp(self.sequence);
-        let full = match writer.try_begin(size) {
-            Err(error @ Error::Full { .. }) => error,
-            other => return other,
+    /// What does not fit is told to the client as well, whatever the handler makes of it.
+    fn explain(&self, error: Error) -> Error {
+        let Error::FrameTooLarge { size, max, .. } = error else { return error };
+        let too_large = || Error::ResponseTooLarge {
+            name: self.turns.channel.clone(),
+            request: self.sequence,
+            size,
+            max,
         };
-        let started = Instant::now();
-        let timeout = self.write_timeout;
-        let mut last = full;
-        loop {
-            let waited = started.elapsed();
-            let left = timeout.map_or(WAIT_SLICE, |timeout| timeout.saturating_sub(waited));
-            if left.is_zero() {
-                return Err(Self::waited(last, waited));
-            }
-            if self.turns.is_stopping() {
-                return Err(Error::closed(writer.name()));
-            }
-            writer.set_write_timeout(Some(left.min(WAIT_SLICE)));
-            match writer.begin(size) {
-                Err(error @ Error::Full { .. }) => last = error,
-                other => return other,
-            }
-        }
+        self.case.did_not_fit(Refusal::from_error(&too_large().into()));
+        too_large()
     }
 
-    fn waited(full: Error, waited: Duration) -> Error {
-        match full {
-            Error::Full { name, needed, free, capacity, .. } => {
-                Error::Full { name, needed, free, capacity, waited }
-            }
-            other => other,
+    /// Tells the client that there is no answer, and why: its [`Client::call`](crate::duplex::Client::call) gives
+    /// [`Error::Remote`]. This counts as the answer, so that nothing is reported. A client of another implementation
+    /// cannot be told; then this is [`Outcome::Dropped`], as it is after an answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn fail(&mut self, failure: &HandlerError) -> Result<Outcome> {
+        if self.is_answered() {
+            self.case.count_answer();
+            return Ok(Outcome::Dropped);
         }
+        if !self.turns.stamps {
+            return Ok(Outcome::Dropped);
+        }
+        let max = self.turns.handle.capacity().saturating_sub(FRAME_HEADER_SIZE);
+        let payload = Refusal::of(failure.clone()).encode(max);
+        self.begin_as(self.sequence | FAILURE, payload.len())?;
+        if let Some(room) = self.pending() {
+            room.copy_from_slice(&payload);
+        }
+        self.commit(payload.len())?;
+        Ok(Outcome::Sent { sequence: self.sequence })
     }
 
     /// The bytes of the pending response. Their address stays the same until commit or abort.
@@ -222,15 +235,11 @@ impl Drop for Responder {
         if self.turns.is_forked() {
             return;
         }
-        match self.writer.take() {
-            Some(mut writer) => {
-                writer.abort();
-                self.turns.give_back(self.place, writer);
-            }
-            None if self.is_answered() => {}
-            None => self.turns.skip(self.place),
+        if let Some(mut writer) = self.writer.take() {
+            writer.abort();
+            self.turns.lay_down(writer);
         }
-        self.case.dropped(&self.turns, self.sequence);
+        self.case.dropped(&self.turns, self.place, self.sequence);
     }
 }
 

@@ -239,7 +239,7 @@ impl Service {
             }
             let request = frame.sequence();
             let failed = run.handler.call(frame, responder).err();
-            case.returned(&turns, request, failed);
+            case.returned(&turns, place, request, failed);
         };
         match &self.pool {
             Some(pool) => pool.run(job),

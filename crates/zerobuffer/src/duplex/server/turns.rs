@@ -1,17 +1,20 @@
 //! One client's way back: the response writer, lent to one request after the other (D3).
 
 use super::{
-    super::Failure,
+    super::{Failure, remote::Refusal},
     stop::{Stop, StopFlag},
 };
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
+    layout::FAILURE,
+    link::Patience,
     sync::{Mutex, MutexGuard, lock},
     writer::{Writer, WriterHandle},
 };
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
+    ops::ControlFlow,
     sync::{Arc, Condvar, PoisonError},
     time::{Duration, Instant},
 };
@@ -33,6 +36,15 @@ pub(super) struct Turns {
     report: Arc<dyn Fn(&Failure) + Send + Sync>,
 }
 
+/// How a turn ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It is answered, or there is nobody to be told.
+    Silent,
+    /// The client is told that this request has no answer.
+    Refused(u64, Refusal),
+}
+
 /// Whose turn it is: requests are answered in the order in which they came.
 struct Order {
     /// Here while nobody writes.
@@ -41,8 +53,8 @@ struct Order {
     next: u64,
     /// The place of the next request to come.
     coming: u64,
-    /// Places behind `next` that will not be answered.
-    skipped: BTreeSet<u64>,
+    /// Places from `next` on that are over.
+    ended: BTreeMap<u64, End>,
     /// Threads that wait for their turn: nobody is woken in vain, which would be a system call.
     waiting: u32,
     closed: bool,
@@ -68,7 +80,7 @@ impl Turns {
                 writer: Some(Box::new(writer)),
                 next: 0,
                 coming: 0,
-                skipped: BTreeSet::new(),
+                ended: BTreeMap::new(),
                 waiting: 0,
                 closed: false,
                 deadline: None,
@@ -114,12 +126,6 @@ impl Turns {
         }
     }
 
-    fn wake(&self, order: &MutexGuard<'_, Order>) {
-        if order.waiting > 0 {
-            self.returned.notify_all();
-        }
-    }
-
     fn closed(&self) -> Error {
         Error::closed(self.handle.name())
     }
@@ -127,19 +133,76 @@ impl Turns {
     /// Ends the turn of `place`, whose request is answered.
     pub(super) fn give_back(&self, place: u64, writer: Box<Writer>) {
         let mut order = lock(&self.order);
+        order.ended.insert(place, End::Silent);
+        self.put_back(order, writer);
+    }
+
+    /// Gives the writer back without an answer: the turn lasts.
+    pub(super) fn lay_down(&self, writer: Box<Writer>) {
+        self.put_back(lock(&self.order), writer);
+    }
+
+    /// The request at `place` will not be answered.
+    pub(super) fn end(&self, place: u64, end: End) {
+        let mut order = lock(&self.order);
+        // Numbers tell nothing to clients of other implementations, and a failure would be an answer to them.
+        order.ended.insert(place, if self.stamps { end } else { End::Silent });
+        self.go_on(order);
+    }
+
+    fn put_back<'o>(&'o self, mut order: MutexGuard<'o, Order>, writer: Box<Writer>) {
         let surplus = if order.closed { Some(writer) } else { order.writer.replace(writer) };
-        order.finish(place);
-        self.wake(&order);
-        drop(order);
+        self.go_on(order);
         // Closing a writer makes system calls: not under the lock.
         drop(surplus);
     }
 
-    /// The request at `place` will not be answered.
-    pub(super) fn skip(&self, place: u64) {
-        let mut order = lock(&self.order);
-        order.finish(place);
-        self.wake(&order);
+    /// Gives the turn to the next request that can be answered. Whoever ends a turn tells the client of the failures
+    /// that follow.
+    fn go_on<'o>(&'o self, mut order: MutexGuard<'o, Order>) {
+        while let Some(end) = order.next_end() {
+            let End::Refused(request, refusal) = end else { continue };
+            let Some(mut writer) = order.writer.take() else {
+                // It is being closed, or was.
+                continue;
+            };
+            drop(order);
+            if let Err(error) = self.refuse(&mut writer, request, &refusal) {
+                log::debug!(target: "zerobuffer::duplex::server", "channel '{}': the client cannot be told that request {request} failed: {error}", self.channel);
+            }
+            order = lock(&self.order);
+            if order.closed {
+                drop(order);
+                return drop(writer);
+            }
+            order.writer = Some(writer);
+        }
+        if order.waiting > 0 {
+            self.returned.notify_all();
+        }
+    }
+
+    /// Tells the client that a request has no answer.
+    fn refuse(&self, writer: &mut Writer, request: u64, refusal: &Refusal) -> Result<()> {
+        let payload = refusal.encode(writer.max_frame_size());
+        writer.stamp(request | FAILURE);
+        let timeout = if refusal.waited { Some(Duration::ZERO) } else { self.write_timeout };
+        self.begin(writer, payload.len(), timeout)?;
+        if let Some(room) = writer.pending() {
+            room.copy_from_slice(&payload);
+        }
+        writer.commit(payload.len()).map(drop)
+    }
+
+    /// Reserves room for a response; a server that stops does not wait for it.
+    pub(super) fn begin(&self, writer: &mut Writer, size: usize, timeout: Option<Duration>) -> Result<()> {
+        let mut go_on =
+            || if self.is_stopping() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let mut patience = Patience::for_timeout(timeout).asking(&mut go_on);
+        match writer.begin_with(size, &mut patience) {
+            Err(Error::Full { .. }) if self.is_stopping() && !patience.is_over() => Err(self.closed()),
+            other => other,
+        }
     }
 
     /// Whether this is a forked child, where a thread of the parent may hold the lock.
@@ -157,8 +220,7 @@ impl Turns {
         let mut order = lock(&self.order);
         order.closed = true;
         let writer = order.writer.take();
-        self.wake(&order);
-        drop(order);
+        self.go_on(order);
         drop(writer);
     }
 
@@ -168,10 +230,15 @@ impl Turns {
 }
 
 impl Order {
-    fn finish(&mut self, place: u64) {
-        self.skipped.insert(place);
-        while self.skipped.remove(&self.next) {
-            self.next += 1;
+    /// How the next request in turn has ended; the turn is over then.
+    fn next_end(&mut self) -> Option<End> {
+        let refused = matches!(self.ended.get(&self.next), Some(End::Refused(..)));
+        if refused && self.writer.is_none() && !self.closed {
+            // Whoever has the writer brings it back, and goes on.
+            return None;
         }
+        let end = self.ended.remove(&self.next)?;
+        self.next += 1;
+        Some(end)
     }
 }
