@@ -139,11 +139,11 @@ fn during_operation(name: &str, script: &mut Script<'_>) {
             7..=9 => held.extend(judge(name, reader.try_read()).flatten()),
             10 => held.extend(judge(name, reader.try_latest()).flatten().map(|latest| latest.frame)),
             11 if !held.is_empty() => {
-                held.swap_remove(usize::from(script.byte()) % held.len());
+                drop(held.swap_remove(usize::from(script.byte()) % held.len()));
             }
             12 => {
                 if let Some(metadata_read) = judge(name, reader.metadata()).flatten() {
-                    let bytes = metadata_read.as_slice();
+                    let bytes = metadata_read.data();
                     assert!(bytes.len() as u64 + 8 <= metadata, "{} bytes of metadata", bytes.len());
                     std::hint::black_box(bytes.iter().fold(0, |sum: u8, byte| sum ^ byte));
                 }

@@ -215,7 +215,7 @@ fn metadata_is_what_video_clients_read() {
     let reader = Reader::create(&name, BufferConfig::ring(1 << 16)).unwrap();
     feed(&["send", &name], &y4m("YUV4MPEG2 W4 H2 F25:1 C420mpeg2", 12, 1, "")).ok();
     let metadata = reader.metadata().unwrap().unwrap();
-    let json: serde_json::Value = serde_json::from_slice(metadata.as_slice()).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(metadata.data()).unwrap();
     assert_eq!(json["type"], "zerobuffer-send");
     assert_eq!(json["element_name"], "zerobuffer-send");
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));

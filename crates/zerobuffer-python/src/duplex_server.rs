@@ -213,7 +213,7 @@ impl DuplexServer {
             return Ok(None);
         };
         let metadata = handle.metadata().map_err(raise)?;
-        Ok(metadata.map(|metadata| PyBytes::new(py, metadata.as_slice())))
+        Ok(metadata.map(|metadata| PyBytes::new(py, metadata.data())))
     }
 
     fn _is_client_connected(&self) -> bool {

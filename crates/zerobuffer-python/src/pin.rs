@@ -57,7 +57,7 @@ impl Region {
 
     /// The bytes of the metadata block, which are not ours to change.
     pub(crate) fn of_metadata(metadata: &zerobuffer::Metadata) -> Self {
-        let data = metadata.as_slice();
+        let data = metadata.data();
         Self { start: data.as_ptr().cast_mut(), len: data.len(), readonly: true }
     }
 }

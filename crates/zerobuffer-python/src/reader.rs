@@ -317,7 +317,7 @@ impl Reader {
             return Ok(None);
         };
         let region = Region::of_metadata(&metadata);
-        READER.info(py, &format!("Metadata of '{}': {} bytes", core.name(), metadata.as_slice().len()))?;
+        READER.info(py, &format!("Metadata of '{}': {} bytes", core.name(), metadata.data().len()))?;
         let (_, view) = Pin::export(py, region, Some(Hold::Metadata(metadata)))?;
         Ok(Some(view.into_bound(py)))
     }

@@ -99,7 +99,7 @@ impl Source {
             return Ok(Some(PyBytes::new(py, kept)));
         }
         let metadata = self.metadata().map_err(raise)?;
-        Ok(metadata.map(|block| PyBytes::new(py, block.as_slice())))
+        Ok(metadata.map(|block| PyBytes::new(py, block.data())))
     }
 
     /// Lets go of the ring; its counters stay, and the metadata if `frames` are left that may ask for them.
@@ -107,7 +107,7 @@ impl Source {
         if Arc::strong_count(self) > 1
             && let Ok(Some(metadata)) = self.metadata()
         {
-            let _ = self.metadata.set(metadata.as_slice().to_vec());
+            let _ = self.metadata.set(metadata.data().to_vec());
         }
         self.end.close(Summary::of);
     }

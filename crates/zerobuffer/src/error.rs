@@ -1,5 +1,9 @@
 //! Everything that can go wrong, with the numbers that explain it.
 
+mod kind;
+
+pub use kind::ErrorKind;
+
 use std::{io, time::Duration};
 
 /// The crate's result type.
@@ -406,7 +410,7 @@ pub enum Error {
 
     /// A zero-copy request was begun and neither committed nor aborted.
     #[error(
-        "channel '{name}': the previous request is neither sent nor given up: send or drop the loan, or `abort` (`abort_request`) what was begun"
+        "channel '{name}': the previous request is neither sent nor given up: send or drop the loan, or abort what was begun"
     )]
     RequestPending {
         /// The channel.
@@ -426,24 +430,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// The other endpoint closed or died.
-    #[must_use]
-    pub fn is_peer_gone(&self) -> bool {
-        matches!(self, Self::WriterGone { .. } | Self::ReaderGone { .. } | Self::ServerGone { .. })
-    }
-
-    /// The operation ran out of room or time and may work later.
-    #[must_use]
-    pub fn is_timeout_like(&self) -> bool {
-        matches!(
-            self,
-            Self::Full { .. }
-                | Self::CrashNotNoticed { .. }
-                | Self::NoResponse { .. }
-                | Self::ResponsesUnread { .. }
-        )
-    }
-
     #[cold]
     pub(crate) fn closed(name: &str) -> Self {
         Self::Closed { name: name.to_owned() }

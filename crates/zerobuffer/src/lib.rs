@@ -57,12 +57,36 @@ mod testing;
 mod writer;
 
 pub use config::{BufferConfig, FullRingPolicy, WAIT_SLICE, WaitStrategy, WriterConfig};
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use layout::{FRAME_HEADER_SIZE, PROTOCOL_VERSION};
 pub use link::{Keepalive, Patience};
-pub use reader::{Frame, Latest, Metadata, Reader, ReaderHandle};
+pub use reader::{Frame, Frames, Latest, Metadata, Reader, ReaderHandle};
 pub use stats::{ReaderStats, WriterStats};
 pub use writer::{FrameMut, Outcome, Writer, WriterHandle};
+
+/// Which types may be moved to, and used from, other threads.
+#[cfg(not(any(loom, shuttle)))]
+const _: () = {
+    const fn is_send<T: Send>() {}
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<Reader>();
+    is_shared::<ReaderHandle>();
+    is_shared::<Frame>();
+    is_shared::<Latest>();
+    is_shared::<Metadata>();
+    is_shared::<Writer>();
+    is_shared::<WriterHandle>();
+    is_shared::<FrameMut<'_>>();
+    is_shared::<Keepalive>();
+    is_shared::<Error>();
+    is_shared::<duplex::Client>();
+    is_shared::<duplex::Call>();
+    is_shared::<duplex::Response>();
+    is_shared::<duplex::RequestMut<'_>>();
+    is_shared::<duplex::Server>();
+    is_send::<duplex::Responder>();
+    is_send::<duplex::ResponseMut<'_>>();
+};
 
 /// What the tests of `tests/loom` and `tests/shuttle` do to the simulated machine.
 #[cfg(any(loom, shuttle))]

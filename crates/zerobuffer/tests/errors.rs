@@ -141,7 +141,7 @@ fn frames_and_metadata_that_do_not_fit() {
     writer.set_metadata(&content(1, 56)).unwrap();
     let message = expect_error(writer.set_metadata(&[1]), "MetadataAlreadyWritten");
     assert!(message.contains(&*name), "{message}");
-    assert_eq!(reader.metadata().unwrap().expect("written").as_slice(), content(1, 56));
+    assert_eq!(reader.metadata().unwrap().expect("written").data(), content(1, 56));
     drop((writer, reader));
 
     let name = Name::new("no-block");
@@ -157,5 +157,5 @@ fn frames_and_metadata_that_do_not_fit() {
     let mut writer = Writer::connect(&name).unwrap();
     writer.set_metadata(&[]).unwrap();
     expect_error(writer.set_metadata(&[1]), "MetadataAlreadyWritten");
-    assert_eq!(reader.metadata().unwrap().expect("written, though empty").as_slice(), b"");
+    assert_eq!(reader.metadata().unwrap().expect("written, though empty").data(), b"");
 }

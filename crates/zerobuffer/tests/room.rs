@@ -34,7 +34,7 @@ fn next(reader: &mut Reader, key: u64) -> Frame {
 fn pace(reader: &mut Reader, writer: &mut Writer, frames: u64, size: usize) {
     for key in 1..=frames {
         writer.write(&content(key, size)).unwrap();
-        next(reader, key);
+        drop(next(reader, key));
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -53,7 +53,7 @@ fn a_burst_after_a_paced_stream_finds_the_whole_ring() {
                 .unwrap_or_else(|error| panic!("{size} bytes, {key}: {error}"));
         }
         for key in 21..21 + fit {
-            next(&mut reader, key);
+            drop(next(&mut reader, key));
         }
     }
 }
@@ -153,7 +153,7 @@ fn released_space_is_usable_without_a_further_call() {
             writer.try_write(&content(key, size)).unwrap();
         }
         // More frames are known to the reader; one is released.
-        next(&mut reader, 1);
+        drop(next(&mut reader, 1));
         writer.try_write(&content(fit + 1, size)).unwrap_or_else(|error| panic!("ring {ring}: {error}"));
     }
 }
@@ -200,7 +200,7 @@ fn one_thread_writes_and_reads_in_turn() {
         for key in 1..400 {
             let size = (key * 37) % most + 1;
             writer.try_write(&content(key, size as usize)).unwrap_or_else(|error| panic!("{size}: {error}"));
-            next(&mut reader, key);
+            drop(next(&mut reader, key));
         }
     }
 }

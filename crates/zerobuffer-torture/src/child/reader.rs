@@ -142,7 +142,7 @@ impl State<'_> {
 
     fn metadata(&self, reader: &Reader) -> Result<()> {
         let Some(metadata) = reader.metadata().context("metadata")? else { return Ok(()) };
-        if let Err(what) = self.plan.pattern.check_content(metadata.as_slice(), 0) {
+        if let Err(what) = self.plan.pattern.check_content(metadata.data(), 0) {
             say(&format!("torn metadata: {what}"));
         }
         Ok(())

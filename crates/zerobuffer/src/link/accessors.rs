@@ -57,4 +57,18 @@ macro_rules! handle_controls {
     };
 }
 
-pub(crate) use {buffer_accessors, handle_controls};
+/// `{:?}` in one line: the buffer, not its insides.
+macro_rules! debug_line {
+    ($type:ident, $of:tt) => {
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type))
+                    .field("name", &self.$of.name)
+                    .field("capacity", &self.$of.region.capacity())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(crate) use {buffer_accessors, debug_line, handle_controls};

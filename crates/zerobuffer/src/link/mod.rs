@@ -10,7 +10,7 @@ mod peer;
 mod still;
 mod waiter;
 
-pub(crate) use accessors::{buffer_accessors, handle_controls};
+pub(crate) use accessors::{buffer_accessors, debug_line, handle_controls};
 pub use keepalive::Keepalive;
 pub(crate) use link::Link;
 pub use patience::Patience;

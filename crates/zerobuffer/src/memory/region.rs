@@ -18,7 +18,7 @@ use std::{
     fmt,
     ops::Range,
     ptr::{self, NonNull},
-    slice,
+    sync::atomic::AtomicU8,
 };
 
 /// Bytes of a cache line.
@@ -382,13 +382,17 @@ impl Region {
         fits.then(|| unsafe { self.metadata_base().add(8) })
     }
 
-    /// The first `len` content bytes; `None` if the block is smaller.
-    pub(crate) fn metadata(&self, len: u64) -> Option<&[u8]> {
+    /// A copy of the first `len` content bytes; `None` if the block is smaller. The bytes may change meanwhile: what is
+    /// read of the control block after this tells whether they have.
+    pub(crate) fn copy_metadata(&self, len: u64) -> Option<Vec<u8>> {
         let start = self.metadata_content(len)?;
         self.reads(start, len);
-        // SAFETY: the range is inside the block, the region keeps it mapped, and it is written once, before
-        // `metadata_written_bytes`, after which this is called.
-        Some(unsafe { slice::from_raw_parts(start.as_ptr(), len as usize) })
+        let byte = |at: usize| {
+            // SAFETY: the byte is inside the block, which the region keeps mapped; a byte is aligned anywhere, and one
+            // that the peer writes at the same time is read as an atomic.
+            unsafe { AtomicU8::from_ptr(start.as_ptr().add(at)) }.load(Ordering::Acquire)
+        };
+        Some((0..len as usize).map(byte).collect())
     }
 
     /// Stores length and content; `false` if they do not fit.

@@ -2,7 +2,10 @@
 
 use super::ReaderShared;
 use crate::{link::Keepalive, memory::Span, sync::Share};
-use std::fmt;
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
 
 /// One received frame: a view of shared memory, not a copy.
 ///
@@ -22,6 +25,7 @@ use std::fmt;
 /// assert_eq!((two.sequence(), two.data()), (2, &b"two"[..]));
 /// # Ok::<(), zerobuffer::Error>(())
 /// ```
+#[must_use = "a frame that is dropped is lost"]
 pub struct Frame {
     shared: Share<ReaderShared>,
     span: Span,
@@ -78,9 +82,31 @@ impl Drop for Frame {
     }
 }
 
+impl Deref for Frame {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.data()
+    }
+}
+
+impl DerefMut for Frame {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.data_mut()
+    }
+}
+
 impl AsRef<[u8]> for Frame {
     fn as_ref(&self) -> &[u8] {
         self.data()
+    }
+}
+
+impl AsMut<[u8]> for Frame {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.data_mut()
     }
 }
 
@@ -108,6 +134,7 @@ impl fmt::Debug for Frame {
 /// # Ok::<(), zerobuffer::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "a frame that is dropped is lost"]
 pub struct Latest {
     /// The newest frame that was there.
     pub frame: Frame,

@@ -3,7 +3,7 @@
 use super::{Metadata, ReaderShared};
 use crate::{
     error::Result,
-    link::{Keepalive, buffer_accessors, handle_controls},
+    link::{Keepalive, buffer_accessors, debug_line, handle_controls},
     stats::ReaderStats,
     sync::{Arc, Counted},
 };
@@ -20,7 +20,7 @@ use crate::{
 /// assert!(matches!(blocked.join(), Ok(Err(Error::Closed { .. }))));
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ReaderHandle(Arc<Counted<ReaderShared>>);
 
 impl ReaderHandle {
@@ -65,3 +65,5 @@ impl ReaderHandle {
         Keepalive::new(Arc::clone(&self.0))
     }
 }
+
+debug_line!(ReaderHandle, 0);

@@ -2,6 +2,7 @@
 
 mod announced;
 mod frame;
+mod frames;
 mod handle;
 mod metadata;
 mod shared;
@@ -10,6 +11,7 @@ mod wait;
 mod watch;
 
 pub use frame::{Frame, Latest};
+pub use frames::Frames;
 pub use handle::ReaderHandle;
 pub use metadata::Metadata;
 pub(crate) use shared::ReaderShared;
@@ -18,7 +20,7 @@ use crate::{
     config::BufferConfig,
     error::{Error, Result},
     layout::{ControlSnapshot, Geometry, Word, level},
-    link::{Link, Patience, Waiter, buffer_accessors},
+    link::{Link, Patience, Waiter, buffer_accessors, debug_line},
     memory::Region,
     ring::{Consumer, Fault},
     stats::ReaderStats,
@@ -56,7 +58,6 @@ const WRITER_POLL: Duration = Duration::from_millis(5);
 /// assert!(matches!(reader.read(), Err(zerobuffer::Error::WriterGone { .. })));
 /// # Ok::<(), zerobuffer::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Reader {
     shared: Arc<Counted<ReaderShared>>,
     lender: Lender<ReaderShared>,
@@ -359,6 +360,8 @@ impl Reader {
         error
     }
 }
+
+debug_line!(Reader, shared);
 
 impl Drop for Reader {
     fn drop(&mut self) {

@@ -3,7 +3,7 @@
 use super::Writer;
 use crate::error::Result;
 use std::{
-    fmt,
+    fmt, io,
     ops::{Deref, DerefMut},
 };
 
@@ -22,13 +22,16 @@ use std::{
 /// assert_eq!(reader.read()?.data(), [7; 1000]);
 /// # Ok::<(), zerobuffer::Error>(())
 /// ```
+#[must_use = "a loan that is dropped publishes nothing"]
 pub struct FrameMut<'w> {
     writer: &'w mut Writer,
+    /// Bytes that were put in by [`io::Write`].
+    written: usize,
 }
 
 impl<'w> FrameMut<'w> {
     pub(super) fn new(writer: &'w mut Writer) -> Self {
-        Self { writer }
+        Self { writer, written: 0 }
     }
 
     /// Publishes the whole frame and returns its sequence number.
@@ -51,6 +54,55 @@ impl<'w> FrameMut<'w> {
     pub fn commit_len(self, len: usize) -> Result<u64> {
         self.writer.commit(len)
         // Dropping `self` then abandons nothing, or what an invalid length has left.
+    }
+
+    /// Publishes what was put in by [`io::Write`], and returns the sequence number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::commit_len`]; nothing was put in.
+    pub fn commit_written(self) -> Result<u64> {
+        let len = self.written;
+        self.commit_len(len)
+    }
+}
+
+/// Fills the loan from its start; at its end nothing more is taken. Publish with [`FrameMut::commit_written`].
+///
+/// ```
+/// # use std::io::Write;
+/// # use zerobuffer::{BufferConfig, Reader, Writer};
+/// # let name = format!("doc-loan-write-{}", std::process::id());
+/// # let mut reader = Reader::create(&name, BufferConfig::default())?;
+/// # let mut writer = Writer::connect(&name)?;
+/// let mut loan = writer.loan(100)?;
+/// write!(loan, "frame {} of {}", 1, 2)?;
+/// loan.commit_written()?;
+/// assert_eq!(reader.read()?.data(), b"frame 1 of 2");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl io::Write for FrameMut<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let at = self.written;
+        let taken = self.get_mut(at..).map_or(Ok(0), |mut room| room.write(data))?;
+        self.written += taken;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsRef<[u8]> for FrameMut<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl AsMut<[u8]> for FrameMut<'_> {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
     }
 }
 

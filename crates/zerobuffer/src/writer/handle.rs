@@ -4,7 +4,7 @@ use super::WriterShared;
 use crate::{
     error::Error,
     layout::Word,
-    link::{buffer_accessors, handle_controls, liveness},
+    link::{buffer_accessors, debug_line, handle_controls, liveness},
     stats::WriterStats,
     sync::{Arc, Ordering},
 };
@@ -26,7 +26,7 @@ use std::time::Duration;
 /// assert_eq!(handle.utilization(), 1.0);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WriterHandle(Arc<WriterShared>);
 
 impl WriterHandle {
@@ -62,3 +62,5 @@ impl WriterHandle {
         self.0.counters.writer()
     }
 }
+
+debug_line!(WriterHandle, 0);

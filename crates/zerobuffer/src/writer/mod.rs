@@ -17,7 +17,7 @@ use crate::{
     config::{FullRingPolicy, WriterConfig},
     error::{Error, Result},
     layout::{FRAME_HEADER_SIZE, Word},
-    link::{Keepalive, Patience, Waiter, buffer_accessors},
+    link::{Keepalive, Patience, Waiter, buffer_accessors, debug_line},
     memory::Slot,
     ring::{Fault, Producer},
     stats::WriterStats,
@@ -69,7 +69,6 @@ impl Outcome {
 /// }
 /// # Ok::<(), zerobuffer::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Writer {
     shared: Arc<WriterShared>,
     producer: Producer,
@@ -351,7 +350,7 @@ impl Writer {
             // A writer that was started anew says what its predecessor has said: that is so already.
             let same = written == size + 8
                 && region.metadata_prefix() == size
-                && region.metadata(size) == Some(data);
+                && region.copy_metadata(size).as_deref() == Some(data);
             if self.set_metadata || !same {
                 return Err(Error::MetadataAlreadyWritten { name: name() });
             }
@@ -492,6 +491,8 @@ impl Writer {
         error
     }
 }
+
+debug_line!(Writer, shared);
 
 impl Drop for Writer {
     fn drop(&mut self) {

@@ -336,8 +336,8 @@ impl Agent {
 
     fn metadata(&mut self, key: u64) -> Answer {
         let Some(metadata) = self.reader().metadata()? else { return Ok("none".to_owned()) };
-        check(metadata.as_slice(), key).map_err(Failure::Wrong)?;
-        Ok(metadata.as_slice().len().to_string())
+        check(metadata.data(), key).map_err(Failure::Wrong)?;
+        Ok(metadata.data().len().to_string())
     }
 
     /// `stream FIRST COUNT SEED MAX API`

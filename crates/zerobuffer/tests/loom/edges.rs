@@ -176,7 +176,7 @@ fn e6() {
         },
         move || {
             if let Some(metadata) = reader.metadata().unwrap() {
-                assert_eq!(metadata.as_slice(), b"metadata");
+                assert_eq!(metadata.data(), b"metadata");
             }
             reader
         },

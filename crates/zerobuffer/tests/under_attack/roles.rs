@@ -156,7 +156,7 @@ impl Scene {
                 let Some(read) = read else { break };
                 held.extend(read);
                 if held.len() > usize::from((self.source)() % 4) {
-                    held.swap_remove(usize::from((self.source)()) % held.len());
+                    drop(held.swap_remove(usize::from((self.source)()) % held.len()));
                 }
                 for frame in &held {
                     assert!(frame.len() as u64 + 16 <= RING, "a frame of {}", frame.len());
@@ -164,7 +164,7 @@ impl Scene {
                 }
                 if (self.source)() < 16 {
                     let metadata = self.attempt(|| reader.metadata()).flatten();
-                    assert!(metadata.is_none_or(|metadata| metadata.as_slice().len() as u64 + 8 <= METADATA));
+                    assert!(metadata.is_none_or(|metadata| metadata.data().len() as u64 + 8 <= METADATA));
                     black_box((reader.is_writer_connected(), reader.stats(), reader.utilization()));
                 }
             }

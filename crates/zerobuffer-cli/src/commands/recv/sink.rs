@@ -113,7 +113,7 @@ impl<'a> Sink<'a> {
         self.writers += 1;
         self.first.get_or_insert_with(Instant::now);
         let metadata = reader.metadata()?;
-        let metadata = metadata.as_ref().map(Metadata::as_slice).unwrap_or_default();
+        let metadata = metadata.as_ref().map(Metadata::data).unwrap_or_default();
         let form = choose(self.args, metadata, frame)?;
         if let Some(present) = &self.form {
             // A writer that left without a word has nothing to be compared.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// A request under way. Dropping it gives up the response, which is dropped when it comes.
 #[derive(Debug)]
+#[must_use = "the response of a call that is dropped is lost"]
 pub struct Call {
     responses: Arc<Responses>,
     sequence: u64,

@@ -26,6 +26,7 @@ use std::{
 /// assert_eq!(call.wait(Duration::from_secs(5))?.unwrap().data(), b"abc");
 /// # Ok::<(), zerobuffer::Error>(())
 /// ```
+#[must_use = "a loan that is dropped sends nothing"]
 pub struct RequestMut<'c> {
     outbox: &'c Outbox,
     /// The client's, until this is dropped; `None` only then.
@@ -82,6 +83,18 @@ impl Deref for RequestMut<'_> {
 impl DerefMut for RequestMut<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
         self.writer.as_mut().and_then(Writer::pending).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for RequestMut<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl AsMut<[u8]> for RequestMut<'_> {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
     }
 }
 

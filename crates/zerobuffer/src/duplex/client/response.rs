@@ -2,9 +2,11 @@
 
 use super::super::remote::Refusal;
 use crate::{error::Error, reader::Frame};
+use std::ops::{Deref, DerefMut};
 
 /// The response to a request: a view of shared memory; dropping it returns its space.
 #[derive(Debug)]
+#[must_use = "a response that is dropped is lost"]
 pub struct Response {
     frame: Frame,
     sequence: u64,
@@ -42,10 +44,34 @@ impl Response {
         self.frame.data()
     }
 
+    /// The payload, to be edited in place. The server never looks at it again.
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        self.frame.data_mut()
+    }
+
     /// The frame itself, whose own sequence number is the server's count if the server is of another implementation.
-    #[must_use]
     pub fn into_frame(self) -> Frame {
         self.frame
+    }
+}
+
+impl Deref for Response {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.data()
+    }
+}
+
+impl DerefMut for Response {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.data_mut()
+    }
+}
+
+impl AsMut<[u8]> for Response {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.data_mut()
     }
 }
 

@@ -30,7 +30,7 @@ impl Connected {
         let outcome: Outcome = match metadata {
             Ok(metadata) => {
                 // A copy: a next client may write its own while this one's are still looked at.
-                let bytes = metadata.map(|metadata| metadata.as_slice().to_vec());
+                let bytes = metadata.map(|metadata| metadata.data().to_vec());
                 caught(|| on_init(bytes.as_deref()))
             }
             Err(error) => Err(error.into()),

@@ -255,6 +255,7 @@ impl fmt::Debug for Responder {
 
 /// Response memory, filled in place and then committed; dropping it sends nothing.
 #[derive(Debug)]
+#[must_use = "a loan that is dropped sends nothing"]
 pub struct ResponseMut<'r> {
     responder: &'r mut Responder,
 }
@@ -294,6 +295,18 @@ impl Deref for ResponseMut<'_> {
 impl DerefMut for ResponseMut<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
         self.responder.pending().unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for ResponseMut<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl AsMut<[u8]> for ResponseMut<'_> {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
     }
 }
 
