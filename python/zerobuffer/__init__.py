@@ -4,7 +4,7 @@ A :class:`Reader` creates a named ring buffer in shared memory, a :class:`Writer
 Frames are read in place: ``frame.data`` is a memoryview of the ring.
 """
 
-from . import _logging
+from . import _logging, observe
 from ._zerobuffer import Loan
 from ._zerobuffer import __version__ as __version__
 from .duplex import (
@@ -80,4 +80,5 @@ __all__ = [
     "WriterDeadException",
     "WriterStats",
     "ZeroBufferException",
+    "observe",
 ]

@@ -1,6 +1,7 @@
 # The compiled module. Its classes are used through zerobuffer.Reader, zerobuffer.Writer and zerobuffer.Frame.
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Optional, SupportsBytes, SupportsIndex, Union, final, overload
 
@@ -22,6 +23,10 @@ __all__ = [
 ]
 
 __version__: Final[str]
+
+def _inspect(name: str) -> dict[str, Any]: ...
+def _list() -> list[dict[str, Any]]: ...
+def _left_behind(name: Optional[str], remove: bool) -> list[tuple[str, list[Path], int, str, list[Path]]]: ...
 
 _Data: TypeAlias = Union[Buffer, SupportsBytes, Iterable[int]]
 _Wait: TypeAlias = Literal["adaptive", "block", "spin"]

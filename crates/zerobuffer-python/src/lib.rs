@@ -17,6 +17,7 @@ mod input;
 mod loan;
 mod logging;
 mod number;
+mod observing;
 mod options;
 mod pin;
 mod reader;
@@ -49,5 +50,8 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<duplex_responder::DuplexResponder>()?;
     module.add_class::<duplex_client::DuplexClient>()?;
     module.add_class::<duplex_client::PendingCall>()?;
+    module.add_function(wrap_pyfunction!(observing::inspect, module)?)?;
+    module.add_function(wrap_pyfunction!(observing::list, module)?)?;
+    module.add_function(wrap_pyfunction!(observing::left_behind, module)?)?;
     Ok(())
 }
