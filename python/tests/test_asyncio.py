@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import random
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Awaitable, Coroutine
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -21,6 +23,7 @@ from zerobuffer import (
     WriterDeadException,
     ZeroBufferException,
 )
+from zerobuffer.duplex import DuplexClient, ImmutableDuplexServer
 
 T = TypeVar("T")
 
@@ -327,3 +330,169 @@ print("leaving")
     assert (result.returncode, result.stdout) == (0, "leaving\n")
     with Reader(name):
         pass
+
+
+def _waiting_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "zerobuffer-asyncio"]
+
+
+def test_reads_of_many_tasks_are_served_in_their_order(name: str) -> None:
+    """Also where the event loop gets a turn in between."""
+
+    async def main(reader: Reader, writer: Writer) -> None:
+        for start in (0, 100):
+            if start:
+                # Those that have to wait, too.
+                reads = [asyncio.ensure_future(reader.read_frame_async(None)) for _ in range(100)]
+                await asyncio.sleep(0.05)
+            for i in range(100):
+                writer.write_frame(bytes([start + i]))
+            if not start:
+                reads = [asyncio.ensure_future(reader.read_frame_async(None)) for _ in range(100)]
+            frames = await asyncio.gather(*reads)
+            assert [frame.data[0] for frame in frames if frame is not None] == list(range(start, start + 100))
+            del frames, reads
+
+    with Reader(name, BufferConfig(payload_size=64 * 1024)) as reader, Writer(name) as writer:
+        asyncio.run(main(reader, writer))
+
+
+def test_requests_of_many_tasks_are_sent_in_their_order(name: str) -> None:
+    seen: list[int] = []
+
+    def handler(frame: Frame, writer: Writer) -> None:
+        seen.append(int.from_bytes(frame.data[:4], "little"))
+        writer.write_frame(frame.data[:4])
+
+    async def main() -> None:
+        with DuplexClient(name, response_size=64 * 1024) as client:
+            calls = [client.call_async(i.to_bytes(4, "little") + bytes(2000), 60.0) for i in range(300)]
+            answers = await asyncio.gather(*calls)
+            assert [int.from_bytes(answer.to_bytes(), "little") for answer in answers] == list(range(300))
+
+    # Far fewer requests fit the ring than are sent.
+    with ImmutableDuplexServer(name, BufferConfig(4096, 32 * 1024), persistent=True) as server:
+        server.start(handler)
+        asyncio.run(main())
+    assert seen == list(range(300))
+
+
+def test_one_thread_waits_for_all_endpoints_of_the_process(name: str) -> None:
+    async def main() -> None:
+        with ExitStack() as stack:
+            readers = [stack.enter_context(Reader(f"{name}-{i}", BufferConfig(64, 4096))) for i in range(12)]
+            writers = [stack.enter_context(Writer(reader.name)) for reader in readers]
+            for writer in writers[:3]:
+                writer.write_frame(bytes(3000))
+            reads = [asyncio.ensure_future(reader.read_frame_async(None)) for reader in readers[3:]]
+            writes = [asyncio.ensure_future(writer.write_frame_async(bytes(3000))) for writer in writers[:3]]
+            await asyncio.sleep(0.2)
+            assert _waiting_threads() == ["zerobuffer-asyncio"]
+            for i, writer in enumerate(writers[3:]):
+                writer.write_frame(bytes([i]))
+            frames = await asyncio.wait_for(asyncio.gather(*reads), PATIENCE)
+            assert [frame.data[0] for frame in frames if frame is not None] == list(range(9))
+            for reader in readers[:3]:
+                frame = reader.read_frame()
+                assert frame is not None
+                frame.dispose()
+            await asyncio.wait_for(asyncio.gather(*writes), PATIENCE)
+            assert _waiting_threads() == ["zerobuffer-asyncio"]
+
+    asyncio.run(main())
+    wait_until(lambda: not _waiting_threads(), "the thread has ended")
+
+
+def test_a_thread_that_cannot_be_started_fails_one_call(
+    reader: Reader, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_until(lambda: not _waiting_threads(), "the thread of other tests has ended")
+
+    async def main() -> None:
+        def refuse(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            for _ in range(2):
+                with pytest.raises(RuntimeError, match="can't start"):
+                    await asyncio.wait_for(reader.read_frame_async(5.0), PATIENCE)
+        late = asyncio.ensure_future(reader.read_frame_async(PATIENCE))
+        await asyncio.sleep(0.05)
+        writer.write_frame(b"after all")
+        frame = await late
+        assert frame is not None
+        assert bytes(frame) == b"after all"
+
+    asyncio.run(main())
+
+
+def test_random_cancellations_keep_the_order(name: str) -> None:
+    """Reads are given up at any moment; what the others get is in order, and nothing is lost."""
+    total = 3000
+    dice = random.Random(7)
+
+    async def read(reader: Reader, got: list[int]) -> None:
+        while len(got) < total:
+            task = asyncio.ensure_future(reader.read_frame_async(PATIENCE))
+            if dice.random() < 0.2:
+                await asyncio.sleep(dice.choice([0, 0, 0.0005]))
+                task.cancel()
+            try:
+                frame = await task
+            except asyncio.CancelledError:
+                continue
+            assert frame is not None
+            got.append(int.from_bytes(frame.data, "little"))
+            frame.dispose()
+
+    async def write(writer: Writer) -> None:
+        sent = 0
+        while sent < total:
+            task = asyncio.ensure_future(writer.write_frame_async(sent.to_bytes(4, "little")))
+            before = writer.frames_written
+            if dice.random() < 0.2:
+                await asyncio.sleep(0)
+                task.cancel()
+            await asyncio.wait([task])
+            sent += writer.frames_written - before
+
+    async def main() -> None:
+        got: list[int] = []
+        with Reader(name, BufferConfig(64, 1024)) as reader, Writer(name) as writer:
+            await asyncio.wait_for(asyncio.gather(read(reader, got), write(writer)), 120)
+        assert got == list(range(total))
+
+    asyncio.run(main())
+
+
+def test_endpoints_are_asynchronous_contexts(name: str) -> None:
+    async def main() -> None:
+        async with Reader(name) as reader:
+            with pytest.raises(FileNotFoundError):
+                await Writer.connect_async(f"{name}-none", timeout=0.05)
+            async with await Writer.connect_async(name, timeout=PATIENCE, full="refuse") as writer:
+                for i in range(5):
+                    writer.write_frame(bytes([i]))
+                newest = await reader.latest_async()
+                assert newest is not None
+                assert newest.data[0] == 4
+                assert await reader.latest_async(0.01) is None
+                assert await reader.read_frame_async(0) is None
+                with pytest.raises(ValueError, match="NaN"):
+                    await reader.read_frame_async(float("nan"))
+                writer.write_frame(b"last")
+            assert [bytes(frame) async for frame in reader] == [b"last"]
+        assert reader.closed
+        assert writer.closed
+        assert "closed" in repr(reader)
+        assert name in repr(writer)
+
+    async def wait_for_it() -> None:
+        late = asyncio.ensure_future(Writer.connect_async(name, timeout=None))
+        await asyncio.sleep(0.1)
+        with Reader(name):
+            (await late).close()
+
+    asyncio.run(main())
+    asyncio.run(wait_for_it())

@@ -764,7 +764,7 @@ def test_one_thread_waits_for_all_calls_of_a_client(channel: str) -> None:
 
     def waiting() -> list[int]:
         names = {thread.ident: thread.name for thread in threading.enumerate()}
-        return [ident for ident, name in names.items() if name == "zerobuffer-duplex-asyncio" and ident is not None]
+        return [ident for ident, name in names.items() if name == "zerobuffer-asyncio" and ident is not None]
 
     async def run(client: DuplexClient) -> None:
         calls = [asyncio.ensure_future(client.call_async(bytes([i]), PATIENCE)) for i in range(20)]

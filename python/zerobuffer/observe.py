@@ -114,5 +114,3 @@ def clean(name: Optional[str] = None, *, dry_run: bool = False) -> builtins.list
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str or None, not {type(name).__name__}")
     return [LeftOver(*found) for found in _left_behind(name, not dry_run)]
-
-

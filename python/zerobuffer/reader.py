@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import Literal, Optional
 
-from ._aio import ReadQueue
+from ._aio import ReadLane
 from ._exit import remember
 from ._mode import permissions
 from ._zerobuffer import Frame, ReaderBase
@@ -66,7 +66,7 @@ class Reader(ReaderBase):
             global_=global_,
         )
         self.name = name
-        self._queue: Optional[ReadQueue] = None
+        self._lane: Optional[ReadLane] = None
         remember(self)
 
     @property
@@ -104,10 +104,17 @@ class Reader(ReaderBase):
         Returns:
             The frame, or None if there was none in time.
         """
-        queue = self._queue
-        if queue is None:
-            queue = self._queue = ReadQueue(self)
-        return await queue.read(self, timeout)
+        return await self._reads().read(self, timeout)
+
+    async def latest_async(self, timeout: Optional[float] = 5.0) -> Optional[Frame]:
+        """As :meth:`latest`, without blocking the event loop."""
+        return await self._reads().read(self, timeout, latest=True)
+
+    def _reads(self) -> ReadLane:
+        lane = self._lane
+        if lane is None:
+            lane = self._lane = ReadLane(self)
+        return lane
 
     async def stream(self) -> AsyncIterator[Frame]:
         """Iterate over frames as they come, without blocking the event loop; ends when the writer is gone."""
@@ -121,6 +128,27 @@ class Reader(ReaderBase):
                 del frame
                 # Popped as it is handed out: a suspended generator would hold the frame's space.
                 yield held.pop()
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        """As :meth:`stream`."""
+        return self.stream()
+
+    async def __aenter__(self) -> "Reader":
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if "name" not in self.__dict__:
+            return "<Reader, not initialised>"
+        state = "closed" if self.closed else "writer connected" if self.is_writer_connected() else "no writer"
+        return f"<Reader '{self.name}', {state}, {self.frames_read} frames read, {self.utilization:.0%} in use>"
 
     def __enter__(self) -> "Reader":
         return self

@@ -1,14 +1,17 @@
 """The writing end of a buffer."""
 
+import asyncio
+import time
 from collections.abc import Iterable
 from datetime import timedelta
 from types import TracebackType
-from typing import Literal, Optional, Union
+from typing import Any, Literal, Optional, Union
 
-from ._aio import WriteQueue
+from ._aio import WriteLane
 from ._exit import remember
 from ._zerobuffer import WriterBase
 from .exceptions import BufferFullException as BufferFullException
+from .exceptions import BufferNotFoundException
 from .exceptions import FrameTooLargeException as FrameTooLargeException
 from .exceptions import InvalidFrameSizeException as InvalidFrameSizeException
 from .exceptions import MetadataAlreadyWrittenException as MetadataAlreadyWrittenException
@@ -82,7 +85,7 @@ class Writer(WriterBase):
         )
         self.name = name
         self._full = full
-        self._queue: Optional[WriteQueue] = None
+        self._lane: Optional[WriteLane] = None
         remember(self)
 
     @property
@@ -105,10 +108,47 @@ class Writer(WriterBase):
         May be cancelled: the frame has then been written whole or not at all. ``data`` must not change before the call
         is over. Writes that are under way at the same time go out in the order of their calls.
         """
-        queue = self._queue
-        if queue is None:
-            queue = self._queue = WriteQueue(self)
-        await queue.write(self, data)
+        lane = self._lane
+        if lane is None:
+            lane = self._lane = WriteLane(self)
+        await lane.write(self, data)
+
+    @classmethod
+    async def connect_async(cls, name: str, *, timeout: Optional[float] = 5.0, **options: Any) -> "Writer":
+        """Wait for the reader to create the buffer, without blocking the event loop; return a connected writer.
+
+        Args:
+            name: name of the buffer.
+            timeout: seconds; None waits for ever.
+            **options: those of the constructor.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = 0.002
+        while True:
+            try:
+                return cls(name, timeout=0.0, **options)
+            except BufferNotFoundException:
+                if end is not None and time.monotonic() >= end:
+                    raise
+            await asyncio.sleep(pause if end is None else max(0.0, min(pause, end - time.monotonic())))
+            pause = min(2 * pause, 0.05)
+
+    async def __aenter__(self) -> "Writer":
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if "name" not in self.__dict__:
+            return "<Writer, not initialised>"
+        state = "closed" if self.closed else "connected" if self.is_reader_connected() else "reader gone"
+        return f"<Writer '{self.name}', {state}, {self.frames_written} frames written, {self.utilization:.0%} in use>"
 
     def __enter__(self) -> "Writer":
         return self

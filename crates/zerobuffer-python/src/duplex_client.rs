@@ -88,6 +88,21 @@ impl DuplexClient {
         }
     }
 
+    /// One attempt; `None` if the request ring is full.
+    fn try_send<T: Send>(
+        &self,
+        py: Python<'_>,
+        operation: impl Fn(&Client) -> Result<T, Error> + Sync,
+    ) -> PyResult<Option<T>> {
+        let client = self.client()?;
+        let sent = py.detach(|| operation(&client));
+        logging::flush(py)?;
+        match sent {
+            Err(Error::Full { .. }) => Ok(None),
+            other => other.map(Some).map_err(raise_sending),
+        }
+    }
+
     fn wait(
         &self,
         py: Python<'_>,
@@ -256,6 +271,18 @@ impl DuplexClient {
         let this = slf.get();
         let call = with_bytes(data, |bytes| this.send(py, |client| client.submit(bytes)))?;
         Ok(PendingCall { client: slf.clone().unbind(), call })
+    }
+
+    /// As `_submit`, but None if the request ring is full.
+    fn _try_submit(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<Option<PendingCall>> {
+        let py = slf.py();
+        let call = with_bytes(data, |bytes| slf.get().try_send(py, |client| client.submit(bytes)))?;
+        Ok(call.map(|call| PendingCall { client: slf.clone().unbind(), call }))
+    }
+
+    /// As `send_request`, but None if the request ring is full.
+    fn _try_send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
+        with_bytes(data, |bytes| self.try_send(py, |client| client.send(bytes)))
     }
 
     /// Writes the metadata that the server's `on_init` gets; once, before the first request.

@@ -30,7 +30,7 @@ class ResponseWriter(Writer):
         self._timeout_ns = _FIVE_SECONDS
         self.name = responder.name
         self._full = "block"
-        self._queue = None
+        self._lane = None
 
     def write_frame(self, data: Any) -> None:
         """Send ``data`` as the response."""
@@ -125,7 +125,7 @@ class RequestReader(Reader):
     def __init__(self, server: "_Server", core: DuplexServerBase, name: str) -> None:
         self._core = core
         self.name = name
-        self._queue = None
+        self._lane = None
 
     def _refuse(self) -> NoReturn:
         raise ZeroBufferException(f"'{self.name}': the server reads the requests; handlers get them")

@@ -1,37 +1,87 @@
-"""Waits for responses on behalf of coroutines: one thread per client, which ends soon after the last call."""
+"""Requests and responses of coroutines."""
 
 import asyncio
-import threading
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, Optional
 
+from .._engine import Call, Lane, engine
 from .._zerobuffer import DuplexClientBase, Frame
 
-__all__ = ["Waiting"]
-
-#: Seconds of one wait in the thread.
-_SLICE = 0.05
-#: Seconds an idle thread stays for the next call: starting one costs more than the calls of a busy client.
-_LINGER = 0.2
+__all__ = ["RequestLane", "ResponseLane"]
 
 Answer = Optional[tuple[int, Frame]]
 
 
-class _Wait:
-    """One waiting call."""
+class _Request(Call):
+    """A request that waits for room."""
 
-    def __init__(
-        self, poll: Callable[[], Answer], end: Optional[float], refuse: Callable[[tuple[int, Frame]], None]
-    ) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Answer] = self.loop.create_future()
+    def __init__(self, attempt: Callable[[], Any], deadline: Optional[float]) -> None:
+        super().__init__()
+        self.attempt = attempt
+        self.deadline = deadline
+
+
+class RequestLane(Lane):
+    """Requests of one client: first called, first sent."""
+
+    async def send(self, attempt: Callable[[], Any], full: Callable[[], Any], timeout: Optional[float]) -> Any:
+        """Return what ``attempt`` does once there is room; it gives None while there is none, and does not wait.
+
+        After ``timeout`` seconds ``full``, the same call with the error, has the last word.
+        """
+        if self.is_idle:
+            sent = attempt()
+            if sent is not None:
+                return sent
+        call = _Request(attempt, None if timeout is None else time.monotonic() + timeout)
+        engine.add(self, call)
+        try:
+            sent = await asyncio.shield(call.future)
+        except asyncio.CancelledError:
+            await self._withdraw(call)
+            raise
+        return full() if sent is None else sent
+
+    async def _withdraw(self, call: _Request) -> None:
+        """Return when the request can no longer be sent: its data may change once the caller has control again."""
+        with engine.changed:
+            call.withdrawn = True
+            if self.serving is not call and engine.remove(self, call):
+                call.future.cancel()
+                return
+        while not call.future.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([call.future])
+        if not call.future.cancelled():
+            call.future.exception()  # Seen: nobody is left to tell.
+
+    def serve(self, call: _Request, seconds: float) -> bool:
+        """Try to send the first request, in the thread."""
+        late = call.deadline is not None and time.monotonic() >= call.deadline
+        sent = None if call.withdrawn else call.attempt()
+        if sent is None and not late and not call.withdrawn:
+            # Nothing tells when a request ring has room again.
+            time.sleep(min(seconds, 0.0005))
+            return False
+        call.answer(sent)
+        return True
+
+
+class _Wait(Call):
+    """A call that waits for its response."""
+
+    def __init__(self, poll: Callable[[], Answer], end: Optional[float], refuse: Callable[[Any], None]) -> None:
+        super().__init__()
         self.poll = poll
         self.end = end
         self.refuse = refuse
 
     def look(self) -> bool:
-        """Answer the call if its response is there or its time is up, in the thread. Whether it is done."""
+        """Answer if the response is there or the time is up, in the thread. Whether it is done."""
+        if self.future.done():
+            return True
         late = self.end is not None and time.monotonic() >= self.end
         try:
             answer = self.poll()
@@ -40,26 +90,12 @@ class _Wait:
             return True
         if answer is None and not late:
             return False
-        self.answer(answer)
+        if not self.answer(answer):
+            self.refused(answer)
         return True
 
-    def answer(self, answer: Any) -> None:
-        """Hand a result or an exception to the event loop."""
-        try:
-            self.loop.call_soon_threadsafe(self._deliver, answer)
-        except RuntimeError:
-            # The loop is closed.
-            self._return(answer)
-
-    def _deliver(self, answer: Any) -> None:
-        if self.future.done():
-            self._return(answer)
-        elif isinstance(answer, Exception):
-            self.future.set_exception(answer)
-        else:
-            self.future.set_result(answer)
-
-    def _return(self, answer: Any) -> None:
+    def refused(self, answer: Any) -> None:
+        """Take a response back."""
         if isinstance(answer, tuple):
             self.refuse(answer)
 
@@ -69,85 +105,57 @@ class _Wait:
             return await self.future
         except asyncio.CancelledError:
             if self.future.done() and not self.future.cancelled() and self.future.exception() is None:
-                self._return(self.future.result())
+                self.refused(self.future.result())
             raise
 
 
-class Waiting:
-    """The waiting calls of one client."""
+class ResponseLane(Lane):
+    """The calls of one client that wait for responses, which come in any order."""
 
     def __init__(self, core: DuplexClientBase) -> None:
+        super().__init__()
         self._core = core
-        self._changed = threading.Condition()
-        self._waits: list[_Wait] = []
-        self._thread: Optional[threading.Thread] = None
+        self._seen = 0
 
     async def wait(
         self, poll: Callable[[], Answer], end: Optional[float], refuse: Callable[[tuple[int, Frame]], None]
     ) -> Answer:
         """Return what ``poll`` finds until ``end``, a time of the monotonic clock. ``poll`` must not block."""
+        answer = poll()
+        if answer is not None or (end is not None and time.monotonic() >= end):
+            return answer
         wait = _Wait(poll, end, refuse)
-        with self._changed:
-            self._waits.append(wait)
+        engine.add(self, wait)
         try:
-            # Once it is in the list: what comes after this look wakes the thread, which then finds it there.
-            answer = poll()
-            if answer is not None or (end is not None and time.monotonic() >= end):
-                return answer
-            self._start()
             return await wait.result()
         finally:
-            self._done(wait)
+            engine.remove(self, wait)
             # What the thread has found for it meanwhile is refused.
             wait.future.cancel()
 
-    def _start(self) -> None:
-        with self._changed:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="zerobuffer-duplex-asyncio", daemon=True)
-                self._thread.start()
-            else:
-                self._changed.notify()
-
-    def _run(self) -> None:
-        seen = 0
-        while True:
-            with self._changed:
-                if not self._waits and not self._changed.wait_for(lambda: bool(self._waits), _LINGER):
-                    self._thread = None
-                    return
-            # Its variables go with it: a thread that lingers must not keep a client alive.
-            seen = self._round(seen)
-
-    def _round(self, seen: int) -> int:
-        """Answer what can be answered and wait for the next response, for one slice; ``seen`` have come so far."""
-        with self._changed:
-            waits = list(self._waits)
-        left = self._look(waits)
-        if not left:
-            return seen
-        now = time.monotonic()
-        ends = [wait.end - now for wait in left if wait.end is not None]
+    def serve(self, call: _Wait, seconds: float) -> bool:
+        """Answer what can be answered, and wait for the next response, in the thread."""
+        left = self._look()
+        if call not in left:
+            return True
         try:
-            return self._core._await_arrival(seen, max(0.0, min([_SLICE, *ends])))
+            self._seen = self._core._await_arrival(self._seen, seconds)
         except Exception as error:
             # Those whose responses have come before get them.
-            for wait in self._look(left):
-                self._done(wait)
+            for wait in self._look():
                 wait.answer(error)
-        return seen
+                engine.remove(self, wait)
+            return True
+        return False
 
-    def _look(self, waits: list[_Wait]) -> list[_Wait]:
+    def _look(self) -> list[_Wait]:
         """Answer what can be answered; return the others."""
+        with engine.changed:
+            waits = list(self.calls)
         left = []
         for wait in waits:
             if wait.look():
-                self._done(wait)
+                engine.remove(self, wait)
             else:
                 left.append(wait)
         return left
-
-    def _done(self, wait: _Wait) -> None:
-        with self._changed:
-            if wait in self._waits:
-                self._waits.remove(wait)

@@ -1,15 +1,11 @@
 """The asking end of a channel."""
 
-import asyncio
 import contextlib
 import math
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Literal, Optional, TypeVar
+from typing import Any, Literal, Optional
 
 from .._exit import remember
 from .._mode import permissions
@@ -18,7 +14,7 @@ from ..exceptions import ZeroBufferException as ZeroBufferException
 from ..reader import Reader as Reader
 from ..types import BufferConfig as BufferConfig
 from ..writer import Writer as Writer
-from ._waiting import Waiting
+from ._waiting import RequestLane, ResponseLane
 from .interfaces import IDuplexClient
 from .response import DuplexResponse
 
@@ -29,7 +25,6 @@ _SLICE = 0.05
 #: The default of a timeout, told by its identity from one that is given.
 _FIVE_SECONDS = 5.0
 _Answer = Optional[tuple[int, Frame]]
-_T = TypeVar("_T")
 
 
 def _seconds(timeout_ms: Optional[float], timeout: Optional[float]) -> Optional[float]:
@@ -107,7 +102,9 @@ class DuplexClient(IDuplexClient):
             wait=wait,
             global_=global_,
         )
-        self._waiting = Waiting(self._core)
+        self._responses = ResponseLane(self._core)
+        self._requests = RequestLane()
+        self._write_timeout = write_timeout
         remember(self)
 
     def set_metadata(self, data: Any) -> None:
@@ -175,20 +172,27 @@ class DuplexClient(IDuplexClient):
 
     async def send_request_async(self, data: Any) -> int:
         """As :meth:`send_request`, without blocking the event loop while the request ring is full."""
-        return await _in_thread(lambda: self._core.send_request(data))
+        core = self._core
+        sequence: int = await self._requests.send(
+            lambda: core._try_send(data), lambda: core.send_request(data), self._write_timeout
+        )
+        return sequence
 
     async def receive_response_async(
         self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = _FIVE_SECONDS
     ) -> DuplexResponse:
         """As :meth:`receive_response`, without blocking the event loop. A response is never lost by cancelling."""
         seconds = _seconds(timeout_ms, timeout)
-        return _response(0, await self._waiting.wait(lambda: self._look(0.0), _end(seconds), self._returned.append))
+        return _response(0, await self._responses.wait(lambda: self._look(0.0), _end(seconds), self._returned.append))
 
     async def call_async(self, data: Any, timeout: Optional[float] = 5.0) -> DuplexResponse:
         """As :meth:`call`, without blocking the event loop."""
-        pending: PendingCall = await _in_thread(lambda: self._core._submit(data))
+        core = self._core
+        pending: PendingCall = await self._requests.send(
+            lambda: core._try_submit(data), lambda: core._submit(data), self._write_timeout
+        )
         # A response that comes after a cancellation is dropped.
-        answer = await self._waiting.wait(lambda: pending.wait(0.0), _end(timeout), lambda _: None)
+        answer = await self._responses.wait(lambda: pending.wait(0.0), _end(timeout), lambda _: None)
         return _response(pending.sequence, answer)
 
     @property
@@ -226,25 +230,3 @@ class DuplexClient(IDuplexClient):
 
     def __del__(self) -> None:
         self.close()
-
-
-async def _in_thread(function: Callable[[], _T]) -> _T:
-    """Run a function that may block in a thread, which ends with it."""
-    loop = asyncio.get_running_loop()
-    done: Future[_T] = Future()
-
-    def run() -> None:
-        try:
-            result = function()
-        except BaseException as error:
-            done.set_exception(error)
-        else:
-            done.set_result(result)
-
-    threading.Thread(target=run, name="zerobuffer-duplex-send", daemon=True).start()
-    waiting = asyncio.wrap_future(done, loop=loop)
-    try:
-        return await asyncio.shield(waiting)
-    except asyncio.CancelledError:
-        waiting.add_done_callback(lambda future: None if future.cancelled() else future.exception())
-        raise
