@@ -57,10 +57,11 @@ fn page(buffer: &BufferView) -> String {
 
 fn peer(peer: Option<&PeerView>) -> String {
     let Some(peer) = peer else { return String::from("none") };
-    let state = if peer.alive { "alive" } else { "dead" };
-    match peer.level {
-        0 => format!("process {}, {state}, another implementation", peer.pid),
-        level => format!("process {}, {state}, capability level {level}", peer.pid),
+    // A dead one announces nothing, whichever implementation it was of.
+    match (peer.alive, peer.level) {
+        (false, _) => format!("process {}, dead", peer.pid),
+        (true, 0) => format!("process {}, alive, another implementation", peer.pid),
+        (true, level) => format!("process {}, alive, capability level {level}", peer.pid),
     }
 }
 

@@ -24,6 +24,24 @@ const PIPE: usize = 1 << 20;
 /// Readable for good once a signal came: what polls it never misses the signal.
 static WAKE: OnceLock<(PipeReader, PipeWriter)> = OnceLock::new();
 
+/// The number of a user, who is named by it or by name.
+pub(crate) fn user_id(user: &str) -> Option<u32> {
+    let named = || {
+        let users = std::fs::read_to_string("/etc/passwd").ok()?;
+        users.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            (fields.next() == Some(user)).then(|| fields.nth(1)?.parse().ok()).flatten()
+        })
+    };
+    user.parse().ok().or_else(named)
+}
+
+/// Whether this process may remove that owner's files.
+pub(crate) fn may_act_for(owner: zerobuffer::observe::Owner) -> bool {
+    let uid = rustix::process::geteuid();
+    uid.is_root() || owner == zerobuffer::observe::Owner::User(uid.as_raw())
+}
+
 /// Has `caught` called with SIGINT, SIGTERM and, unless it is ignored (nohup), SIGHUP; on a thread of its own.
 pub(crate) fn catch(caught: fn(i32)) -> io::Result<()> {
     let pipe = io::pipe()?;

@@ -22,6 +22,16 @@ const ASK: Duration = Duration::from_millis(1);
 static CAUGHT: OnceLock<fn(i32)> = OnceLock::new();
 static WAKE: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
 
+/// Objects belong to a session here, and to no user in particular.
+pub(crate) fn user_id(user: &str) -> Option<u32> {
+    user.parse().ok()
+}
+
+/// Windows itself says who may do what.
+pub(crate) fn may_act_for(_: zerobuffer::observe::Owner) -> bool {
+    true
+}
+
 /// Has `caught` called for Ctrl-C, and when the console is closed or the user logs off; on a thread of the system.
 pub(crate) fn catch(caught: fn(i32)) -> io::Result<()> {
     let _ = CAUGHT.set(caught);

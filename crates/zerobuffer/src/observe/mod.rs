@@ -14,4 +14,4 @@ mod info;
 mod orphans;
 
 pub use info::{BufferInfo, Peer, inspect, list, unreadable};
-pub use orphans::{Orphan, orphans, remove};
+pub use orphans::{Orphan, Owner, orphans, orphans_of, remove, remove_unproven};

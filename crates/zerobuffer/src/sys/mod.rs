@@ -11,8 +11,8 @@
 //! | `Mapping` | memory of a segment, implements `memory::Memory`; unmapped on drop |
 //! | `Semaphore` | a wake-up: `value`, `post`, `take`, `take_all`, `wait(timeout)`; `retire` when its endpoint closes; `VALUE_IS_CHEAP`: it is read from memory; `forget_sleepers`; `noted_writer`, `note_writer`, `forget_writer`: a word that a writer of ours leaves its pid in |
 //! | `Presence` | "this endpoint lives", dropped by the kernel with the process (W8): `try_lock`, `unlock`, `is_held`, `level` (of others), `announce`; `is_unlinked`: the segment has lost its name |
-//! | `judge(&Segment) -> Verdict`, `remove_dead(name)` | whether a reader lives; removing what is left of a dead one, judged again |
-//! | `traces()`, `objects(name)`, `is_being_made(name)`, `tokens(name, signal)`, `noted_writer(name, &Segment)` | for `observe`: which buffers there may be, and what one consists of |
+//! | `judge(&Segment) -> Verdict`, `remove_dead(name, Removal)` | whether a reader lives; removing what is left of a dead one, judged again |
+//! | `traces()`, `objects(name, uid)`, `lonely(name, uid)`, `owners(name)`, `own_uid()`, `has_lock_file(name)`, `is_being_made(name)`, `tokens(name, signal)`, `noted_writer(name, &Segment)` | for `observe`: which buffers there may be, and what one consists of |
 //! | `shm_path(name)` | what messages call the segment |
 //! | `process::own_pid()`, `process::is_alive(pid)` | who has that number |
 //! | `process::end_at_once()` | ends this process as a kill does, for crash points |
@@ -114,6 +114,20 @@ pub(crate) enum Verdict {
     Foreign,
     /// No reader, and none to come.
     Dead { pid: u64, reason: &'static str },
+}
+
+/// What may be removed of a name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Removal {
+    /// Whose files; no matter on Windows.
+    pub(crate) uid: u32,
+    /// Also a legacy reader's buffer whose lock file is not there.
+    pub(crate) forced: bool,
+}
+
+impl Removal {
+    /// Why something is not removed.
+    pub(crate) const UNPROVEN: &str = "nothing proves that its reader is dead: it is of another implementation and may run in another container; remove it by force if you know better";
 }
 
 /// Names of which something can be seen, in the order of the alphabet.

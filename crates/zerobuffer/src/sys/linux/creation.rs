@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     layout::{ControlSnapshot, Word},
     sys::{
-        Created, Request, Role, Signal,
+        Created, Removal, Request, Role, Signal,
         blocked::{Blocked, retried},
         takeover::{Facts, Hold, Site, take_over},
         unix::{
@@ -21,7 +21,7 @@ use crate::{
         },
     },
 };
-use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
 /// How long a reader that is just closing may hold the lock files.
 const LOCKED: Duration = Duration::from_millis(100);
@@ -72,7 +72,7 @@ fn publish(
     let (data_name, space_name) =
         (names::semaphore(name, Signal::Data), names::semaphore(name, Signal::Space));
     for _ in 0..ATTEMPTS {
-        take_over(&Place { folder, name, locks: &names.locks })?;
+        take_over(&Place { folder, name, locks: &names.locks, removal: None })?;
         let mut data = names.make_semaphore(&data_name, request.mode)?;
         let mut space = names.make_semaphore(&space_name, request.mode)?;
         if !names.locks.iter().all(LockFile::has_its_name) {
@@ -105,7 +105,7 @@ fn publish(
 }
 
 /// Takes the lock files of a name.
-fn lock_name(name: &str) -> Result<Vec<LockFile>, Blocked> {
+pub(super) fn lock_name(name: &str) -> Result<Vec<LockFile>, Blocked> {
     match lock_file::acquire(name) {
         Locks::Held(locks) => Ok(locks),
         Locks::Busy(holder) => Err(Blocked { error: locked_by(name, holder.as_ref()), patience: LOCKED }),
@@ -237,10 +237,12 @@ impl Drop for NameGuard {
 }
 
 /// A name in the folder, under the directory lock and the name's lock files.
-struct Place<'a> {
-    folder: &'a Folder,
-    name: &'a str,
-    locks: &'a [LockFile],
+pub(super) struct Place<'a> {
+    pub(super) folder: &'a Folder,
+    pub(super) name: &'a str,
+    pub(super) locks: &'a [LockFile],
+    /// What may be removed, if this is not for the own use of the name.
+    pub(super) removal: Option<Removal>,
 }
 
 impl Site for Place<'_> {
@@ -252,7 +254,7 @@ impl Site for Place<'_> {
 
     fn find(&self) -> Result<Option<Segment>> {
         match Segment::open_in(self.folder, self.name, libc::O_RDWR) {
-            Ok(segment) => Ok(Some(segment)),
+            Ok(segment) => self.check(&segment).map(|()| Some(segment)),
             Err(Error::Os { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             // A link, a folder, a device: no buffer is one.
             Err(Error::Os { object, source, .. }) if is_other_kind(&source) => {
@@ -315,20 +317,4 @@ fn remove_semaphore(folder: &Folder, file: &str, uid: u32) -> Result<bool> {
         Some(id) if companions::is_semaphore(folder, file, uid) => folder.unlink_if(file, id),
         _ => Ok(false),
     }
-}
-
-/// Removes everything of a dead buffer, judged again under the locks; returns what was removed (`zerobuffer clean`).
-pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
-    let folder = shm::folder()?;
-    let _directory = DirectoryLock::acquire(&folder)?;
-    let locks = lock_name(name).map_err(|blocked| blocked.error)?;
-    let before = super::objects(name).paths;
-    take_over(&Place { folder: &folder, name, locks: &locks }).map_err(|blocked| blocked.error)?;
-    for signal in [Signal::Data, Signal::Space] {
-        remove_semaphore(&folder, &names::semaphore(name, signal), own_uid())?;
-    }
-    let made: Vec<_> = locks.iter().filter(|lock| lock.found_of.is_none()).map(LockFile::path).collect();
-    locks.into_iter().for_each(LockFile::remove);
-    let left = super::objects(name).paths;
-    Ok(before.into_iter().filter(|path| !left.contains(path) && !made.contains(path)).collect())
 }

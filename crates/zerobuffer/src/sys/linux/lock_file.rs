@@ -1,12 +1,13 @@
 //! The lock files by which readers of all implementations exclude each other (W12, peers' two folders).
 
+use super::check_name;
 use crate::sys::unix::{
     Entry, FileId, Folder, Holder, fork::PrivateFd, holder_of, is_shortage, try_flock, try_shared_flock,
 };
 use std::{
     env,
     ffi::OsString,
-    fs::File,
+    fs::{self, File},
     io,
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
@@ -55,6 +56,14 @@ fn file_name(name: &str) -> String {
 /// Where the lock files of a name are.
 pub(crate) fn paths(name: &str) -> Vec<PathBuf> {
     Place::all().iter().map(|place| place.path().join(file_name(name))).collect()
+}
+
+/// The names that have a lock file.
+pub(super) fn names() -> Vec<String> {
+    let entries = Place::all().into_iter().filter_map(|place| fs::read_dir(place.path()).ok());
+    let files = entries.flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names = files.filter_map(|file| file.strip_suffix(".lock").map(str::to_owned));
+    names.filter(|name| check_name(name).is_ok()).collect()
 }
 
 /// Whose lock files of that name there are.
@@ -197,10 +206,6 @@ impl LockFile {
             }
         }
         Err(io::Error::other(format!("its name had another file each of {ATTEMPTS} times")))
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join(&self.file)
     }
 
     /// Whether the name still is this file's: cleaners of other implementations remove what they find unlocked.

@@ -1,5 +1,6 @@
 //! Linux: tmpfs files in `/dev/shm`, futex semaphores in glibc's layout, OFD locks on the segment for presence.
 
+mod cleaning;
 mod companions;
 mod creation;
 mod futex;
@@ -11,9 +12,11 @@ pub(crate) mod process;
 mod semaphore;
 mod shm;
 
+pub(crate) use super::unix::own_uid;
 pub(crate) use super::unix::{Mapping, Presence, fork, is_shortage, judge};
-pub(crate) use creation::{NameGuard, create, remove_dead};
+pub(crate) use cleaning::{lonely, remove_dead};
+pub(crate) use creation::{NameGuard, create};
 pub(crate) use names::check_name;
-pub(crate) use observe::{is_being_made, noted_writer, objects, tokens, traces};
+pub(crate) use observe::{has_lock_file, is_being_made, noted_writer, objects, owners, tokens, traces};
 pub(crate) use semaphore::Semaphore;
 pub(crate) use shm::{Segment, path as shm_path};

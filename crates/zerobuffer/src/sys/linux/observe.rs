@@ -5,9 +5,9 @@ use crate::{
     error::Result,
     sys::{Objects, Signal, Traces},
 };
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 
-/// The names of which `/dev/shm` has a file.
+/// The names of which `/dev/shm` has a file, or a folder of lock files.
 pub(crate) fn traces() -> Result<Traces> {
     let mut traces = Traces::default();
     for entry in shm::entries()? {
@@ -17,25 +17,42 @@ pub(crate) fn traces() -> Result<Traces> {
             traces.buffers.push(entry);
         }
     }
+    traces.companions.extend(lock_file::names());
     traces.buffers.sort_unstable();
     traces.companions.sort_unstable();
     traces.companions.dedup();
     Ok(traces)
 }
 
-/// The files of a buffer, as far as they exist.
-pub(crate) fn objects(name: &str) -> Objects {
-    let shared =
-        [name.to_owned(), names::semaphore(name, Signal::Data), names::semaphore(name, Signal::Space)];
-    let shared = shared.iter().map(|file_name| PathBuf::from(shm::path(file_name)));
+/// The files of a buffer that belong to that user, as far as they exist.
+pub(crate) fn objects(name: &str, uid: u32) -> Objects {
     let mut objects = Objects::default();
-    for path in shared.chain(lock_file::paths(name)) {
-        if let Ok(meta) = fs::symlink_metadata(&path) {
-            objects.bytes += meta.len();
-            objects.paths.push(path);
-        }
+    for (path, meta) in files(name).filter(|(_, meta)| meta.uid() == uid) {
+        objects.bytes += meta.len();
+        objects.paths.push(path);
     }
     objects
+}
+
+/// Whose files of that name there are.
+pub(crate) fn owners(name: &str) -> Vec<u32> {
+    let mut owners: Vec<u32> = files(name).map(|(_, meta)| meta.uid()).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    owners
+}
+
+fn files(name: &str) -> impl Iterator<Item = (PathBuf, fs::Metadata)> {
+    let shared =
+        [name.to_owned(), names::semaphore(name, Signal::Data), names::semaphore(name, Signal::Space)];
+    let shared = shared.map(|file_name| PathBuf::from(shm::path(&file_name)));
+    let paths = shared.into_iter().chain(lock_file::paths(name));
+    paths.filter_map(|path| fs::symlink_metadata(&path).ok().map(|meta| (path, meta)))
+}
+
+/// Whether a lock file of that name is there.
+pub(crate) fn has_lock_file(name: &str) -> bool {
+    !lock_file::owners(name).is_empty()
 }
 
 /// Whether a reader holds a lock file of that name: one that is just being created has no segment yet.

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     layout::ControlSnapshot,
     sys::{
-        Created, Request, Role, Signal,
+        Created, Removal, Request, Role, Signal,
         blocked::{Blocked, retried},
         takeover::{Facts, Hold, Site, take_over},
         unix::{FileId, Folder, Mapping, directory::DirectoryLock, facts, fork::Birth, refuse_early},
@@ -214,7 +214,17 @@ impl Site for Place<'_> {
 }
 
 /// Removes everything of a dead buffer, judged again under the locks; returns what was removed (`zerobuffer clean`).
-pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
+pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> {
+    // One that is not marked was made by nobody that could run here: its lock file is asked as everywhere.
+    let is_others = observe::owners(name).iter().any(|uid| *uid != removal.uid);
+    if is_others {
+        return Err(Error::PermissionDenied { object: shm::path(name), operation: "remove another user's" });
+    }
+    if let Ok(segment) = Segment::open_read_only(name)
+        && !(segment.is_marked() || removal.forced || observe::has_lock_file(name))
+    {
+        return Err(Error::NotReady { name: name.to_owned(), reason: Removal::UNPROVEN });
+    }
     let folder = ensure_folder()?;
     let _directory = DirectoryLock::acquire(&folder)?;
     let (lock, was_segment) = take_name(&folder, name, PRIVATE).map_err(|blocked| blocked.error)?;

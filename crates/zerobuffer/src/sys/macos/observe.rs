@@ -24,8 +24,12 @@ pub(crate) fn traces() -> Result<Traces> {
 }
 
 /// What exists of a buffer. Memory and semaphores have no path: they are told by kind and name.
-pub(crate) fn objects(name: &str) -> Objects {
+pub(crate) fn objects(name: &str, uid: u32) -> Objects {
     let mut objects = Objects::default();
+    // Semaphores do not say whose they are: a buffer's objects belong to whom its memory or lock file does.
+    if !owners(name).contains(&uid) {
+        return objects;
+    }
     if let Some(size) = shm::size(name) {
         objects.paths.push(segment(name));
         objects.bytes = size;
@@ -40,6 +44,25 @@ pub(crate) fn objects(name: &str) -> Objects {
         objects.paths.push(lock);
     }
     objects
+}
+
+/// Whose objects of that name there are, as far as that can be told.
+pub(crate) fn owners(name: &str) -> Vec<u32> {
+    let segment = shm::Segment::open_read_only(name).ok().map(|segment| segment.uid);
+    let mut owners: Vec<u32> = segment.into_iter().chain(lock_file::owner(name)).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    owners
+}
+
+/// What is left of a name that has no memory.
+pub(crate) fn lonely(name: &str, uid: u32) -> Objects {
+    objects(name, uid)
+}
+
+/// Whether a lock file of that name is there.
+pub(crate) fn has_lock_file(name: &str) -> bool {
+    lock_file::owner(name).is_some()
 }
 
 /// How lists of what was found or removed name the memory.

@@ -286,7 +286,7 @@ fn is_trusted(uid: u32) -> bool {
 }
 
 /// By which this process's files are known.
-pub(in crate::sys) fn own_uid() -> u32 {
+pub(crate) fn own_uid() -> u32 {
     // SAFETY: takes nothing, cannot fail.
     unsafe { libc::geteuid() }
 }

@@ -16,7 +16,8 @@ pub(in crate::sys) use flock::try_flock;
 pub(in crate::sys) use flock::try_shared_flock;
 pub(in crate::sys) use folder::Folder;
 #[cfg(all(target_os = "linux", not(macos_sys)))]
-pub(in crate::sys) use folder::{own_uid, set_mode};
+pub(crate) use folder::own_uid;
+pub(in crate::sys) use folder::set_mode;
 #[cfg(all(target_os = "linux", not(macos_sys)))]
 pub(in crate::sys) use holder::{Holder, of as holder_of};
 pub(crate) use mapping::Mapping;

@@ -16,7 +16,7 @@ use crate::{
     memory::{Memory, Region},
     sync::Ordering,
     sys::{
-        Created, Request, Role, Signal, Verdict,
+        Created, Removal, Request, Role, Signal, Verdict,
         blocked::{Blocked, retried},
         takeover::{self, Facts, Hold, Site, take_over},
     },
@@ -292,8 +292,10 @@ fn tell_writer(name: &str, segment: &Segment, pid: u64) {
 
 /// Tells who has a dead buffer open to let go of it, and removes lock files that nobody holds; returns what is gone
 /// (`zerobuffer clean`).
-pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
-    let before = super::objects(name).paths;
+///
+/// Nothing is removed that somebody has open, so that there is nothing to force.
+pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> {
+    let before = super::objects(name, removal.uid).paths;
     retried(|| {
         let _locks = lock_name(name)?;
         Namespace::ALL.iter().try_for_each(|&space| {
@@ -303,6 +305,6 @@ pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
             }
         })
     })?;
-    let after = super::objects(name).paths;
+    let after = super::objects(name, removal.uid).paths;
     Ok(before.into_iter().filter(|path| !after.contains(path)).collect())
 }

@@ -33,7 +33,7 @@ pub(crate) fn traces() -> Result<Traces> {
 }
 
 /// The objects of a buffer, as far as they exist: kernel objects by name, lock files by path.
-pub(crate) fn objects(name: &str) -> Objects {
+pub(crate) fn objects(name: &str, _: u32) -> Objects {
     let mut objects = Objects::default();
     for space in Namespace::ALL {
         if let Ok(segment) = Segment::open_in(space, name, false) {
@@ -48,6 +48,26 @@ pub(crate) fn objects(name: &str) -> Objects {
     }
     objects.paths.extend(lock_file::paths(name).into_iter().filter(|path| path.symlink_metadata().is_ok()));
     objects
+}
+
+/// Objects here belong to a session, and to nobody in particular.
+pub(crate) fn owners(_: &str) -> Vec<u32> {
+    vec![own_uid()]
+}
+
+/// See [`owners`].
+pub(crate) fn own_uid() -> u32 {
+    0
+}
+
+/// What is left of a name that has no segment.
+pub(crate) fn lonely(name: &str, uid: u32) -> Objects {
+    objects(name, uid)
+}
+
+/// Whether a lock file proves what a legacy reader's number says. Numbers are the machine's here, and need no proof.
+pub(crate) fn has_lock_file(_: &str) -> bool {
+    true
 }
 
 /// Whether a reader holds a lock file of that name: one that is just being created has no segment yet.

@@ -1,0 +1,110 @@
+//! Removing what dead processes have left (W16): nothing that is not proven to be theirs.
+
+use super::{
+    companions,
+    creation::{Place, lock_name},
+    lock_file::{self, LockFile},
+    names, shm,
+};
+use crate::{
+    error::{Error, Result},
+    sys::{
+        Objects, Removal, Signal,
+        takeover::take_over,
+        unix::{Folder, directory::DirectoryLock},
+    },
+};
+use std::{
+    fs::{self, File},
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    path::PathBuf,
+};
+
+/// `F_SETSIG`, which the `libc` crate does not have: which signal tells the holder of a lease that another process wants in.
+const SET_SIGNAL: libc::c_int = 10;
+const SIGNALS: [Signal; 2] = [Signal::Data, Signal::Space];
+
+/// Removes everything of a dead buffer that belongs to that user, judged again under the locks; returns what was removed.
+pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> {
+    let folder = shm::folder()?;
+    let _directory = DirectoryLock::acquire(&folder)?;
+    let before = super::objects(name, removal.uid).paths;
+    let locks = lock_name(name).map_err(|blocked| blocked.error)?;
+    let place = Place { folder: &folder, name, locks: &locks, removal: Some(removal) };
+    let result = take_over(&place).map_err(|blocked| blocked.error).and_then(|_| {
+        SIGNALS.into_iter().try_for_each(|signal| remove_lonely(&folder, name, signal, removal.uid))
+    });
+    for lock in locks {
+        // What was made for this goes in any case; what was found, and others', only with the buffer.
+        if lock.found_of.is_none() || (result.is_ok() && lock.found_of == Some(removal.uid)) {
+            lock.remove();
+        }
+    }
+    result?;
+    let left = super::objects(name, removal.uid).paths;
+    Ok(before.into_iter().filter(|path| !left.contains(path)).collect())
+}
+
+fn remove_lonely(folder: &Folder, name: &str, signal: Signal, uid: u32) -> Result<()> {
+    let file = names::semaphore(name, signal);
+    match folder.id(&file) {
+        Some(id) if is_lonely(folder, &file, uid) => folder.unlink_if(&file, id).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a file is a semaphore of that user which no process has open.
+fn is_lonely(folder: &Folder, file: &str, uid: u32) -> bool {
+    companions::is_semaphore(folder, file, uid)
+        && folder.open(file, libc::O_RDONLY).is_ok_and(|file| !may_be_in_use(&file))
+}
+
+/// Whether a process may have the file open for writing, or mapped: also one of another pid namespace.
+///
+/// The kernel grants a read lease on a file that nobody has open for writing. It is for the file's owner and for root.
+fn may_be_in_use(file: &File) -> bool {
+    // SAFETY: the descriptor is open, and the calls take plain numbers. Who opens the file while the lease is there makes
+    // the kernel send a signal: one that is ignored unless the process handles it.
+    unsafe {
+        libc::fcntl(file.as_raw_fd(), SET_SIGNAL, libc::SIGURG) != 0
+            || libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) != 0
+            || libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) != 0
+    }
+}
+
+/// Semaphores and lock files of that user, of a name without a segment, that nobody uses.
+pub(crate) fn lonely(name: &str, uid: u32) -> Objects {
+    let mut objects = Objects::default();
+    let Ok(folder) = shm::folder() else { return objects };
+    let files = SIGNALS.map(|signal| names::semaphore(name, signal));
+    let semaphores = files.iter().filter(|file| is_lonely(&folder, file, uid));
+    let semaphores = semaphores.map(|file| PathBuf::from(shm::path(file)));
+    // The lock files of every implementation are empty.
+    let is_ours = |path: &PathBuf| {
+        fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == 0 && meta.uid() == uid)
+    };
+    let locks = lock_file::paths(name).into_iter().filter(is_ours);
+    for path in semaphores.chain(locks) {
+        objects.bytes += fs::symlink_metadata(&path).map_or(0, |meta| meta.len());
+        objects.paths.push(path);
+    }
+    objects
+}
+
+impl Place<'_> {
+    /// Whether what was found may be removed: it belongs to the user that was named, and a legacy reader's death is proven by
+    /// its lock file, which was found and is held here.
+    pub(super) fn check(&self, segment: &shm::Segment) -> Result<()> {
+        let Some(removal) = self.removal else { return Ok(()) };
+        if segment.uid != removal.uid {
+            let object = shm::path(self.name);
+            return Err(Error::PermissionDenied { object, operation: "remove another user's" });
+        }
+        let is_proven =
+            segment.is_marked() || self.locks.iter().any(|lock: &LockFile| lock.found_of.is_some());
+        if is_proven || removal.forced {
+            return Ok(());
+        }
+        Err(Error::NotReady { name: self.name.to_owned(), reason: Removal::UNPROVEN })
+    }
+}
