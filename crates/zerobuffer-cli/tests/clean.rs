@@ -112,7 +112,7 @@ fn another_users_files_are_root_s_only_when_it_says_so() {
     receiver.kill().unwrap();
     receiver.wait().unwrap();
     let before = files(&name);
-    assert_eq!(entry(&name, &["--user", "root"]), None);
+    assert_eq!(run(&["clean", "--json", &name, "--user", "root"]).stdout.trim_ascii(), b"[]");
     let done = run(&["clean", &name, "--yes"]);
     assert_eq!(done.code, Some(9), "{}", done.stderr);
     assert!(done.stderr.contains("--user 65534"), "{}", done.stderr);
@@ -131,7 +131,7 @@ fn a_buffer_of_another_implementation_is_unknown_without_its_lock_file() {
     dead(&name);
     // Without the mark of ours.
     fs::set_permissions(shm(&name), Permissions::from_mode(0o600)).unwrap();
-    let locks: Vec<PathBuf> = files(&name).into_iter().filter(|path| !path.starts_with("/dev/shm")).collect();
+    let locks: Vec<String> = files(&name).into_iter().filter(|path| !path.starts_with("/dev/shm")).collect();
     assert!(!locks.is_empty());
 
     let held = File::open(&locks[0]).unwrap();

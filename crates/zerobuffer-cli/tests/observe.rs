@@ -40,6 +40,7 @@ fn a_buffer_in_use_as_json() {
     assert_eq!(inspected["write_position"], 3 * 116);
     assert_eq!(inspected["read_position"], 116);
     assert_eq!(inspected["written_count"], 3);
+    assert_eq!((&inspected["frames_written"], &inspected["frames_waiting"]), (&3.into(), &2.into()));
     assert_eq!(inspected["read_count"], 1);
     for role in ["writer", "reader"] {
         assert_eq!(inspected[role]["pid"], own);
@@ -112,7 +113,7 @@ fn what_a_killed_receiver_leaves_is_shown_and_removed_only_with_yes() {
     let before = files(&name);
     let shown = run(&["clean", &name]).ok();
     assert!(shown.text().contains(&format!("dead  {name}")), "{}", shown.text());
-    assert!(shown.stderr.contains("clean --yes"), "{}", shown.stderr);
+    assert!(shown.stderr.contains(&format!("clean {name} --yes")), "{}", shown.stderr);
     let orphan = entry(&run(&["clean", "--json"]).ok().json(), &name).unwrap();
     assert!(orphan["bytes"].as_u64().unwrap() >= 32 << 20, "{orphan}");
     assert!(!orphan["objects"].as_array().unwrap().is_empty());
@@ -188,4 +189,53 @@ fn what_may_not_be_looked_at_is_named() {
     assert!(String::from_utf8(listed.stderr).unwrap().contains(&name));
     assert!(!String::from_utf8(listed.stdout).unwrap().contains(&name));
     assert!(!run(&["ls"]).ok().stderr.contains(&name), "root may look");
+}
+
+/// Frames are counted, not wrap markers; the fill is what waits or is held, not what an end of the ring wastes.
+#[test]
+fn frames_and_fill_are_what_a_user_counts() {
+    let name = name();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1 << 20)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    let frame = vec![7; 100_000];
+    // More than two laps, with an unused end in each.
+    for number in 1..=25 {
+        writer.write(&frame).unwrap();
+        let shown = run(&["inspect", &name, "--json"]).ok().json();
+        assert_eq!(shown["frames_written"], number, "{shown}");
+        assert_eq!(shown["frames_waiting"], 1, "{shown}");
+        assert_eq!(shown["used_bytes"], 100_016, "{shown}");
+        drop(reader.read().unwrap());
+        // What was read is known for sure when a look has found nothing.
+        assert!(reader.try_read().unwrap().is_none());
+        let shown = run(&["inspect", &name, "--json"]).ok().json();
+        assert_eq!(
+            (&shown["frames_written"], &shown["frames_waiting"]),
+            (&number.into(), &0.into()),
+            "{shown}"
+        );
+        assert_eq!(shown["used_bytes"], 0, "{shown}");
+    }
+    writer.write(&frame).unwrap();
+    let held = reader.read().unwrap();
+    assert!(reader.try_read().unwrap().is_none());
+    let shown = run(&["inspect", &name, "--json"]).ok().json();
+    assert_eq!((&shown["frames_waiting"], &shown["used_bytes"]), (&0.into(), &100_016.into()), "{shown}");
+    drop(held);
+    let table = run(&["ls"]).ok().text();
+    let line = table.lines().find(|line| line.starts_with(&name)).unwrap();
+    assert_eq!(line.split_whitespace().filter(|word| *word == "26").count(), 2, "written and read: {line}");
+}
+
+#[test]
+fn one_small_frame_in_a_large_ring_fills_little() {
+    let name = name();
+    let reader = Reader::create(&name, BufferConfig::ring(8 << 20)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    for _ in 0..3 {
+        writer.write(&vec![7; 100_000]).unwrap();
+    }
+    assert!((writer.utilization() - 300_048.0 / f64::from(8 << 20)).abs() < 1e-9, "{}", writer.utilization());
+    assert!((reader.utilization() - writer.utilization()).abs() < 1e-9);
+    assert_eq!(run(&["inspect", &name, "--json"]).ok().json()["used_bytes"], 300_048);
 }

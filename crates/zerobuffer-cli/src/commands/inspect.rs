@@ -41,8 +41,13 @@ fn page(buffer: &BufferView) -> String {
     );
     row("positions", &format!("write {}, read {}", buffer.write_position, buffer.read_position));
     row(
-        "counts",
-        &format!("{} written, {} read (frames and wrap markers)", buffer.written_count, buffer.read_count),
+        "frames",
+        &format!(
+            "{} written, {} read, {} waiting",
+            buffer.frames_written,
+            buffer.frames_read(),
+            buffer.frames_waiting
+        ),
     );
     row("writer", &peer(buffer.writer.as_ref()));
     row("reader", &peer(buffer.reader.as_ref()));

@@ -51,8 +51,8 @@ fn table(buffers: &[BufferView]) -> Table {
             format!("{} %", buffer.fill_percent()),
             PeerView::short(buffer.writer.as_ref()),
             PeerView::short(buffer.reader.as_ref()),
-            buffer.written_count.to_string(),
-            buffer.read_count.to_string(),
+            buffer.frames_written.to_string(),
+            buffer.frames_read().to_string(),
             about,
         ]);
     }

@@ -14,6 +14,9 @@ pub(crate) struct BufferView {
     pub(crate) free_bytes: u64,
     pub(crate) write_position: u64,
     pub(crate) read_position: u64,
+    /// The number of the last frame.
+    pub(crate) frames_written: u64,
+    pub(crate) frames_waiting: u64,
     /// Frames and wrap markers: the protocol counts both.
     pub(crate) written_count: u64,
     pub(crate) read_count: u64,
@@ -53,12 +56,14 @@ pub(crate) struct MetadataView {
 impl BufferView {
     pub(crate) fn new(info: BufferInfo) -> BufferView {
         BufferView {
-            used_bytes: info.payload_size.saturating_sub(info.free),
+            used_bytes: info.used,
             name: info.name,
             ring_bytes: info.payload_size,
             free_bytes: info.free,
             write_position: info.write_pos,
             read_position: info.read_pos,
+            frames_written: info.last_sequence,
+            frames_waiting: info.frames_waiting,
             written_count: info.written_count,
             read_count: info.read_count,
             writer: info.writer.as_ref().map(PeerView::new),
@@ -71,6 +76,11 @@ impl BufferView {
             space_tokens: info.space_tokens,
             defects: info.defects,
         }
+    }
+
+    /// Frames that the reader has taken.
+    pub(crate) fn frames_read(&self) -> u64 {
+        self.frames_written.saturating_sub(self.frames_waiting)
     }
 
     /// How full the ring is, in whole percent; anything in it is at least 1 %.

@@ -41,6 +41,11 @@ impl FrameHeader {
         self.size.checked_add(FRAME_HEADER_SIZE)
     }
 
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        let both = u128::from_le_bytes(bytes);
+        Self { size: both as u64, sequence: (both >> 64) as u64 }
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; 16] {
         (u128::from(self.size) | (u128::from(self.sequence) << 64)).to_le_bytes()
     }

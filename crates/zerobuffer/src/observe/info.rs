@@ -1,8 +1,9 @@
 //! What can be seen of a buffer without taking part in it.
 
+use super::walk::walk;
 use crate::{
     error::{Error, Result},
-    layout::{ControlSnapshot, Geometry},
+    layout::{ControlSnapshot, FRAME_HEADER_SIZE, FrameHeader, Geometry},
     link::liveness::{Facts, KnownBy, NEVER_SEEN, Process},
     ring::TOMBSTONE,
     sys::{self, Role, Segment, Signal},
@@ -40,6 +41,12 @@ pub struct BufferInfo {
     pub write_pos: u64,
     /// Where the reader takes the next frame, byte offset in the ring.
     pub read_pos: u64,
+    /// The number of the last published frame: how many were written. 0 if none was.
+    pub last_sequence: u64,
+    /// Published frames that the reader has not taken yet.
+    pub frames_waiting: u64,
+    /// Bytes of frames that wait or are held, headers included.
+    pub used: u64,
     /// Frames and wrap markers written.
     pub written_count: u64,
     /// Frames and wrap markers read.
@@ -128,6 +135,8 @@ fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
             defects.push(format!("{field} = {value}, expected at most {}", control.payload_size));
         }
     }
+    let found = geometry.as_ref().ok().map(|geometry| contents(segment, *geometry, &control));
+    let Contents { last_sequence, frames_waiting, used } = found.unwrap_or_default();
     let metadata = match &geometry {
         Ok(geometry) => metadata(segment, *geometry, control.metadata_written, &mut defects),
         Err(_) => None,
@@ -139,6 +148,9 @@ fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
         free: control.payload_free,
         write_pos: control.write_pos,
         read_pos: control.read_pos,
+        last_sequence,
+        frames_waiting,
+        used,
         written_count: control.written_count,
         read_count: control.read_count,
         writer: peer(name, segment, Role::Writer, control.writer_pid),
@@ -150,6 +162,69 @@ fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
         space_tokens: sys::tokens(name, Signal::Space),
         defects,
     })
+}
+
+/// Headers of the ring, read in pieces: small frames lie close to each other.
+struct Headers<'a> {
+    segment: &'a Segment,
+    geometry: Geometry,
+    chunk: Vec<u8>,
+    /// Where in the ring the piece begins.
+    from: u64,
+}
+
+impl Headers<'_> {
+    /// Bytes of a piece.
+    const PIECE: u64 = 4096;
+
+    fn get(&mut self, at: u64) -> Option<FrameHeader> {
+        if let Some(header) = self.known(at) {
+            return Some(header);
+        }
+        let len = Self::PIECE.min(self.geometry.payload.checked_sub(at)?);
+        self.chunk.resize(len as usize, 0);
+        self.from = at;
+        self.segment.read_at(&mut self.chunk, self.geometry.payload_offset() + at).ok()?;
+        self.known(at)
+    }
+
+    fn known(&self, at: u64) -> Option<FrameHeader> {
+        let start = usize::try_from(at.checked_sub(self.from)?).ok()?;
+        let bytes = self.chunk.get(start..start.checked_add(FRAME_HEADER_SIZE as usize)?)?;
+        Some(FrameHeader::from_bytes(bytes.try_into().ok()?))
+    }
+}
+
+#[derive(Default)]
+struct Contents {
+    last_sequence: u64,
+    frames_waiting: u64,
+    used: u64,
+}
+
+/// What is in the ring, as far as it can be told while the stream goes on.
+fn contents(segment: &Segment, geometry: Geometry, control: &ControlSnapshot) -> Contents {
+    let mut headers = Headers { segment, geometry, chunk: Vec::new(), from: 0 };
+    let mut header = |at| headers.get(at);
+    let (capacity, write_pos, read_pos) = (geometry.payload, control.write_pos, control.read_pos);
+    let taken = capacity - control.payload_free.min(capacity);
+    let same = write_pos % capacity == read_pos % capacity;
+    // A ring that is full of held frames looks like one that is full of unread ones: then the counters tell.
+    let is_full = same && taken == capacity && control.written_count != control.read_count;
+    let unread = walk(read_pos, write_pos, capacity, is_full, &mut header);
+    // Without an unread frame, the last one of this lap, or of the lap before it.
+    let nothing = control.written_count == 0 && write_pos == 0;
+    let last_sequence = if nothing || unread.last > 0 {
+        unread.last
+    } else {
+        let lap = walk(0, write_pos, capacity, write_pos.is_multiple_of(capacity), &mut header);
+        if lap.complete { lap.last } else { control.written_count }
+    };
+    Contents {
+        last_sequence,
+        frames_waiting: unread.frames,
+        used: taken.saturating_sub(if unread.complete { unread.skipped } else { 0 }),
+    }
 }
 
 fn metadata(

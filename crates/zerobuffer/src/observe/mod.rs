@@ -12,6 +12,7 @@
 
 mod info;
 mod orphans;
+mod walk;
 
 pub use info::{BufferInfo, Peer, inspect, list, unreadable};
 pub use orphans::{Orphan, Owner, orphans, orphans_of, remove, remove_unproven};
