@@ -182,7 +182,7 @@ fn lockstep_over_two_buffers_never_sleeps_beside_space() {
             got += 1;
             peer.must(&format!("read 60000 {got}"));
             peer.must(&format!("write {} 10 write", round + 1));
-            next(&mut reader, round + 1);
+            drop(next(&mut reader, round + 1));
             sent += 1;
             writer.write(&content(sent, size)).unwrap_or_else(|error| panic!("ring {ring}: {error}"));
         }

@@ -32,7 +32,10 @@ impl Metadata {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let before = state(shared);
-            let copied = Self::copy(shared, before.1);
+            let copied = match before {
+                (writer, 0) => Ok(shared.kept_metadata(writer)),
+                (_, written) => Self::copy(shared, written),
+            };
             // A writer writes them once: only with another one, or when they are removed, can they have changed.
             if state(shared) == before {
                 return copied;
@@ -44,9 +47,6 @@ impl Metadata {
 
     fn copy(shared: &ReaderShared, written: u64) -> Result<Option<Self>> {
         let region = &shared.region;
-        if written == 0 {
-            return Ok(None);
-        }
         let capacity = region.metadata_capacity();
         if written < 8 || written > capacity {
             let expected = format!("0, or 8 to {capacity}");

@@ -1,5 +1,6 @@
 //! What a reader shares with its frames and handles.
 
+use super::Metadata;
 use crate::{
     error::Error,
     layout::Word,
@@ -8,7 +9,7 @@ use crate::{
         liveness::{Facts, KnownBy, Life, Process},
     },
     ring::{Credit, Fault, TOMBSTONE},
-    sync::{AtomicU64, Ordering, fence_after_rmw, lock},
+    sync::{AtomicU64, Mutex, Ordering, fence_after_rmw, lock},
     sys::{Held, Role},
 };
 use std::{ops::Deref, time::Duration};
@@ -22,6 +23,8 @@ pub(crate) struct ReaderShared {
     pub(crate) credit: Credit,
     /// The pid of the last writer that was seen to hold its presence byte.
     pub(crate) present_writer: AtomicU64,
+    /// Metadata that were taken out of the buffer, so that a legacy successor finds room for its own; and whose they are.
+    kept: Mutex<Option<(u64, Metadata)>>,
 }
 
 impl Deref for ReaderShared {
@@ -35,7 +38,7 @@ impl Deref for ReaderShared {
 
 impl ReaderShared {
     pub(crate) fn new(link: Link) -> Self {
-        Self { link, credit: Credit::new(), present_writer: AtomicU64::new(0) }
+        Self { link, credit: Credit::new(), present_writer: AtomicU64::new(0), kept: Mutex::new(None) }
     }
 
     /// Returns a frame's ring space and wakes the writer if it may be waiting for it.
@@ -66,16 +69,50 @@ impl ReaderShared {
 
     /// See [`ReaderHandle::renew_metadata`](super::ReaderHandle::renew_metadata).
     pub(crate) fn renew_metadata(&self, known: bool) {
-        let written = self.region.load(Word::MetadataWritten, Ordering::Acquire);
-        if written == 0 || !self.is_active() {
+        if !self.is_active() {
             return;
         }
+        // What was taken out was the predecessor's: what is there now is not.
+        let known = lock(&self.kept).take().is_none() && known;
+        self.remove_metadata(|writer| known || writer == 0);
+    }
+
+    /// Takes the metadata of a legacy writer out of the buffer and keeps a copy. Its successor may come as soon as it is
+    /// gone, before anybody can make room, and could not write its own.
+    pub(crate) fn keep_metadata(&self, metadata: &Metadata) {
+        let writer = self.region.load(Word::WriterPid, Ordering::Acquire);
+        if writer == 0 || writer == TOMBSTONE || self.knows_writer(writer) || !self.is_active() {
+            return;
+        }
+        *lock(&self.kept) = Some((writer, metadata.clone()));
+        self.remove_metadata(|now| now == writer);
+    }
+
+    pub(crate) fn forget_metadata(&self) {
+        if !self.is_forked() {
+            lock(&self.kept).take();
+        }
+    }
+
+    /// What was kept of the writer `pid`.
+    pub(super) fn kept_metadata(&self, pid: u64) -> Option<Metadata> {
+        lock(&self.kept).as_ref().filter(|(writer, _)| *writer == pid).map(|(_, metadata)| metadata.clone())
+    }
+
+    /// Removes the metadata if the registered writer is as wanted, while no native writer is attached or attaches.
+    fn remove_metadata(&self, wanted: impl Fn(u64) -> bool) {
         let presence = lock(&self.presence);
-        // While this is held, no native writer attaches; one that is attached holds it.
         let held = Held::take(presence.as_ref(), Role::Writer).unwrap_or(None);
-        let vacant = self.region.load(Word::WriterPid, Ordering::SeqCst) == 0;
-        if held.is_some() && (known || vacant) {
-            // An old writer does not write metadata while there are some: these are still the same.
+        if held.is_some() && wanted(self.region.load(Word::WriterPid, Ordering::SeqCst)) {
+            self.clear_metadata();
+        }
+    }
+
+    /// The same, for who holds the writer's presence byte.
+    pub(super) fn clear_metadata(&self) {
+        let written = self.region.load(Word::MetadataWritten, Ordering::Acquire);
+        if written != 0 {
+            // A legacy writer does not write metadata while there are some: these are still the same.
             self.region.store(Word::MetadataFree, self.region.metadata_capacity(), Ordering::Relaxed);
             self.region.exchange(Word::MetadataWritten, written, 0);
         }

@@ -266,6 +266,13 @@ impl WriterWatch {
         let presence = lock(&shared.presence);
         let Ok(Some(_held)) = Held::take(presence.as_ref(), Role::Writer) else { return Ok(()) };
         let dead = self.pid;
+        if consumer.takes_free_sequences() {
+            // Metadata belong to the writer: a legacy successor, which may come as soon as the place is free, finds none.
+            let registered = shared.region.load(Word::WriterPid, Ordering::SeqCst);
+            if registered != 0 && (registered == dead || registered == TOMBSTONE) {
+                shared.clear_metadata();
+            }
+        }
         let repaired = consumer.repair(&shared.region, &shared.credit, |pid| pid == dead || pid == TOMBSTONE);
         if matches!(repaired, Ok(true)) {
             // No writer is attached, and none attaches while the byte is held: nobody sleeps on the space semaphore.

@@ -194,6 +194,11 @@ impl Consumer {
             && (header.sequence == self.expected || self.free_sequences)
     }
 
+    /// Whether any sequence number is taken, as by a duplex channel's readers.
+    pub(crate) fn takes_free_sequences(&self) -> bool {
+        self.free_sequences
+    }
+
     /// Takes the next frame. `accept` decides on a sequence number that is not the expected one.
     pub(crate) fn next(
         &mut self,

@@ -112,7 +112,7 @@ fn who_may_not_connect_leaves_no_trace() {
     let client = channel.connect();
     let second = Client::connect_with(&channel.name, small());
     assert!(second.is_err(), "two clients at a time");
-    client.call(b"x", LONG).unwrap();
+    drop(client.call(b"x", LONG).unwrap());
 }
 
 /// The name of the response buffer is the longer one: no server can have such a channel, and none is waited for.
@@ -132,7 +132,7 @@ fn a_second_client_is_told_that_there_is_one() {
     expect_no_wait(&channel);
     let _server = server(&channel, "echo", "");
     let client = channel.connect();
-    client.call(b"x", LONG).unwrap();
+    drop(client.call(b"x", LONG).unwrap());
     let config = ClientConfig::default().response_size(4096).succession(Duration::from_millis(20));
     let second = Client::connect_with(&channel.name, config);
     assert!(

@@ -107,7 +107,7 @@ fn a_server_that_is_not_persistent_reports_and_stops() {
 
     let mut peer = server(&channel, "echo", "once client-timeout=20000");
     let client = channel.connect();
-    client.call(b"x", LONG).unwrap();
+    drop(client.call(b"x", LONG).unwrap());
     drop(client);
     eventually("it has stopped", || peer.must("running") == "false");
     let failures = peer.must("failures");
@@ -182,7 +182,7 @@ fn a_thousand_servers_and_clients_leak_nothing() {
         let client =
             Client::connect_with(&channel.name, ClientConfig::default().response_size(4096)).unwrap();
         if round % 4 == 0 {
-            client.call(b"x", LONG).unwrap();
+            drop(client.call(b"x", LONG).unwrap());
         }
         if round % 2 == 0 {
             drop(client);

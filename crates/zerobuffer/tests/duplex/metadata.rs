@@ -16,7 +16,7 @@ fn absent_empty_and_present_metadata() {
             expect_error(client.set_metadata(b"again"), "MetadataAlreadyWritten");
         }
         for _ in 0..3 {
-            client.call(b"x", LONG).unwrap();
+            drop(client.call(b"x", LONG).unwrap());
         }
         let inits = server.must("inits");
         assert_eq!(inits.split(' ').next_back().unwrap(), told, "{inits}");
@@ -32,7 +32,7 @@ fn metadata_that_are_too_large_and_an_init_that_fails() {
     let text = expect_error(client.set_metadata(&[0; 1017]), "MetadataTooLarge");
     assert!(text.contains("1017 bytes") && text.contains("holds 1016"), "{text}");
     client.set_metadata(&[0; 666]).unwrap();
-    client.call(b"the request is handled all the same", LONG).unwrap();
+    drop(client.call(b"the request is handled all the same", LONG).unwrap());
     let failures = server.must("failures");
     assert!(failures.starts_with("Init: ") && failures.ends_with("metadata of 666 bytes"), "{failures}");
 }
@@ -51,6 +51,114 @@ fn metadata_of_a_killed_client_do_not_reach_the_next_one() {
         client.kill();
     }
     let client = channel.connect();
-    client.call(b"x", LONG).unwrap();
+    drop(client.call(b"x", LONG).unwrap());
     assert_eq!(server.must("inits"), "100 102 none");
+}
+
+/// A client of another implementation by hand: its writer stores words, its process is another one, which is killed.
+#[cfg(target_os = "linux")]
+mod legacy {
+    use crate::{
+        Channel, LONG,
+        common::{
+            Segment, content,
+            segment::{
+                FREE, METADATA, METADATA_FREE, METADATA_SIZE, METADATA_WRITTEN, PAYLOAD_SIZE, WRITE_POS,
+                WRITER_PID, WRITTEN_COUNT,
+            },
+        },
+        eventually, server,
+    };
+    use std::process::{Child, Command};
+    use zerobuffer::{BufferConfig, Reader};
+
+    struct Legacy {
+        process: Child,
+        requests: Segment,
+    }
+
+    impl Legacy {
+        fn attach(channel: &Channel) -> Self {
+            let process = Command::new("sleep").arg("1000").spawn().unwrap();
+            let requests = Segment::open(&channel.request);
+            requests.set(WRITER_PID, process.id().into());
+            Self { process, requests }
+        }
+
+        fn set_metadata(&self, len: usize) {
+            let requests = &self.requests;
+            assert_eq!(requests.get(METADATA_WRITTEN), 0, "the predecessor's are in the way");
+            let mut block = (len as u64).to_le_bytes().to_vec();
+            block.extend(content(1, len));
+            requests.put(METADATA, &block);
+            requests.set(METADATA_FREE, requests.get(METADATA_SIZE) - block.len() as u64);
+            requests.set(METADATA_WRITTEN, block.len() as u64);
+        }
+
+        /// A request of four bytes; without a token, so that it is found when nothing moves.
+        fn send(&self, sequence: u64) {
+            let requests = &self.requests;
+            let at = requests.get(WRITE_POS);
+            assert!(at + 20 < requests.get(PAYLOAD_SIZE));
+            let mut frame = [4_u64.to_le_bytes(), sequence.to_le_bytes()].concat();
+            frame.extend(b"text");
+            requests.put(METADATA + requests.get(METADATA_SIZE) + at, &frame);
+            requests.set(FREE, requests.get(FREE) - 20);
+            requests.set(WRITE_POS, at + 20);
+            requests.set(WRITTEN_COUNT, requests.get(WRITTEN_COUNT) + 1);
+        }
+
+        fn kill(&mut self) {
+            self.process.kill().unwrap();
+            self.process.wait().unwrap();
+        }
+    }
+
+    impl Drop for Legacy {
+        fn drop(&mut self) {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+
+    #[test]
+    fn a_successor_finds_room_for_its_own_whenever_its_predecessor_was_killed() {
+        let channel = Channel::new("dmeta-old");
+        let mut server = server(&channel, "echo", "");
+        let mut expected = Vec::new();
+        for round in 0..12_usize {
+            let mut client = Legacy::attach(&channel);
+            client.set_metadata(10 + round);
+            let answers = (round % 3 != 0).then(|| {
+                let mut answers = Reader::create(&channel.response, BufferConfig::ring(4096)).unwrap();
+                client.send(1);
+                assert_eq!(answers.read_timeout(LONG).unwrap().unwrap().data(), b"text");
+                expected.push((10 + round).to_string());
+                answers
+            });
+            if round % 3 == 2 {
+                client.kill();
+                // Another one takes a dead one's place at once. It finds room, and its own are not removed with its predecessor's.
+                let next = Legacy::attach(&channel);
+                next.set_metadata(100 + round);
+                drop(answers);
+                let mut answers = Reader::create(&channel.response, BufferConfig::ring(4096)).unwrap();
+                next.send(1);
+                assert_eq!(answers.read_timeout(LONG).unwrap().unwrap().data(), b"text");
+                expected.push((100 + round).to_string());
+                client = next;
+                drop(answers);
+            }
+            client.kill();
+            // One that waits until the place is free.
+            while client.requests.get(WRITER_PID) != 0 {
+                std::hint::spin_loop();
+            }
+            assert_eq!(client.requests.get(METADATA_WRITTEN), 0, "round {round}");
+            eventually("the server knows", || {
+                server.must("inits").split(' ').filter(|init| !init.is_empty()).count() == expected.len()
+            });
+        }
+        assert_eq!(server.must("inits"), expected.join(" "));
+    }
 }

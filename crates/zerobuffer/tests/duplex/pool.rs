@@ -8,7 +8,7 @@ fn time_of(options: &str, count: u64) -> Duration {
     let channel = Channel::new("dpool");
     let _server = server(&channel, "slow:60", options);
     let client = channel.connect();
-    client.call(b"warm", LONG).unwrap();
+    drop(client.call(b"warm", LONG).unwrap());
     let started = Instant::now();
     for key in 0..count {
         client.send(&content(key, 100)).unwrap();
@@ -73,7 +73,7 @@ fn a_drain_that_takes_too_long_stops() {
     for key in 1..=50 {
         client.send(&content(key, 64)).unwrap();
     }
-    client.receive(LONG).unwrap().unwrap();
+    drop(client.receive(LONG).unwrap().unwrap());
     assert_eq!(peer.must("drain 250"), "false");
     assert_eq!(peer.must("running"), "false");
     let handled: u32 = peer.must("handled").parse().unwrap();

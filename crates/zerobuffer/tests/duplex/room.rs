@@ -14,7 +14,7 @@ fn in_flight(count: u64, size: usize, ring: u64) {
     let client = channel.connect_with(ring);
     // Odd and even numbers of single calls before, which move the positions of both rings.
     for single in 0..3 {
-        client.call(&content(single, size), LONG).unwrap();
+        drop(client.call(&content(single, size), LONG).unwrap());
         let started = Instant::now();
         let calls: Vec<_> = (1..=count).map(|key| client.submit(&content(key, size)).unwrap()).collect();
         for (key, call) in (1..).zip(&calls) {

@@ -26,13 +26,12 @@ impl Connected {
         let handle = lock(&run.handle).clone();
         let metadata = handle.metadata();
         self.knows_metadata = !matches!(metadata, Ok(None));
+        if let Ok(Some(metadata)) = &metadata {
+            handle.keep_metadata(metadata);
+        }
         let Some(on_init) = &run.config.on_init else { return };
         let outcome: Outcome = match metadata {
-            Ok(metadata) => {
-                // A copy: a next client may write its own while this one's are still looked at.
-                let bytes = metadata.map(|metadata| metadata.data().to_vec());
-                caught(|| on_init(bytes.as_deref()))
-            }
+            Ok(metadata) => caught(|| on_init(metadata.as_deref())),
             Err(error) => Err(error.into()),
         };
         if let Err(source) = outcome {

@@ -160,6 +160,10 @@ impl Service {
                 let handle = lock(&self.run.handle).clone();
                 handle.renew_metadata(false);
             }
+            Action::ForgetMetadata => {
+                let handle = lock(&self.run.handle).clone();
+                handle.forget_metadata();
+            }
             Action::Forget => self.numbers.forget(),
             Action::Recreate => self.recreate(),
             Action::Pause => thread::sleep(PAUSE),

@@ -152,6 +152,8 @@ pub(super) enum Action {
     Close,
     /// Remove the metadata of a client that has gone.
     RenewMetadata,
+    /// Forget what was kept of the metadata of a client that has gone.
+    ForgetMetadata,
     /// No number is expected next.
     Forget,
     /// Make the request buffer anew.
@@ -308,13 +310,13 @@ fn requested(
     rules: &Rules,
     now: &impl Fn() -> Instant,
 ) -> (State, &'static [Action]) {
-    use Action::{Begin, Close, Drop, Handle, ReportGone};
+    use Action::{Begin, Close, Drop, ForgetMetadata, Handle, ReportGone};
     match (client, order, peer) {
         (Client::Begun, Order::Continues, Peer::There) => (serve(client), &[Handle]),
         (Client::Fresh { .. }, Order::Starts, Peer::There) => (serve(Client::Begun), &[Begin, Handle]),
         // What came before was its predecessor's, which had gone before it was met.
         (Client::Begun, Order::Starts, Peer::There) if rules.persistent => {
-            (serve(client), &[ReportGone, Begin, Handle])
+            (serve(client), &[ReportGone, ForgetMetadata, Begin, Handle])
         }
         (Client::Begun, Order::Starts, Peer::There) => (State::Ended, &[Drop, ReportGone]),
         (Client::Fresh { farewell: Report::Made }, Order::Continues, Peer::There) => (serve(client), &[Drop]),

@@ -185,7 +185,7 @@ fn a_client_is_served() {
                 (
                     serve(begun),
                     Event::Request(Starts, There),
-                    (then(begun), &[ReportGone, Begin, Handle]),
+                    (then(begun), &[ReportGone, ForgetMetadata, Begin, Handle]),
                     Some((State::Ended, &[Drop, ReportGone])),
                 ),
                 (
