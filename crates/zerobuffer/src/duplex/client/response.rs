@@ -6,7 +6,6 @@ use std::ops::{Deref, DerefMut};
 
 /// The response to a request: a view of shared memory; dropping it returns its space.
 #[derive(Debug)]
-#[must_use = "a response that is dropped is lost"]
 pub struct Response {
     frame: Frame,
     sequence: u64,
