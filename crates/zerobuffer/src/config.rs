@@ -135,7 +135,7 @@ impl BufferConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriterConfig {
     pub(crate) write_timeout: Option<Duration>,
-    pub(crate) connect_timeout: Duration,
+    pub(crate) connect_timeout: Option<Duration>,
     pub(crate) wait: WaitStrategy,
     pub(crate) full_ring: FullRingPolicy,
 }
@@ -145,7 +145,7 @@ impl Default for WriterConfig {
     fn default() -> Self {
         Self {
             write_timeout: Some(Duration::from_secs(5)),
-            connect_timeout: Duration::ZERO,
+            connect_timeout: Some(Duration::ZERO),
             wait: WaitStrategy::default(),
             full_ring: FullRingPolicy::default(),
         }
@@ -155,16 +155,16 @@ impl Default for WriterConfig {
 impl WriterConfig {
     /// How long one write waits for space; `None` waits for ever. 5 s unless told otherwise.
     #[must_use]
-    pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.write_timeout = timeout;
+    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.write_timeout = timeout.into();
         self
     }
 
-    /// How long [`Writer::connect_with`](crate::Writer::connect_with) waits for a reader to create the buffer. Not
-    /// at all unless told otherwise.
+    /// How long [`Writer::connect_with`](crate::Writer::connect_with) waits for a reader to create the buffer;
+    /// `None` waits for ever. Not at all unless told otherwise.
     #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.connect_timeout = timeout.into();
         self
     }
 

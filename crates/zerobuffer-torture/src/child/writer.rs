@@ -120,7 +120,7 @@ impl Stream<'_> {
             0 => {
                 let mut loan = writer.loan(size)?;
                 pattern.fill(&mut loan, sequence);
-                loan.commit()?
+                loan.commit()?.sequence().unwrap_or(0)
             }
             1 => {
                 let most = writer.max_frame_size() as usize;
@@ -133,7 +133,7 @@ impl Stream<'_> {
                     Err(Error::InvalidCommit { .. }) => {
                         writer.write(&pattern.content(sequence))?.sequence().unwrap_or(0)
                     }
-                    committed => committed?,
+                    committed => committed?.sequence().unwrap_or(0),
                 }
             }
             2 => {

@@ -1,6 +1,6 @@
 //! A frame on loan: ring memory to be filled in place.
 
-use super::Writer;
+use super::{Outcome, Writer};
 use crate::error::Result;
 use std::{
     fmt, io,
@@ -18,7 +18,7 @@ use std::{
 /// # let mut writer = Writer::connect(&name)?;
 /// let mut loan = writer.loan(640 * 480)?;
 /// loan.fill(7);
-/// assert_eq!(loan.commit_len(1000)?, 1, "the first sequence number");
+/// assert_eq!(loan.commit_len(1000)?.sequence(), Some(1));
 /// assert_eq!(reader.read()?.data(), [7; 1000]);
 /// # Ok::<(), zerobuffer::Error>(())
 /// ```
@@ -27,41 +27,50 @@ pub struct FrameMut<'w> {
     writer: &'w mut Writer,
     /// Bytes that were put in by [`io::Write`].
     written: usize,
+    /// In place of ring memory, for a frame that is dropped since the ring is full.
+    private: Option<Vec<u8>>,
 }
 
 impl<'w> FrameMut<'w> {
     pub(super) fn new(writer: &'w mut Writer) -> Self {
-        Self { writer, written: 0 }
+        Self { writer, written: 0, private: None }
     }
 
-    /// Publishes the whole frame and returns its sequence number.
+    pub(super) fn dropped(writer: &'w mut Writer, size: usize) -> Self {
+        Self { writer, written: 0, private: Some(vec![0; size]) }
+    }
+
+    /// Publishes the whole frame, unless it is one that the policy drops.
     ///
     /// # Errors
     ///
     /// [`Error::Replaced`](crate::Error::Replaced), [`Error::Forked`](crate::Error::Forked),
     /// [`Error::Corrupt`](crate::Error::Corrupt); then nothing was published.
-    pub fn commit(self) -> Result<u64> {
+    pub fn commit(self) -> Result<Outcome> {
         let len = self.len();
         self.commit_len(len)
     }
 
-    /// Publishes the first `len` bytes, 1 to all, and returns the sequence number.
+    /// Publishes the first `len` bytes, 1 to all of them.
     ///
     /// # Errors
     ///
     /// As [`Self::commit`], and [`Error::InvalidCommit`](crate::Error::InvalidCommit): more than loaned, none, or a length
     /// that an old reader could not cope with.
-    pub fn commit_len(self, len: usize) -> Result<u64> {
-        self.writer.commit(len)
+    pub fn commit_len(self, len: usize) -> Result<Outcome> {
+        if self.private.is_some() {
+            return Ok(Outcome::Dropped);
+        }
+        self.writer.commit(len).map(|sequence| Outcome::Sent { sequence })
         // Dropping `self` then abandons nothing, or what an invalid length has left.
     }
 
-    /// Publishes what was put in by [`io::Write`], and returns the sequence number.
+    /// Publishes what was put in by [`io::Write`].
     ///
     /// # Errors
     ///
     /// As [`Self::commit_len`]; nothing was put in.
-    pub fn commit_written(self) -> Result<u64> {
+    pub fn commit_written(self) -> Result<Outcome> {
         let len = self.written;
         self.commit_len(len)
     }
@@ -110,13 +119,16 @@ impl Deref for FrameMut<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.writer.pending_bytes()
+        self.private.as_deref().unwrap_or_else(|| self.writer.pending_bytes())
     }
 }
 
 impl DerefMut for FrameMut<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.writer.pending().unwrap_or_default()
+        match &mut self.private {
+            Some(private) => private,
+            None => self.writer.pending().unwrap_or_default(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The writing endpoint: connects to a reader's buffer and puts frames into it.
 
 mod attach;
+mod binding;
 mod frame_mut;
 mod handle;
 mod shared;
@@ -17,7 +18,7 @@ use crate::{
     config::{FullRingPolicy, WriterConfig},
     error::{Error, Result},
     layout::{FRAME_HEADER_SIZE, Word},
-    link::{Keepalive, Patience, Waiter, buffer_accessors, debug_line},
+    link::{Patience, Waiter, buffer_accessors, debug_line},
     memory::Slot,
     ring::{Fault, Producer},
     stats::WriterStats,
@@ -100,7 +101,7 @@ impl Writer {
     /// [`Error::InvalidName`], [`Error::NotFound`], [`Error::NotReady`], [`Error::WriterAlreadyConnected`],
     /// [`Error::CrashNotNoticed`], [`Error::Version`], [`Error::Corrupt`], [`Error::PermissionDenied`], [`Error::Os`].
     pub fn connect_with(name: &str, config: WriterConfig) -> Result<Self> {
-        let mut patience = Patience::at_most(config.connect_timeout);
+        let mut patience = Patience::for_timeout(config.connect_timeout);
         Self::connect_within(name, config, &mut patience)
     }
 
@@ -200,15 +201,14 @@ impl Writer {
         self.publish(slot, len as u64).map(|sequence| Outcome::Sent { sequence })
     }
 
-    /// Lends ring memory for a frame of `size` bytes, to be filled in place. A full ring is met as the policy says;
-    /// [`FullRingPolicy::DropNewest`] counts the frame as dropped and gives [`Error::Full`].
+    /// Lends ring memory for a frame of `size` bytes, to be filled in place. A full ring is met as the policy says; a
+    /// loan that [`FullRingPolicy::DropNewest`] drops is private memory, and its commit is [`Outcome::Dropped`].
     ///
     /// # Errors
     ///
     /// As [`Self::write`].
     pub fn loan(&mut self, size: usize) -> Result<FrameMut<'_>> {
-        self.begin(size)?;
-        Ok(FrameMut::new(self))
+        self.loan_in(size, IfFull::Policy)
     }
 
     /// As [`Self::loan`], but a full ring is [`Error::Full`] at once.
@@ -217,8 +217,7 @@ impl Writer {
     ///
     /// As [`Self::write`].
     pub fn try_loan(&mut self, size: usize) -> Result<FrameMut<'_>> {
-        self.try_begin(size)?;
-        Ok(FrameMut::new(self))
+        self.loan_in(size, IfFull::Fail)
     }
 
     /// As [`Self::loan`], but waits as the patience says instead of the write timeout.
@@ -227,36 +226,15 @@ impl Writer {
     ///
     /// As [`Self::write`].
     pub fn loan_with(&mut self, size: usize, patience: &mut Patience<'_>) -> Result<FrameMut<'_>> {
-        self.begin_with(size, patience)?;
-        Ok(FrameMut::new(self))
+        self.loan_in(size, IfFull::PolicyWithin(patience))
     }
 
-    /// [`Self::loan`] without a borrow, for bindings: the frame stays pending in the writer until [`Self::commit`],
-    /// [`Self::abort`] or the next write, which abandons it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::write`].
-    pub fn begin(&mut self, size: usize) -> Result<()> {
-        self.begin_in(size, IfFull::Policy)
-    }
-
-    /// As [`Self::begin`], but waits as the patience says instead of the write timeout.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::write`].
-    pub fn begin_with(&mut self, size: usize, patience: &mut Patience<'_>) -> Result<()> {
-        self.begin_in(size, IfFull::PolicyWithin(patience))
-    }
-
-    fn begin_in(&mut self, size: usize, if_full: IfFull<'_, '_>) -> Result<()> {
-        let reserved = self.reserve(size, if_full);
-        if let Err(error) = &reserved {
-            self.counts_as_dropped(error);
+    fn loan_in(&mut self, size: usize, if_full: IfFull<'_, '_>) -> Result<FrameMut<'_>> {
+        let drops = self.config.full_ring == FullRingPolicy::DropNewest && !matches!(if_full, IfFull::Fail);
+        match self.begin_in(size, if_full) {
+            Err(Error::Full { .. }) if drops => Ok(FrameMut::dropped(self, size)),
+            begun => begun.map(|()| FrameMut::new(self)),
         }
-        self.pending = Some(reserved?);
-        Ok(())
     }
 
     /// Counts the frame that could not be reserved if the policy drops it. `true`: it does.
@@ -266,44 +244,6 @@ impl Writer {
             self.config.full_ring == FullRingPolicy::DropNewest && matches!(error, Error::Full { .. });
         self.shared.counters.lost.add(drops.into());
         drops
-    }
-
-    /// As [`Self::begin`], but a full ring is [`Error::Full`] at once.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::write`].
-    pub fn try_begin(&mut self, size: usize) -> Result<()> {
-        self.pending = Some(self.reserve(size, IfFull::Fail)?);
-        Ok(())
-    }
-
-    /// The bytes of the pending frame. Their address stays the same until commit or abort.
-    pub fn pending(&mut self) -> Option<&mut [u8]> {
-        let slot = self.pending.as_mut()?;
-        Some(self.shared.region.slot_mut(slot))
-    }
-
-    pub(crate) fn pending_bytes(&self) -> &[u8] {
-        self.pending.as_ref().map(|slot| self.shared.region.slot(slot)).unwrap_or_default()
-    }
-
-    /// Publishes the first `len` bytes of the pending frame and returns its sequence number.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NothingPending`]; [`Error::InvalidCommit`], after which the frame is still pending; [`Error::Replaced`],
-    /// [`Error::Forked`], [`Error::Corrupt`], after which it is abandoned.
-    pub fn commit(&mut self, len: usize) -> Result<u64> {
-        let Some(slot) = self.pending.take() else {
-            return Err(Error::NothingPending { name: self.shared.name.clone() });
-        };
-        self.shared.ensure_own()?;
-        let (len, loaned) = (len as u64, slot.size());
-        if len == 0 || len > loaned {
-            return Err(self.refuse_commit(slot, len, "a commit takes 1 byte to all of them"));
-        }
-        self.publish(slot, len)
     }
 
     #[inline(always)]
@@ -327,11 +267,6 @@ impl Writer {
         let loaned = slot.size();
         self.pending = Some(slot);
         Error::InvalidCommit { name: self.shared.name.clone(), len, loaned, reason }
-    }
-
-    /// Gives up the pending frame; nothing is published. `false`: there was none.
-    pub fn abort(&mut self) -> bool {
-        self.pending.take().is_some()
     }
 
     /// Writes the metadata, once per buffer; a later writer may only repeat what its predecessor wrote. At most [`Self::metadata_capacity`] less 8 bytes, may be empty.
@@ -422,12 +357,6 @@ impl Writer {
     #[must_use]
     pub fn handle(&self) -> WriterHandle {
         WriterHandle::new(Arc::clone(&self.shared))
-    }
-
-    /// Keeps the mapping alive, for bindings that hand out views of a pending frame.
-    #[must_use]
-    pub fn keep_alive(&self) -> Keepalive {
-        Keepalive::new(Arc::clone(&self.shared))
     }
 
     /// Abandons a pending frame, tells the reader, and gives up the writer's role. Published frames stay readable.

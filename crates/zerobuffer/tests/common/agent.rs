@@ -83,14 +83,14 @@ pub(crate) fn send(writer: &mut Writer, key: u64, len: usize, api: &str) -> zero
         "loan" | "buffer" => {
             let mut frame = writer.loan(len)?;
             pattern::fill(&mut frame, key);
-            return frame.commit();
+            frame.commit()?
         }
         // One byte shorter than loaned: always valid for every peer of the agent's streams, which are ours.
         "commit-len" => {
             let spare = usize::from(len as u64 + 17 <= writer.capacity() / 2);
             let mut frame = writer.loan(len + spare)?;
             pattern::fill(&mut frame[..len], key);
-            return frame.commit_len(len);
+            frame.commit_len(len)?
         }
         "vectored" => {
             let data = content(key, len);

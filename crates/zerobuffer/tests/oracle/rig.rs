@@ -91,7 +91,7 @@ impl Rig {
         let mut loan = loan.unwrap();
         loan[..data.len()].copy_from_slice(&data);
         if !data.is_empty() {
-            let sequence = loan.commit_len(data.len()).unwrap();
+            let sequence = loan.commit_len(data.len()).unwrap().sequence().unwrap();
             assert_eq!(sequence, self.oracle.publish(at, skip, data));
         }
     }

@@ -151,7 +151,7 @@ fn write(writer: &mut Writer, step: Step, told: &Told) {
         let mut loan = writer.loan(size as usize).unwrap();
         loan[..data.len()].copy_from_slice(&data);
         if let Some(sequence) = sequence {
-            assert_eq!(loan.commit_len(data.len()).unwrap(), sequence);
+            assert_eq!(loan.commit_len(data.len()).unwrap().sequence(), Some(sequence));
         }
     }
 }
