@@ -1,6 +1,6 @@
 //! What a caller chooses when creating a buffer or connecting to one.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 /// The longest sleep before an endpoint looks around: for a dead peer, a lost wake-up, an interrupt.
 pub const WAIT_SLICE: Duration = Duration::from_millis(50);
@@ -42,7 +42,7 @@ pub enum FullRingPolicy {
 pub struct BufferConfig {
     pub(crate) metadata_size: u64,
     pub(crate) payload_size: u64,
-    pub(crate) mode: u32,
+    pub(crate) mode: Option<u32>,
     pub(crate) wait: WaitStrategy,
     pub(crate) prefault: bool,
     pub(crate) free_sequences: bool,
@@ -66,7 +66,7 @@ impl BufferConfig {
         Self {
             metadata_size: 1024,
             payload_size: bytes,
-            mode: 0o600,
+            mode: None,
             wait: WaitStrategy::default(),
             prefault: true,
             free_sequences: false,
@@ -82,11 +82,12 @@ impl BufferConfig {
         self
     }
 
-    /// Permission bits of the shared objects, whatever the umask: 0600 unless told otherwise, 0660 for a group,
-    /// 0666 for everybody. A peer needs read and write permission.
+    /// Permission bits of the shared objects, whatever the umask: 0660 for a group, 0666 for everybody. A peer needs
+    /// read and write permission. Unless told otherwise, what the environment variable `ZEROBUFFER_MODE` says in octal
+    /// digits, else 0600.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = mode;
+        self.mode = Some(mode);
         self
     }
 
@@ -122,6 +123,47 @@ impl BufferConfig {
     }
 }
 
+/// Whose buffers a writer attaches to. A buffer's maker reads what is written, and can write back.
+///
+/// ```
+/// use zerobuffer::{Owner, WriterConfig};
+/// let config = WriterConfig::default().owner(Owner::User(1000));
+/// assert_eq!("any".parse(), Ok(Owner::Any));
+/// # let _ = config;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Owner {
+    /// Those of root and of the process's own user. The environment variable `ZEROBUFFER_OWNER` can widen this default:
+    /// to `any`, or to the number of one more user.
+    #[default]
+    Trusted,
+    /// Those of one more user, by number.
+    User(u32),
+    /// Anybody's: the name alone decides who gets the frames.
+    Any,
+}
+
+/// A text that is no [`Owner`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is no owner: use 'trusted', 'any' or the number of a user")]
+pub struct InvalidOwner {
+    text: String,
+}
+
+impl FromStr for Owner {
+    type Err = InvalidOwner;
+
+    /// `trusted`, `any`, or the number of a user.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "trusted" => Ok(Self::Trusted),
+            "any" => Ok(Self::Any),
+            _ => text.parse().map(Self::User).map_err(|_| InvalidOwner { text: text.to_owned() }),
+        }
+    }
+}
+
 /// Behaviour of a writer.
 ///
 /// ```
@@ -138,6 +180,7 @@ pub struct WriterConfig {
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) wait: WaitStrategy,
     pub(crate) full_ring: FullRingPolicy,
+    pub(crate) owner: Owner,
 }
 
 impl Default for WriterConfig {
@@ -148,6 +191,7 @@ impl Default for WriterConfig {
             connect_timeout: Some(Duration::ZERO),
             wait: WaitStrategy::default(),
             full_ring: FullRingPolicy::default(),
+            owner: Owner::default(),
         }
     }
 }
@@ -179,6 +223,13 @@ impl WriterConfig {
     #[must_use]
     pub fn full_ring(mut self, policy: FullRingPolicy) -> Self {
         self.full_ring = policy;
+        self
+    }
+
+    /// Whose buffers it attaches to; [`Owner::Trusted`] unless told otherwise.
+    #[must_use]
+    pub fn owner(mut self, owner: Owner) -> Self {
+        self.owner = owner;
         self
     }
 }

@@ -93,7 +93,7 @@ mod tests {
         "ReleaseSemaphore(",
         "WaitForSingleObject(object::raw(handle",
         ".store(word",
-        "create_dir_all(",
+        "fs::create_dir(",
         "options.open(",
         "libc::sem_post(",
         "libc::sem_unlink(",

@@ -25,7 +25,7 @@ pub enum Error {
     /// A configuration value is out of range.
     #[error("{what} = {} is not possible: {reason}", configured(what, *value))]
     InvalidConfig {
-        /// Which value: `mode`, or a size.
+        /// Which value: `mode`, a size, or a variable of the environment.
         what: &'static str,
         /// Mode bits, or bytes.
         value: u64,
@@ -63,6 +63,20 @@ pub enum Error {
         name: String,
         /// What has it: a path, or the name of an object.
         object: String,
+    },
+
+    /// The buffer belongs to a user that this writer was not told to trust.
+    #[error(
+        "buffer '{name}' belongs to {}, neither to this process's user ({own}) nor to root: its maker would read every frame; if that is wanted, allow it by `owner` (--owner {owner}, owner={owner}, `Owner::User({owner})`) or set ZEROBUFFER_OWNER=any",
+        user(*owner)
+    )]
+    ForeignOwner {
+        /// The buffer.
+        name: String,
+        /// The user that has made it.
+        owner: u32,
+        /// The user of this process.
+        own: u32,
     },
 
     /// A live reader owns the name.
@@ -308,6 +322,21 @@ pub enum Error {
         available: u64,
     },
 
+    /// The process may not take as much memory, or the machine does not have it.
+    #[error(
+        "buffer '{name}' needs {needed} bytes, {available} are allowed by {limit}; make the ring smaller, or raise that limit"
+    )]
+    Limited {
+        /// The buffer.
+        name: String,
+        /// Bytes to be reserved.
+        needed: u64,
+        /// Bytes that the limit leaves.
+        available: u64,
+        /// Which limit it is, and where it is set.
+        limit: String,
+    },
+
     /// Shared memory has no room for a duplex client's response buffer.
     #[error(
         "the response buffer '{name}' needs {needed} bytes of shared memory, {available} are available; choose a smaller `response_size`, or {}",
@@ -452,7 +481,17 @@ impl Error {
 
 /// A configured value as its user writes it: a mode has octal digits.
 fn configured(what: &str, value: u64) -> String {
-    if what == "mode" { format!("0{value:o}") } else { value.to_string() }
+    if what == "mode" || what == "ZEROBUFFER_MODE" { format!("0{value:o}") } else { value.to_string() }
+}
+
+/// A user by number. This one stands for all users that a user namespace does not know.
+fn user(uid: u32) -> String {
+    const UNMAPPED: u32 = 65_534;
+    if uid == UNMAPPED {
+        format!("user {uid} (`nobody`, or a user that this container's user namespace does not know)")
+    } else {
+        format!("user {uid}")
+    }
 }
 
 /// How long was waited, if at all.

@@ -56,7 +56,7 @@ mod sys;
 mod testing;
 mod writer;
 
-pub use config::{BufferConfig, FullRingPolicy, WAIT_SLICE, WaitStrategy, WriterConfig};
+pub use config::{BufferConfig, FullRingPolicy, InvalidOwner, Owner, WAIT_SLICE, WaitStrategy, WriterConfig};
 pub use error::{Error, ErrorKind, Result};
 pub use layout::{FRAME_HEADER_SIZE, PROTOCOL_VERSION};
 pub use link::{Keepalive, Patience};

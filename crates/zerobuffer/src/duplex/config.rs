@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::{
-    config::{BufferConfig, WaitStrategy},
+    config::{BufferConfig, Owner, WaitStrategy},
     error::Result,
 };
 use std::{fmt, num::NonZeroUsize, sync::Arc, thread, time::Duration};
@@ -45,6 +45,7 @@ impl ProcessingMode {
 pub struct ServerConfig {
     pub(super) buffer: BufferConfig,
     pub(super) mode: ProcessingMode,
+    pub(super) owner: Owner,
     pub(super) persistent: bool,
     pub(super) client_timeout: Option<Duration>,
     pub(super) write_timeout: Option<Duration>,
@@ -59,6 +60,7 @@ impl Default for ServerConfig {
         Self {
             buffer: BufferConfig::default(),
             mode: ProcessingMode::default(),
+            owner: Owner::default(),
             persistent: true,
             client_timeout: None,
             write_timeout: Some(Duration::from_secs(5)),
@@ -82,6 +84,14 @@ impl ServerConfig {
     #[must_use]
     pub fn mode(mut self, mode: ProcessingMode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// Whose clients are answered; [`Owner::Trusted`] unless told otherwise. Who may send requests is chosen by the
+    /// [mode](BufferConfig::mode) of the request buffer.
+    #[must_use]
+    pub fn owner(mut self, owner: Owner) -> Self {
+        self.owner = owner;
         self
     }
 
@@ -138,6 +148,7 @@ impl fmt::Debug for ServerConfig {
         f.debug_struct("ServerConfig")
             .field("buffer", &self.buffer)
             .field("mode", &self.mode)
+            .field("owner", &self.owner)
             .field("persistent", &self.persistent)
             .field("client_timeout", &self.client_timeout)
             .field("write_timeout", &self.write_timeout)
@@ -162,7 +173,8 @@ impl fmt::Debug for ServerConfig {
 pub struct ClientConfig {
     pub(super) response_metadata_size: u64,
     pub(super) response_size: Option<u64>,
-    pub(super) mode: u32,
+    pub(super) mode: Option<u32>,
+    pub(super) owner: Owner,
     pub(super) global: bool,
     pub(super) connect_timeout: Duration,
     pub(super) succession: Duration,
@@ -171,13 +183,14 @@ pub struct ClientConfig {
 }
 
 impl Default for ClientConfig {
-    /// A response ring as large as the request ring, at most 256 MiB, with 4096 bytes of metadata, mode 0600; no waiting
-    /// for a server, 5 s for a full request ring.
+    /// A response ring as large as the request ring, at most 256 MiB, with 4096 bytes of metadata, the own user's alone;
+    /// no waiting for a server, 5 s for a full request ring.
     fn default() -> Self {
         Self {
             response_metadata_size: 4096,
             response_size: None,
-            mode: 0o600,
+            mode: None,
+            owner: Owner::default(),
             global: false,
             connect_timeout: Duration::ZERO,
             succession: Duration::from_millis(500),
@@ -211,10 +224,17 @@ impl ClientConfig {
         self
     }
 
-    /// Permission bits of the response buffer.
+    /// Permission bits of the response buffer: see [`BufferConfig::mode`].
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = mode;
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Whose servers the client sends requests to; [`Owner::Trusted`] unless told otherwise.
+    #[must_use]
+    pub fn owner(mut self, owner: Owner) -> Self {
+        self.owner = owner;
         self
     }
 

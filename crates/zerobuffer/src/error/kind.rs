@@ -66,8 +66,10 @@ impl Error {
             }
             Self::Replaced { .. } | Self::Closed { .. } | Self::Forked { .. } => ErrorKind::Closed,
             Self::Corrupt { .. } | Self::Sequence { .. } | Self::Version { .. } => ErrorKind::Corrupt,
-            Self::PermissionDenied { .. } | Self::NoPrivilege { .. } => ErrorKind::PermissionDenied,
-            Self::NoSpace { .. } | Self::NoResponseSpace { .. } => ErrorKind::NoSpace,
+            Self::PermissionDenied { .. } | Self::NoPrivilege { .. } | Self::ForeignOwner { .. } => {
+                ErrorKind::PermissionDenied
+            }
+            Self::NoSpace { .. } | Self::NoResponseSpace { .. } | Self::Limited { .. } => ErrorKind::NoSpace,
             Self::Os { .. } => ErrorKind::System,
         }
     }
@@ -81,6 +83,8 @@ impl Error {
             | Self::NotFound { name, .. }
             | Self::NotReady { name, .. }
             | Self::NotABuffer { name, .. }
+            | Self::ForeignOwner { name, .. }
+            | Self::Limited { name, .. }
             | Self::ReaderAlreadyConnected { name, .. }
             | Self::WriterAlreadyConnected { name, .. }
             | Self::CrashNotNoticed { name, .. }

@@ -5,6 +5,7 @@ mod frame;
 mod frames;
 mod handle;
 mod metadata;
+mod mode;
 mod shared;
 mod take;
 mod wait;
@@ -79,22 +80,20 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidName`], [`Error::InvalidConfig`], [`Error::ReaderAlreadyConnected`], [`Error::NoSpace`],
+    /// [`Error::InvalidName`], [`Error::InvalidConfig`], [`Error::ReaderAlreadyConnected`], [`Error::NotABuffer`],
+    /// [`Error::NoSpace`], [`Error::Limited`],
     /// [`Error::PermissionDenied`], [`Error::NoPrivilege`], [`Error::NotReady`], [`Error::Os`].
     #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
     pub fn create(name: &str, config: BufferConfig) -> Result<Self> {
         sys::check_name(name)?;
         let geometry = Geometry::for_config(config.metadata_size, config.payload_size)?;
-        if config.mode & !0o777 != 0 || config.mode & 0o600 != 0o600 {
-            let reason = "permission bits are 0600 to 0777, and the owner needs to read and write";
-            return Err(Error::InvalidConfig { what: "mode", value: config.mode.into(), reason });
-        }
+        let mode = mode::of(config.mode)?;
         let own_pid = process::own_pid();
         let created = sys::create(&sys::Request {
             name,
             control: &ControlSnapshot::fresh(geometry, own_pid).to_bytes(),
             size: geometry.segment(),
-            mode: config.mode,
+            mode,
             level: if config.free_sequences { level::FREE_SEQUENCES } else { level::READER },
             prefault: config.prefault,
             global: config.global,

@@ -2,11 +2,13 @@
 
 use super::WriterShared;
 use crate::{
+    config::Owner,
     error::{Error, Result},
     layout::{ControlSnapshot, Word, level as capability},
     link::{
         Link, Patience, Peer,
         liveness::{Facts, KnownBy, NEVER_SEEN, Process, Reason},
+        owner,
     },
     memory::Region,
     ring::{Producer, TOMBSTONE, next_sequence},
@@ -25,11 +27,15 @@ const JUDGING: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Attaches, waiting for a buffer to appear as long as there is patience.
-pub(super) fn attach(name: &str, patience: &mut Patience<'_>) -> Result<(WriterShared, Producer)> {
+pub(super) fn attach(
+    name: &str,
+    trusted: Owner,
+    patience: &mut Patience<'_>,
+) -> Result<(WriterShared, Producer)> {
     sys::check_name(name)?;
     let started = Instant::now();
     loop {
-        let (trouble, grace) = match open(name) {
+        let (trouble, grace) = match open(name, trusted) {
             Ok(opened) => match register(name, opened, patience) {
                 // The reader closed between validation and registration: the next one may be on its way.
                 Err(error @ Error::NotReady { .. }) => (error, Duration::ZERO),
@@ -75,7 +81,7 @@ struct Opened {
     peer: Peer,
 }
 
-fn open(name: &str) -> Result<Opened, Trouble> {
+fn open(name: &str, trusted: Owner) -> Result<Opened, Trouble> {
     let not_ready = |reason| Error::NotReady { name: name.to_owned(), reason };
     let segment = Segment::open(name).map_err(|error| match error {
         Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -83,6 +89,7 @@ fn open(name: &str) -> Result<Opened, Trouble> {
         }
         other => Trouble::Final(other),
     })?;
+    owner::check(name, segment.uid, trusted)?;
     let Some(control) = segment.control() else {
         let expected = "at least 128 bytes of control block".to_owned();
         let error =
@@ -308,7 +315,7 @@ mod tests {
     fn what_the_connect_time_out_has_spent_on_the_reader_is_spent() {
         let name = crate::testing::name("attach-left");
         let _reader = Reader::create(&name, BufferConfig::ring(256).metadata(64)).unwrap();
-        let Ok(opened) = open(&name) else { panic!("it does not open") };
+        let Ok(opened) = open(&name, Owner::Trusted) else { panic!("it does not open") };
         // A dead writer, whose reader does not read.
         opened.region.store(Word::WriterPid, TOMBSTONE, Ordering::SeqCst);
         let patience = Duration::from_secs(30);
@@ -327,7 +334,7 @@ mod tests {
         let mut first = Writer::connect(&name).unwrap();
         first.set_metadata(b"mine").unwrap();
         first.close().unwrap();
-        let Ok(Opened { region, .. }) = open(&name) else { panic!("it does not open") };
+        let Ok(Opened { region, .. }) = open(&name, Owner::Trusted) else { panic!("it does not open") };
         let all = [
             Word::MetadataFree,
             Word::MetadataWritten,

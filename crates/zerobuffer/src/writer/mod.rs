@@ -111,7 +111,7 @@ impl Writer {
     ///
     /// As [`Self::connect_with`].
     pub fn connect_within(name: &str, config: WriterConfig, patience: &mut Patience<'_>) -> Result<Self> {
-        let (shared, producer) = attach::attach(name, patience)?;
+        let (shared, producer) = attach::attach(name, config.owner, patience)?;
         let waiter = Waiter::new(config.wait);
         let shared = Arc::new(shared);
         let watch = ReaderWatch::new();

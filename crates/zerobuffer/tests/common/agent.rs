@@ -260,6 +260,26 @@ impl Agent {
                 // SAFETY: takes a number, cannot fail.
                 unsafe { libc::umask(u32::from_str_radix(words[1], 8).unwrap()) };
             }
+            #[cfg(target_os = "linux")]
+            "limit-file-size" => {
+                // SAFETY: the structure is filled before it is read, and outlives the calls. The hard limit stays.
+                let done = unsafe {
+                    let mut limit: libc::rlimit = std::mem::zeroed();
+                    let read = libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit);
+                    limit.rlim_cur = if words[1] == "0" { limit.rlim_max } else { words[1].parse().unwrap() };
+                    read | libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit)
+                };
+                assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+            }
+            // Until this process ends.
+            "hold-folder" => {
+                let folder = std::fs::File::open(words[1]).unwrap();
+                folder.lock().unwrap();
+                std::mem::forget(folder);
+            }
+            "chdir" => std::env::set_current_dir(words[1]).unwrap(),
+            #[cfg(target_os = "linux")]
+            "chown" => std::os::unix::fs::lchown(words[1], Some(number(words, 2)), None).unwrap(),
             "mkdir" => std::fs::create_dir_all(words[1]).unwrap(),
             "touch" => std::fs::write(words[1], "").unwrap(),
             #[cfg(target_os = "linux")]

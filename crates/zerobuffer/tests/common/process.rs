@@ -73,6 +73,20 @@ impl Peer {
         Self::start(command, "agent in another environment")
     }
 
+    /// Both.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn ours_after_with(
+        setup: fn() -> io::Result<()>,
+        variable: &str,
+        value: &std::ffi::OsStr,
+    ) -> Self {
+        let mut command = Self::command();
+        command.env(variable, value);
+        // SAFETY: as above.
+        unsafe { command.pre_exec(setup) };
+        Self::start(command, "agent in its own surroundings and another environment")
+    }
+
     /// The published Python package 1.3.0; `None`, with the reason printed, when it is not at hand.
     pub(crate) fn old() -> Option<Self> {
         Self::old_running("old_peer.py")

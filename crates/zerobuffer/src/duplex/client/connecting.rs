@@ -51,14 +51,14 @@ pub(super) fn create_response_buffer(channel: &str, config: &ClientConfig, reque
     let name = response_name(channel);
     let started = Instant::now();
     loop {
-        let buffer = BufferConfig::ring(config.responses_for(requests))
+        let mut buffer = BufferConfig::ring(config.responses_for(requests))
             .metadata(config.response_metadata_size)
-            .mode(config.mode)
             .global(config.global)
             .wait(config.wait)
             // Reserved, but not mapped: most channels use a small part of it.
             .prefault(false)
             .free_sequences(true);
+        buffer.mode = config.mode;
         match Reader::create(&name, buffer) {
             Err(Error::NoSpace { name, needed, available }) => {
                 return Err(Error::NoResponseSpace { name, needed, available });

@@ -85,7 +85,8 @@ impl Client {
         let wait = WriterConfig::default()
             .connect_timeout(left())
             .write_timeout(config.write_timeout)
-            .wait(config.wait);
+            .wait(config.wait)
+            .owner(config.owner);
         let writer = Writer::connect_with(&request_name(channel), wait)?;
         let responses = Arc::new(Responses::new(channel, reader, &writer));
         Ok(Self { outbox: Outbox::new(Arc::clone(&responses), writer), responses })

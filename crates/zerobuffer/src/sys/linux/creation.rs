@@ -1,7 +1,7 @@
 //! Making, taking over and removing a buffer's names (W6, W12).
 
 use super::{
-    companions,
+    companions, limits,
     lock_file::{self, LockFile, Locks},
     names,
     semaphore::{self, Semaphore},
@@ -34,6 +34,11 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     let path = shm::path(name);
     refuse_early(name)?;
     let folder = Arc::new(shm::folder()?);
+    let available = folder.available();
+    if request.size > available {
+        return Err(Error::NoSpace { name: name.to_owned(), needed: request.size, available });
+    }
+    limits::check(name, request.size)?;
     let file = unnamed(&folder)?;
     shm::reserve(&file, name, request.size)?;
     crash::around(|| file.write_all_at(request.control, 0)).map_err(|e| Error::os("initialise", &path, e))?;

@@ -131,9 +131,11 @@ impl Files {
             // Not limited, or not counted: the machine's own swap bounds it.
             _ => swap_of_the_machine(),
         };
-        let available =
-            limit.saturating_sub(usage.saturating_sub(reclaimable)).saturating_add(swap.min(swap_of_the_machine()));
-        let what = format!("the memory limit of this container or control group ({})", path_of(folder, self.limit));
+        let available = limit
+            .saturating_sub(usage.saturating_sub(reclaimable))
+            .saturating_add(swap.min(swap_of_the_machine()));
+        let what =
+            format!("the memory limit of this container or control group ({})", path_of(folder, self.limit));
         Some(Limit { what, available })
     }
 }
@@ -208,7 +210,10 @@ mod tests {
             "v1",
             &[
                 ("proc/self/cgroup", "5:cpu,cpuacct:/docker/1234\n4:memory:/docker/1234\n0::/\n"),
-                ("proc/self/mounts", "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n"),
+                (
+                    "proc/self/mounts",
+                    "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n",
+                ),
                 ("sys/fs/cgroup/memory/memory.limit_in_bytes", "67108864\n"),
                 ("sys/fs/cgroup/memory/memory.usage_in_bytes", "16777216\n"),
                 ("sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "67108864\n"),

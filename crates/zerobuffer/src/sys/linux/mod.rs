@@ -4,6 +4,7 @@ mod cleaning;
 mod companions;
 mod creation;
 mod futex;
+mod limits;
 mod lock_file;
 mod names;
 mod observe;

@@ -137,7 +137,19 @@ impl Segment {
     /// One of the two semaphores of the buffer that this is the segment of.
     #[allow(clippy::unused_self, reason = "on other systems the segment knows where they are")]
     pub(crate) fn semaphore(&self, name: &str, signal: Signal) -> Result<Semaphore> {
-        Semaphore::open(&names::semaphore(name, signal))
+        let file_name = names::semaphore(name, signal);
+        let semaphore = Semaphore::open(&file_name)?;
+        match folder()?.entry(&file_name) {
+            // Its maker could take its memory away from under this process.
+            Ok(entry) if entry.uid != self.uid && entry.uid != 0 => {
+                let source = io::Error::other(format!(
+                    "it belongs to user {}, and the buffer to user {}",
+                    entry.uid, self.uid
+                ));
+                Err(Error::os("open", path(&file_name), source))
+            }
+            _ => Ok(semaphore),
+        }
     }
 
     /// The sticky bit: made by a reader of this implementation, which holds a presence lock while it lives (W8).

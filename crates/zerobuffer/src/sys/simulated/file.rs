@@ -123,12 +123,13 @@ unsafe impl Memory for Mapping {
 pub(crate) struct Segment {
     pub(crate) file: File,
     pub(crate) size: u64,
+    pub(crate) uid: u32,
 }
 
 impl Segment {
     pub(crate) fn open(name: &str) -> Result<Self> {
         let file = open(name)?;
-        Ok(Self { size: file.len(), file })
+        Ok(Self { size: file.len(), uid: 0, file })
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "as a real segment's")]

@@ -15,8 +15,8 @@ pub(in crate::sys) use flock::try_flock;
 #[cfg(all(target_os = "linux", not(macos_sys)))]
 pub(in crate::sys) use flock::try_shared_flock;
 pub(in crate::sys) use folder::Folder;
-#[cfg(all(target_os = "linux", not(macos_sys)))]
 pub(crate) use folder::own_uid;
+#[cfg(all(target_os = "linux", not(macos_sys)))]
 pub(in crate::sys) use folder::set_mode;
 #[cfg(all(target_os = "linux", not(macos_sys)))]
 pub(in crate::sys) use holder::{Holder, of as holder_of};

@@ -79,6 +79,9 @@ fn lock_name(name: &str) -> Result<Vec<File>, Blocked> {
     match lock_file::acquire(name) {
         Locks::Held(locks) => Ok(locks),
         Locks::Busy => Err(Blocked { error: already_connected(name), patience: LOCKED }),
+        Locks::Unknown { path, error } => {
+            Err(Blocked { error: Error::os("open", path.display().to_string(), error), patience: LOCKED })
+        }
     }
 }
 

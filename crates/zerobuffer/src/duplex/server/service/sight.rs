@@ -101,7 +101,10 @@ impl Service {
             self.left_behind = left;
             return Ok(Some(Event::Leftovers));
         }
-        let config = WriterConfig::default().connect_timeout(WAIT_SLICE).wait(self.run.config.wait);
+        let config = WriterConfig::default()
+            .connect_timeout(WAIT_SLICE)
+            .wait(self.run.config.wait)
+            .owner(self.run.config.owner);
         match Writer::connect_with(&response_name(&self.run.channel), config) {
             Ok(writer) => {
                 self.connected(writer);
