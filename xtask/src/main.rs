@@ -2,6 +2,7 @@
 //!
 //! A command is one file with one [`Command`] constant; naming it in [`COMMANDS`] is all it takes to add one.
 
+mod attacks;
 mod bench;
 mod crashpoints;
 mod cross;
@@ -40,6 +41,7 @@ pub(crate) struct Command {
 const COMMANDS: &[Command] = &[
     test::COMMAND,
     model::COMMAND,
+    attacks::COMMAND,
     crashpoints::COMMAND,
     torture::COMMAND,
     fuzz::COMMAND,

@@ -16,7 +16,9 @@ use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 
 use crate::project::Project;
-use crate::{Command, crashpoints, cross, fuzz, instructions, loom, model, sanitizer, torture, windows};
+use crate::{
+    Command, attacks, crashpoints, cross, fuzz, instructions, loom, model, sanitizer, torture, windows,
+};
 
 pub(crate) const COMMAND: Command = Command {
     name: "test",
@@ -46,6 +48,7 @@ const STEPS: &[Step] = &[
     Step::new("loom", "every memory edge as it ships and weakened, and random schedules", loom::short),
     Step::new("rust", "all Rust tests, doctests included", rust::run).makes_buffers(),
     Step::new("crashpoints", "a process may end between any two changes", crashpoints::quick).makes_buffers(),
+    Step::new("attacks", "another user's attacks fail, and succeed without the guards", attacks::all),
     Step::new("torture", "45 seconds of random kills lose nothing", torture::short).makes_buffers(),
     Step::new("fuzz", "24 seconds of fuzzing crash nothing", fuzz::short).makes_buffers(),
     Step::new("sanitizer", "hostile memory under AddressSanitizer", sanitizer::tests).makes_buffers(),
