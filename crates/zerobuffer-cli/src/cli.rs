@@ -6,7 +6,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
-    bench, call, clean, completions, demo, inspect, ls, man, metrics, recv, send, serve, top,
+    bench, call, clean, completions, demo, inspect, ls, man, metrics, record, recv, replay, send, serve, top,
 };
 use crate::exit::{self, Exit};
 use crate::fail::Fail;
@@ -69,6 +69,8 @@ enum PublicCommand {
     Bench(bench::Args),
     Send(send::Args),
     Recv(recv::Args),
+    Record(record::Args),
+    Replay(replay::Args),
     Serve(serve::Args),
     Call(call::Args),
     Ls(ls::Args),
@@ -102,6 +104,8 @@ fn dispatch(command: PublicCommand) -> Result<(), Fail> {
         PublicCommand::Bench(args) => with_signals(|| bench::run(&args)),
         PublicCommand::Send(args) => with_signals(|| send::run(&args)),
         PublicCommand::Recv(args) => with_signals(|| recv::run(&args)),
+        PublicCommand::Record(args) => with_signals(|| record::run(&args)),
+        PublicCommand::Replay(args) => with_signals(|| replay::run(&args)),
         PublicCommand::Serve(args) => with_signals(|| serve::run(&args)),
         PublicCommand::Call(args) => with_signals(|| call::run(&args)),
         PublicCommand::Ls(args) => ls::run(&args),

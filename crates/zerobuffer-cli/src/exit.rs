@@ -27,6 +27,8 @@ pub(crate) enum Exit {
     Resources,
     /// `demo` received bytes other than those sent.
     Mismatch,
+    /// The program that answers a channel's requests failed.
+    Remote,
     /// A defect of this program.
     Internal,
     /// The program that reads our output went away; nothing is printed.
@@ -52,6 +54,7 @@ const TABLE: &[(Option<Exit>, &str, &str)] = &[
     (Some(Exit::Corrupt), "8", "the shared memory is damaged or of another protocol version"),
     (Some(Exit::Resources), "9", "permission denied, or not enough shared memory"),
     (Some(Exit::Mismatch), "10", "demo: received bytes differ from those sent"),
+    (Some(Exit::Remote), "11", "call: the program that answers the channel failed"),
     (Some(Exit::Internal), "70", "a defect of this program"),
     (
         Some(Exit::Signal(2)),
@@ -75,6 +78,7 @@ impl Exit {
             Exit::Corrupt => 8,
             Exit::Resources => 9,
             Exit::Mismatch => 10,
+            Exit::Remote => 11,
             Exit::Internal => 70,
             Exit::BrokenPipe => 141,
             Exit::Signal(number) => number.saturating_add(128),

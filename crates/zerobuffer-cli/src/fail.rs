@@ -82,6 +82,7 @@ fn exit_of(error: &Error) -> Exit {
         | Error::NoSpace { .. }
         | Error::NoResponseSpace { .. }
         | Error::ResponseTooLarge { .. } => Exit::Resources,
+        Error::Remote { .. } => Exit::Remote,
         Error::InvalidCommit { .. } | Error::NothingPending { .. } | Error::Forked { .. } => Exit::Internal,
         // Closed is turned into the signal's code where the signal is known; the rest is the system's.
         _ => Exit::Failure,

@@ -8,8 +8,21 @@ mod common;
 
 use common::run;
 
-const COMMANDS: [&str; 11] =
-    ["demo", "send", "recv", "serve", "call", "ls", "inspect", "top", "metrics", "clean", "completions"];
+const COMMANDS: [&str; 13] = [
+    "demo",
+    "send",
+    "recv",
+    "record",
+    "replay",
+    "serve",
+    "call",
+    "ls",
+    "inspect",
+    "top",
+    "metrics",
+    "clean",
+    "completions",
+];
 
 #[test]
 fn help_names_every_command_and_every_exit_code() {
@@ -19,7 +32,7 @@ fn help_names_every_command_and_every_exit_code() {
         let own = run(&[command, "--help"]).ok().text();
         assert!(own.contains(&format!("Usage: zerobuffer {command}")), "{own}");
     }
-    for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 70, 130, 141] {
+    for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 70, 130, 141] {
         let code = format!("{code} ");
         assert!(help.lines().any(|line| line.trim_start().starts_with(&code)), "{code}: {help}");
     }

@@ -82,7 +82,7 @@ fn served_until_stopped() {
         (b"GET /etc/passwd HTTP/1.1\r\n\r\n", "404"),
         (b"POST /metrics HTTP/1.1\r\n\r\n", "405"),
         (b"\r\n\r\n", "405"),
-        (&[b'x'; 20_000], "405"),
+        (&vec![b'x'; 20_000], "405"),
     ] {
         let answer = ask(&address, request);
         // What is not read of a request may cost the answer; the server goes on.

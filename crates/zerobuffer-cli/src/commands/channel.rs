@@ -44,6 +44,11 @@ pub(super) fn fail(name: &str, role: Role, error: Error) -> Fail {
         (Error::ServerGone { .. } | Error::ReaderGone { .. } | Error::WriterGone { .. }, Role::Client) => {
             format!("the server of channel '{name}' has gone: no response")
         }
+        (Error::Remote { message, .. }, _) => format!("the program of channel '{name}' failed: {message}"),
+        (Error::ResponseTooLarge { size, max, .. }, _) => format!(
+            "the response of channel '{name}' has {size} bytes, and room is for {max}: call with --response-size {}",
+            size.saturating_add(16)
+        ),
         (Error::NoResponse { waited, .. }, _) => format!(
             "no response from channel '{name}' within {}; wait longer with --timeout SECONDS",
             time::seconds(*waited)

@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// prints is the response.
 ///
 /// The program is started once per request, by `sh -c`. If it fails, prints nothing or prints more than a response can
-/// carry, there is no response, and a line on stderr says so. It is ended when it runs for longer than --timeout, and when its caller has gone. Serves one client
+/// carry, the caller is told so at once, and a line on stderr says it here. It is ended when it runs for longer than --timeout, and when its caller has gone. Serves one client
 /// after the other until stopped; programs that then still run after two seconds are ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: zerobuffer serve shout --exec 'tr a-z A-Z'")]

@@ -1,0 +1,280 @@
+//! `zerobuffer record`: frames of one or more buffers into an MCAP file.
+pub(crate) mod file;
+mod guard;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Serialize;
+use zerobuffer::{BufferConfig, Error, Metadata, Reader, ReaderHandle};
+
+use self::file::{Recording, Split, Taken};
+use super::recv::parse_mode;
+use crate::exit::Exit;
+use crate::fail::Fail;
+use crate::status::{Progress, Status};
+use crate::summary::{self, Ended};
+use crate::{join, say, signals, size, time};
+
+/// How often a wait looks whether the recording is over.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Create the buffers NAME and record what is sent to them into an MCAP file, which `zerobuffer replay`, Foxglove and
+/// the tools of MCAP read.
+///
+/// One channel for each buffer: frames as they are in the ring, their numbers, the time of their arrival and, where they
+/// carry one, of their making. Ends when all writers have gone, or when stopped. A recorder that is killed loses at most
+/// its last chunk, 4 MiB or one second.
+// Each flag is an option of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: zerobuffer record cam depth -o drive.mcap --split-size 4GiB")]
+pub(crate) struct Args {
+    /// The buffers' names.
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// The file. Where a recording is split, numbers are put in front of its ending.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    force: bool,
+    /// Begin another file before one becomes larger than this.
+    #[arg(long, value_name = "BYTES", value_parser = size::parse_positive)]
+    split_size: Option<u64>,
+    /// Begin another file after this time.
+    #[arg(long, value_name = "SECONDS", value_parser = time::parse_positive)]
+    split_time: Option<Duration>,
+    /// Stop after this many frames, of all buffers together.
+    #[arg(long, value_name = "COUNT")]
+    frames: Option<u64>,
+    /// Stop after this time, counted from the first frame.
+    #[arg(long, value_name = "SECONDS", value_parser = time::parse_positive)]
+    seconds: Option<Duration>,
+    /// Go on with the next writers when all have left, until stopped.
+    #[arg(long)]
+    follow: bool,
+    /// Bytes of each ring: what it holds while the disk is slow.
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = size::parse_positive)]
+    ring: u64,
+    /// Bytes of each metadata block.
+    #[arg(long, value_name = "BYTES", default_value = "4KiB", value_parser = size::parse)]
+    metadata: u64,
+    /// Permission bits of the buffers in octal; 660 lets the group write, 666 everyone.
+    #[arg(long, default_value = "600", value_parser = parse_mode)]
+    mode: u32,
+    /// Print a summary as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints at the end.
+#[derive(Serialize)]
+struct Summary<'a> {
+    files: &'a [PathBuf],
+    frames: u64,
+    bytes: u64,
+    seconds: f64,
+    #[serde(flatten)]
+    ended: Ended,
+}
+
+/// What all threads of a recording share.
+struct Shared {
+    recording: Mutex<Recording>,
+    /// No further frame is wanted.
+    over: AtomicBool,
+    /// Nanoseconds from the start to the first frame; `u64::MAX` before.
+    first: AtomicU64,
+    started: Instant,
+    frames: Option<u64>,
+}
+
+impl Shared {
+    fn recording(&self) -> MutexGuard<'_, Recording> {
+        self.recording.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+
+    /// Time since the first frame.
+    fn recorded(&self) -> Duration {
+        match self.first.load(Ordering::SeqCst) {
+            u64::MAX => Duration::ZERO,
+            nanos => self.started.elapsed().saturating_sub(Duration::from_nanos(nanos)),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Fail> {
+    let config = BufferConfig::ring(args.ring).metadata(args.metadata).mode(args.mode);
+    let readers = args
+        .names
+        .iter()
+        .map(|name| Reader::create(name, config.clone()).map_err(Fail::from))
+        .collect::<Result<Vec<Reader>, Fail>>()?;
+    let split = Split { size: args.split_size, time: args.split_time };
+    let shared = Arc::new(Shared {
+        recording: Mutex::new(Recording::create(&args.output, split, args.force)?),
+        over: AtomicBool::new(false),
+        first: AtomicU64::new(u64::MAX),
+        started: Instant::now(),
+        frames: args.frames,
+    });
+    let handles: Vec<ReaderHandle> = readers.iter().map(Reader::handle).collect();
+    let interrupted = handles.clone();
+    signals::on_signal(move || interrupted.iter().for_each(ReaderHandle::interrupt));
+    say::note(&format!(
+        "recording {} into {}; waiting for writers (start one with: zerobuffer send {})",
+        quoted(&args.names),
+        args.output.display(),
+        args.names.first().map_or("", String::as_str)
+    ));
+    let result = take_all(args, readers, &shared, handles);
+    let finished = shared.recording().finish();
+    let result = result.and(finished);
+    let seconds = shared.recorded().as_secs_f64();
+    let recording = shared.recording();
+    if !matches!(&result, Err(fail) if !matches!(fail.exit, Exit::Signal(_) | Exit::PeerGone)) {
+        say::note(&format!(
+            "recorded {} ({}) in {seconds:.2} s into {}",
+            join::frames(recording.frames),
+            size::human(recording.bytes),
+            recording.files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+        ));
+    }
+    if !args.json {
+        return result;
+    }
+    let (files, frames, bytes) = (&recording.files[..], recording.frames, recording.bytes);
+    let ended = Ended::of(&result);
+    summary::print(&Summary { files, frames, bytes, seconds, ended }, result)
+}
+
+/// One thread for each buffer, until all of them have come to their end.
+fn take_all(
+    args: &Args,
+    readers: Vec<Reader>,
+    shared: &Arc<Shared>,
+    handles: Vec<ReaderHandle>,
+) -> Result<(), Fail> {
+    let counted = Arc::clone(shared);
+    let _status = Status::start(&args.output.display().to_string(), true, move || {
+        let fill = handles.iter().map(ReaderHandle::utilization).fold(0.0, f64::max);
+        let recording = counted.recording();
+        Progress { frames: recording.frames, bytes: recording.bytes, lost: 0, fill }
+    });
+    std::thread::scope(|scope| {
+        let threads = readers.into_iter().map(|reader| {
+            std::thread::Builder::new()
+                .name(String::from("record"))
+                .spawn_scoped(scope, || {
+                    let result = take(args, reader, shared);
+                    // One that cannot be recorded ends all; one whose writer has died does not.
+                    if matches!(&result, Err(fail) if fail.exit != Exit::PeerGone) {
+                        shared.end();
+                    }
+                    result
+                })
+                .map_err(|error| Fail::io("cannot start a thread", &error))
+        });
+        let threads = threads.collect::<Result<Vec<_>, Fail>>().inspect_err(|_| shared.end())?;
+        while !shared.is_over() && !threads.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            if args.seconds.is_some_and(|most| shared.recorded() >= most) || signals::sleep(LOOK) {
+                shared.end();
+            }
+            shared.recording().tick().inspect_err(|_| shared.end())?;
+        }
+        let mut result = Ok(());
+        for thread in threads {
+            let ended = thread.join().unwrap_or_else(|_| Err(Fail::new(Exit::Internal, "a thread panicked")));
+            result = result.and(ended);
+        }
+        if signals::caught().is_some() { Err(signals::interrupted("the recording is whole")) } else { result }
+    })
+}
+
+/// Records one buffer up to its end.
+fn take(args: &Args, mut reader: Reader, shared: &Shared) -> Result<(), Fail> {
+    let name = reader.name().to_owned();
+    let mut metadata: Option<Vec<u8>> = None;
+    let mut died = None;
+    while !shared.is_over() {
+        let frame = match reader.read_timeout(LOOK) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => continue,
+            Err(Error::Closed { .. }) => break,
+            Err(Error::WriterGone { .. }) => {
+                metadata = None;
+                died = reader.writer_died().then(|| {
+                    Fail::new(
+                        Exit::PeerGone,
+                        format!(
+                            "the writer of '{}' died without closing; what it had published is recorded",
+                            reader.name()
+                        ),
+                    )
+                });
+                if !args.follow {
+                    break;
+                }
+                wait_for_writer(&mut reader, shared)?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let arrived = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if metadata.is_none() {
+            let found = reader.metadata()?;
+            metadata = Some(found.as_ref().map(Metadata::data).unwrap_or_default().to_vec());
+        }
+        let taken = Taken {
+            topic: &name,
+            metadata: metadata.as_deref().unwrap_or_default(),
+            ring_bytes: reader.capacity(),
+            sequence: frame.sequence(),
+            arrived: u64::try_from(arrived.as_nanos()).unwrap_or(u64::MAX),
+            data: frame.data(),
+        };
+        let mut recording = shared.recording();
+        if shared.frames.is_some_and(|most| recording.frames >= most) {
+            shared.end();
+            break;
+        }
+        recording.write(&taken)?;
+        if shared.frames.is_some_and(|most| recording.frames >= most) {
+            shared.end();
+        }
+        drop(recording);
+        let now = u64::try_from(shared.started.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+        shared.first.fetch_min(now, Ordering::SeqCst);
+    }
+    let closed = reader.close();
+    match died {
+        Some(fail) if !args.follow => Err(fail),
+        _ => closed.map_err(Fail::from),
+    }
+}
+
+fn wait_for_writer(reader: &mut Reader, shared: &Shared) -> Result<(), Fail> {
+    while !shared.is_over() {
+        match reader.wait_for_writer(LOOK) {
+            Ok(true) | Err(Error::Closed { .. }) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+}
