@@ -5,6 +5,8 @@ Frames are read in place: ``frame.data`` is a memoryview of the ring.
 """
 
 from . import _logging, observe
+from ._client import Client, Response
+from ._server import Server
 from ._zerobuffer import Loan
 from ._zerobuffer import __version__ as __version__
 from .duplex import (
@@ -29,8 +31,11 @@ from .exceptions import (
     FrameTooLargeException,
     InvalidFrameSizeException,
     MetadataAlreadyWrittenException,
+    NoResponseException,
     ReaderAlreadyConnectedException,
     ReaderDeadException,
+    RemoteError,
+    ResponseTooLargeException,
     SequenceError,
     WriterAlreadyConnectedException,
     WriterDeadException,
@@ -50,6 +55,7 @@ __all__ = [
     "BufferConfig",
     "BufferFullException",
     "BufferNotFoundException",
+    "Client",
     "ClosedException",
     "DuplexChannelFactory",
     "DuplexClient",
@@ -68,12 +74,17 @@ __all__ = [
     "Loan",
     "MetadataAlreadyWrittenException",
     "MutableDuplexServer",
+    "NoResponseException",
     "ProcessingMode",
     "Reader",
     "ReaderAlreadyConnectedException",
     "ReaderDeadException",
     "ReaderStats",
+    "RemoteError",
+    "Response",
+    "ResponseTooLargeException",
     "SequenceError",
+    "Server",
     "WriteTimeoutException",
     "Writer",
     "WriterAlreadyConnectedException",

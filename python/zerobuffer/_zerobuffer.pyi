@@ -20,6 +20,9 @@ __all__ = [
     "ReaderBase",
     "WriterBase",
     "__version__",
+    "_inspect",
+    "_left_behind",
+    "_list",
 ]
 
 __version__: Final[str]

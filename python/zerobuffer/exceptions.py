@@ -98,3 +98,54 @@ class MetadataAlreadyWrittenException(ZeroBufferException):
 
     def __init__(self, message: str = "Metadata has already been written") -> None:
         super().__init__(message)
+
+
+class NoResponseException(ZeroBufferException, TimeoutError):
+    """The response to a request has not come in time.
+
+    Attributes:
+        request: the request's sequence number.
+    """
+
+    def __init__(self, message: str = "No response in time", request: int = 0) -> None:
+        super().__init__(message)
+        self.request = request
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.request)
+
+
+class ResponseTooLargeException(FrameTooLargeException):
+    """A response does not fit the client's response ring: connect with a larger ``response_size``.
+
+    Attributes:
+        request: the request's sequence number.
+    """
+
+    def __init__(self, message: str = "The response does not fit the response ring", request: int = 0) -> None:
+        super().__init__(message)
+        self.request = request
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.request)
+
+
+class RemoteError(ZeroBufferException):
+    """The handler of a request failed.
+
+    Attributes:
+        type: what it raised: the name of the exception's class; or ``no-answer``, if it wrote no response.
+        message: the exception's text.
+        traceback: the server's traceback as text, as far as it fits the response ring; may be empty.
+        request: the request's sequence number.
+    """
+
+    def __init__(self, type: str, message: str = "", traceback: str = "", request: int = 0) -> None:
+        super().__init__(f"{type}: {message}" if message else type)
+        self.type = type
+        self.message = message
+        self.traceback = traceback
+        self.request = request
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.__class__, (self.type, self.message, self.traceback, self.request)

@@ -1,7 +1,6 @@
 //! `DuplexClientBase`: the native half of `zerobuffer.duplex.DuplexClient`.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,7 +9,7 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
 use zerobuffer::duplex::{Call, Client, ClientConfig, Response};
-use zerobuffer::{Error, observe};
+use zerobuffer::{Error, Patience};
 
 use crate::connecting::connect;
 use crate::ends::End;
@@ -39,20 +38,8 @@ pub(crate) struct DuplexClient {
 /// How long another client is given to leave the channel, as in the core.
 const SUCCESSION: Duration = Duration::from_millis(500);
 
-/// Most that a response ring has by default.
-const LARGEST_RESPONSES: u64 = 256 * 1024 * 1024;
-/// Between two looks for a server.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
-
-/// The default of a response ring: as large as the request ring, which tells what the channel is made for.
-fn request_size(channel: &str, slice: Duration) -> Result<u64, Error> {
-    match observe::inspect(&format!("{channel}_request")) {
-        Ok(info) => Ok(info.payload_size.min(LARGEST_RESPONSES)),
-        Err(error) => {
-            thread::sleep(slice.min(LOOK_AGAIN));
-            Err(error)
-        }
-    }
+fn at_once() -> Patience<'static> {
+    Patience::at_most(Duration::ZERO)
 }
 
 /// A response as Python gets it: the sequence of its request, and the frame.
@@ -98,7 +85,7 @@ impl DuplexClient {
         let sent = py.detach(|| operation(&client));
         logging::flush(py)?;
         match sent {
-            Err(Error::Full { .. }) => Ok(None),
+            Err(Error::Full { .. } | Error::ResponsesUnread { .. }) => Ok(None),
             other => other.map(Some).map_err(raise_sending),
         }
     }
@@ -113,10 +100,6 @@ impl DuplexClient {
             let last = deadline.passed();
             let response = py.detach(|| wait(deadline.slice()));
             logging::flush(py)?;
-            // The published client has no answer then; it is told at once.
-            if matches!(response, Err(Error::Remote { .. } | Error::ResponseTooLarge { .. })) {
-                return Ok(None);
-            }
             if let Some(response) = response.map_err(raise)? {
                 let sequence = response.sequence();
                 return Ok(Some((
@@ -165,11 +148,11 @@ impl DuplexClient {
             .write_timeout(Some(SLICE))
             .wait(options::wait_strategy(wait)?);
         let write_timeout = Timeout::from_seconds(write_timeout)?;
-        let attempt = |slice| {
-            let size =
-                response_size.map_or_else(|| request_size(channel_name, slice), |given| Ok(given.0))?;
-            Client::connect_with(channel_name, config.clone().response_size(size).connect_timeout(slice))
+        let config = match response_size {
+            Some(size) => config.response_size(size.0),
+            None => config,
         };
+        let attempt = |slice| Client::connect_with(channel_name, config.clone().connect_timeout(slice));
         // Another client that is leaving is waited for in slices, too.
         let succession = Timeout::For(SUCCESSION).start();
         let leaves = |error: &Error, late: bool| {
@@ -276,13 +259,15 @@ impl DuplexClient {
     /// As `_submit`, but None if the request ring is full.
     fn _try_submit(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<Option<PendingCall>> {
         let py = slf.py();
-        let call = with_bytes(data, |bytes| slf.get().try_send(py, |client| client.submit(bytes)))?;
+        let call = with_bytes(data, |bytes| {
+            slf.get().try_send(py, |client| client.submit_with(bytes, &mut at_once()))
+        })?;
         Ok(call.map(|call| PendingCall { client: slf.clone().unbind(), call }))
     }
 
     /// As `send_request`, but None if the request ring is full.
     fn _try_send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
-        with_bytes(data, |bytes| self.try_send(py, |client| client.send(bytes)))
+        with_bytes(data, |bytes| self.try_send(py, |client| client.send_with(bytes, &mut at_once())))
     }
 
     /// Writes the metadata that the server's `on_init` gets; once, before the first request.

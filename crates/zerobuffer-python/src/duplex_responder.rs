@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use zerobuffer::duplex::Responder;
 
-use crate::errors::{general, raise};
+use crate::errors::{general, raise_answering};
 use crate::frame::release;
 use crate::input::with_bytes;
 use crate::number::FrameSize;
@@ -70,7 +70,7 @@ impl DuplexResponder {
             (outcome, responder)
         });
         *self.responder.lock() = Some(responder);
-        outcome.map_err(raise)
+        outcome.map_err(raise_answering)
     }
 
     fn write_bytes(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {

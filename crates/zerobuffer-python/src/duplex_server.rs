@@ -1,5 +1,6 @@
 //! `DuplexServerBase`: the native half of the duplex servers. Handlers run on the core's threads, attached.
 
+use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,10 +12,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 use zerobuffer::BufferConfig;
-use zerobuffer::duplex::{BoxError, Failure, ProcessingMode, Responder, Server, ServerConfig};
+use zerobuffer::duplex::{BoxError, Failure, HandlerError, ProcessingMode, Responder, Server, ServerConfig};
 
 use crate::duplex_responder::DuplexResponder;
-use crate::errors::{client_gone, general, raise};
+use crate::errors::{client_gone, general, raise, raise_answering};
 use crate::frame::{Frame, release};
 use crate::logging;
 use crate::number::Natural;
@@ -233,6 +234,29 @@ impl Drop for DuplexServer {
     }
 }
 
+thread_local! {
+    /// What the last handler of this thread has raised, until the failure is reported: its client gets a text of it.
+    static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// What a client is told of an exception: class, text, traceback.
+fn told(py: Python<'_>, error: PyErr) -> BoxError {
+    let describe = || {
+        let value = error.value(py);
+        let kind = value.get_type().name()?.to_string();
+        let message = value.str()?.to_string();
+        let trace = error.traceback(py);
+        let lines = py
+            .import(intern!(py, "traceback"))?
+            .call_method1(intern!(py, "format_exception"), (value.get_type(), value, trace))?;
+        let detail = lines.extract::<Vec<String>>()?.concat();
+        Ok::<_, PyErr>(HandlerError::new(kind, message).detail(detail))
+    };
+    let described = describe().unwrap_or_else(|_| HandlerError::new("error", error.to_string()));
+    RAISED.with(|raised| *raised.borrow_mut() = Some(error));
+    described.into()
+}
+
 /// Calls Python code on a thread of the core. Until Python 3.14 the interpreter ends a thread that wants to go on while it
 /// is finalized: that unwinding must not come into Rust, so the thread stays here until the process is gone.
 fn staying<T>(call: impl FnOnce() -> T) -> T {
@@ -264,9 +288,11 @@ fn stopped() -> BoxError {
 fn exception(py: Python<'_>, failure: &Failure) -> Py<PyAny> {
     let error = match failure {
         Failure::Handler { source, .. } | Failure::Init { source, .. } => {
-            match source.downcast_ref::<PyErr>() {
+            let raised = RAISED.with(|raised| raised.borrow_mut().take());
+            let given = source.downcast_ref::<PyErr>().map(|error| error.clone_ref(py));
+            match given.or(raised) {
                 // An error handler is promised an `Exception`.
-                Some(error) if error.is_instance_of::<PyException>(py) => error.clone_ref(py),
+                Some(error) if error.is_instance_of::<PyException>(py) => error,
                 _ => general(failure.to_string()),
             }
         }
@@ -318,20 +344,20 @@ impl Callbacks {
         let Some(handle) = handle else { return Err(stopped()) };
         let called = Python::try_attach(|py| {
             let Some(Functions { handler, .. }) = self.functions(py) else {
-                return Err(general("the server has been stopped"));
+                return Err(stopped());
             };
-            let frame = Bound::new(py, Frame::received(frame, Source::new(handle, false)))?;
+            let frame = Bound::new(py, Frame::received(frame, Source::new(handle, false)));
+            let frame = frame.map_err(|error| told(py, error))?;
             let called = if self.edits {
                 edit(py, &handler, &frame, responder)
             } else {
                 answer(py, &handler, &frame, responder)
             };
             // As in 1.x the frame is released with the handler's return.
-            frame.call_method0(intern!(py, "dispose"))?;
-            logging::flush(py)?;
-            called
+            let done = frame.call_method0(intern!(py, "dispose")).and_then(|_| logging::flush(py));
+            called.and(done).map_err(|error| told(py, error))
         });
-        called.ok_or_else(interpreter_gone)?.map_err(BoxError::from)
+        called.ok_or_else(interpreter_gone)?
     }
 }
 
@@ -359,5 +385,5 @@ fn edit(
     };
     staying(|| handler.call1(py, (frame,)))?;
     let bytes = view.bytes().unwrap_or_default();
-    py.detach(|| responder.write(bytes)).map(drop).map_err(raise)
+    py.detach(|| responder.write(bytes)).map(drop).map_err(raise_answering)
 }

@@ -25,6 +25,9 @@ struct Classes {
     invalid_size: Py<PyType>,
     sequence: Py<PyType>,
     metadata_written: Py<PyType>,
+    remote: Py<PyType>,
+    response_too_large: Py<PyType>,
+    no_response: Py<PyType>,
 }
 
 static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
@@ -49,6 +52,9 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
             invalid_size: class("InvalidFrameSizeException")?,
             sequence: class("SequenceError")?,
             metadata_written: class("MetadataAlreadyWrittenException")?,
+            remote: class("RemoteError")?,
+            response_too_large: class("ResponseTooLargeException")?,
+            no_response: class("NoResponseException")?,
         })
     };
     CLASSES.get_or_try_init(py, fetch).map(drop)
@@ -77,15 +83,16 @@ pub(crate) fn raise(error: Error) -> PyErr {
             new(|c| &c.writer_connected, text)
         }
         Error::EmptyFrame { .. } => invalid_size(text),
-        Error::FrameTooLarge { .. } | Error::Unplaceable { .. } | Error::ResponseTooLarge { .. } => {
-            new(|c| &c.too_large, text)
-        }
+        Error::FrameTooLarge { .. } | Error::Unplaceable { .. } => new(|c| &c.too_large, text),
         Error::Full { waited, .. } if !waited.is_zero() => new(|c| &c.write_timeout, text),
         Error::Full { .. } | Error::ResponsesUnread { .. } => full(text),
         Error::WriterGone { .. } | Error::ServerGone { .. } => client_gone(text),
         Error::ReaderGone { .. } => new(|c| &c.reader_dead, text),
         Error::Sequence { expected, got, .. } => sequence_error(expected, got),
         Error::MetadataAlreadyWritten { .. } => new(|c| &c.metadata_written, text),
+        Error::Remote { request, kind, message, detail, .. } => remote(request, kind, message, detail),
+        Error::ResponseTooLarge { request, .. } => about_request(|c| &c.response_too_large, request, text),
+        Error::NoResponse { request, .. } => about_request(|c| &c.no_response, request, text),
         Error::Os { source, .. } => with_cause(text, &source),
         _ => general(text),
     }
@@ -95,6 +102,22 @@ fn sequence_error(expected: u64, got: u64) -> PyErr {
     Python::attach(|py| match CLASSES.get(py) {
         Some(classes) => PyErr::from_type(classes.sequence.bind(py).clone(), (expected, got)),
         None => PyRuntimeError::new_err((expected, got)),
+    })
+}
+
+/// A handler that failed.
+fn remote(request: u64, kind: String, message: String, detail: String) -> PyErr {
+    Python::attach(|py| match CLASSES.get(py) {
+        Some(classes) => PyErr::from_type(classes.remote.bind(py).clone(), (kind, message, detail, request)),
+        None => PyRuntimeError::new_err(message),
+    })
+}
+
+/// An exception that names its request.
+fn about_request(class: impl FnOnce(&Classes) -> &Py<PyType>, request: u64, text: String) -> PyErr {
+    Python::attach(|py| match CLASSES.get(py) {
+        Some(classes) => PyErr::from_type(class(classes).bind(py).clone(), (text, request)),
+        None => PyRuntimeError::new_err(text),
     })
 }
 
@@ -112,6 +135,14 @@ pub(crate) fn closed(text: impl Into<String>) -> PyErr {
 pub(crate) fn raise_sending(error: Error) -> PyErr {
     match error {
         Error::ServerGone { .. } => new(|c| &c.reader_dead, error.to_string()),
+        other => raise(other),
+    }
+}
+
+/// The exception for a core error of a handler that answers.
+pub(crate) fn raise_answering(error: Error) -> PyErr {
+    match error {
+        Error::ResponseTooLarge { .. } => new(|c| &c.too_large, error.to_string()),
         other => raise(other),
     }
 }

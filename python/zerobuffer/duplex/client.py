@@ -5,11 +5,12 @@ import math
 import time
 from collections import deque
 from types import TracebackType
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, Union
 
 from .._exit import remember
 from .._mode import permissions
 from .._zerobuffer import DuplexClientBase, Frame, PendingCall
+from ..exceptions import RemoteError, ResponseTooLargeException
 from ..exceptions import ZeroBufferException as ZeroBufferException
 from ..reader import Reader as Reader
 from ..types import BufferConfig as BufferConfig
@@ -52,6 +53,11 @@ def _response(sequence: int, answer: _Answer) -> DuplexResponse:
     if answer is None:
         return DuplexResponse(sequence, None)
     return DuplexResponse(answer[0], answer[1].data, answer[1])
+
+
+def _failed(error: Union[RemoteError, ResponseTooLargeException]) -> DuplexResponse:
+    """Return what the published client has: no response; ``error`` says why."""
+    return DuplexResponse(error.request, None, error=error)
 
 
 class DuplexClient(IDuplexClient):
@@ -140,7 +146,10 @@ class DuplexClient(IDuplexClient):
             WriterDeadException, ReaderDeadException: the server has gone, and all its responses are read.
         """
         seconds = _seconds(timeout_ms, timeout)
-        return _response(0, self._receive(seconds))
+        try:
+            return _response(0, self._receive(seconds))
+        except (RemoteError, ResponseTooLargeException) as error:
+            return _failed(error)
 
     def _receive(self, seconds: Optional[float]) -> _Answer:
         end = _end(seconds)
@@ -167,7 +176,10 @@ class DuplexClient(IDuplexClient):
         A response that comes later is dropped. A server of another implementation does not say which request it
         answers: there the n-th response is taken for that to the n-th request.
         """
-        sequence, answer = self._core._call(data, timeout)
+        try:
+            sequence, answer = self._core._call(data, timeout)
+        except (RemoteError, ResponseTooLargeException) as error:
+            return _failed(error)
         return _response(sequence, answer)
 
     async def send_request_async(self, data: Any) -> int:
@@ -183,7 +195,11 @@ class DuplexClient(IDuplexClient):
     ) -> DuplexResponse:
         """As :meth:`receive_response`, without blocking the event loop. A response is never lost by cancelling."""
         seconds = _seconds(timeout_ms, timeout)
-        return _response(0, await self._responses.wait(lambda: self._look(0.0), _end(seconds), self._returned.append))
+        try:
+            answer = await self._responses.wait(lambda: self._look(0.0), _end(seconds), self._returned.append)
+        except (RemoteError, ResponseTooLargeException) as error:
+            return _failed(error)
+        return _response(0, answer)
 
     async def call_async(self, data: Any, timeout: Optional[float] = 5.0) -> DuplexResponse:
         """As :meth:`call`, without blocking the event loop."""
@@ -192,7 +208,10 @@ class DuplexClient(IDuplexClient):
             lambda: core._try_submit(data), lambda: core._submit(data), self._write_timeout
         )
         # A response that comes after a cancellation is dropped.
-        answer = await self._responses.wait(lambda: pending.wait(0.0), _end(timeout), lambda _: None)
+        try:
+            answer = await self._responses.wait(lambda: pending.wait(0.0), _end(timeout), lambda _: None)
+        except (RemoteError, ResponseTooLargeException) as error:
+            return _failed(error)
         return _response(pending.sequence, answer)
 
     @property

@@ -1,10 +1,13 @@
 """What a client receives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from ..types import Frame
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["DuplexResponse"]
 
@@ -19,6 +22,9 @@ class DuplexResponse:
     sequence: int
     data: Optional[memoryview]
     _frame: Optional[Frame] = None
+    #: Why there is no response: what the handler raised (:class:`RemoteError`), or a response that did not fit; None if
+    #: there is one, or if it has not come in time.
+    error: Optional[Exception] = field(default=None, compare=False)
 
     @property
     def is_valid(self) -> bool:
@@ -28,6 +34,20 @@ class DuplexResponse:
     def to_bytes(self) -> bytes:
         """Return a copy of the bytes; ``ValueError`` once disposed."""
         return b"" if self.data is None else bytes(self.data)
+
+    def array(self, shape: Any = None, dtype: Any = None) -> "np.ndarray[Any, Any]":
+        """Return the response as a NumPy array on the ring, as :meth:`Frame.array` does."""
+        if self._frame is None:
+            raise ValueError("there is no response, or it has been disposed")
+        return self._frame.array(shape, dtype)
+
+    def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> "np.ndarray[Any, Any]":
+        if self._frame is None:
+            raise ValueError("there is no response, or it has been disposed")
+        return self._frame.__array__(dtype, copy)
+
+    def __bytes__(self) -> bytes:
+        return self.to_bytes()
 
     def dispose(self) -> None:
         """Return the response's space to the ring; ``data`` is released. Idempotent."""

@@ -1,0 +1,229 @@
+"""``Client``: calls a server, and raises what goes wrong."""
+
+import math
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Optional
+
+from ._exit import remember
+from ._mode import permissions
+from ._zerobuffer import DuplexClientBase, Frame, PendingCall
+from .duplex._waiting import RequestLane, ResponseLane
+from .exceptions import BufferNotFoundException, NoResponseException
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Client", "Response"]
+
+
+class Response:
+    """The answer to one request, in the response ring; its space is returned when it is disposed or dropped."""
+
+    def __init__(self, sequence: int, frame: Frame) -> None:
+        self._sequence = sequence
+        self._frame = frame
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes in the ring, without a copy. ``ValueError`` once disposed."""
+        return self._frame.data
+
+    @property
+    def sequence(self) -> int:
+        """The sequence number of the request."""
+        return self._sequence
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        return self._frame.size
+
+    def array(self, shape: Any = None, dtype: Any = None) -> "np.ndarray[Any, Any]":
+        """Return the response as a NumPy array on the ring; shape and dtype as for :meth:`Frame.array`."""
+        return self._frame.array(shape, dtype)
+
+    def dispose(self) -> None:
+        """Return the response's space to the ring; may be repeated."""
+        self._frame.dispose()
+
+    def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> "np.ndarray[Any, Any]":
+        return self._frame.__array__(dtype, copy)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._frame.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._frame.__dlpack_device__()
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._frame)
+
+    def __len__(self) -> int:
+        return self._frame.size
+
+    def __repr__(self) -> str:
+        return f"Response(sequence={self._sequence}, size={self.size})"
+
+    def __enter__(self) -> "Response":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.dispose()
+
+
+class Client:
+    """Calls the handler of a :class:`~zerobuffer.Server` and returns what it answers.
+
+    Usable from several threads and tasks at once: requests go out in the order of the calls, and each call gets its own
+    answer::
+
+        with Client("detector", timeout=10.0) as client:
+            boxes = client.call(picture).array(dtype="f4", shape=(-1, 4))
+
+    Args:
+        name: name of the server.
+        timeout: seconds to wait for the server; None waits for ever.
+        response_size: bytes of the response ring; by default as many as the request ring has, at most 256 MiB.
+        write_timeout: seconds that a request waits for space in the request ring; None waits for ever.
+        mode: permission bits of the response ring, by default as for :class:`~zerobuffer.Reader`.
+        wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
+
+    Raises:
+        BufferNotFoundException: there is no server in time.
+        WriterAlreadyConnectedException, ReaderAlreadyConnectedException: the server has another client.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        timeout: Optional[float] = 5.0,
+        response_size: Optional[int] = None,
+        write_timeout: Optional[float] = 5.0,
+        mode: Optional[int] = None,
+        wait: Literal["adaptive", "block", "spin"] = "adaptive",
+    ) -> None:
+        self.name = name
+        self._write_timeout = write_timeout
+        self._core = DuplexClientBase(
+            name,
+            response_size=response_size,
+            response_metadata_size=4096,
+            timeout=timeout,
+            write_timeout=write_timeout,
+            mode=permissions(mode),
+            wait=wait,
+            global_=False,
+        )
+        self._responses = ResponseLane(self._core)
+        self._requests = RequestLane()
+        remember(self)
+
+    @classmethod
+    async def connect_async(cls, name: str, *, timeout: Optional[float] = 5.0, **options: Any) -> "Client":
+        """Wait for the server without blocking the event loop; return a connected client."""
+        import asyncio
+
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return cls(name, timeout=0.0, **options)
+            except BufferNotFoundException:
+                if end is not None and time.monotonic() >= end:
+                    raise
+            await asyncio.sleep(0.01)
+
+    def set_metadata(self, data: Any) -> None:
+        """Write the metadata that the server can look at; once, before the first call."""
+        self._core.set_metadata(data)
+
+    def call(self, data: Any, timeout: Optional[float] = 5.0) -> Response:
+        """Send a request and return its response.
+
+        Args:
+            data: bytes, anything with the buffer protocol, an array.
+            timeout: seconds to wait for the response; None waits for ever.
+
+        Raises:
+            RemoteError: the handler failed.
+            NoResponseException: the response has not come in time (a ``TimeoutError``).
+            WriteTimeoutException: the request found no space within the write timeout (a ``TimeoutError``).
+            ReaderDeadException, WriterDeadException: the server is gone (a ``ConnectionError``).
+            ResponseTooLargeException: the response does not fit the response ring.
+            ClosedException: the client is closed (a ``ConnectionError``).
+        """
+        _seconds(timeout)
+        sequence, answer = self._core._call(data, timeout)
+        return self._response(sequence, answer, timeout)
+
+    async def call_async(self, data: Any, timeout: Optional[float] = 5.0) -> Response:
+        """As :meth:`call`, without blocking the event loop. ``data`` must not change before the call is over."""
+        seconds = _seconds(timeout)
+        core = self._core
+        pending: PendingCall = await self._requests.send(
+            lambda: core._try_submit(data), lambda: core._submit(data), self._write_timeout
+        )
+        end = None if seconds is None else time.monotonic() + seconds
+        answer = await self._responses.wait(lambda: pending.wait(0.0), end, lambda _: None)
+        return self._response(pending.sequence, answer, timeout)
+
+    def _response(self, sequence: int, answer: Optional[tuple[int, Frame]], timeout: Optional[float]) -> Response:
+        if answer is None:
+            raise NoResponseException(
+                f"server '{self.name}': no response to request {sequence} within {timeout} s: its handler is slow, "
+                "or it has no native server that would tell of a failure",
+                sequence,
+            )
+        return Response(sequence, answer[1])
+
+    @property
+    def is_server_connected(self) -> bool:
+        """Whether a server reads requests and writes responses."""
+        return self._core.is_server_connected
+
+    def close(self) -> None:
+        """Leave the server; blocked calls of other threads end at once. May be repeated."""
+        core: Optional[DuplexClientBase] = self.__dict__.get("_core")
+        if core is not None:
+            core.close()
+
+    def __repr__(self) -> str:
+        connected = "_core" in self.__dict__ and self._core.is_server_connected
+        return f"<Client of '{self.__dict__.get('name')}', {'connected' if connected else 'no server, or closed'}>"
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _seconds(timeout: Optional[float]) -> Optional[float]:
+    if timeout is not None and math.isnan(timeout):
+        raise ValueError("timeout must be a number of seconds, not NaN")
+    return timeout

@@ -1,0 +1,284 @@
+"""``Server``: a handler that answers requests."""
+
+import asyncio
+import inspect
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Optional, TypeVar
+
+from ._exit import keep, let_go
+from ._mode import permissions
+from ._zerobuffer import DuplexResponder, DuplexServerBase, Frame
+from .duplex._ends import ResponseWriter
+from .duplex.server import _Collector
+from .exceptions import WriterDeadException, ZeroBufferException
+from .types import BufferConfig
+
+__all__ = ["Server"]
+
+logger = logging.getLogger("zerobuffer.duplex.server")
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+#: Seconds of one wait, before the next look at signals.
+_SLICE = 0.05
+
+
+class Server:
+    """Answers the requests of a :class:`~zerobuffer.Client`; one client after the other.
+
+    ::
+
+        server = Server("detector", BufferConfig(payload_size=64 * 1024 * 1024))
+
+        @server.handler
+        def detect(request):
+            return boxes_of(request.array())
+
+        with server:
+            server.wait()
+
+    The handler is a plain function or a coroutine function. It is given the request, a :class:`~zerobuffer.Frame` that
+    is released when it returns, and, if it takes a second argument, a :class:`~zerobuffer.Writer` for the response. It
+    returns the response (bytes, a buffer, an array), or None after writing it through the writer. What it raises is
+    raised in the client as :class:`~zerobuffer.RemoteError`, and logged with its traceback.
+
+    Args:
+        name: name of the server.
+        config: sizes of the request buffer; 4 KiB of metadata and a ring of 1 MiB by default.
+        workers: handlers that run at once, each in a thread of its own; responses go out in the order of the requests.
+        mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
+        client_timeout: seconds without a client after which that is logged; None never.
+
+    Raises:
+        ValueError: ``workers`` is not positive.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: Optional[BufferConfig] = None,
+        *,
+        workers: int = 1,
+        mode: Optional[int] = None,
+        client_timeout: Optional[float] = None,
+    ) -> None:
+        if workers < 1:
+            raise ValueError(f"workers must be positive, not {workers}")
+        config = config if config is not None else BufferConfig(metadata_size=4096)
+        self.name = name
+        self._workers = 0 if workers == 1 else workers
+        self._core = DuplexServerBase(
+            name, config.metadata_size, config.payload_size, permissions(mode), True, client_timeout, False
+        )
+        self._handler: Optional[Callable[..., Any]] = None
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._own_loop: Optional[threading.Thread] = None
+        self.errors = 0
+
+    def handler(self, function: _Handler) -> _Handler:
+        """Set the handler; a decorator. It may be replaced while the server is stopped."""
+        if not callable(function):
+            raise TypeError(f"the handler must be callable, not {type(function).__name__}")
+        if self._core.is_running:
+            raise ZeroBufferException(f"server '{self.name}': the handler cannot be replaced while it runs")
+        self._handler = function
+        return function
+
+    def start(self) -> "Server":
+        """Create the request buffer, which exists when this returns, and serve; ``with server:`` does it.
+
+        Raises:
+            ZeroBufferException: there is no handler, or the server runs.
+            ReaderAlreadyConnectedException: another server has the name.
+        """
+        handler = self._handler
+        if handler is None:
+            raise ZeroBufferException(f"server '{self.name}' has no handler: decorate one with @server.handler")
+        if _is_coroutine_function(handler) and self._loop is None:
+            self._start_loop()
+        own = weakref.ref(self)
+
+        def report(exception: Exception, ends: bool) -> None:
+            server = own()
+            if server is not None:
+                server._report(exception)
+
+        try:
+            self._core._start(_answering(handler, self._loop), False, None, report, self._workers)
+        except BaseException:
+            self._stop_loop()
+            raise
+        keep(self)
+        return self
+
+    def stop(self) -> None:
+        """Take no further request; within 200 ms, from a handler too. A handler that is running may finish."""
+        self._core._stop()
+        let_go(self)
+        self._stop_loop()
+
+    def drain(self, timeout: float = 5.0) -> bool:
+        """Answer all requests that have been sent, then stop. False if ``timeout`` seconds were not enough."""
+        drained = self._core._drain(timeout)
+        let_go(self)
+        self._stop_loop()
+        return drained
+
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Wait until the server is stopped, by another thread or a handler. False if it was not in time."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while self._core.is_running:
+            left = _SLICE if end is None else min(_SLICE, end - time.monotonic())
+            if left <= 0:
+                return False
+            time.sleep(left)
+        return True
+
+    async def wait_async(self, timeout: Optional[float] = None) -> bool:
+        """As :meth:`wait`, without blocking the event loop."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while self._core.is_running:
+            left = _SLICE if end is None else min(_SLICE, end - time.monotonic())
+            if left <= 0:
+                return False
+            await asyncio.sleep(left)
+        return True
+
+    @property
+    def is_running(self) -> bool:
+        """Whether requests are taken."""
+        return self._core.is_running
+
+    @property
+    def is_client_connected(self) -> bool:
+        """Whether a client is connected."""
+        return self._core._is_client_connected()
+
+    @property
+    def requests(self) -> int:
+        """Requests of this run so far."""
+        stats = self._core._request_stats()
+        return 0 if stats is None else stats[0]
+
+    @property
+    def metadata(self) -> Optional[bytes]:
+        """A copy of the client's metadata; None if it has written none."""
+        return self._core._request_metadata()
+
+    def _report(self, exception: Exception) -> None:
+        if isinstance(exception, WriterDeadException):
+            logger.info("The client of '%s' has left: %s", self.name, exception)
+            return
+        self.errors += 1
+        logger.error("%s: %s", type(exception).__name__, exception, exc_info=exception)
+
+    def _start_loop(self) -> None:
+        """Run an event loop for coroutine handlers, in a thread of its own."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=_run_loop, args=(loop,), name="zerobuffer-server", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            loop.close()
+            raise
+        self._loop, self._own_loop = loop, thread
+
+    def _stop_loop(self) -> None:
+        thread, self._own_loop = self._own_loop, None
+        loop, self._loop = self._loop, None
+        if thread is not None and loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            if thread is not threading.current_thread():
+                thread.join(1.0)
+
+    def __repr__(self) -> str:
+        state = "running" if self.is_running else "stopped"
+        return f"<Server '{self.name}', {state}, {self.requests} requests, {self.errors} errors>"
+
+    def __enter__(self) -> "Server":
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> "Server":
+        self._loop = asyncio.get_running_loop()
+        try:
+            return self.start()
+        except BaseException:
+            self._loop = None
+            raise
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[type[BaseException]],
+        exc_value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        # A handler that is running may need this event loop to finish.
+        await asyncio.get_running_loop().run_in_executor(None, self.stop)
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    finally:
+        loop.close()
+
+
+def _is_coroutine_function(handler: Any) -> bool:
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
+
+
+def _takes_writer(handler: Callable[..., Any]) -> bool:
+    """Whether a handler wants a second argument."""
+    try:
+        parameters = inspect.signature(handler).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    wanted = [p for p in places if p.default is p.empty]
+    return len(wanted) >= 2 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+
+
+def _answering(
+    handler: Callable[..., Any], loop: Optional[asyncio.AbstractEventLoop]
+) -> Callable[[Frame, DuplexResponder], None]:
+    """Return what the core calls for each request. It refers to the handler, and not to the server."""
+    takes_writer = _takes_writer(handler)
+
+    def answer(request: Frame, responder: DuplexResponder) -> None:
+        writer = ResponseWriter(responder) if takes_writer else None
+        result = handler(request, writer) if takes_writer else handler(request)
+        if result is not None:
+            responder.write(result)
+
+    async def finish(waiting: Awaitable[Any]) -> Any:
+        return await waiting
+
+    def answer_in_loop(request: Frame, responder: DuplexResponder) -> None:
+        assert loop is not None
+        # What it writes goes out when it has returned: writing never blocks the event loop.
+        writer = _Collector(responder) if takes_writer else None
+        waiting = handler(request, writer) if takes_writer else handler(request)
+        result = asyncio.run_coroutine_threadsafe(finish(waiting), loop).result()
+        if writer is not None:
+            writer.send()
+        if result is not None:
+            responder.write(result)
+
+    return answer_in_loop if _is_coroutine_function(handler) else answer
