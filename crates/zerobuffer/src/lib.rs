@@ -1,27 +1,4 @@
-//! Zero-copy streaming of variable-size frames between two processes on one machine.
-//!
-//! A *buffer* is a ring in named shared memory with one [`Reader`], which creates and owns it, and one [`Writer`], which
-//! connects to it. Frames are read in place and can be written in place; two named semaphores wake whoever waits. The
-//! bytes are those of the ZeroBuffer protocol 1.0.0, so that endpoints of the C++, C# and Python implementations can be
-//! the other end.
-//!
-//! ```
-//! use zerobuffer::{BufferConfig, Reader, Writer};
-//!
-//! let name = format!("doc-crate-{}", std::process::id());
-//! // One process:
-//! let mut reader = Reader::create(&name, BufferConfig::ring(1024 * 1024))?;
-//! // Another one:
-//! let mut writer = Writer::connect(&name)?;
-//! writer.write(b"a frame")?;
-//! // The first one again:
-//! let frame = reader.read()?;
-//! assert_eq!((frame.sequence(), frame.data()), (1, &b"a frame"[..]));
-//! # Ok::<(), zerobuffer::Error>(())
-//! ```
-//!
-//! What it does not do: more than one reader or writer per buffer, delivery across machines, persistence, protection
-//! against a peer that breaks the protocol on purpose inside its own frames (see `SECURITY.md`).
+#![doc = include_str!("../README.md")]
 #![deny(unsafe_op_in_unsafe_fn)]
 #![allow(
     clippy::inline_always,

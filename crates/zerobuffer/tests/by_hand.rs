@@ -113,7 +113,7 @@ fn waiting_for_an_old_writer_leaves_its_token() {
     let (name, old) = (Name::new("hand-token"), Other::start());
     let mut reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
     let segment = Segment::open(&name);
-    let waiting = thread::spawn(move || (reader.wait_for_writer(Duration::from_mins(1)).unwrap(), reader));
+    let waiting = thread::spawn(move || (reader.wait_for_writer(Duration::from_secs(60)).unwrap(), reader));
     thread::sleep(Duration::from_millis(50));
     segment.set(WRITER_PID, old.pid());
     publish(&name, &segment, 0, 1, b"first");
@@ -136,7 +136,7 @@ fn looking_for_an_old_writer_uses_up_no_token() {
     let (name, _old, mut reader, segment) = beside_an_old_writer("hand-look");
     let at = publish(&name, &segment, 0, 1, b"first");
     for _ in 0..2 {
-        assert!(reader.wait_for_writer(Duration::from_mins(1)).unwrap());
+        assert!(reader.wait_for_writer(Duration::from_secs(60)).unwrap());
         thread::sleep(Duration::from_millis(120));
     }
     assert_eq!(reader.try_read().unwrap().unwrap().sequence(), 1);
@@ -174,7 +174,7 @@ fn tokens_of_a_writer_that_left_vouch_for_nothing() {
         assert!(reader.try_read().unwrap().is_some());
     }
     writer.close().unwrap();
-    let gone = reader.read_timeout(Duration::from_mins(1));
+    let gone = reader.read_timeout(Duration::from_secs(60));
     assert!(matches!(gone, Err(Error::WriterGone { .. })));
     assert_eq!(observe::inspect(&name).unwrap().data_tokens, Some(0));
     segment.set(WRITER_PID, old.pid());

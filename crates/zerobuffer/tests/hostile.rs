@@ -94,7 +94,7 @@ fn exercise(reader: &mut Peer, writer: &mut Peer, name: &Name, what: &str) {
     }
     writer.ask("close");
     reader.ask("close");
-    assert!(begin.elapsed() < Duration::from_mins(2), "{what}: took {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(120), "{what}: took {:?}", begin.elapsed());
 }
 
 /// Every value a field is set to, given what it holds.
@@ -177,7 +177,7 @@ fn absurd_semaphores_delay_frames_by_a_slice_at_most() {
                 key += 6;
             }
         }
-        assert!(begin.elapsed() < Duration::from_mins(2), "{wait}: took {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(120), "{wait}: took {:?}", begin.elapsed());
         writer.must("close");
         reader.must_fail("read 5000 0", "WriterGone");
         reader.must("close");

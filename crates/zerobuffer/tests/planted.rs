@@ -101,7 +101,7 @@ fn a_live_pid() -> u64 {
 fn frames_that_are_unplaceable_for_an_old_reader() {
     let name = Name::new("old-geometry");
     plant(&name, &by_hand(0, 256, a_live_pid()));
-    let config = WriterConfig::default().write_timeout(Some(Duration::from_mins(1)));
+    let config = WriterConfig::default().write_timeout(Some(Duration::from_secs(60)));
     let mut writer = Writer::connect_with(&name, config).unwrap();
     for total in 241..=255_u64 {
         let start = Instant::now();

@@ -16,7 +16,7 @@ use std::{
 };
 use zerobuffer::{BufferConfig, Frame, Reader, Writer};
 
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_secs(60);
 
 fn pair(name: &Name, ring: u64) -> (Reader, Writer) {
     let reader = Reader::create(name, BufferConfig::ring(ring).metadata(0)).unwrap();

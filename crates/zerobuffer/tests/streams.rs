@@ -22,7 +22,7 @@ use common::segment::{FREE, WRITE_POS};
 use common::{LESS, Name, Peer, Segment, check, content, expect_error, size_of};
 use zerobuffer::{BufferConfig, Error, Frame, FullRingPolicy, Outcome, Reader, Writer, WriterConfig};
 
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_secs(60);
 
 fn pair(name: &Name, ring: u64) -> (Reader, Writer) {
     let reader = Reader::create(name, BufferConfig::ring(ring).metadata(64)).unwrap();

@@ -17,7 +17,7 @@ use common::agent::send;
 use common::{LESS, Name, Peer, check, size_of};
 use zerobuffer::{BufferConfig, Error, Patience, Reader, WaitStrategy, Writer, WriterConfig};
 
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn every_wait_strategy_in_two_threads_and_in_two_processes() {

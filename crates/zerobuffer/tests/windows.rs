@@ -23,7 +23,7 @@ use common::{Name, Peer, check, content, expect_error};
 use zerobuffer::duplex::{Client, ClientConfig, Server, ServerConfig};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig, observe};
 
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_secs(60);
 
 /// A buffer as another implementation's reader makes it. The names live as long as this.
 struct Old {

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     });
     started.map_err(|error| channel::fail(&args.name, Role::Server, error))?;
     say::note(&format!("serving channel '{}' with: {}", args.name, args.exec));
-    while !signals::sleep(Duration::from_hours(1)) {}
+    while !signals::sleep(Duration::from_secs(3600)) {}
     if !server.drain(GRACE) {
         programs.end(GRACE);
         // A handler may still have to say how its program ended.

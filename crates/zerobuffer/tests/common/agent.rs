@@ -14,7 +14,7 @@ use super::process::reply;
 use super::{check, content, pattern, size_of, variant};
 
 /// How long frames and space are waited for where the command does not say.
-const PATIENT: Duration = Duration::from_mins(1);
+const PATIENT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(crate) struct Agent {

@@ -13,7 +13,7 @@ const ROLE: &str = "ZEROBUFFER_TEST_ROLE";
 /// Marks the lines that are replies; everything else on stdout is the test harness talking.
 const MARK: &str = "@@ ";
 /// No reply for this long is a hang, also on a machine that does ten other things.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The entry point of helper processes: runs an agent when this binary was started as one, else nothing.
 #[test]

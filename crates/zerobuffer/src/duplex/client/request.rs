@@ -44,7 +44,7 @@ impl<'c> RequestMut<'c> {
         self.writer.as_ref().map_or(0, Writer::next_sequence)
     }
 
-    /// Sends the request and returns its sequence number; [`Client::receive`] gives the response.
+    /// Sends the request and returns its sequence number; [`Client::receive`](super::Client::receive) gives the response.
     ///
     /// # Errors
     ///
