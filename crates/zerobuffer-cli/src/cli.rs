@@ -108,7 +108,7 @@ fn dispatch(command: PublicCommand) -> Result<(), Fail> {
         PublicCommand::Replay(args) => with_signals(|| replay::run(&args)),
         PublicCommand::Serve(args) => with_signals(|| serve::run(&args)),
         PublicCommand::Call(args) => with_signals(|| call::run(&args)),
-        PublicCommand::Ls(args) => ls::run(&args),
+        PublicCommand::Ls(args) => with_signals(|| ls::run(&args)),
         PublicCommand::Top(args) => with_signals(|| top::run(&args)),
         PublicCommand::Metrics(args) => with_signals(|| metrics::run(&args)),
         PublicCommand::Inspect(args) => inspect::run(&args),

@@ -47,7 +47,7 @@ const TABLE: &[(Option<Exit>, &str, &str)] = &[
     (
         Some(Exit::Taken),
         "5",
-        "the buffer has a reader or writer, or its reader has not yet noticed the last one's crash",
+        "the buffer has a reader or writer, something else has its name, or the last one's crash is not yet noticed",
     ),
     (Some(Exit::PeerGone), "6", "the other side died or went away before the end"),
     (Some(Exit::Timeout), "7", "the ring stayed full, or no frame came, for the time allowed"),

@@ -63,6 +63,7 @@ fn exit_of(error: &Error) -> Exit {
         Error::InvalidName { .. } | Error::InvalidConfig { .. } => Exit::Usage,
         Error::EmptyFrame { .. }
         | Error::FrameTooLarge { .. }
+        | Error::ResponseTooLarge { .. }
         | Error::Unplaceable { .. }
         | Error::MetadataTooLarge { .. }
         | Error::MetadataAlreadyWritten { .. } => Exit::Input,
@@ -70,6 +71,8 @@ fn exit_of(error: &Error) -> Exit {
         Error::ReaderAlreadyConnected { .. }
         | Error::WriterAlreadyConnected { .. }
         | Error::ClientAlreadyConnected { .. }
+        | Error::ServerRunning { .. }
+        | Error::NotABuffer { .. }
         | Error::CrashNotNoticed { .. } => Exit::Taken,
         Error::WriterGone { .. }
         | Error::ReaderGone { .. }
@@ -80,8 +83,9 @@ fn exit_of(error: &Error) -> Exit {
         Error::PermissionDenied { .. }
         | Error::NoPrivilege { .. }
         | Error::NoSpace { .. }
-        | Error::NoResponseSpace { .. }
-        | Error::ResponseTooLarge { .. } => Exit::Resources,
+        | Error::ForeignOwner { .. }
+        | Error::Limited { .. }
+        | Error::NoResponseSpace { .. } => Exit::Resources,
         Error::Remote { .. } => Exit::Remote,
         Error::InvalidCommit { .. } | Error::NothingPending { .. } | Error::Forked { .. } => Exit::Internal,
         // Closed is turned into the signal's code where the signal is known; the rest is the system's.

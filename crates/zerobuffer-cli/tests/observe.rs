@@ -239,3 +239,36 @@ fn one_small_frame_in_a_large_ring_fills_little() {
     assert!((reader.utilization() - writer.utilization()).abs() < 1e-9);
     assert_eq!(run(&["inspect", &name, "--json"]).ok().json()["used_bytes"], 300_048);
 }
+
+#[test]
+fn the_list_is_printed_again_and_again() {
+    let name = name();
+    let _reader = Reader::create(&name, BufferConfig::ring(4096)).unwrap();
+    let watch = start(&["ls", "--watch", "0.1"]);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    watch.signal(Signal::INT);
+    let done = watch.wait();
+    assert_eq!(done.signal, Some(2), "{}", done.stderr);
+    assert!(done.text().lines().filter(|line| line.starts_with(&name)).count() >= 2, "{}", done.text());
+}
+
+#[test]
+fn buffers_of_another_user_are_written_to_only_where_that_is_allowed() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can run the command as another user");
+        return;
+    }
+    let name = name();
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("zerobuffer");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_zerobuffer"), &program).unwrap();
+    let mut other = Command::new(&program);
+    other.args(["recv", &name, "--mode", "666", "--format", "raw"]).uid(65534).gid(65534);
+    let mut other = start_command(other.stdin(Stdio::null()).stdout(Stdio::piped()));
+    other.wait_for("waiting for a writer");
+    common::feed(&["send", &name, "--size", "3"], b"abc").failed(9, &[&name, "65534", "--owner 65534"]);
+    common::feed(&["send", &name, "--size", "3", "--owner", "nobody"], b"abc").failed(2, &["is no owner"]);
+    common::feed(&["send", &name, "--size", "3", "--owner", "65534"], b"abc").ok();
+    assert_eq!(other.finish().ok().text(), "abc");
+}

@@ -99,7 +99,8 @@ pub enum Error {
 
     /// The previous writer crashed and the reader has not repaired the ring yet (W10); try again.
     #[error(
-        "buffer '{name}': the reader has not noticed the crash of the previous writer within {waited:?}; it does when it next reads"
+        "buffer '{name}': the reader has not noticed the crash of the previous writer within {}; it does when it next reads",
+        span(*waited)
     )]
     CrashNotNoticed {
         /// The buffer.
@@ -426,7 +427,8 @@ pub enum Error {
 
     /// A response has not come in time.
     #[error(
-        "channel '{name}': no response to request {request} within {waited:.1?}; its handler is slow or wrote none: wait longer, or look at the server's errors"
+        "channel '{name}': no response to request {request} within {}; its handler is slow or wrote none: wait longer, or look at the server's errors",
+        span(*waited)
     )]
     NoResponse {
         /// The channel.
@@ -496,7 +498,16 @@ fn user(uid: u32) -> String {
 
 /// How long was waited, if at all.
 fn after(waited: Duration) -> String {
-    if waited.is_zero() { String::new() } else { format!(" after {waited:.1?}") }
+    if waited.is_zero() { String::new() } else { format!(" after {}", span(waited)) }
+}
+
+/// A time as people say it: no more digits than anybody waits for.
+fn span(time: Duration) -> String {
+    match time.as_millis() {
+        0 => String::from("less than 1 ms"),
+        millis @ 1..1000 => format!("{millis} ms"),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
 }
 
 /// Names a process that may not be known.

@@ -3,7 +3,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use zerobuffer::duplex::{Client, ClientConfig};
-use zerobuffer::{Error, FRAME_HEADER_SIZE, observe};
+use zerobuffer::{Error, FRAME_HEADER_SIZE, Owner, observe};
 
 use super::channel::{self, Role};
 use crate::exit::Exit;
@@ -38,6 +38,10 @@ pub(crate) struct Args {
     /// elsewhere every process can anyway, and this changes nothing.
     #[arg(long)]
     global: bool,
+    /// Trust the server of another user: that user's number, or any. Without it only your own and root's are trusted, since
+    /// it reads every request.
+    #[arg(long, value_name = "USER")]
+    owner: Option<Owner>,
     /// Metadata for the server: a file.
     #[arg(long, value_name = "FILE")]
     metadata: Option<String>,
@@ -56,6 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     let config = ClientConfig::default()
         .response_size(args.response_size)
         .connect_timeout(args.wait)
+        .owner(args.owner.unwrap_or_default())
         .global(args.global);
     let client = Client::connect_with(&args.name, config).map_err(failed)?;
     if let Some(metadata) = metadata {

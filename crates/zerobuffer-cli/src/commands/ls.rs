@@ -1,10 +1,13 @@
 //! `zerobuffer ls`: every buffer on the machine.
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
 use comfy_table::{CellAlignment, Table, presets};
 use zerobuffer::observe;
 
 use super::view::{BufferView, PeerView};
 use crate::fail::Fail;
-use crate::{output, say, size, text};
+use crate::{output, say, signals, size, text, time};
 
 /// List every buffer on the machine; looking never disturbs a stream.
 #[derive(Debug, clap::Args)]
@@ -12,9 +15,27 @@ pub(crate) struct Args {
     /// Print JSON: an array of objects.
     #[arg(long)]
     json: bool,
+    /// Print the list again and again until stopped, every two seconds or as often as is said; `zerobuffer top` shows more.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = time::parse_positive)]
+    watch: Option<Duration>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
+    let Some(pause) = args.watch else { return once(args) };
+    let terminal = std::io::stdout().is_terminal();
+    loop {
+        if terminal && !args.json {
+            // From the top of an empty screen, so that the list stands still.
+            output::print("\x1b[H\x1b[2J")?;
+        }
+        once(args)?;
+        if signals::sleep(pause) {
+            return Err(signals::interrupted("the list is printed no more"));
+        }
+    }
+}
+
+fn once(args: &Args) -> Result<(), Fail> {
     let buffers: Vec<BufferView> = observe::list()?.into_iter().map(BufferView::new).collect();
     let unreadable = observe::unreadable()?;
     if !unreadable.is_empty() {

@@ -3,13 +3,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zerobuffer::BufferConfig;
 use zerobuffer::duplex::{Failure, ProcessingMode, Server, ServerConfig};
+use zerobuffer::{BufferConfig, Owner};
 
 use super::answer::{self, Limits};
 use super::channel::{self, Role};
 use super::programs::Programs;
-use super::recv::parse_mode;
+use super::recv::{parse_mode, with_mode};
 use crate::fail::Fail;
 use crate::{say, signals, size, time};
 
@@ -42,9 +42,14 @@ pub(crate) struct Args {
     /// Bytes of the client's metadata block.
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "4096")]
     metadata: u64,
-    /// Permission bits of the channel in octal; 660 lets the group call, 666 everyone.
-    #[arg(long, default_value = "600", value_parser = parse_mode)]
-    mode: u32,
+    /// Permission bits of the channel in octal; 660 lets the group call, 666 everyone [default: 600, or
+    /// what ZEROBUFFER_MODE says].
+    #[arg(long, value_parser = parse_mode)]
+    mode: Option<u32>,
+    /// Trust the clients of another user: that user's number, or any. Without it only your own and root's are trusted, since
+    /// a client reads every response.
+    #[arg(long, value_name = "USER")]
+    owner: Option<Owner>,
     /// Let processes of other Windows sessions find the channel, which needs the privilege `SeCreateGlobalPrivilege`;
     /// elsewhere every process can anyway, and this changes nothing.
     #[arg(long)]
@@ -52,8 +57,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    let buffer = BufferConfig::ring(args.ring).metadata(args.metadata).mode(args.mode).global(args.global);
-    let mut config = ServerConfig::default().buffer(buffer).on_error(report);
+    let buffer =
+        with_mode(BufferConfig::ring(args.ring).metadata(args.metadata).global(args.global), args.mode);
+    let mut config =
+        ServerConfig::default().buffer(buffer).owner(args.owner.unwrap_or_default()).on_error(report);
     if args.workers.get() > 1 {
         config = config.mode(ProcessingMode::ThreadPool(args.workers));
     }

@@ -156,12 +156,11 @@ impl Sample {
         let json: Option<Value> =
             info.metadata.as_deref().and_then(|metadata| serde_json::from_slice(metadata).ok());
         let said = json.as_ref().and_then(|json| json.get("frame_size")).and_then(Value::as_u64);
-        let used = info.payload_size.saturating_sub(info.free);
-        let waiting = info.written_count.saturating_sub(info.read_count);
+        let (used, waiting) = (info.used, info.frames_waiting);
         // What waits in the ring tells where the writer does not: each frame has a header of 16 bytes.
         let measured = (waiting > 0 && used > 0).then(|| (float(used) / float(waiting) - 16.0).max(0.0));
         Sample {
-            frames: info.written_count,
+            frames: info.last_sequence,
             waiting,
             used,
             frame_bytes: said.map(float).or(measured),

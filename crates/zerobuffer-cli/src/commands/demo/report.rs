@@ -10,6 +10,9 @@ use crate::fail::Fail;
 use crate::rate::Rate;
 use crate::{size, time};
 
+/// What a camera sends, in frames per second.
+const CAMERA: f64 = 60.0;
+
 /// All runs of one demo.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -99,7 +102,36 @@ impl Report {
             "\nVerified: every byte of {frames} frames ({}) arrived as sent.",
             size::human(bytes)
         );
+        self.in_short(&mut page);
         page
+    }
+}
+
+impl Report {
+    /// The figures in words, and what to try next.
+    fn in_short(&self, page: &mut String) {
+        let full = self.runs.iter().find(|run| run.target_fps.is_none());
+        let paced = self.runs.iter().find(|run| run.target_fps.is_some());
+        if let Some(full) = full {
+            let cameras = full.frames_per_second / CAMERA;
+            let _ = writeln!(
+                page,
+                "\nIn short: {:.0} frames a second went from one process to the other, as many as {cameras:.1} cameras of {CAMERA:.0} frames a second send.",
+                full.frames_per_second
+            );
+        }
+        if let Some(latency) = paced.and_then(|run| run.latency) {
+            let _ = writeln!(
+                page,
+                "At a camera's pace half of the frames were there {} after they were sent, 99 of 100 within {}.",
+                time::human(latency.p50_ns),
+                time::human(latency.p99_ns)
+            );
+        }
+        let _ = writeln!(
+            page,
+            "\nNext: `zerobuffer recv cam --format null` here, `zerobuffer send cam --input FILE.y4m --loop --realtime` in a second\nterminal, `zerobuffer top` in a third."
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use zerobuffer::{BufferConfig, Error, Metadata, Reader, ReaderHandle};
 
 use self::file::{Recording, Split, Taken};
-use super::recv::parse_mode;
+use super::recv::{parse_mode, with_mode};
 use crate::exit::Exit;
 use crate::fail::Fail;
 use crate::status::{Progress, Status};
@@ -62,9 +62,10 @@ pub(crate) struct Args {
     /// Bytes of each metadata block.
     #[arg(long, value_name = "BYTES", default_value = "4KiB", value_parser = size::parse)]
     metadata: u64,
-    /// Permission bits of the buffers in octal; 660 lets the group write, 666 everyone.
-    #[arg(long, default_value = "600", value_parser = parse_mode)]
-    mode: u32,
+    /// Permission bits of the buffers in octal; 660 lets the group write, 666 everyone [default: 600, or
+    /// what ZEROBUFFER_MODE says].
+    #[arg(long, value_parser = parse_mode)]
+    mode: Option<u32>,
     /// Print a summary as JSON.
     #[arg(long)]
     json: bool,
@@ -115,7 +116,7 @@ impl Shared {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    let config = BufferConfig::ring(args.ring).metadata(args.metadata).mode(args.mode);
+    let config = with_mode(BufferConfig::ring(args.ring).metadata(args.metadata), args.mode);
     let readers = args
         .names
         .iter()

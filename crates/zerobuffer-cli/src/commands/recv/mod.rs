@@ -34,9 +34,10 @@ pub(crate) struct Args {
     /// Bytes of the metadata block, which carries the stream's description.
     #[arg(long, value_name = "BYTES", default_value = "4KiB", value_parser = size::parse)]
     metadata: u64,
-    /// Permission bits of the buffer in octal; 660 lets the group write, 666 everyone.
-    #[arg(long, default_value = "600", value_parser = parse_mode)]
-    mode: u32,
+    /// Permission bits of the buffer in octal; 660 lets the group write, 666 everyone [default: 600, or
+    /// what ZEROBUFFER_MODE says].
+    #[arg(long, value_parser = parse_mode)]
+    mode: Option<u32>,
     /// Let processes of other Windows sessions find the buffer, which needs the privilege `SeCreateGlobalPrivilege`;
     /// elsewhere every process can anyway, and this changes nothing.
     #[arg(long)]
@@ -111,7 +112,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
 }
 
 fn receive(args: &Args, sink: &mut Sink<'_>, created: &mut bool) -> Result<(), Fail> {
-    let config = BufferConfig::ring(args.ring).metadata(args.metadata).mode(args.mode).global(args.global);
+    let config =
+        with_mode(BufferConfig::ring(args.ring).metadata(args.metadata).global(args.global), args.mode);
     let mut reader = Reader::create(&args.name, config)?;
     *created = true;
     let handle = reader.handle();
@@ -225,6 +227,14 @@ fn too_late(args: &Args, present: bool, done: &str) -> Fail {
                 seconds(args.wait)
             ),
         )
+    }
+}
+
+/// A buffer's configuration with the permission bits that were asked for, if any were.
+pub(crate) fn with_mode(config: BufferConfig, mode: Option<u32>) -> BufferConfig {
+    match mode {
+        Some(mode) => config.mode(mode),
+        None => config,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use zerobuffer::{Error, FullRingPolicy, Writer, WriterConfig};
+use zerobuffer::{Error, FullRingPolicy, Owner, Writer, WriterConfig};
 
 use self::source::{Channel, Recordings};
 use crate::exit::Exit;
@@ -51,6 +51,10 @@ pub(crate) struct Args {
     /// Drop a frame whose ring is full, instead of waiting.
     #[arg(long)]
     drop: bool,
+    /// Use the buffers of another user: that user's number, or any. Without it only your own and root's ones are trusted, since
+    /// whoever made one reads every frame.
+    #[arg(long, value_name = "USER")]
+    owner: Option<Owner>,
     /// Print a summary as JSON.
     #[arg(long)]
     json: bool,
@@ -161,7 +165,8 @@ impl Player<'_> {
             return Ok(name);
         }
         let policy = if self.args.drop { FullRingPolicy::Refuse } else { FullRingPolicy::Block };
-        let config = WriterConfig::default().write_timeout(None).full_ring(policy);
+        let owner = self.args.owner.unwrap_or_default();
+        let config = WriterConfig::default().write_timeout(None).full_ring(policy).owner(owner);
         let waiting = Instant::now();
         let mut writer = join::connect(&name, &config, self.args.wait)?;
         if let Some((start, _)) = &mut self.clock {

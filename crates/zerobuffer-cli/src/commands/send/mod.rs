@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use serde::Serialize;
+use zerobuffer::Owner;
 
 use self::sender::{Sender, Total};
 use crate::exit::Exit;
@@ -62,6 +63,10 @@ pub(crate) struct Args {
     /// Go on with the next reader when one has gone, until the input ends. Frames that the one had not read are lost.
     #[arg(long)]
     reconnect: bool,
+    /// Use the buffer of another user: that user's number, or any. Without it only your own and root's buffers are trusted, since
+    /// whoever made it reads every frame.
+    #[arg(long, value_name = "USER")]
+    owner: Option<Owner>,
     /// Do not describe the stream in the metadata block.
     #[arg(long)]
     no_metadata: bool,

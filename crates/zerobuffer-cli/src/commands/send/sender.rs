@@ -50,7 +50,10 @@ impl<'a> Sender<'a> {
             // Refused by the library; for dropping, this command must skip the frame in the input itself.
             FullRing::Refuse | FullRing::Drop => FullRingPolicy::Refuse,
         };
-        let config = WriterConfig::default().write_timeout(args.timeout).full_ring(policy);
+        let config = WriterConfig::default()
+            .write_timeout(args.timeout)
+            .full_ring(policy)
+            .owner(args.owner.unwrap_or_default());
         let writer = join::connect(&args.name, &config, args.wait)?;
         let current = Current::new(&writer);
         Ok(Sender { args, config, writer, current, dropped: 0, reconnects: 0 })
