@@ -77,6 +77,7 @@ fn exit_of(error: &Error) -> Exit {
         Error::WriterGone { .. }
         | Error::ReaderGone { .. }
         | Error::ServerGone { .. }
+        | Error::NamesRemoved { .. }
         | Error::Replaced { .. } => Exit::PeerGone,
         Error::Full { .. } | Error::NoResponse { .. } | Error::ResponsesUnread { .. } => Exit::Timeout,
         Error::Corrupt { .. } | Error::Sequence { .. } | Error::Version { .. } => Exit::Corrupt,

@@ -214,6 +214,17 @@ pub enum Error {
         found: u64,
     },
 
+    /// A name of the buffer was removed under its reader, which no writer finds any more. All frames were delivered.
+    #[error(
+        "buffer '{name}': its name {lost} was removed while the reader waited, so that no writer finds it: create the buffer again (RemoveIPC=yes in /etc/systemd/logind.conf removes names at the user's last logout: set it to no, or run as a system user)"
+    )]
+    NamesRemoved {
+        /// The buffer.
+        name: String,
+        /// The object that has lost its name.
+        lost: String,
+    },
+
     /// The endpoint was closed or interrupted.
     #[error("buffer '{name}': this endpoint is closed")]
     Closed {

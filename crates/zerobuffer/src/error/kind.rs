@@ -64,7 +64,9 @@ impl Error {
             Self::WriterGone { .. } | Self::ReaderGone { .. } | Self::ServerGone { .. } => {
                 ErrorKind::PeerGone
             }
-            Self::Replaced { .. } | Self::Closed { .. } | Self::Forked { .. } => ErrorKind::Closed,
+            Self::Replaced { .. } | Self::NamesRemoved { .. } | Self::Closed { .. } | Self::Forked { .. } => {
+                ErrorKind::Closed
+            }
             Self::Corrupt { .. } | Self::Sequence { .. } | Self::Version { .. } => ErrorKind::Corrupt,
             Self::PermissionDenied { .. } | Self::NoPrivilege { .. } | Self::ForeignOwner { .. } => {
                 ErrorKind::PermissionDenied
@@ -97,6 +99,7 @@ impl Error {
             | Self::WriterGone { name, .. }
             | Self::ReaderGone { name, .. }
             | Self::Replaced { name, .. }
+            | Self::NamesRemoved { name, .. }
             | Self::Closed { name }
             | Self::Forked { name }
             | Self::Corrupt { name, .. }

@@ -6,6 +6,7 @@ mod frames;
 mod handle;
 mod metadata;
 mod mode;
+mod names;
 mod shared;
 mod take;
 mod wait;
@@ -31,6 +32,7 @@ use crate::{
 use announced::Announced;
 use std::time::Duration;
 
+use names::NamesWatch;
 use watch::WriterWatch;
 
 /// Without a writer there is nobody to wake a waiting reader.
@@ -63,6 +65,7 @@ pub struct Reader {
     shared: Arc<Counted<ReaderShared>>,
     lender: Lender<ReaderShared>,
     names: Option<NameGuard>,
+    names_watch: NamesWatch,
     consumer: Consumer,
     waiter: Waiter,
     watch: WriterWatch,
@@ -111,6 +114,7 @@ impl Reader {
             shared,
             lender,
             names: Some(created.names),
+            names_watch: NamesWatch::new(),
             consumer: Consumer::new(config.free_sequences),
             waiter: Waiter::new(config.wait),
             watch: WriterWatch::new(),
@@ -260,6 +264,7 @@ impl Reader {
                 // Of a writer that has gone, or of one that has come since: another look tells.
                 continue;
             }
+            self.names_watch.check(self.names.as_ref(), &self.shared.name, now)?;
             if patience.ends(now) {
                 return Ok(false);
             }

@@ -33,6 +33,11 @@ impl Reader {
             if patience.ends(now) {
                 return Ok(None);
             }
+            if self.watch.is_attached() {
+                self.names_watch.look(self.names.as_ref(), &self.shared.name, now);
+            } else {
+                self.names_watch.check(self.names.as_ref(), &self.shared.name, now)?;
+            }
             let until = patience.until(self.watch.due(now));
             if self.watch.publishes_in_order() {
                 // Before the spin: the tokens of frames that were found by their position would end it at once.
@@ -137,7 +142,9 @@ impl Reader {
             Some(pid) => {
                 // What it has posted must not vouch for an old writer's frames.
                 self.swallow_tokens();
-                Err(Error::WriterGone { name: self.shared.name.clone(), pid })
+                let name = self.shared.name.clone();
+                let gone = Error::WriterGone { name, pid };
+                Err(self.names_watch.after_end(self.names.as_ref(), &self.shared.name, now, gone))
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     },
     memory::Region,
     ring::{Producer, TOMBSTONE, next_sequence},
-    sync::{AtomicU64, End, Instant, Ordering, order, sleep},
+    sync::{AtomicBool, AtomicU64, End, Instant, Ordering, order, sleep},
     sys::{self, Held, Presence, Role, Segment, Semaphore, Signal, is_shortage, process},
 };
 use std::{io, time::Duration};
@@ -189,7 +189,13 @@ fn register(name: &str, opened: Opened, patience: &mut Patience<'_>) -> Result<(
     }
     log::info!(target: "zerobuffer::writer", "attached to buffer '{name}' of reader {reader_pid}, next sequence {sequence}");
     let link = Link::new(Role::Writer, name, region, [data, space], presence);
-    let shared = WriterShared { link, reader_pid, peer, replaced_by: AtomicU64::new(0) };
+    let shared = WriterShared {
+        link,
+        reader_pid,
+        peer,
+        replaced_by: AtomicU64::new(0),
+        warned: AtomicBool::new(false),
+    };
     Ok((shared, producer))
 }
 

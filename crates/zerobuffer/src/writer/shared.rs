@@ -7,7 +7,7 @@ use crate::{
         Link, Peer,
         liveness::{Facts, KnownBy, Life, Process, Reason},
     },
-    sync::{AtomicU64, Ordering, lock},
+    sync::{AtomicBool, AtomicU64, Ordering, lock},
     sys::{Presence, Role},
 };
 use std::{ops::Deref, time::Duration};
@@ -21,6 +21,8 @@ pub(crate) struct WriterShared {
     pub(crate) peer: Peer,
     /// The pid that was found in the place of ours; 0 as long as none was.
     pub(crate) replaced_by: AtomicU64,
+    /// The loss of the buffer's name was told.
+    pub(crate) warned: AtomicBool,
 }
 
 impl Deref for WriterShared {
@@ -93,10 +95,29 @@ impl WriterShared {
     pub(crate) fn reader_loss(&self, still_for: Duration) -> Option<&'static str> {
         let (life, is_unlinked) = self.reader_life(still_for);
         match life {
-            Life::Alive if is_unlinked => Some("its buffer was removed or replaced"),
+            Life::Alive if is_unlinked && !self.peer.has_presence() => {
+                Some("its buffer was removed or replaced")
+            }
+            Life::Alive if is_unlinked => {
+                self.warn_of_lost_name();
+                None
+            }
             Life::Alive => None,
             Life::Doubtful(reason) => is_unlinked.then(|| reason.text()),
             Life::Gone(reason) => Some(reason.text()),
+        }
+    }
+
+    /// The stream goes on, but whoever leaves does not come back.
+    #[cold]
+    fn warn_of_lost_name(&self) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                target: "zerobuffer::writer",
+                "buffer '{}' has lost its name: this stream goes on, a new writer will not find it (on Linux: RemoveIPC=yes \
+                 in logind.conf)",
+                self.name
+            );
         }
     }
 
@@ -123,7 +144,7 @@ impl WriterShared {
 
     pub(crate) fn is_reader_connected(&self) -> bool {
         let (life, is_unlinked) = self.reader_life(Duration::ZERO);
-        self.is_active() && life.is_alive() && !is_unlinked
+        self.is_active() && life.is_alive() && (self.peer.has_presence() || !is_unlinked)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         takeover::{Facts, Hold, Site, take_over},
         unix::{
             FileId, Folder, Holder, Mapping, Presence, directory::DirectoryLock, facts, fork::Birth,
-            is_shortage, own_uid, refuse_early, set_mode,
+            is_shortage, own_uid, refuse_early, set_mode, writers_only,
         },
     },
 };
@@ -53,6 +53,14 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
 
     // What blocks the name for a moment is waited for without holding the lock that everybody needs.
     let (data, space, names) = retried(|| publish(request, &folder, &file))?;
+    let presence = match presence {
+        None => None,
+        Some(presence) => {
+            let guard = folder.open(&names::semaphore(name, Signal::Data), libc::O_RDWR);
+            let guarded = guard.and_then(|guard| presence.with_guard(&guard));
+            Some(guarded.map_err(|e| Error::os("open the presence lock of", &path, e))?)
+        }
+    };
     Ok(Created { mapping, data, space, presence, names })
 }
 
@@ -78,7 +86,9 @@ fn publish(
         (names::semaphore(name, Signal::Data), names::semaphore(name, Signal::Space));
     for _ in 0..ATTEMPTS {
         take_over(&Place { folder, name, locks: &names.locks, removal: None })?;
-        let mut data = names.make_semaphore(&data_name, request.mode)?;
+        // It bears locks too: see `Presence`.
+        let guard_mode = writers_only(request.mode);
+        let mut data = names.make_semaphore(&data_name, guard_mode)?;
         let mut space = names.make_semaphore(&space_name, request.mode)?;
         if !names.locks.iter().all(LockFile::has_its_name) {
             // A clean-up of another implementation has removed one since it was locked: begin again, on a new one.
@@ -95,7 +105,7 @@ fn publish(
                     return Ok((data, space, names));
                 }
                 Some(lost) if lost == data_name => {
-                    data = names.make_semaphore(&data_name, request.mode)?;
+                    data = names.make_semaphore(&data_name, guard_mode)?;
                 }
                 Some(lost) if lost == space_name => {
                     space = names.make_semaphore(&space_name, request.mode)?;
@@ -205,7 +215,7 @@ impl NameGuard {
     }
 
     /// A name that no longer is ours.
-    fn first_lost(&self) -> Option<String> {
+    pub(crate) fn first_lost(&self) -> Option<String> {
         self.owned.iter().find(|(file, id)| self.folder.id(file) != Some(*id)).map(|(file, _)| file.clone())
     }
 

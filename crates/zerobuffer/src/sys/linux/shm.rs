@@ -121,17 +121,30 @@ impl Segment {
 
     /// The locks of an endpoint on this segment, none of which is taken yet.
     pub(crate) fn presence(&self) -> io::Result<Presence> {
-        Presence::of(&self.file)
+        let presence = Presence::of(&self.file)?;
+        match self.guard(libc::O_RDWR) {
+            Ok(guard) => presence.with_guard(&guard),
+            // Without it nobody can attach, which is found out later.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(presence),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Whether anybody holds the role's byte.
+    /// The file that bears the locks too, where whoever may only read the segment cannot take any.
+    fn guard(&self, access: libc::c_int) -> io::Result<File> {
+        Folder::of_system(FOLDER)?.open(&names::semaphore(&self.name, Signal::Data), access)
+    }
+
+    /// Whether anybody holds the role's byte. The guard is asked where it may be opened.
     pub(crate) fn is_held(&self, role: Role) -> io::Result<bool> {
-        is_held(&self.file, role)
+        Ok(is_held(&self.file, role)?
+            || self.guard(libc::O_RDONLY).is_ok_and(|guard| is_held(&guard, role).unwrap_or(false)))
     }
 
     /// The capability level that the role's endpoint has announced; 0 if it has not.
     pub(crate) fn level(&self, role: Role) -> io::Result<u8> {
-        level(&self.file, role)
+        let guarded = self.guard(libc::O_RDONLY).and_then(|guard| level(&guard, role)).unwrap_or(0);
+        Ok(level(&self.file, role)?.max(guarded))
     }
 
     /// One of the two semaphores of the buffer that this is the segment of.

@@ -128,6 +128,13 @@ impl NameGuard {
         Ok(semaphore)
     }
 
+    /// A name that no longer is ours. Objects without an identity are told by the lock file alone.
+    pub(crate) fn first_lost(&self) -> Option<String> {
+        let named = lock_file::id(&self.name);
+        (self.lock.is_some() && named != self.lock)
+            .then(|| names::lock_file(&self.name).display().to_string())
+    }
+
     /// Removes what still is ours: the segment, the semaphores, then the lock file while it is held.
     pub(crate) fn remove(&mut self) -> Result<()> {
         if self.birth.is_forked() {

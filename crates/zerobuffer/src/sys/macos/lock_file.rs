@@ -8,7 +8,7 @@ use super::names;
 use crate::error::{Error, Result};
 use crate::sys::{
     Role,
-    unix::{Entry, FileId, Folder, Presence, fork::PrivateFd, is_held, is_shortage},
+    unix::{Entry, FileId, Folder, Presence, fork::PrivateFd, is_held, is_shortage, writers_only},
 };
 use std::{
     fs::File,
@@ -127,7 +127,7 @@ fn open_or_make(folder: &Folder, file_name: &str, mode: u32) -> io::Result<(File
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             other => return other.map(|file| (file, false)),
         }
-        match folder.create(file_name, libc::O_RDWR, mode) {
+        match folder.create(file_name, libc::O_RDWR, writers_only(mode)) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             other => return other.map(|file| (file, true)),
         }

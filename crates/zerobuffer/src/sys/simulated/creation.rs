@@ -52,6 +52,11 @@ pub(crate) struct NameGuard {
 }
 
 impl NameGuard {
+    #[allow(clippy::unused_self, reason = "nobody removes names there")]
+    pub(crate) fn first_lost(&self) -> Option<String> {
+        None
+    }
+
     #[allow(clippy::unnecessary_wraps, reason = "as on a real machine")]
     pub(crate) fn remove(&mut self) -> Result<()> {
         for (file, name) in self.names.drain(..) {

@@ -280,6 +280,12 @@ pub(in crate::sys) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
 }
 
+/// The mode of a file that bears locks: whoever may not write to a buffer may not open it.
+pub(in crate::sys) fn writers_only(mode: u32) -> u32 {
+    let classes = [0o700, 0o070, 0o007];
+    classes.into_iter().filter(|class| mode & class & 0o222 != 0).fold(0, |kept, class| kept | mode & class)
+}
+
 /// Root can do everything anyway, and this user harms nobody else.
 fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == own_uid()

@@ -18,6 +18,7 @@ pub(in crate::sys) use folder::Folder;
 pub(crate) use folder::own_uid;
 #[cfg(all(target_os = "linux", not(macos_sys)))]
 pub(in crate::sys) use folder::set_mode;
+pub(in crate::sys) use folder::writers_only;
 #[cfg(all(target_os = "linux", not(macos_sys)))]
 pub(in crate::sys) use holder::{Holder, of as holder_of};
 pub(crate) use mapping::Mapping;

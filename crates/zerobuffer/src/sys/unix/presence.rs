@@ -10,15 +10,20 @@ use std::{io, os::fd::AsRawFd};
 
 // The C libraries disagree about the type of these numbers, not about that of the field.
 const LOCK: libc::c_short = libc::F_WRLCK as libc::c_short;
+const READ: libc::c_short = libc::F_RDLCK as libc::c_short;
 const FREE: libc::c_short = libc::F_UNLCK as libc::c_short;
 
 /// Where an endpoint's capability level is announced, by the length of a further lock.
 const LEVEL_SPAN: i64 = 64;
 
 /// The locks of one endpoint on one segment, released when this is dropped.
+///
+/// Who may only read the segment can put *read* locks on it. They say nothing, and must not keep out a writer: it takes
+/// its locks on the guard first, a file that only those can open who may write to the segment.
 #[derive(Debug)]
 pub(crate) struct Presence {
     fd: PrivateFd,
+    guard: Option<PrivateFd>,
 }
 
 /// Whether something has run out for the moment. That says nothing about the file or its system, and must not be taken
@@ -30,34 +35,67 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 impl Presence {
     /// The locks of a descriptor, which nothing else may use or map.
     pub(in crate::sys) fn on(fd: PrivateFd) -> Self {
-        Self { fd }
+        Self { fd, guard: None }
+    }
+
+    /// The same with a file that decides where the locks of the first one cannot be had.
+    #[cfg_attr(
+        any(target_os = "macos", macos_sys),
+        allow(dead_code, reason = "the lock file needs no guard")
+    )]
+    pub(in crate::sys) fn guarded_by(self, guard: PrivateFd) -> Self {
+        Self { guard: Some(guard), ..self }
     }
 
     /// Takes a role's byte, unless another description holds it.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn try_lock(&self, role: Role) -> io::Result<bool> {
-        self.set(LOCK, role as i64, 1)
+        self.take(role as i64, 1)
     }
 
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn unlock(&self, role: Role) -> io::Result<()> {
-        self.set(FREE, role as i64, 1).map(drop)
+        set(&self.fd, FREE, role as i64, 1)?;
+        match &self.guard {
+            Some(guard) => set(guard, FREE, role as i64, 1).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Whether another description holds the role's byte.
     pub(crate) fn is_held(&self, role: Role) -> io::Result<bool> {
-        is_held(&self.fd, role)
+        Ok(is_held(&self.fd, role)? || self.guard.as_ref().map_or(Ok(false), |guard| is_held(guard, role))?)
     }
 
     /// Announces the capability level of this endpoint. `Ok(false)`: that of another one is still announced.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<bool> {
-        self.set(LOCK, level_start(role), level.into())
+        self.take(level_start(role), level.into())
     }
 
     /// The level that the other endpoint has announced; 0 if it has not.
     pub(crate) fn level(&self, role: Role) -> io::Result<u8> {
-        level(&self.fd, role)
+        let guarded = self.guard.as_ref().map_or(Ok(0), |guard| level(guard, role))?;
+        Ok(level(&self.fd, role)?.max(guarded))
+    }
+
+    /// Takes a range of both files, or of neither.
+    #[cfg_attr(crash_points, track_caller)]
+    fn take(&self, start: i64, len: i64) -> io::Result<bool> {
+        if let Some(guard) = &self.guard
+            && !set(guard, LOCK, start, len)?
+        {
+            return Ok(false);
+        }
+        let taken = set(&self.fd, LOCK, start, len)
+            // If only read locks are in the way, it is free: the guard, or the locks of creation, keep others out.
+            .and_then(|taken| Ok(taken || conflicting(&self.fd, start, len)?.is_none()));
+        if let Some(guard) = &self.guard
+            && !matches!(taken, Ok(true))
+        {
+            set(guard, FREE, start, len)?;
+        }
+        taken
     }
 
     /// Whether the file has lost its name.
@@ -68,20 +106,20 @@ impl Presence {
             libc::fstat(self.fd.as_raw_fd(), &raw mut stat) == 0 && stat.st_nlink == 0
         }
     }
+}
 
-    #[cfg_attr(crash_points, track_caller)]
-    fn set(&self, kind: libc::c_short, start: i64, len: i64) -> io::Result<bool> {
-        let lock = range(kind, start, len);
-        // SAFETY: the descriptor is open and the structure outlives the call.
-        let set = || unsafe { libc::fcntl(self.fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
-        if crash::around(set) == 0 {
-            return Ok(true);
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EAGAIN | libc::EACCES) => Ok(false),
-            _ => Err(error),
-        }
+#[cfg_attr(crash_points, track_caller)]
+fn set(fd: &PrivateFd, kind: libc::c_short, start: i64, len: i64) -> io::Result<bool> {
+    let lock = range(kind, start, len);
+    // SAFETY: the descriptor is open and the structure outlives the call.
+    let set = || unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+    if crash::around(set) == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+        _ => Err(error),
     }
 }
 
@@ -101,9 +139,10 @@ fn level_start(role: Role) -> i64 {
     if role == Role::Reader { 64 } else { 128 }
 }
 
-/// The length of the first lock in the range that another description holds.
+/// The length of the first lock in the range that another description holds for writing. It is asked for a read lock: others'
+/// read locks do not conflict with that, and whoever may read the file can have one.
 fn conflicting(fd: &impl AsRawFd, start: i64, len: i64) -> io::Result<Option<i64>> {
-    let mut lock = range(LOCK, start, len);
+    let mut lock = range(READ, start, len);
     // SAFETY: the descriptor is open and the structure outlives the call.
     if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) } != 0 {
         return Err(io::Error::last_os_error());

@@ -185,6 +185,12 @@ pub(crate) struct NameGuard {
 }
 
 impl NameGuard {
+    /// Names live as long as their handles here.
+    #[allow(clippy::unused_self, reason = "as on the other systems")]
+    pub(crate) fn first_lost(&self) -> Option<String> {
+        None
+    }
+
     /// Gives the names up, the segment's first, the lock files last. Memory that is mapped stays.
     #[allow(clippy::unnecessary_wraps, reason = "removing a file can fail on other systems")]
     pub(crate) fn remove(&mut self) -> Result<()> {
