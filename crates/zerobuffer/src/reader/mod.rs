@@ -161,8 +161,9 @@ impl Reader {
     /// # Errors
     ///
     /// [`Error::WriterGone`] once a writer has been seen, is gone, and all its frames are read; again at each call until
-    /// the next writer attaches. [`Error::Corrupt`] and [`Error::Sequence`] stay. [`Error::Closed`] after
-    /// [`ReaderHandle::interrupt`], [`Error::Forked`] in a forked child.
+    /// the next writer attaches. [`Error::NamesRemoved`] if no writer can find the buffer any more.
+    /// [`Error::Corrupt`] and [`Error::Sequence`] stay. [`Error::Closed`] after [`ReaderHandle::interrupt`],
+    /// [`Error::Forked`] in a forked child.
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Frame>> {
         if timeout.is_zero() {
             return self.try_read();
@@ -230,7 +231,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`], [`Error::Sequence`].
+    /// [`Error::NamesRemoved`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`], [`Error::Sequence`].
     pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
         self.wait_for_writer_with(&mut Patience::at_most(timeout))
     }
@@ -239,7 +240,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`], [`Error::Sequence`].
+    /// [`Error::NamesRemoved`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`], [`Error::Sequence`].
     pub fn wait_for_writer_with(&mut self, patience: &mut Patience<'_>) -> Result<bool> {
         patience.begin(Instant::now());
         let mut token = false;

@@ -5,12 +5,15 @@ use crate::{
     layout::Word,
     link::{
         Link, Peer,
-        liveness::{Facts, KnownBy, Life, Process, Reason},
+        liveness::{Facts, KnownBy, Life, NEVER_SEEN, Process, Reason},
     },
     sync::{AtomicBool, AtomicU64, Ordering, lock},
     sys::{Presence, Role},
 };
 use std::{ops::Deref, time::Duration};
+
+/// How long nothing may move in a buffer without a name before its waiting writer gives it up.
+const NAMELESS: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct WriterShared {
@@ -95,12 +98,12 @@ impl WriterShared {
     pub(crate) fn reader_loss(&self, still_for: Duration) -> Option<&'static str> {
         let (life, is_unlinked) = self.reader_life(still_for);
         match life {
-            Life::Alive if is_unlinked && !self.peer.has_presence() => {
-                Some("its buffer was removed or replaced")
-            }
             Life::Alive if is_unlinked => {
                 self.warn_of_lost_name();
-                None
+                let stands = still_for >= NAMELESS && still_for != NEVER_SEEN;
+                (stands || !self.peer.has_presence()).then_some(
+                    "its buffer was removed or replaced: connect again (on Linux, RemoveIPC=yes in logind.conf removes names at the user's last logout)",
+                )
             }
             Life::Alive => None,
             Life::Doubtful(reason) => is_unlinked.then(|| reason.text()),
