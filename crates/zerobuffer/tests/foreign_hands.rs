@@ -223,3 +223,16 @@ fn a_running_stream_goes_on_without_its_names_and_ends_with_its_writer() {
     let reader_end = reader.wait_for_writer(Duration::from_secs(20)).unwrap_err();
     assert!(matches!(reader_end, Error::NamesRemoved { .. }), "{reader_end}");
 }
+
+#[test]
+fn a_writer_that_waits_in_a_full_ring_learns_that_its_names_are_gone() {
+    let name = Name::new("vanished-writer");
+    let _reader = Reader::create(&name, config(0o600)).unwrap();
+    let mut writer = Writer::connect_with(&name, WriterConfig::default().write_timeout(None)).unwrap();
+    remove_names(&name);
+    let started = Instant::now();
+    let error = (0..).find_map(|_| writer.write(&[7; 1000]).err()).unwrap();
+    let message = error.to_string();
+    assert!(matches!(error, Error::ReaderGone { .. }) && message.contains("RemoveIPC"), "{message}");
+    assert!(started.elapsed() < Duration::from_secs(20));
+}
