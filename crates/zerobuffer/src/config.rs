@@ -115,7 +115,7 @@ impl BufferConfig {
         self
     }
 
-    /// Whether the writer chooses the sequence numbers (W8 level 2), as a duplex server does for its answers.
+    /// Whether the writer chooses the sequence numbers, as a duplex server does for its answers.
     #[must_use]
     pub(crate) fn free_sequences(mut self, on: bool) -> Self {
         self.free_sequences = on;

@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The name cannot be a buffer's name (W12).
+    /// The name cannot be a buffer's name.
     #[error("'{}' cannot be a buffer name: {reason} (1 to 245 bytes, no '/', no NUL)", name.escape_debug())]
     InvalidName {
         /// What was asked for.
@@ -97,7 +97,7 @@ pub enum Error {
         pid: u64,
     },
 
-    /// The previous writer crashed and the reader has not repaired the ring yet (W10); try again.
+    /// The previous writer crashed and the reader has not repaired the ring yet: try again.
     #[error(
         "buffer '{name}': the reader has not noticed the crash of the previous writer within {}; it does when it next reads",
         span(*waited)
@@ -127,7 +127,7 @@ pub enum Error {
         max: u64,
     },
 
-    /// The frame can never be placed from the present position, as the reader is of another implementation (W11).
+    /// The frame can never be placed from the present position, since the reader is of another implementation.
     #[error(
         "buffer '{name}': a frame of {size} bytes cannot be placed in a ring of {capacity} bytes at its present position, since the reader does not support an early wrap; a ring of {needed_capacity} bytes would do"
     )]
@@ -171,7 +171,7 @@ pub enum Error {
         /// The buffer.
         name: String,
         /// Bytes of the ring that must be free: the frame's payload and header, and what it skips at the end of the
-        /// ring. Of a frame that must go to the start first (W11), the rest up to the end alone.
+        /// ring. Of a frame that must go to the start first, the rest up to the end alone.
         needed: u64,
         /// Bytes of the ring that this writer may use now.
         free: u64,
@@ -239,7 +239,7 @@ pub enum Error {
         name: String,
     },
 
-    /// A value in shared memory is impossible (W13). The endpoint stays unusable.
+    /// A value in shared memory is impossible. The endpoint stays unusable.
     #[error(
         "buffer '{name}' is corrupt: {field} = {value}, expected {expected}; its reader must create it anew"
     )]

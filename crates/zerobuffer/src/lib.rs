@@ -36,7 +36,9 @@ mod writer;
 pub use config::{BufferConfig, FullRingPolicy, InvalidOwner, Owner, WAIT_SLICE, WaitStrategy, WriterConfig};
 pub use error::{Error, ErrorKind, Result};
 pub use layout::{FRAME_HEADER_SIZE, PROTOCOL_VERSION};
-pub use link::{Keepalive, Patience};
+#[doc(hidden)]
+pub use link::Keepalive;
+pub use link::Patience;
 pub use reader::{Frame, Frames, Latest, Metadata, Reader, ReaderHandle};
 pub use stats::{ReaderStats, WriterStats};
 pub use writer::{FrameMut, Outcome, Writer, WriterHandle};

@@ -36,7 +36,7 @@ pub enum Failure {
     #[allow(missing_docs)]
     Handler { channel: String, request: u64, source: BoxError },
 
-    /// A handler wrote no response, or several, of which only the first was sent (D2).
+    /// A handler wrote no response, or several, of which only the first was sent.
     #[error("channel '{channel}': the handler of request {request} wrote {answers} responses instead of one{}", drift(*.renumbered))]
     #[allow(missing_docs)]
     Answers {

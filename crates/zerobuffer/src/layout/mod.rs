@@ -12,7 +12,7 @@ pub(crate) use geometry::{BLOCK, Geometry};
 pub use header::FRAME_HEADER_SIZE;
 pub(crate) use header::{FAILURE, FrameHeader};
 
-/// The protocol version that this crate writes and reads: major, minor, patch (W1).
+/// The protocol version that this crate writes and reads: major, minor, patch.
 pub const PROTOCOL_VERSION: (u8, u8, u8) = (1, 0, 0);
 
 /// Bytes of the control block; also the value of its first field.

@@ -19,7 +19,7 @@ const METADATA_EXCERPT: u64 = 64 * 1024;
 pub struct Peer {
     /// Process number, in the pid namespace of that process.
     pub pid: u64,
-    /// By its presence lock if it is of this implementation, else by its pid (W8).
+    /// By its presence lock if it is native, else by its process number.
     pub alive: bool,
     /// Capability level; 0 for another implementation.
     pub level: u8,

@@ -10,7 +10,7 @@ use std::{
 /// One received frame: a view of shared memory, not a copy.
 ///
 /// Any number of frames may be held, moved to other threads and dropped in any order. Dropping a frame returns its ring
-/// space, in ring order: space behind a frame that is still held stays taken until that one is dropped too (W3). A frame
+/// space, in ring order: space behind a frame that is still held stays taken until that one is dropped too. A frame
 /// stays readable after its reader was closed.
 ///
 /// ```
@@ -57,6 +57,7 @@ impl Frame {
 
     /// Keeps the memory of [`Self::data`] mapped after the frame was dropped, for bindings that cannot end a view. What
     /// the memory then shows is whatever the writer puts there.
+    #[doc(hidden)]
     #[must_use]
     pub fn keep_alive(&self) -> Keepalive {
         Keepalive::new(self.shared.to_arc())

@@ -70,6 +70,7 @@ impl ReaderHandle {
     }
 
     /// Keeps the mapping alive, for bindings that hand out views.
+    #[doc(hidden)]
     #[must_use]
     pub fn keep_alive(&self) -> Keepalive {
         Keepalive::new(Arc::clone(&self.0))

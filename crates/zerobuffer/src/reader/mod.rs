@@ -79,7 +79,7 @@ impl Reader {
     /// Creates the buffer `name` and waits for nothing.
     ///
     /// A dead reader's name is taken over; a live reader's is refused. The memory is reserved now: too little of it is
-    /// an error here and never a crash later (W12).
+    /// an error here and never a crash later.
     ///
     /// # Errors
     ///

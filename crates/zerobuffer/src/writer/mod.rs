@@ -94,7 +94,7 @@ impl Writer {
     }
 
     /// Connects to the buffer `name`, waiting for its reader as long as the configuration says. A failed attempt leaves
-    /// no trace in the buffer (W7).
+    /// no trace in the buffer.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Writer {
     /// [`Error::EmptyFrame`], [`Error::FrameTooLarge`], [`Error::Unplaceable`], [`Error::Full`], [`Error::ReaderGone`],
     /// [`Error::Replaced`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`]. After [`Error::Full`] no byte of the
     /// frame is published, and the call may be repeated. The position may have moved to the start of the ring, for a
-    /// frame too large to fit otherwise (W11): then a smaller one may find no room either until the reader looks.
+    /// frame too large to fit otherwise: then a smaller one may find no room either until the reader looks.
     pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
         self.write_parts(&[data], data.len(), IfFull::Policy)
     }

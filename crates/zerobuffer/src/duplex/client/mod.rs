@@ -175,6 +175,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`Self::send`].
+    #[doc(hidden)]
     pub fn begin(&self, size: usize) -> Result<u64> {
         self.outbox.begin(size, None)
     }
@@ -184,11 +185,13 @@ impl Client {
     /// # Errors
     ///
     /// As [`Self::send`].
+    #[doc(hidden)]
     pub fn begin_with(&self, size: usize, patience: &mut Patience<'_>) -> Result<u64> {
         self.outbox.begin(size, Some(patience))
     }
 
     /// The bytes of the pending request, which keep their address until commit or abort.
+    #[doc(hidden)]
     pub fn with_pending<T>(&self, look: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
         self.outbox.with_pending(look)
     }
@@ -198,17 +201,20 @@ impl Client {
     /// # Errors
     ///
     /// As [`Writer::commit`].
+    #[doc(hidden)]
     pub fn commit(&self, len: usize) -> Result<u64> {
         self.outbox.commit(len)
     }
 
     /// Gives up the pending request; nothing is sent. `false`: there was none.
+    #[doc(hidden)]
     #[allow(clippy::must_use_candidate, reason = "mostly, it does not matter whether there was one")]
     pub fn abort(&self) -> bool {
         self.outbox.abort()
     }
 
     /// Keeps the memory of [`Self::with_pending`] mapped, for bindings that hand out views of it.
+    #[doc(hidden)]
     #[must_use]
     pub fn keep_alive(&self) -> Option<Keepalive> {
         self.outbox.keep_alive()
@@ -240,6 +246,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`Self::receive`].
+    #[doc(hidden)]
     pub fn await_arrival(&self, seen: u64, timeout: Duration) -> Result<Option<u64>> {
         let mut patience = Patience::at_most(timeout);
         self.responses.wait(&mut patience, |inbox| (inbox.arrivals > seen).then_some(inbox.arrivals))

@@ -96,6 +96,7 @@ impl Responder {
     /// # Errors
     ///
     /// As [`Self::write`].
+    #[doc(hidden)]
     pub fn begin(&mut self, size: usize) -> Result<()> {
         if self.is_answered() {
             self.scratch = Some(vec![0; size]);
@@ -155,6 +156,7 @@ impl Responder {
     }
 
     /// The bytes of the pending response. Their address stays the same until commit or abort.
+    #[doc(hidden)]
     pub fn pending(&mut self) -> Option<&mut [u8]> {
         if let Some(scratch) = &mut self.scratch {
             return Some(scratch);
@@ -167,6 +169,7 @@ impl Responder {
     /// # Errors
     ///
     /// As [`Writer::commit`](crate::Writer::commit).
+    #[doc(hidden)]
     pub fn commit(&mut self, len: usize) -> Result<u64> {
         if self.scratch.take().is_some() {
             self.case.count_answer();
@@ -184,6 +187,7 @@ impl Responder {
     }
 
     /// Gives up the pending response; nothing is sent, and another one may be. `false`: there was none.
+    #[doc(hidden)]
     pub fn abort(&mut self) -> bool {
         self.scratch.take().is_some() || self.writer.as_mut().is_some_and(|writer| writer.abort())
     }
@@ -212,6 +216,7 @@ impl Responder {
     }
 
     /// Keeps the memory of [`Self::pending`] mapped, for bindings that hand out views of it.
+    #[doc(hidden)]
     #[must_use]
     pub fn keep_alive(&self) -> Option<Keepalive> {
         self.writer.as_ref().map(|writer| writer.keep_alive())
