@@ -141,9 +141,8 @@ impl<'a> Patience<'a> {
 
     /// A part of this patience, for one call: a wait slice of its time, without the hook. [`Self::took`] gives it back.
     pub(crate) fn slice(&mut self) -> Patience<'static> {
-        let now = Instant::now();
-        if self.began.is_none() && !self.is_over_at(|| now) {
-            self.begin(now);
+        if self.began.is_none() && !matches!(self.limit, Limit::Never) && !self.is_over() {
+            self.begin(Instant::now());
         }
         let left = self.left().map_or(WAIT_SLICE, |left| left.min(WAIT_SLICE));
         Patience { counted: self.counted, ..Patience::at_most(left) }

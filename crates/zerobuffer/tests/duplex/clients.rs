@@ -171,3 +171,25 @@ fn the_response_ring_is_as_large_as_the_request_ring_unless_told_otherwise() {
     let text = expect_error(Client::connect_with(&channel.name, huge), "NoResponseSpace");
     assert!(text.contains("`response_size`"), "{text}");
 }
+
+/// However many slices it takes: one wait is one.
+#[test]
+fn a_long_wait_counts_once_at_both_ends() {
+    let channel = Channel::new("dwaits");
+    let server = Server::new(&channel.name, ServerConfig::default());
+    server
+        .start(|request, mut response| {
+            thread::sleep(Duration::from_millis(300));
+            Ok(response.write(request.data()).map(drop)?)
+        })
+        .unwrap();
+    let client = channel.connect();
+    // The server is connected from here on.
+    drop(client.call(b"x", LONG).unwrap());
+    let requests = server.request_buffer().unwrap();
+    let before = (client.response_buffer().stats().waits, requests.stats().waits);
+    thread::sleep(Duration::from_millis(300));
+    drop(client.call(b"x", LONG).unwrap());
+    let after = (client.response_buffer().stats().waits, requests.stats().waits);
+    assert!(after.0 - before.0 <= 2 && after.1 - before.1 <= 2, "{before:?}, {after:?}");
+}

@@ -4,13 +4,11 @@ use super::super::{ClientConfig, request_name, response_name};
 use crate::{
     config::BufferConfig,
     error::{Error, Result},
+    link::Patience,
     observe,
     reader::Reader,
 };
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// How long a server is given to finish the buffer that it is creating.
 const HALF_MADE: Duration = Duration::from_millis(500);
@@ -18,36 +16,38 @@ const HALF_MADE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Waits until a server reads the channel's requests, and says how large their ring is. Nothing is touched.
-pub(super) fn look_for_server(channel: &str, started: Instant, patience: Duration) -> Result<u64> {
+pub(super) fn look_for_server(channel: &str, patience: &mut Patience<'_>) -> Result<u64> {
     let name = request_name(channel);
+    let started = Instant::now();
     loop {
-        let missing = match observe::inspect(&name) {
+        let not_ready = |reason| Error::NotReady { name: name.clone(), reason };
+        let (missing, grace) = match observe::inspect(&name) {
             Ok(info) if info.reader.is_some_and(|reader| reader.alive) => return Ok(info.payload_size),
             Ok(info) if info.reader.is_some() => {
-                Error::NotReady { name: name.clone(), reason: "its server is dead; start a new one" }
+                (not_ready("its server is dead; start a new one"), Duration::ZERO)
             }
-            Ok(_) => Error::NotReady { name: name.clone(), reason: "its server has closed it" },
-            Err(Error::NotFound { name, .. }) => {
-                let waited = if patience.is_zero() { patience } else { started.elapsed() };
-                Error::NotFound { name, waited }
-            }
+            Ok(_) => (not_ready("its server has closed it"), Duration::ZERO),
+            Err(error @ Error::NotFound { .. }) => (error, Duration::ZERO),
             Err(error) if started.elapsed() >= HALF_MADE => return Err(error),
             // It may be half made.
-            Err(_) => {
-                thread::sleep(PAUSE);
-                continue;
-            }
+            Err(error) => (error, HALF_MADE),
         };
-        let waited = started.elapsed();
-        if waited >= patience {
-            return Err(missing);
+        if patience.pause(PAUSE, started + grace).is_break() {
+            return Err(match missing {
+                Error::NotFound { name, .. } => Error::NotFound { name, waited: patience.waited() },
+                other => other,
+            });
         }
-        thread::sleep(PAUSE.min(patience.saturating_sub(waited)));
     }
 }
 
 /// Creates the response buffer, beside a request ring of so many bytes.
-pub(super) fn create_response_buffer(channel: &str, config: &ClientConfig, requests: u64) -> Result<Reader> {
+pub(super) fn create_response_buffer(
+    channel: &str,
+    config: &ClientConfig,
+    requests: u64,
+    patience: &mut Patience<'_>,
+) -> Result<Reader> {
     let name = response_name(channel);
     let started = Instant::now();
     loop {
@@ -59,21 +59,17 @@ pub(super) fn create_response_buffer(channel: &str, config: &ClientConfig, reque
             .prefault(false)
             .free_sequences(true);
         buffer.mode = config.mode;
-        match Reader::create(&name, buffer) {
+        let taken_by = match Reader::create(&name, buffer) {
             Err(Error::NoSpace { name, needed, available }) => {
                 return Err(Error::NoResponseSpace { name, needed, available });
             }
-            // A client that closes leaves its two buffers one after the other.
-            Err(Error::ReaderAlreadyConnected { .. })
-                if started.elapsed() < config.succession.max(config.connect_timeout) =>
-            {
-                thread::sleep(PAUSE);
-            }
-            // What reads responses is a client.
-            Err(Error::ReaderAlreadyConnected { pid, .. }) => {
-                return Err(Error::ClientAlreadyConnected { name: channel.to_owned(), pid });
-            }
+            Err(Error::ReaderAlreadyConnected { pid, .. }) => pid,
             other => return other,
+        };
+        // A client that closes leaves its two buffers one after the other.
+        if patience.pause(PAUSE, started + config.succession).is_break() {
+            // What reads responses is a client.
+            return Err(Error::ClientAlreadyConnected { name: channel.to_owned(), pid: taken_by });
         }
     }
 }

@@ -26,7 +26,7 @@ use connecting::{create_response_buffer, look_for_server};
 use inbox::Inbox;
 use outbox::Outbox;
 use responses::Responses;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Sends requests to a server and receives its responses. All methods may be used from several threads at a time.
 ///
@@ -75,19 +75,24 @@ impl Client {
     /// in time. [`Error::ClientAlreadyConnected`]: it has a client. [`Error::WriterAlreadyConnected`]: something else
     /// writes its requests. [`Error::NoResponseSpace`]: shared memory has no room for
     /// [`ClientConfig::response_size`]. [`Error::NoPrivilege`]: see [`ClientConfig::global`].
-    #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
     pub fn connect_with(channel: &str, config: ClientConfig) -> Result<Self> {
-        let started = Instant::now();
-        let left = || config.connect_timeout.saturating_sub(started.elapsed());
+        let mut patience = Patience::at_most(config.connect_timeout);
+        Self::connect_within(channel, config, &mut patience)
+    }
+
+    /// As [`Self::connect_with`], but waits as the patience says instead of the connect timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect_with`].
+    #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
+    pub fn connect_within(channel: &str, config: ClientConfig, patience: &mut Patience<'_>) -> Result<Self> {
         names::check(&response_name(channel))?;
-        let requests = look_for_server(channel, started, config.connect_timeout)?;
-        let reader = create_response_buffer(channel, &config, requests)?;
-        let wait = WriterConfig::default()
-            .connect_timeout(left())
-            .write_timeout(config.write_timeout)
-            .wait(config.wait)
-            .owner(config.owner);
-        let writer = Writer::connect_with(&request_name(channel), wait)?;
+        let requests = look_for_server(channel, patience)?;
+        let reader = create_response_buffer(channel, &config, requests, patience)?;
+        let wait =
+            WriterConfig::default().write_timeout(config.write_timeout).wait(config.wait).owner(config.owner);
+        let writer = Writer::connect_within(&request_name(channel), wait, patience)?;
         let responses = Arc::new(Responses::new(channel, reader, &writer));
         Ok(Self { outbox: Outbox::new(Arc::clone(&responses), writer), responses })
     }

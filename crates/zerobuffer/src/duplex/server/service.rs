@@ -15,6 +15,7 @@ use super::{
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
+    link::Patience,
     reader::Frame,
     sync::lock,
 };
@@ -40,6 +41,8 @@ pub(super) struct Service {
     /// A request that was read and is neither handled nor dropped.
     request: Option<Frame>,
     numbers: Numbers,
+    /// The wait for the next request, over all its slices: it counts once.
+    wait: Patience<'static>,
     /// Requests are there whose sender had gone when they were found.
     left_behind: bool,
     /// What the next report is about.
@@ -61,6 +64,7 @@ impl Service {
             client: None,
             request: None,
             numbers: Numbers::default(),
+            wait: Patience::forever(),
             left_behind: false,
             cause: None,
         }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     config::WriterConfig,
     error::{Error, Result},
+    link::Patience,
     reader::ReaderHandle,
     sync::lock,
     writer::Writer,
@@ -57,7 +58,12 @@ impl Service {
         }
         let read = match lock(&self.run.reader).as_mut() {
             Some(reader) if drains => reader.try_read(),
-            Some(reader) => reader.read_timeout(WAIT_SLICE),
+            Some(reader) => {
+                let mut slice = self.wait.slice();
+                let read = reader.read_with(&mut slice);
+                self.wait.took(&slice);
+                read
+            }
             None => return Err(Error::closed(lock(&self.run.handle).name())),
         };
         let (event, cause) = match read {
@@ -69,6 +75,7 @@ impl Service {
                 let gone = responses.has_reader_closed()
                     || (order == Order::Starts && responses.reader_loss(true).is_some());
                 self.request = Some(frame);
+                self.wait = Patience::forever();
                 (Event::Request(order, if gone { Peer::Gone } else { Peer::There }), None)
             }
             Ok(None) if drains => (Event::Quiet(Peer::There), None),
