@@ -1,5 +1,5 @@
 //! The stream's description in the metadata block, as `send` writes and `recv` needs it.
-use zerobuffer_video::{Content, Description as Metadata, Error, y4m};
+use zerobuffer_video::{Clock, Content, Description as Metadata, Error, Layout, y4m};
 
 use crate::y4m::Header;
 
@@ -20,55 +20,92 @@ impl Description {
 
     /// Describes frames of one size, with the caps that the user names or none.
     ///
-    /// Where they are caps of raw pictures and the size fits, the rows are announced that it tells.
-    pub(crate) fn raw(frame_size: u64, caps: Option<&str>) -> Description {
-        let caps = caps.unwrap_or(RAW);
-        let Ok(mut metadata) = Metadata::raw(SENDER, caps, Some(frame_size)) else {
-            return Description(Metadata::opaque(SENDER, caps, Some(frame_size)));
-        };
-        if let Content::Video(_) = metadata.content
-            && let Ok(picture) = metadata.picture(usize::try_from(frame_size).unwrap_or(usize::MAX))
-        {
+    /// Caps of raw pictures must fit the size, which tells how the rows lie and whether the input has stamps.
+    pub(crate) fn raw(frame_size: u64, caps: Option<&str>) -> Result<Description, Error> {
+        let mut metadata = Metadata::raw(SENDER, caps.unwrap_or(RAW), Some(frame_size))?;
+        if let Content::Video(_) = metadata.content {
+            let picture = metadata.picture(usize::try_from(frame_size).unwrap_or(usize::MAX))?;
             metadata = metadata.laid_out(&picture.layout);
             metadata.stamped = Some(picture.stamped);
         }
-        Description(metadata)
+        Ok(Description(metadata))
+    }
+
+    /// Whether the input's frames begin with stamps.
+    pub(crate) fn is_stamped(&self) -> bool {
+        self.0.stamped == Some(true)
+    }
+
+    /// The same with a stamp in front of each frame.
+    pub(crate) fn stamped(self, clock: Clock) -> Description {
+        Description(self.0.stamped().clock(clock))
     }
 
     /// The bytes for the metadata block.
-    #[allow(clippy::unnecessary_wraps)]
-    pub(crate) fn to_json(&self) -> Result<Vec<u8>, Error> {
-        Ok(self.0.to_json())
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        self.0.to_json()
+    }
+}
+
+/// Bytes of one tight picture that caps describe, if they describe one.
+pub(crate) fn picture_size(caps: &str) -> Result<Option<u64>, Error> {
+    match Metadata::raw(SENDER, caps, None)?.content {
+        Content::Video(video) => Ok(Some(Layout::tight(&video)?.size() as u64)),
+        _ => Ok(None),
     }
 }
 
 /// What a reader finds in the metadata block; every part may be missing, since any program may have written it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// The caps string as written.
-    pub(crate) caps: Option<String>,
+    /// All that the metadata say.
+    pub(crate) description: Metadata,
     /// A y4m header: the original one, or one built from the caps.
     pub(crate) header: Option<Header>,
-    /// What stands behind `FRAME` on every frame's line.
-    pub(crate) frame_parameters: String,
 }
 
 impl Found {
     /// Reads a metadata block. An error is what claims to describe pictures and does not.
     pub(crate) fn parse(metadata: &[u8]) -> Result<Found, Error> {
-        let found = Metadata::parse(metadata)?;
-        let header = match (found.y4m, &found.content) {
-            (Some(header), _) => Some(header),
+        let description = Metadata::parse(metadata)?;
+        let header = match (&description.y4m, &description.content) {
+            (Some(header), _) => Some(header.clone()),
             (None, Content::Video(video)) => y4m::Header::from_video(video),
             _ => None,
         };
-        Ok(Found { caps: found.caps, header, frame_parameters: found.y4m_frame })
+        Ok(Found { description, header })
+    }
+
+    /// Whether both say the same about the frames; who wrote them may differ.
+    pub(crate) fn is_like(&self, other: &Found) -> bool {
+        let frames = |found: &Found| {
+            let mut description = found.description.clone();
+            (description.kind, description.version, description.element_name) = (None, None, None);
+            description
+        };
+        self.description.caps.is_some() && frames(self) == frames(other)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn raw_frames_are_checked_against_their_caps() {
+        let caps = "video/x-raw, format=(string)I420, width=(int)854, height=(int)480";
+        for (size, stride, stamped) in
+            [(614_880, 854, false), (616_320, 856, false), (614_904, 854, true), (616_344, 856, true)]
+        {
+            let json = Description::raw(size, Some(caps)).unwrap().to_json();
+            let found = Found::parse(&json).unwrap().description;
+            assert_eq!((found.strides.unwrap()[0], found.stamped), (stride, Some(stamped)));
+        }
+        let message = Description::raw(614_881, Some(caps)).unwrap_err().to_string();
+        assert!(message.contains("614881 bytes, but I420 854 x 480 has 614880"), "{message}");
+        assert!(Description::raw(5, None).is_ok());
+        assert_eq!(picture_size(caps), Ok(Some(614_880)));
+    }
 
     #[test]
     fn headers_from_other_clients_caps() {

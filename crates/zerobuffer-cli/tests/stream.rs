@@ -313,7 +313,7 @@ fn a_receiver_follows_one_writer_after_the_other() {
     feed(&["send", &name], &stream).ok();
     receiver.wait_for("waiting for the next writer");
     feed(&["send", &name, "--size", "12", "--no-metadata"], &noise(12, 1));
-    receiver.finish().failed(3, &["frame 2", "has 12 bytes", "says 6"]);
+    receiver.finish().failed(3, &["frame 2", "has 12 bytes", "12 bytes, but I420 2 x 2 has 6"]);
 
     let receiver = start(&["recv", &name, "--follow", "--wait", "0.7"]);
     feed(&["send", &name], &stream).ok();

@@ -1,4 +1,5 @@
 //! `zerobuffer recv`: frames from a buffer into a file or pipe.
+mod pixels;
 mod sink;
 
 use std::time::{Duration, Instant};
@@ -48,6 +49,12 @@ pub(crate) struct Args {
     /// What to write.
     #[arg(long, value_enum, default_value_t = OutputFormat::Auto)]
     format: OutputFormat,
+    /// How the rows of raw pictures are written.
+    #[arg(long, value_enum, default_value_t = OutputRows::AsSent)]
+    rows: OutputRows,
+    /// Write each raw frame with the 24 bytes of its stamp, if it has one.
+    #[arg(long)]
+    stamp: bool,
     /// Stop after this many frames.
     #[arg(long, value_name = "COUNT")]
     frames: Option<u64>,
@@ -79,6 +86,16 @@ enum OutputFormat {
     Raw,
     /// Nothing: read and drop.
     Null,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputRows {
+    /// As the sender has them.
+    AsSent,
+    /// Without padding, as ffmpeg and most programs expect.
+    Tight,
+    /// With GStreamer's padding.
+    Padded,
 }
 
 /// What a wait for a frame has brought.

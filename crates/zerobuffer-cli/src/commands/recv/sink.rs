@@ -3,8 +3,9 @@ use std::time::Instant;
 
 use serde::Serialize;
 use zerobuffer::{Frame, Metadata, Reader};
+use zerobuffer_video::Description;
 
-use super::{Args, OutputFormat};
+use super::{Args, OutputFormat, pixels};
 use crate::caps::Found;
 use crate::exit::Exit;
 use crate::fail::Fail;
@@ -47,6 +48,10 @@ pub(super) struct Sink<'a> {
     args: &'a Args,
     pub(super) output: Option<Output>,
     form: Option<Form>,
+    /// What the present writer says of its frames.
+    description: Description,
+    /// A picture whose rows are laid out anew.
+    picture: Vec<u8>,
     /// The metadata of the writer whose frames come are looked at.
     pub(super) known: bool,
     pub(super) writers: u64,
@@ -62,6 +67,8 @@ impl<'a> Sink<'a> {
             args,
             output,
             form: None,
+            description: Description::default(),
+            picture: Vec::new(),
             known: false,
             writers: 0,
             frames: 0,
@@ -87,15 +94,23 @@ impl<'a> Sink<'a> {
     /// Writes one frame, straight from shared memory.
     pub(super) fn take(&mut self, reader: &Reader, frame: &Frame) -> Result<(), Fail> {
         let data = frame.data();
-        self.begin(reader, Some(data.len()))?;
+        self.begin(reader, Some(data))?;
         if let (Some(output), Some(form)) = (&mut self.output, &self.form) {
-            match form {
+            let bytes = match form {
                 Form::Y4m { line, size, .. } => {
-                    check_frame(&self.args.name, self.frames, data.len(), *size)?;
-                    output.write(line, data)?;
+                    pixels::tight(&self.description, data, *size, &mut self.picture)
+                        .map(|bytes| (&line[..], bytes))
                 }
-                Form::Raw => output.write(&[], data)?,
-                Form::Null => {}
+                Form::Raw => {
+                    let (rows, stamp) = (self.args.rows, self.args.stamp);
+                    pixels::raw(&self.description, data, rows, stamp, &mut self.picture)
+                        .map(|bytes| (&[][..], bytes))
+                }
+                Form::Null => Ok((&[][..], &[][..])),
+            };
+            let (line, bytes) = bytes.map_err(|why| unfit(&self.args.name, self.frames, &why))?;
+            if *form != Form::Null {
+                output.write(line, bytes)?;
             }
         }
         self.frames += 1;
@@ -105,8 +120,8 @@ impl<'a> Sink<'a> {
 
     /// Decides the form from the metadata, once per writer, and writes the header that it asks for, once.
     ///
-    /// `frame`: the size of the first frame, `None` when the stream ended without any.
-    pub(super) fn begin(&mut self, reader: &Reader, frame: Option<usize>) -> Result<(), Fail> {
+    /// `first`: the first frame, `None` when the stream ended without any.
+    pub(super) fn begin(&mut self, reader: &Reader, first: Option<&[u8]>) -> Result<(), Fail> {
         if std::mem::replace(&mut self.known, true) {
             return Ok(());
         }
@@ -114,10 +129,11 @@ impl<'a> Sink<'a> {
         self.first.get_or_insert_with(Instant::now);
         let metadata = reader.metadata()?;
         let metadata = metadata.as_ref().map(Metadata::data).unwrap_or_default();
-        let form = choose(self.args, metadata, frame)?;
+        let (form, description) = choose(self.args, metadata, first.is_some())?;
+        self.description = description;
         if let Some(present) = &self.form {
             // A writer that left without a word has nothing to be compared.
-            if *present == form || frame.is_none() {
+            if *present == form || first.is_none() {
                 return Ok(());
             }
             return Err(Fail::new(
@@ -131,16 +147,19 @@ impl<'a> Sink<'a> {
         }
         if let Form::Y4m { size, header, .. } = &form {
             // Before the header: a first frame that does not fit leaves no output at all.
-            frame.map_or(Ok(()), |got| check_frame(&self.args.name, 0, got, *size))?;
+            if let Some(first) = first {
+                pixels::tight(&self.description, first, *size, &mut self.picture)
+                    .map_err(|why| unfit(&self.args.name, 0, &why))?;
+            }
             if let Some(output) = &mut self.output {
                 output.write(header, &[])?;
             }
         }
-        if frame.is_some() {
+        if first.is_some() {
             say::note(&format!("receiving from '{}': {}", self.args.name, form.words()));
         }
         // A writer that has sent and described nothing decides nothing for the next one.
-        if frame.is_some() || matches!(form, Form::Y4m { .. }) {
+        if first.is_some() || matches!(form, Form::Y4m { .. }) {
             self.form = Some(form);
         }
         Ok(())
@@ -202,12 +221,13 @@ impl Form {
     }
 }
 
-/// The form of the output.
-fn choose(args: &Args, metadata: &[u8], frame: Option<usize>) -> Result<Form, Fail> {
+/// The form of the output, and what the writer says of its frames. `frames`: one has come.
+fn choose(args: &Args, metadata: &[u8], frames: bool) -> Result<(Form, Description), Fail> {
     let name = &args.name;
     let found = match args.format {
-        OutputFormat::Null => return Ok(Form::Null),
-        OutputFormat::Raw => return Ok(Form::Raw),
+        OutputFormat::Null => return Ok((Form::Null, Description::default())),
+        // Whatever the metadata say: this is the way out where they are wrong.
+        OutputFormat::Raw => return Ok((Form::Raw, Description::parse(metadata).unwrap_or_default())),
         OutputFormat::Auto | OutputFormat::Y4m => Found::parse(metadata).map_err(|why| {
             Fail::new(
                 Exit::Input,
@@ -217,15 +237,16 @@ fn choose(args: &Args, metadata: &[u8], frame: Option<usize>) -> Result<Form, Fa
     };
     match found.header {
         Some(header) => {
-            let line = format!("{FRAME}{}\n", found.frame_parameters).into_bytes();
+            let line = format!("{FRAME}{}\n", found.description.y4m_frame).into_bytes();
             let size = header.frame_size;
-            Ok(Form::Y4m { header: format!("{}\n", header.line).into_bytes(), line, size })
+            let header = format!("{}\n", header.line).into_bytes();
+            Ok((Form::Y4m { header, line, size }, found.description))
         }
         // Nothing came and nothing is known about what would have: there is nothing to write in any format.
-        None if args.format == OutputFormat::Auto || frame.is_none() => Ok(Form::Raw),
+        None if args.format == OutputFormat::Auto || !frames => Ok((Form::Raw, found.description)),
         None => Err(Fail::new(
             Exit::Input,
-            match found.caps {
+            match found.description.caps {
                 Some(caps) => format!(
                     "'{name}' carries '{}', which y4m has no form for: receive with --format raw",
                     text::excerpt(&caps, 120)
@@ -238,14 +259,9 @@ fn choose(args: &Args, metadata: &[u8], frame: Option<usize>) -> Result<Form, Fa
     }
 }
 
-fn check_frame(name: &str, number: u64, got: usize, expected: u64) -> Result<(), Fail> {
-    if got as u64 == expected {
-        return Ok(());
-    }
-    Err(Fail::new(
+fn unfit(name: &str, number: u64, why: &str) -> Fail {
+    Fail::new(
         Exit::Input,
-        format!(
-            "frame {number} from '{name}' has {got} bytes where its description says {expected}: receive with --format raw"
-        ),
-    ))
+        format!("frame {number} from '{name}' cannot be used: {why}; receive with --format raw"),
+    )
 }

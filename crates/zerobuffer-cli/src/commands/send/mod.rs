@@ -8,6 +8,7 @@ use serde::Serialize;
 use zerobuffer::Owner;
 
 use self::sender::{Sender, Total};
+use crate::caps::picture_size;
 use crate::exit::Exit;
 use crate::fail::Fail;
 use crate::input::Input;
@@ -36,9 +37,14 @@ pub(crate) struct Args {
     /// Bytes of one raw frame, for instance 3110400 or 64KiB.
     #[arg(long, value_name = "BYTES", value_parser = size::parse_positive)]
     size: Option<u64>,
-    /// A GStreamer caps string that describes raw frames to the reader.
+    /// A GStreamer caps string that describes raw frames to the reader. That of a picture gives the size, too, if its
+    /// rows have no padding.
     #[arg(long)]
     caps: Option<String>,
+    /// Put a stamp of 24 bytes in front of each frame: its number and its time. The time counts from the first frame
+    /// where the rate is known; otherwise it is the machine's monotonic clock.
+    #[arg(long)]
+    stamp: bool,
     /// Send this many frames per second: 25, 29.97, 30000/1001 [default: as fast as the input and the reader].
     #[arg(long, value_name = "RATE", conflicts_with = "realtime")]
     fps: Option<Rate>,
@@ -117,7 +123,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     if !source.advance()? && args.repeat {
         return Err(Fail::new(Exit::Input, format!("{} has no frame to loop over", source.input().name())));
     }
-    let mut sender = Sender::connect(args)?;
+    let description = sender::description(args, &source)?;
+    let mut sender = Sender::connect(args, description)?;
     let start = Instant::now();
     let result = sender.run(&mut source, rate);
     let seconds = start.elapsed().as_secs_f64();
@@ -130,14 +137,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
 
 /// Opens the input in the format that the options say.
 fn open(args: &Args) -> Result<Source, Fail> {
-    let format = args.format.unwrap_or(if args.size.is_some() { InputFormat::Raw } else { InputFormat::Y4m });
+    let pictures = args.caps.as_deref().map(picture_size).transpose();
+    let pictures = pictures.map_err(|why| usage(format!("--caps cannot be used: {why}")))?.flatten();
+    let raw = args.size.is_some() || pictures.is_some();
+    let format = args.format.unwrap_or(if raw { InputFormat::Raw } else { InputFormat::Y4m });
     match (format, args.size) {
-        (InputFormat::Raw, None) => Err(usage("--format raw needs --size BYTES: raw frames have no header")),
         (InputFormat::Y4m, Some(_)) => Err(usage("--size is for --format raw: a y4m header says the size")),
         (InputFormat::Y4m, None) if args.caps.is_some() => {
             Err(usage("--caps is for --format raw: a y4m header says the format"))
         }
         (InputFormat::Raw, Some(size)) => Ok(Source::raw(Input::open(&args.input)?, size)),
+        (InputFormat::Raw, None) => {
+            let size = pictures
+                .ok_or_else(|| usage("--format raw needs --size BYTES: raw frames have no header"))?;
+            Ok(Source::raw(Input::open(&args.input)?, size))
+        }
         (InputFormat::Y4m, None) => Source::y4m(Input::open(&args.input)?),
     }
 }

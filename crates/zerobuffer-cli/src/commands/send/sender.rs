@@ -2,6 +2,7 @@
 use std::time::Instant;
 
 use zerobuffer::{Error, FullRingPolicy, Writer, WriterConfig, observe};
+use zerobuffer_video::{Clock, Stamp};
 
 use super::{Args, FullRing};
 use crate::caps::{Description, Found};
@@ -12,7 +13,7 @@ use crate::join::{self, Current};
 use crate::rate::{Pacer, Rate};
 use crate::source::{Layout, Source};
 use crate::status::{Progress, Status};
-use crate::{say, signals, size};
+use crate::{say, signals, size, time};
 
 /// The writer, and what was sent.
 pub(super) struct Sender<'a> {
@@ -20,6 +21,8 @@ pub(super) struct Sender<'a> {
     config: WriterConfig,
     writer: Writer,
     current: Current,
+    /// The metadata for each reader.
+    json: Vec<u8>,
     dropped: u64,
     reconnects: u64,
 }
@@ -44,7 +47,7 @@ pub(super) struct Total {
 
 impl<'a> Sender<'a> {
     /// Waits for the first reader.
-    pub(super) fn connect(args: &'a Args) -> Result<Sender<'a>, Fail> {
+    pub(super) fn connect(args: &'a Args, description: Description) -> Result<Sender<'a>, Fail> {
         let policy = match args.full {
             FullRing::Block => FullRingPolicy::Block,
             // Refused by the library; for dropping, this command must skip the frame in the input itself.
@@ -56,7 +59,8 @@ impl<'a> Sender<'a> {
             .owner(args.owner.unwrap_or_default());
         let writer = join::connect(&args.name, &config, args.wait)?;
         let current = Current::new(&writer);
-        Ok(Sender { args, config, writer, current, dropped: 0, reconnects: 0 })
+        let json = description.to_json();
+        Ok(Sender { args, config, writer, current, json, dropped: 0, reconnects: 0 })
     }
 
     /// Sends the whole input.
@@ -90,8 +94,13 @@ impl<'a> Sender<'a> {
 
     /// What a new reader must take before the first frame.
     fn greet(&mut self, source: &Source) -> Result<(), Fail> {
-        check_size(&self.writer, source.frame_size())?;
-        if self.args.no_metadata { Ok(()) } else { describe(&mut self.writer, self.args, source) }
+        check_size(&self.writer, source.frame_size().saturating_add(self.prefix() as u64))?;
+        if self.args.no_metadata { Ok(()) } else { describe(&mut self.writer, self.args, &self.json) }
+    }
+
+    /// Bytes in front of each frame.
+    fn prefix(&self) -> usize {
+        if self.args.stamp { Stamp::SIZE } else { 0 }
     }
 
     fn stream(&mut self, source: &mut Source, rate: Option<Rate>) -> Result<(), Fail> {
@@ -116,7 +125,7 @@ impl<'a> Sender<'a> {
             if args.reconnect && !self.writer.is_reader_connected() {
                 self.reconnect(source)?;
             }
-            match self.put(source, frame_size)? {
+            match self.put(source, frame_size, seen)? {
                 // What is in the ring of a reader that has gone is lost, this frame with it.
                 Put::Sent => {}
                 Put::Lost(Error::ReaderGone { .. }) if args.reconnect => {}
@@ -138,12 +147,23 @@ impl<'a> Sender<'a> {
     }
 
     /// Reads the next frame of the input into the ring.
-    fn put(&mut self, source: &mut Source, size: usize) -> Result<Put, Fail> {
-        let mut frame = match self.writer.loan(size) {
+    fn put(&mut self, source: &mut Source, size: usize, number: u64) -> Result<Put, Fail> {
+        let prefix = self.prefix();
+        let mut frame = match self.writer.loan(size.saturating_add(prefix)) {
             Ok(frame) => frame,
             Err(error) => return Ok(Put::Refused(error)),
         };
-        source.read(&mut frame)?;
+        if let Some((head, pixels)) = frame.split_at_mut_checked(prefix) {
+            source.read(pixels)?;
+            if self.args.stamp {
+                // After the frame has come: that is its time where the rate does not tell it.
+                let time = stream_rate(self.args, source).map_or_else(time::monotonic_ns, |rate| {
+                    u64::try_from(rate.due(number).as_nanos()).unwrap_or(u64::MAX)
+                });
+                let stamp = Stamp { number: Some(number), time_ns: Some(time), exposure_us: None };
+                head.copy_from_slice(&stamp.to_bytes());
+            }
+        }
         Ok(frame.commit().map_or_else(Put::Lost, |_| Put::Sent))
     }
 
@@ -189,16 +209,37 @@ fn check_size(writer: &Writer, size: u64) -> Result<(), Fail> {
     ))
 }
 
-/// Writes the stream's description, once per buffer: a second sender must describe its stream alike.
-fn describe(writer: &mut Writer, args: &Args, source: &Source) -> Result<(), Fail> {
+/// The rate of the stream, where the user or the header says it.
+fn stream_rate(args: &Args, source: &Source) -> Option<Rate> {
+    let header = match source.layout() {
+        Layout::Y4m(header) => header.rate,
+        Layout::Raw(_) => None,
+    };
+    args.fps.or(header)
+}
+
+/// What the reader is told of the frames.
+pub(super) fn description(args: &Args, source: &Source) -> Result<Description, Fail> {
     let description = match source.layout() {
         Layout::Y4m(header) => Description::y4m(header, source.parameters()),
-        Layout::Raw(size) => Description::raw(*size, args.caps.as_deref()),
+        Layout::Raw(size) => Description::raw(*size, args.caps.as_deref()).map_err(|why| {
+            Fail::new(Exit::Usage, format!("--caps and --size contradict each other: {why}"))
+        })?,
     };
-    let json = description
-        .to_json()
-        .map_err(|error| Fail::new(Exit::Internal, format!("cannot describe the stream: {error}")))?;
-    match writer.set_metadata(&json) {
+    if !args.stamp {
+        return Ok(description);
+    }
+    if description.is_stamped() {
+        let message = "the frames of the input have stamps already: send them without --stamp";
+        return Err(Fail::new(Exit::Usage, message));
+    }
+    let clock = if stream_rate(args, source).is_some() { Clock::Pts } else { Clock::Monotonic };
+    Ok(description.stamped(clock))
+}
+
+/// Writes the stream's description, once per buffer: a second sender must describe its stream alike.
+fn describe(writer: &mut Writer, args: &Args, json: &[u8]) -> Result<(), Fail> {
+    match writer.set_metadata(json) {
         Ok(()) => Ok(()),
         Err(Error::MetadataTooLarge { size, max, .. }) => Err(Fail::new(
             Exit::Input,
@@ -210,7 +251,7 @@ fn describe(writer: &mut Writer, args: &Args, source: &Source) -> Result<(), Fai
         )),
         Err(Error::MetadataAlreadyWritten { .. }) => {
             let present = observe::inspect(&args.name)?.metadata.unwrap_or_default();
-            if alike(&present, &json) {
+            if alike(&present, json) {
                 return Ok(());
             }
             Err(Fail::new(
@@ -227,8 +268,7 @@ fn describe(writer: &mut Writer, args: &Args, source: &Source) -> Result<(), Fai
 
 /// Whether two descriptions say the same about the frames; who wrote them may differ.
 fn alike(present: &[u8], ours: &[u8]) -> bool {
-    present == ours
-        || matches!((Found::parse(present), Found::parse(ours)), (Ok(a), Ok(b)) if a == b && a.caps.is_some())
+    present == ours || matches!((Found::parse(present), Found::parse(ours)), (Ok(a), Ok(b)) if a.is_like(&b))
 }
 
 #[cfg(test)]
@@ -239,14 +279,14 @@ mod tests {
     #[test]
     fn descriptions_are_alike_whoever_wrote_them() {
         let header = Header::parse("YUV4MPEG2 W4 H2 F25:1").unwrap();
-        let ours = Description::y4m(&header, "").to_json().unwrap();
+        let ours = Description::y4m(&header, "").to_json();
         let older = String::from_utf8(ours.clone()).unwrap().replace(env!("CARGO_PKG_VERSION"), "1.0");
         assert!(alike(&ours, &ours));
         assert!(alike(older.as_bytes(), &ours));
         let wider = Header::parse("YUV4MPEG2 W8 H2 F25:1").unwrap();
-        assert!(!alike(&Description::y4m(&wider, "").to_json().unwrap(), &ours));
-        assert!(!alike(&Description::y4m(&header, " Ip").to_json().unwrap(), &ours));
+        assert!(!alike(&Description::y4m(&wider, "").to_json(), &ours));
+        assert!(!alike(&Description::y4m(&header, " Ip").to_json(), &ours));
         assert!(!alike(b"hello", &ours));
-        assert!(!alike(&Description::raw(12, None).to_json().unwrap(), &ours));
+        assert!(!alike(&Description::raw(12, None).unwrap().to_json(), &ours));
     }
 }
