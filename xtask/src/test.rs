@@ -3,6 +3,7 @@
 //! A step is one function; naming it in [`STEPS`] is all it takes to add one.
 
 mod deny;
+mod gstreamer;
 mod leftovers;
 mod lint;
 mod python;
@@ -53,6 +54,8 @@ const STEPS: &[Step] = &[
     Step::new("fuzz", "24 seconds of fuzzing crash nothing", fuzz::short).makes_buffers(),
     Step::new("sanitizer", "hostile memory under AddressSanitizer", sanitizer::tests).makes_buffers(),
     Step::new("python", "the Python package on every interpreter found", python::test).makes_buffers(),
+    Step::new("gstreamer", "the GStreamer plugin, and pictures beside GStreamer's own", gstreamer::check)
+        .makes_buffers(),
     Step::new("instructions", "no hot path takes more instructions than known", instructions::check)
         .makes_buffers(),
 ];

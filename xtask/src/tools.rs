@@ -38,6 +38,33 @@ pub(crate) const CLIP: Clip =
 /// Decodes the clip in the video tests.
 pub(crate) const FFMPEG: Program = Program { name: "ffmpeg", package: "ffmpeg" };
 
+/// GStreamer with what the plugin is built and tested with. A header stands for each package that has no program.
+pub(crate) const GSTREAMER: &[Program] = &[
+    Program { name: "gst-launch-1.0", package: "gstreamer1.0-tools" },
+    Program { name: "/usr/include/gstreamer-1.0/gst/gst.h", package: "libgstreamer1.0-dev" },
+    Program {
+        name: "/usr/include/gstreamer-1.0/gst/video/video.h",
+        package: "libgstreamer-plugins-base1.0-dev",
+    },
+    Program {
+        name: "/usr/share/doc/gstreamer1.0-plugins-base/copyright",
+        package: "gstreamer1.0-plugins-base",
+    },
+    Program {
+        name: "/usr/share/doc/gstreamer1.0-plugins-good/copyright",
+        package: "gstreamer1.0-plugins-good",
+    },
+    Program {
+        name: "/usr/share/doc/gstreamer1.0-plugins-bad/copyright",
+        package: "gstreamer1.0-plugins-bad",
+    },
+    Program {
+        name: "/usr/share/doc/gir1.2-gst-plugins-base-1.0/copyright",
+        package: "gir1.2-gst-plugins-base-1.0",
+    },
+    Program { name: "/usr/share/doc/python3-gi/copyright", package: "python3-gi" },
+];
+
 /// The terminal of the tests of `top`.
 pub(crate) const TMUX: Program = Program { name: "tmux", package: "tmux" };
 

@@ -124,7 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
         return Err(Fail::new(Exit::Input, format!("{} has no frame to loop over", source.input().name())));
     }
     let description = sender::description(args, &source)?;
-    let mut sender = Sender::connect(args, description)?;
+    let mut sender = Sender::connect(args, &description)?;
     let start = Instant::now();
     let result = sender.run(&mut source, rate);
     let seconds = start.elapsed().as_secs_f64();

@@ -47,7 +47,7 @@ pub(super) struct Total {
 
 impl<'a> Sender<'a> {
     /// Waits for the first reader.
-    pub(super) fn connect(args: &'a Args, description: Description) -> Result<Sender<'a>, Fail> {
+    pub(super) fn connect(args: &'a Args, description: &Description) -> Result<Sender<'a>, Fail> {
         let policy = match args.full {
             FullRing::Block => FullRingPolicy::Block,
             // Refused by the library; for dropping, this command must skip the frame in the input itself.

@@ -1,0 +1,107 @@
+//! Between GStreamer's caps and buffers and the product's description of pictures.
+use zerobuffer_video::{Caps, Clock, Content, Description, Layout, Stamp, Video};
+
+/// What a sink or filter sends: the caps with their description.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) caps: gst::Caps,
+    /// The pictures and their tight rows; `None` for other media and for formats without known planes.
+    pub(crate) video: Option<(Video, Layout)>,
+}
+
+impl Outgoing {
+    /// Reads caps that have been negotiated. Raw video that cannot be described is an error, other media is not looked at.
+    pub(crate) fn new(caps: &gst::Caps) -> Result<Outgoing, zerobuffer_video::Error> {
+        let text = Caps::parse(&caps.to_string())?;
+        let video = match Video::from_caps(&text) {
+            Ok(video) => video,
+            // A tiled format: its bytes travel as they are.
+            Err(zerobuffer_video::Error::UnknownFormat { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let video = match video {
+            Some(video) => Some((video, Layout::tight(&video)?)),
+            None => None,
+        };
+        Ok(Outgoing { caps: caps.clone(), video })
+    }
+
+    /// The metadata that a reader gets.
+    pub(crate) fn metadata(&self, kind: &str, element: &str, stamped: bool, clock: Clock) -> Vec<u8> {
+        let caps = self.caps.to_string();
+        let mut description = match &self.video {
+            Some((video, _)) => Description::video(kind, video),
+            None => Description::opaque(kind, &caps, None),
+        };
+        description.version = Some(gst::version_string().to_string());
+        description.element_name = Some(element.to_owned());
+        description.caps = Some(caps);
+        description.stamped = Some(stamped);
+        if stamped {
+            description = description.clock(clock);
+        }
+        description.to_json()
+    }
+
+    /// How the rows of `buffer` lie: as its meta says, else with GStreamer's padding.
+    pub(crate) fn layout_of(
+        &self,
+        buffer: &gst::BufferRef,
+    ) -> Result<Option<Layout>, zerobuffer_video::Error> {
+        let Some((video, tight)) = &self.video else { return Ok(None) };
+        if let Some(meta) = buffer.meta::<gst_video::VideoMeta>() {
+            let strides: Vec<u64> =
+                meta.stride().iter().map(|stride| u64::try_from(*stride).unwrap_or(u64::MAX)).collect();
+            let offsets: Vec<u64> = meta.offset().iter().map(|offset| *offset as u64).collect();
+            return Layout::announced(video, &strides, Some(&offsets)).map(Some);
+        }
+        let padded = Layout::padded(video)?;
+        // Some elements pack rows and say so by the size alone.
+        let packed = buffer.size() != padded.size() && buffer.size() == tight.size();
+        Ok(Some(if packed { tight.clone() } else { padded }))
+    }
+}
+
+/// Adds a meta that says how the rows of a picture lie.
+pub(crate) fn add_meta(buffer: &mut gst::BufferRef, video: &Video, layout: &Layout) -> bool {
+    let Ok(format) = video.format.name().parse::<gst_video::VideoFormat>() else { return false };
+    let offsets: Vec<usize> = layout.planes().iter().map(|plane| plane.offset).collect();
+    let strides: Vec<i32> =
+        layout.planes().iter().map(|plane| i32::try_from(plane.stride).unwrap_or(i32::MAX)).collect();
+    gst_video::VideoMeta::add_full(
+        buffer,
+        gst_video::VideoFrameFlags::empty(),
+        format,
+        video.width,
+        video.height,
+        &offsets,
+        &strides,
+    )
+    .is_ok()
+}
+
+/// The stamp for a buffer: its offset or else a counter, its time, no exposure.
+pub(crate) fn stamp(number: u64, time: Option<gst::ClockTime>) -> Stamp {
+    Stamp { number: Some(number), time_ns: time.map(gst::ClockTime::nseconds), exposure_us: None }
+}
+
+/// What a reader finds in the metadata of its writer.
+pub(crate) fn incoming(metadata: &[u8]) -> Result<(Option<gst::Caps>, Description), zerobuffer_video::Error> {
+    let description = Description::parse(metadata)?;
+    let text = match (&description.caps, &description.content) {
+        // Caps as GStreamer reads them: existing clients write other forms too.
+        (_, Content::Video(video)) if !is_gstreamers(description.caps.as_deref()) => {
+            Some(video.to_caps().to_string())
+        }
+        (Some(caps), _) => Some(caps.clone()),
+        (None, Content::Video(video)) => Some(video.to_caps().to_string()),
+        (None, _) => None,
+    };
+    let caps = text.and_then(|text| text.parse::<gst::Caps>().ok()).filter(|caps| caps.is_fixed());
+    Ok((caps, description))
+}
+
+fn is_gstreamers(caps: Option<&str>) -> bool {
+    caps.and_then(|caps| caps.parse::<gst::Caps>().ok())
+        .is_some_and(|caps| caps.is_fixed() && !caps.is_empty())
+}

@@ -1,0 +1,199 @@
+//! `zerosink` in pipelines of this process; the reader is the library's.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{launch, name, run, stat, wait};
+use gst::prelude::*;
+use zerobuffer::{BufferConfig, Error, Reader};
+use zerobuffer_video::{Content, Description, Stamp};
+
+/// Reads until the writer has gone; gives the metadata and each frame's stamp and size.
+fn read(mut reader: Reader) -> std::thread::JoinHandle<(Description, Vec<(Stamp, usize)>)> {
+    std::thread::spawn(move || {
+        let mut frames = Vec::new();
+        let mut description = Description::default();
+        loop {
+            match reader.read_timeout(Duration::from_secs(20)) {
+                Ok(Some(frame)) => {
+                    if frames.is_empty() {
+                        description = Description::parse(&reader.metadata().unwrap().unwrap()).unwrap();
+                    }
+                    let picture = description.picture(frame.len());
+                    let stamped =
+                        picture.map_or(description.stamped == Some(true), |picture| picture.stamped);
+                    let (stamp, pixels) = Stamp::split(frame.data()).filter(|_| stamped).unwrap();
+                    frames.push((stamp, pixels.len()));
+                }
+                Ok(None) => panic!("no frame came"),
+                Err(Error::WriterGone { .. }) => return (description, frames),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    })
+}
+
+fn ring(name: &str) -> Reader {
+    Reader::create(name, BufferConfig::ring(32 << 20).metadata(4096)).unwrap()
+}
+
+/// Runs a chain into `zerosink`; gives its frames in place and copied.
+fn chain(text: &str, frames: u64) -> (u64, u64) {
+    let name = name();
+    let reading = read(ring(&name));
+    let (pipeline, error) = run(&format!("{text} ! zerosink name=sink buffer-name={name} sync=false"));
+    assert_eq!(error, None, "{text}");
+    let counts = (stat(&pipeline, "sink", "in-place"), stat(&pipeline, "sink", "copied"));
+    pipeline.set_state(gst::State::Null).unwrap();
+    let (_, got) = reading.join().unwrap();
+    assert_eq!(got.len() as u64, frames, "{text}");
+    let numbers: Vec<u64> = got.iter().map(|(stamp, _)| stamp.number.unwrap()).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{text}: frames out of order");
+    println!("{text}: {} in place, {} copied", counts.0, counts.1);
+    counts
+}
+
+#[test]
+fn frames_are_made_in_the_ring_where_upstream_takes_its_memory() {
+    for text in [
+        "videotestsrc num-buffers=100 ! video/x-raw,format=I420,width=640,height=480",
+        "videotestsrc num-buffers=100 ! videoconvert ! video/x-raw,format=RGB,width=640,height=480",
+        "videotestsrc num-buffers=100 ! video/x-raw,format=RGB,width=638,height=480",
+        "videotestsrc num-buffers=100 ! jpegenc ! jpegdec",
+        "videotestsrc num-buffers=100 ! vp8enc deadline=1 ! vp8dec",
+    ] {
+        let (in_place, _) = chain(text, 100);
+        assert!(in_place >= 95, "{text}: {in_place} of 100");
+    }
+}
+
+#[test]
+fn a_queue_or_a_tee_in_front_copies_what_it_must_and_keeps_the_order() {
+    let (in_place, copied) =
+        chain("videotestsrc num-buffers=100 ! video/x-raw,width=320,height=240 ! queue", 100);
+    assert_eq!(in_place + copied, 100);
+    let tee = "videotestsrc num-buffers=100 ! video/x-raw,width=320,height=240 ! tee";
+    assert_eq!(chain(tee, 100), (0, 100));
+}
+
+#[test]
+fn metadata_stamps_and_tight_rows() {
+    let name = name();
+    let reading = read(ring(&name));
+    let caps = "video/x-raw,format=RGB,width=638,height=48,framerate=25/1,colorimetry=sRGB";
+    let (pipeline, error) = run(&format!(
+        "videotestsrc num-buffers=5 ! {caps} ! zerosink name=camera buffer-name={name} sync=false"
+    ));
+    assert_eq!(error, None);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let (description, frames) = reading.join().unwrap();
+    assert_eq!(description.kind.as_deref(), Some("gstreamer-sink"));
+    assert_eq!(description.element_name.as_deref(), Some("camera"));
+    assert!(description.version.unwrap().starts_with("GStreamer 1."));
+    let caps = description.caps.unwrap();
+    assert!(caps.starts_with("video/x-raw, format=(string)RGB, width=(int)638, height=(int)48"), "{caps}");
+    assert_eq!(description.strides, Some(vec![638 * 3]));
+    let Content::Video(video) = description.content else { panic!("no pictures") };
+    assert_eq!(video.rate.unwrap().num(), 25);
+    for (index, (stamp, size)) in frames.iter().enumerate() {
+        assert_eq!(stamp.number, Some(index as u64));
+        assert_eq!(stamp.time_ns, Some(index as u64 * 40_000_000));
+        assert_eq!(stamp.exposure_us, None);
+        assert_eq!(*size, 638 * 3 * 48);
+    }
+}
+
+#[test]
+fn errors_come_in_time_and_with_numbers() {
+    // Nobody reads.
+    let began = Instant::now();
+    let text = "videotestsrc ! zerosink connect-timeout=200 sync=false buffer-name";
+    let (pipeline, error) = run(&format!("{text}={}", name()));
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert!(error.unwrap().contains("does not exist after"));
+    // A frame that cannot fit.
+    let small = name();
+    let reader = Reader::create(&small, BufferConfig::ring(4096)).unwrap();
+    let (pipeline, error) = run(&format!(
+        "videotestsrc ! video/x-raw,format=GRAY8,width=320,height=240 ! zerosink sync=false buffer-name={small}"
+    ));
+    pipeline.set_state(gst::State::Null).unwrap();
+    let error = error.unwrap();
+    assert!(error.contains("76824 bytes") && error.contains("4080"), "{error}");
+    drop(reader);
+    // A reader that does not read.
+    let full = name();
+    let reader = Reader::create(&full, BufferConfig::ring(200_000)).unwrap();
+    let (pipeline, error) = run(&format!(
+        "videotestsrc ! video/x-raw,format=GRAY8,width=320,height=240 ! zerosink sync=false write-timeout=200 buffer-name={full}"
+    ));
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert!(error.unwrap().contains("is full"));
+    drop(reader);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_stop_ends_every_wait() {
+    let name = name();
+    // While it waits for its reader, and while it waits for space.
+    for with_reader in [false, true] {
+        let reader = with_reader.then(|| Reader::create(&name, BufferConfig::ring(200_000)).unwrap());
+        let pipeline = launch(&format!(
+            "videotestsrc ! video/x-raw,format=GRAY8,width=320,height=240 ! zerosink sync=false connect-timeout=-1 write-timeout=-1 buffer-name={name}"
+        ));
+        pipeline.set_state(gst::State::Playing).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let began = Instant::now();
+        pipeline.set_state(gst::State::Null).unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        drop(reader);
+    }
+}
+
+#[test]
+fn the_next_reader_is_waited_for_and_full_rings_drop() {
+    let name = name();
+    let mut first = ring(&name);
+    let pipeline = launch(&format!(
+        "videotestsrc num-buffers=60 is-live=true ! video/x-raw,width=64,height=48,framerate=30/1 ! zerosink name=sink buffer-name={name}"
+    ));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    for _ in 0..10 {
+        drop(first.read_timeout(Duration::from_secs(10)).unwrap().unwrap());
+    }
+    drop(first);
+    std::thread::sleep(Duration::from_millis(300));
+    let reading = read(ring(&name));
+    assert_eq!(wait(&pipeline, Duration::from_secs(30)), None);
+    assert_eq!(stat(&pipeline, "sink", "readers"), 2);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let (description, frames) = reading.join().unwrap();
+    assert!(frames.len() > 10 && description.stamped == Some(true));
+
+    let reader = Reader::create(&name, BufferConfig::ring(200_000)).unwrap();
+    let (pipeline, error) = run(&format!(
+        "videotestsrc num-buffers=20 ! video/x-raw,format=GRAY8,width=320,height=240 ! zerosink name=sink full=drop sync=false buffer-name={name}"
+    ));
+    assert_eq!(error, None);
+    assert_eq!(stat(&pipeline, "sink", "sent"), 2);
+    assert_eq!(stat(&pipeline, "sink", "dropped"), 18);
+    pipeline.set_state(gst::State::Null).unwrap();
+    drop(reader);
+}
+
+#[test]
+fn many_state_cycles() {
+    let name = name();
+    let reader = ring(&name);
+    let pipeline = launch(&format!(
+        "videotestsrc ! video/x-raw,width=16,height=16 ! zerosink async=false sync=false full=drop buffer-name={name}"
+    ));
+    for _ in 0..200 {
+        pipeline.set_state(gst::State::Playing).unwrap();
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+    drop(reader);
+}
