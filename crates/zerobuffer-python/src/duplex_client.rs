@@ -63,10 +63,18 @@ impl DuplexClient {
             let sent = py.detach(|| operation(&client));
             logging::flush(py)?;
             match sent {
-                Err(Error::Full { name, needed, free, capacity, .. }) => {
+                Err(Error::Full { name, needed, free, largest_gap, held, capacity, .. }) => {
                     if deadline.passed() {
                         let waited = deadline.waited();
-                        return Err(raise(Error::Full { name, needed, free, capacity, waited }));
+                        return Err(raise(Error::Full {
+                            name,
+                            needed,
+                            free,
+                            largest_gap,
+                            held,
+                            capacity,
+                            waited,
+                        }));
                     }
                 }
                 other => return other.map_err(raise_sending),

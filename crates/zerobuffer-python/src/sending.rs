@@ -194,10 +194,14 @@ impl Sending {
             self.release_retired(py)?;
             logging::flush(py)?;
             match attempt {
-                Attempt::Done(Err(Error::Full { name, needed, free, capacity, .. })) if self.blocks => {
+                Attempt::Done(Err(Error::Full {
+                    name, needed, free, largest_gap, held, capacity, ..
+                })) if self.blocks => {
                     if last {
                         let waited = deadline.waited();
-                        return Err(Error::Full { name, needed, free, capacity, waited }.into());
+                        return Err(
+                            Error::Full { name, needed, free, largest_gap, held, capacity, waited }.into()
+                        );
                     }
                 }
                 Attempt::Done(result) => return Ok(result?),

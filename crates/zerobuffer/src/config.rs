@@ -60,7 +60,8 @@ impl BufferConfig {
     /// A ring of so many bytes, rounded up to a multiple of 64; it may not be 0. All else is as in
     /// [`Self::default`].
     ///
-    /// A frame takes 16 bytes more than its payload; the largest possible frame is the ring less 16 bytes.
+    /// A frame takes 16 bytes more than its payload, rounded up to a multiple of 16; the largest possible frame is the
+    /// ring less 16 bytes. A ring of P bytes holds P / (that number) frames of one size that are unread or held.
     #[must_use]
     pub fn ring(bytes: u64) -> Self {
         Self {
@@ -181,6 +182,7 @@ pub struct WriterConfig {
     pub(crate) wait: WaitStrategy,
     pub(crate) full_ring: FullRingPolicy,
     pub(crate) owner: Owner,
+    pub(crate) whole_ring: bool,
 }
 
 impl Default for WriterConfig {
@@ -192,6 +194,7 @@ impl Default for WriterConfig {
             wait: WaitStrategy::default(),
             full_ring: FullRingPolicy::default(),
             owner: Owner::default(),
+            whole_ring: false,
         }
     }
 }
@@ -230,6 +233,15 @@ impl WriterConfig {
     #[must_use]
     pub fn owner(mut self, owner: Owner) -> Self {
         self.owner = owner;
+        self
+    }
+
+    /// Whether frames go through the whole ring in turn, so that each stays readable for whoever watches the buffer until
+    /// the ring has been written once more. Off unless told otherwise: a place that is free again and still in the
+    /// processor's cache is then used first. What the ring has room for is the same.
+    #[must_use]
+    pub fn whole_ring(mut self, on: bool) -> Self {
+        self.whole_ring = on;
         self
     }
 }

@@ -164,17 +164,21 @@ pub enum Error {
 
     /// The ring has no room and the policy or the timeout says not to wait (any longer).
     #[error(
-        "buffer '{name}' is full: {needed} bytes needed, {free} of {capacity} free{}; the reader is slow or holds frames: wait longer, or create a larger ring",
+        "buffer '{name}' is full: {needed} bytes needed, {free} of {capacity} free, {largest_gap} of them in one piece, {held} held by the reader{}; the reader is slow or holds frames: wait longer, or create a larger ring",
         after(*waited)
     )]
     Full {
         /// The buffer.
         name: String,
-        /// Bytes of the ring that must be free: the frame's payload and header, and what it skips at the end of the
-        /// ring. Of a frame that must go to the start first, the rest up to the end alone.
+        /// Bytes of the ring that must be free: the frame's payload and header, rounded up to a multiple of 16. Beside
+        /// a reader of another implementation it is not rounded, and includes what is skipped at the end of the ring.
         needed: u64,
         /// Bytes of the ring that this writer may use now.
         free: u64,
+        /// How many of them lie in one piece: a frame needs one.
+        largest_gap: u64,
+        /// Bytes that the reader has read and not released.
+        held: u64,
         /// Bytes of the ring.
         capacity: u64,
         /// How long this call waited for space; zero if it did not.

@@ -70,15 +70,15 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A sequentially consistent fence behind an atomic read-modify-write, which on x86-64 is one already.
+/// A sequentially consistent fence behind the end of a latch, which on x86-64 is one already.
 #[cfg(not(any(loom, shuttle)))]
 #[inline]
-pub(crate) fn fence_after_rmw() {
+pub(crate) fn fence_after_latch() {
     if cfg!(target_arch = "x86_64") { compiler_fence(Ordering::SeqCst) } else { fence(Ordering::SeqCst) }
 }
 
 /// All of shuttle's memory is sequentially consistent; loom's is not.
 #[cfg(any(loom, shuttle))]
-pub(crate) fn fence_after_rmw() {
+pub(crate) fn fence_after_latch() {
     edge::fence(End::E4Reader);
 }

@@ -14,14 +14,14 @@ mod common;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::segment::{self, FREE, METADATA, METADATA_WRITTEN, READ_POS, WRITE_POS};
+use common::segment::{self, CREDITED, METADATA, METADATA_WRITTEN, PUBLISHED, READ_POS};
 use common::{LESS, Name, Peer, Segment};
 
 const RING: u64 = 1024;
 /// Pairs of processes; they sleep most of the time.
 const WORKERS: usize = 10;
-/// Where frame 3 of [`start`] lies in the ring.
-const THIRD: u64 = 2 * 116;
+/// Where frame 3 of [`start`] lies in the ring: in the first place, which is free again.
+const THIRD: u64 = 0;
 
 /// What a peer may say about memory that is not as it should be.
 const ANSWERS: &[&str] = &[
@@ -188,13 +188,15 @@ fn absurd_semaphores_delay_frames_by_a_slice_at_most() {
 #[test]
 fn a_wrong_value_is_named() {
     let ring = METADATA + 64;
+    let native = ring + RING;
     let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
     let cases: &[(u64, u64, bool, &str, &str)] = &[
-        (WRITE_POS, RING + 1, true, "read 100 3", "Corrupt"),
-        (WRITE_POS, 1 << 40, true, "read 100 3", "Corrupt"),
-        (WRITE_POS, u64::MAX, true, "read 100 3", "Corrupt"),
+        (native + PUBLISHED, RING + 256 + 1, true, "read 100 3", "Corrupt"),
+        (native + PUBLISHED, 128, true, "read 100 3", "Corrupt"),
+        (native + PUBLISHED, 1 << 40, true, "read 100 3", "Corrupt"),
+        (native + PUBLISHED, u64::MAX, true, "read 100 3", "Corrupt"),
         (ring + THIRD, RING, true, "read 100 3", "Corrupt"),
-        (ring + THIRD, 101, true, "read 100 3", "Corrupt"),
+        (ring + THIRD, 113, true, "read 100 3", "Corrupt"),
         (ring + THIRD, 0, true, "read 100 3", "Corrupt"),
         (ring + THIRD, u64::MAX - 15, true, "read 100 3", "Corrupt"),
         (ring + THIRD + 8, 5, true, "read 100 3", "Sequence"),
@@ -202,8 +204,8 @@ fn a_wrong_value_is_named() {
         (METADATA_WRITTEN, 1 << 63, true, "get-meta 9", "Corrupt"),
         (METADATA, 57, true, "get-meta 9", "Corrupt"),
         (METADATA, u64::MAX, true, "get-meta 9", "Corrupt"),
-        (FREE, RING + 1, false, "write 4 100 write", "Corrupt"),
-        (FREE, u64::MAX, false, "write 4 100 write", "Corrupt"),
+        (native + CREDITED, RING + 1, false, "write 4 100 write", "Corrupt"),
+        (native + CREDITED, u64::MAX, false, "write 4 100 write", "Corrupt"),
     ];
     for (offset, value, reading, command, error) in cases {
         let name = Name::new("named");

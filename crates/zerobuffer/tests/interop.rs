@@ -13,7 +13,7 @@
 
 mod common;
 
-use common::segment::{FREE, READ_POS, WRITE_POS};
+use common::segment::{READ_POS, WRITE_POS};
 use common::{Name, Peer, Segment};
 
 /// The largest frame that our writer can always place for an old reader, whatever the position.
@@ -38,7 +38,7 @@ fn our_frames_of_random_sizes_reach_an_old_reader() {
         ours.tell(&format!("stream 1 {count} {seed} {max} plain-mix"));
         assert_eq!(old.must(&format!("drain 1 {count} {seed} {max}")), format!("1 {count}"));
         ours.must_reply();
-        assert_eq!(Segment::open(&name).get(FREE), ring, "space is lost in a ring of {ring} bytes");
+        assert_eq!(Segment::open(&name).free(), ring, "space is lost in a ring of {ring} bytes");
         ours.must("close");
         old.must("close");
     }
@@ -59,7 +59,7 @@ fn old_frames_of_random_sizes_reach_our_reader() {
             old.tell(&format!("stream 1 {count} {seed} {max} {api}"));
             assert_eq!(ours.must(&format!("drain 1 {count} {seed} {max}")), format!("1 {count}"));
             old.must_reply();
-            assert_eq!(Segment::open(&name).get(FREE), ring, "space is lost in a ring of {ring} bytes");
+            assert_eq!(Segment::open(&name).free(), ring, "space is lost in a ring of {ring} bytes");
             old.must("close");
             // A4: with wraps that have no marker the counters of the two ends drift; the end is seen all the same.
             ours.must_fail("read 5000 0", "WriterGone");
@@ -122,7 +122,7 @@ fn tails_of_every_length_pass_from_ours_to_old() {
             assert_no_sliver(&segment, ring);
             assert_eq!(old.must(&format!("read 5000 {key}")), format!("{key} {len}"));
         }
-        assert_eq!(segment.get(FREE), ring);
+        assert_eq!(segment.free(), ring);
         ours.must("close");
         old.must("close");
     }
@@ -142,7 +142,7 @@ fn tails_of_every_length_pass_from_old_to_ours() {
                 old.must(&format!("write {key} {len} {api}"));
                 assert_eq!(ours.must(&format!("read 5000 {key}")), format!("{key} {len}"));
             }
-            assert_eq!(Segment::open(&name).get(FREE), ring);
+            assert_eq!(Segment::open(&name).free(), ring);
             old.must("close");
             ours.must_fail("read 5000 0", "WriterGone");
             ours.must("close");
@@ -233,29 +233,29 @@ fn frames_held_by_our_reader_survive_an_old_writer() {
         let held = 1024 - 3 * 316;
         for index in [1, 2] {
             ours.must(&format!("release {index}"));
-            assert_eq!(segment.get(FREE), held, "space behind a held frame was returned");
+            assert_eq!(segment.free(), held, "space behind a held frame was returned");
             old.must_fail(&format!("write 4 300 {api}"), "BufferFullException");
         }
         ours.must("recheck 0 1");
         ours.must("release 0");
-        assert_eq!(segment.get(FREE), 1024);
+        assert_eq!(segment.free(), 1024);
 
         // B4: a wasted tail counts as returned only after the frames before it.
         old.must(&format!("write 4 184 {api}")); // at 0: the tail of 76 bytes is wasted
         old.must(&format!("write 5 684 {api}")); // 200..900
         ours.must("read 5000 4");
         ours.must("hold 5000 5");
-        let (before, tail) = (segment.get(FREE), 124);
+        let (before, tail) = (segment.free(), 124);
         assert_eq!(before, 1024 - 700);
         old.must(&format!("write 6 144 {api}")); // at 0
         ours.must("hold 5000 6");
-        assert_eq!(segment.get(FREE), before - tail - 160);
+        assert_eq!(segment.free(), before - tail - 160);
         ours.must("release 4");
-        assert_eq!(segment.get(FREE), before - tail - 160);
+        assert_eq!(segment.free(), before - tail - 160);
         old.must_fail(&format!("write 7 100 {api}"), "BufferFullException");
         ours.must("recheck 3 5");
         ours.must("release 3");
-        assert_eq!(segment.get(FREE), 1024);
+        assert_eq!(segment.free(), 1024);
         old.must(&format!("write 7 400 {api}"));
         assert_eq!(ours.must("read 5000 7"), "7 400");
         old.must("close");
@@ -296,7 +296,7 @@ fn space_lost_by_an_old_reader_ends_as_a_full_ring() {
         old.must(&format!("release {first}"));
         old.must(&format!("release {}", first + 1));
     };
-    assert!(message.contains(&Segment::open(&name).get(FREE).to_string()), "{message}");
+    assert!(message.contains(&Segment::open(&name).free().to_string()), "{message}");
     ours.must("close");
     old.must("close");
 }
@@ -319,7 +319,7 @@ fn frames_held_by_an_old_reader_survive_our_writer() {
     old.must("hold 5000 3");
     let segment = Segment::open(&name);
     assert_eq!(
-        segment.get(FREE),
+        segment.free(),
         424,
         "the fault of the old reader no longer shows: this test has lost its point"
     );

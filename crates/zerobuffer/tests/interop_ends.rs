@@ -65,7 +65,7 @@ fn a_killed_old_writer_is_noticed_and_its_frames_are_delivered() {
         // A writer of ours takes over where the dead one stopped, and the ring has its whole space again.
         let mut next = Peer::ours();
         next.must(&format!("connect {} 20000", &*name));
-        assert_eq!(Segment::open(&name).get(FREE), RING);
+        assert_eq!(Segment::open(&name).free(), RING);
         next.tell(&format!("stream {} 200 5 {MAX} mix", delivered + 1));
         ours.must(&format!("drain {} 200 5 {MAX}", delivered + 1));
         next.must_reply();
@@ -361,7 +361,7 @@ fn our_writer_after_an_old_one_that_died_between_its_stores() {
             // With its token, but still uncharged: then `free` exceeds the ring as soon as it is released.
             post(&name, 1);
             assert_eq!(reader.must("read 5000 3"), "3 112");
-            assert_eq!(segment.get(FREE), RING + 128);
+            assert_eq!(segment.free(), RING + 128);
         }
         ours.must(&format!("connect {} 0", &*name));
         let behind = u64::from(!read_before);
@@ -412,7 +412,7 @@ fn our_reader_meets_an_old_writer_in_the_middle_of_a_wrap() {
         if killed {
             old.kill();
             ours.must_fail("read 5000 4", "WriterGone");
-            assert_eq!(segment.get(FREE), 1024);
+            assert_eq!(segment.free(), 1024);
             old = Peer::ours();
             old.must(&format!("connect {} 20000", &*name));
         } else {

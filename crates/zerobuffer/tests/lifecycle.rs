@@ -13,7 +13,6 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use common::pattern::mix;
-use common::segment::FREE;
 use common::{Name, Peer, Segment, check, content, expect_error};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig};
 
@@ -112,7 +111,7 @@ fn writers_killed_at_random_times() {
             assert!((sent..=sent + 1).contains(&got), "round {round}: {got} delivered, {sent} acknowledged");
             let message = reader.must_fail("read 1000 0", "WriterGone");
             assert!(message.contains(&pid.to_string()), "{message}");
-            assert_eq!(Segment::open(&name).get(FREE), ring, "round {round}: ring space is lost");
+            assert_eq!(Segment::open(&name).free(), ring, "round {round}: ring space is lost");
             next = got + 1;
         }
         reader.must("close");
@@ -170,7 +169,7 @@ fn frames_held_across_the_death_of_their_writer() {
             last += 1;
             assert_eq!((frame.sequence(), frame.data()), (last, &[round as u8; 200][..]));
         }
-        assert_eq!(Segment::open(&name).get(FREE), 4096, "ring space is lost");
+        assert_eq!(Segment::open(&name).free(), 4096, "ring space is lost");
     }
 }
 

@@ -139,7 +139,7 @@ fn a_shorter_commit_stays_valid_for_an_old_reader() {
     // The refused length left the loan as it was.
     assert_eq!(writer.commit(224).unwrap(), 1);
     assert_eq!(segment.get(segment::WRITE_POS), 240);
-    assert_eq!(segment.get(segment::FREE), 16);
+    assert_eq!(segment.free(), 16);
 }
 
 /// A file that is no buffer is nobody's to remove.

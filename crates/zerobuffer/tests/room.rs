@@ -18,6 +18,11 @@ use zerobuffer::{BufferConfig, Frame, Reader, Writer};
 
 const LONG: Duration = Duration::from_secs(60);
 
+/// What a frame takes from the ring.
+fn total(size: usize) -> u64 {
+    (size as u64 + 16).next_multiple_of(16)
+}
+
 fn pair(name: &Name, ring: u64) -> (Reader, Writer) {
     let reader = Reader::create(name, BufferConfig::ring(ring).metadata(0)).unwrap();
     (reader, Writer::connect(name).unwrap())
@@ -45,8 +50,7 @@ fn a_burst_after_a_paced_stream_finds_the_whole_ring() {
         let name = Name::new("burst");
         let (mut reader, mut writer) = pair(&name, ring);
         pace(&mut reader, &mut writer, 20, size);
-        // The end of the ring may be too short for one of them.
-        let fit = ring / (size as u64 + 16) - 1;
+        let fit = ring / total(size);
         for key in 21..21 + fit {
             writer
                 .try_write(&content(key, size))

@@ -21,7 +21,6 @@ use std::ptr::null;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use common::segment::FREE;
 use common::{Name, Peer, Segment, skipped};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, observe};
 
@@ -414,7 +413,7 @@ fn streams_deaths_and_successors(surroundings: fn() -> io::Result<()>, assert_go
         writer.kill();
         let delivered: u64 = reader.must_reply().parse().unwrap();
         assert!(delivered > 0);
-        assert_eq!(Segment::open(&name).get(FREE), 2048);
+        assert_eq!(Segment::open(&name).free(), 2048);
         let mut writer = start(writer_inside);
         writer.must(&format!("connect {} 20000", &*name));
         writer.must("timeout 20000");

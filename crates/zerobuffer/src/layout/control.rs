@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_fresh_block_has_the_published_bytes() {
-        let bytes = ControlSnapshot::fresh(Geometry { metadata: 64, payload: 128 }, 0x1234).to_bytes();
+        let bytes =
+            ControlSnapshot::fresh(Geometry { metadata: 64, payload: 128, native: true }, 0x1234).to_bytes();
         let mut expected = [0_u8; 128];
         expected[0] = 128;
         expected[4] = 1;

@@ -1,6 +1,6 @@
 //! Sizes of a segment: 128 bytes of control block, the metadata block, the ring.
 
-use super::CONTROL_SIZE;
+use super::{CONTROL_SIZE, NATIVE_SIZE};
 use crate::error::{Error, Result};
 
 /// Alignment of the metadata block and of the ring, bytes.
@@ -15,6 +15,8 @@ pub(crate) struct Geometry {
     pub(crate) metadata: u64,
     /// Bytes of the ring, P, a multiple of 64.
     pub(crate) payload: u64,
+    /// The native block lies behind the ring: the reader is of this implementation.
+    pub(crate) native: bool,
 }
 
 impl Geometry {
@@ -35,7 +37,8 @@ impl Geometry {
                 reason: "larger than an address space",
             })
         };
-        Ok(Self { metadata: round("metadata_size", metadata)?, payload: round("payload_size", payload)? })
+        let (metadata, payload) = (round("metadata_size", metadata)?, round("payload_size", payload)?);
+        Ok(Self { metadata, payload, native: true })
     }
 
     /// Checks the sizes that a control block claims against the segment's real size.
@@ -49,7 +52,7 @@ impl Geometry {
         if !payload.is_multiple_of(BLOCK) || payload < MIN_PAYLOAD || payload > segment {
             return corrupt("payload_size", payload, format!("a multiple of 64 between 64 and {segment}"));
         }
-        let geometry = Self { metadata, payload };
+        let geometry = Self { metadata, payload, native: false };
         if geometry.segment() > segment {
             return corrupt(
                 "payload_size",
@@ -60,8 +63,27 @@ impl Geometry {
         Ok(geometry)
     }
 
+    /// The same sizes, of a reader that has made the native block.
+    pub(crate) fn with_native_block(self, name: &str, segment: u64) -> Result<Self> {
+        let geometry = Self { native: true, ..self };
+        if geometry.segment() > segment {
+            return Err(Error::Corrupt {
+                name: name.to_owned(),
+                field: "segment size",
+                value: segment,
+                expected: format!("at least {} with the native block", geometry.segment()),
+            });
+        }
+        Ok(geometry)
+    }
+
     /// Bytes of the whole segment.
     pub(crate) fn segment(self) -> u64 {
+        self.native_offset() + if self.native { NATIVE_SIZE } else { 0 }
+    }
+
+    /// Offset of the native block, if there is one.
+    pub(crate) fn native_offset(self) -> u64 {
         CONTROL_SIZE + self.metadata + self.payload
     }
 
@@ -78,8 +100,8 @@ mod tests {
     #[test]
     fn sizes_round_up_to_blocks() {
         let geometry = Geometry::for_config(1, 17).unwrap();
-        assert_eq!(geometry, Geometry { metadata: 64, payload: 64 });
-        assert_eq!(geometry.segment(), 256);
+        assert_eq!(geometry, Geometry { metadata: 64, payload: 64, native: true });
+        assert_eq!(geometry.segment(), 256 + 1024);
         assert_eq!(Geometry::for_config(0, 64).unwrap().payload_offset(), 128);
         assert!(Geometry::for_config(0, 0).is_err());
         assert!(Geometry::for_config(u64::MAX, 64).is_err());
@@ -87,7 +109,10 @@ mod tests {
 
     #[test]
     fn claimed_sizes_must_fit_the_segment() {
-        assert!(Geometry::check("n", 64, 64, 256).is_ok());
+        let geometry = Geometry::check("n", 64, 64, 256).unwrap();
+        assert_eq!(geometry.segment(), 256);
+        assert!(geometry.with_native_block("n", 256 + 1023).is_err());
+        assert_eq!(geometry.with_native_block("n", 256 + 1024).unwrap().native_offset(), 256);
         for (metadata, payload) in
             [(63, 64), (64, 0), (64, 128), (1 << 40, 64), (64, 1 << 40), (u64::MAX - 63, 64), (64, 65)]
         {

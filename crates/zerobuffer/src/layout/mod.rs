@@ -6,11 +6,13 @@ mod geometry;
 mod header;
 pub(crate) mod level;
 pub(crate) mod name;
+mod native;
 
 pub(crate) use control::{ControlSnapshot, Word};
 pub(crate) use geometry::{BLOCK, Geometry};
 pub use header::FRAME_HEADER_SIZE;
 pub(crate) use header::{FAILURE, FrameHeader};
+pub(crate) use native::{ENTRIES, NATIVE_SIZE, NativeSnapshot, NativeWord, ROUNDING, rounded};
 
 /// The protocol version that this crate writes and reads: major, minor, patch.
 pub const PROTOCOL_VERSION: (u8, u8, u8) = (1, 0, 0);

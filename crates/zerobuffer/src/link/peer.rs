@@ -26,9 +26,9 @@ impl Peer {
         self.is_native()
     }
 
-    /// It understands tails of 1 to 15 bytes, bare wraps and early wraps.
-    pub(crate) fn accepts_slivers(self) -> bool {
-        self.level >= level::READER
+    /// As a reader, it has made the native block, and follows a writer into the native form of the ring.
+    pub(crate) fn has_native_form(self) -> bool {
+        self.level >= level::NATIVE
     }
 
     /// A token without a frame means nothing to it. To a legacy reader each one announces a frame.

@@ -9,7 +9,7 @@ use super::place::{Slot, Span};
 use crate::sync::Arc;
 use crate::{
     crash,
-    layout::{CONTROL_SIZE, FRAME_HEADER_SIZE, FrameHeader, Geometry, Word},
+    layout::{CONTROL_SIZE, FRAME_HEADER_SIZE, FrameHeader, Geometry, NATIVE_SIZE, NativeWord, Word},
     sync::{AtomicU64, Ordering},
 };
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -20,6 +20,26 @@ use std::{
     ptr::{self, NonNull},
     sync::atomic::AtomicU8,
 };
+
+/// A private word, of std also under a model checker.
+type AtomicWord = std::sync::atomic::AtomicU64;
+
+/// Orders all stores before it, also those that go past the cache, before all stores after it.
+#[inline]
+pub(crate) fn order_stores() {
+    // SAFETY: every x86-64 processor has it, and it changes no byte, register or flag.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+    // SAFETY: a barrier changes no byte, register or flag.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!("dmb ishst", options(nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+}
 
 /// Bytes of a cache line.
 const CACHE_LINE: u64 = 64;
@@ -81,10 +101,14 @@ pub(crate) struct Region {
     base: NonNull<u8>,
     /// Where the ring begins.
     ring: NonNull<u8>,
+    /// Where the native block begins: behind the ring, or, where the segment has none, in `_spare`.
+    native: NonNull<u8>,
     geometry: Geometry,
     #[cfg(any(loom, shuttle))]
     tracked: Arc<Tracked>,
     _memory: Box<dyn Memory>,
+    /// A block of nobody else's, all zero: the words of a segment without one say "legacy form" for ever.
+    _spare: Option<Box<[AtomicWord; NATIVE_SIZE as usize / 8]>>,
     /// Up to where the reader has seen frames published, on the scale of [`Span::end`].
     #[cfg(debug_assertions)]
     published: std::sync::atomic::AtomicU64,
@@ -106,14 +130,26 @@ impl Region {
     pub(crate) fn new(memory: impl Memory, geometry: Geometry) -> Option<Self> {
         let base = memory.base();
         let fits = memory.len() as u64 >= geometry.segment() && base.as_ptr().addr().is_multiple_of(8);
-        fits.then(|| Self {
+        if !fits {
+            return None;
+        }
+        let spare =
+            (!geometry.native).then(|| Box::new([const { AtomicWord::new(0) }; NATIVE_SIZE as usize / 8]));
+        let native = match &spare {
+            Some(spare) => NonNull::from(&**spare).cast(),
+            // SAFETY: the block is behind the ring, inside of what was just measured.
+            None => unsafe { base.add(geometry.native_offset() as usize) },
+        };
+        Some(Self {
             base,
+            native,
             // SAFETY: the ring is behind the control block and the metadata, inside of what was just measured.
             ring: unsafe { base.add(geometry.payload_offset() as usize) },
             geometry,
             #[cfg(any(loom, shuttle))]
             tracked: memory.tracked(),
             _memory: Box::new(memory),
+            _spare: spare,
             #[cfg(debug_assertions)]
             published: 0.into(),
         })
@@ -122,8 +158,19 @@ impl Region {
     /// The share of the ring that is in use, 0.0 to 1.0.
     #[allow(clippy::cast_precision_loss, reason = "a share is rounded anyway")]
     pub(crate) fn utilization(&self) -> f64 {
-        let free = self.load(Word::PayloadFree, Ordering::Relaxed).min(self.capacity());
-        1.0 - free as f64 / self.capacity() as f64
+        let capacity = self.capacity();
+        let used = if self.is_native() {
+            let credited = self.native_load(NativeWord::CREDITED, Ordering::Relaxed);
+            self.native_load(NativeWord::PUBLISHED, Ordering::Relaxed).saturating_sub(credited)
+        } else {
+            capacity.saturating_sub(self.load(Word::PayloadFree, Ordering::Relaxed))
+        };
+        used.min(capacity) as f64 / capacity as f64
+    }
+
+    /// Whether the ring is in native form, as far as is seen without an order.
+    pub(crate) fn is_native(&self) -> bool {
+        self.native_load(NativeWord::FORM, Ordering::Relaxed) % 2 == 1
     }
 
     /// Ring size in bytes, P.
@@ -147,6 +194,35 @@ impl Region {
     fn word(&self, word: Word) -> &AtomicU64 {
         // SAFETY: every word lies in the first 128 bytes at a multiple of 8, and is accessed atomically by all.
         unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(word as usize).cast()) }
+    }
+
+    #[cfg(any(loom, shuttle))]
+    fn native(&self, word: NativeWord) -> &AtomicU64 {
+        self.tracked.native(word)
+    }
+
+    #[cfg(not(any(loom, shuttle)))]
+    #[inline]
+    fn native(&self, word: NativeWord) -> &AtomicU64 {
+        // SAFETY: every word lies in the block's 1024 bytes at a multiple of 8, and is accessed atomically by all.
+        unsafe { AtomicU64::from_ptr(self.native.as_ptr().add(word.offset()).cast()) }
+    }
+
+    #[inline]
+    pub(crate) fn native_load(&self, word: NativeWord, order: Ordering) -> u64 {
+        self.native(word).load(order)
+    }
+
+    #[cfg_attr(crash_points, track_caller)]
+    #[inline]
+    pub(crate) fn native_store(&self, word: NativeWord, value: u64, order: Ordering) {
+        crash::around(|| self.native(word).store(value, order));
+    }
+
+    /// Adds and returns the value before; adding 0 reads the newest value.
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn native_add(&self, word: NativeWord, value: u64, order: Ordering) -> u64 {
+        crash::around(|| self.native(word).fetch_add(value, order))
     }
 
     #[inline]
@@ -225,12 +301,10 @@ impl Region {
         }
     }
 
-    /// Asks for the control words, both lines of which a publication stores to.
+    /// Asks for the line of the native block that a publication stores to.
     #[inline]
-    pub(crate) fn prefetch_control(&self) {
-        for line in [0, CACHE_LINE] {
-            prefetch(self.base.as_ptr().wrapping_add(line as usize), Access::Write);
-        }
+    pub(crate) fn prefetch_published(&self) {
+        prefetch(self.native.as_ptr(), Access::Write);
     }
 
     /// A copy of the header at `at`, made once; `None` if there is no room for one.
@@ -284,7 +358,7 @@ impl Region {
             let published = self.published.load(Ordering::Relaxed);
             let Span { at, size, start, end, .. } = *span;
             let inside = size.checked_add(FRAME_HEADER_SIZE).is_some_and(|total| total <= end - start);
-            let inside = inside && start % self.capacity() == at && end - start <= self.capacity() - at;
+            let inside = inside && at <= self.capacity() && end - start <= self.capacity() - at;
             debug_assert!(inside && end <= published, "{span:?} of {published} bytes published");
         }
         let _ = span;
@@ -340,13 +414,13 @@ impl Region {
     pub(crate) fn slot_mut<'a>(&'a self, slot: &'a mut Slot) -> &'a mut [u8] {
         // SAFETY: the range is inside the ring, the region keeps it mapped, and no reader looks at it before it is
         // published; a slot exists once, so that the exclusive borrow of it is one of its bytes.
-        unsafe { self.writable(self.payload(slot.at(), slot.size())).as_mut() }
+        unsafe { self.writable(self.payload(slot.at, slot.size)).as_mut() }
     }
 
     /// [`Self::slot_mut`], to be looked at.
     pub(crate) fn slot(&self, slot: &Slot) -> &[u8] {
         // SAFETY: as above, and the shared borrow of the slot keeps the exclusive one away.
-        unsafe { self.read_only(self.payload(slot.at(), slot.size())).as_ref() }
+        unsafe { self.read_only(self.payload(slot.at, slot.size)).as_ref() }
     }
 
     /// Zeroes ring bytes that nobody uses; out of range does nothing.
@@ -463,10 +537,9 @@ mod tests {
         };
         assert_eq!(looked(40, 20, 256 + 40, 256 + 76), Some(20));
         for (at, size, start, end) in [
-            // More than was published, more than its share, another place than its share's, over the end of the ring.
+            // More than was published, more than its share, over the end of the ring.
             (40, 80, 256 + 40, 256 + 136),
             (40, 21, 256 + 40, 256 + 76),
-            (48, 20, 256 + 40, 256 + 76),
             (200, 64, 200, 280),
         ] {
             assert_eq!(looked(at, size, start, end), None, "{at} {size} {start} {end}");

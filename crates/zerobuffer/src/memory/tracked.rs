@@ -1,15 +1,16 @@
 //! The memory of a region under a model checker: its words are the checker's atomics, and loom watches every byte.
 
 use crate::{
-    layout::{CONTROL_SIZE, ControlSnapshot, Word},
+    layout::{CONTROL_SIZE, ControlSnapshot, NATIVE_SIZE, NativeWord, Word},
     sync::AtomicU64,
 };
 
-/// Control words, and, under loom, one cell per byte of the segment: an access that no edge orders after an earlier one to
+/// Control and native words, and, under loom, one cell per byte of the segment: an access that no edge orders after an earlier one to
 /// the same byte is reported as a data race.
 #[derive(Debug)]
 pub(crate) struct Tracked {
     words: Vec<AtomicU64>,
+    native: Vec<AtomicU64>,
     #[cfg(loom)]
     bytes: Vec<loom::cell::UnsafeCell<()>>,
 }
@@ -21,6 +22,7 @@ impl Tracked {
         let word = |bytes: &[u8; 8]| AtomicU64::new(u64::from_le_bytes(*bytes));
         Self {
             words: control.as_chunks().0.iter().map(word).collect(),
+            native: (0..NATIVE_SIZE / 8).map(|_| AtomicU64::new(0)).collect(),
             #[cfg(loom)]
             bytes: (0..len).map(|_| loom::cell::UnsafeCell::new(())).collect(),
         }
@@ -34,6 +36,11 @@ impl Tracked {
     #[allow(clippy::indexing_slicing, reason = "there are 16 words")]
     pub(crate) fn at(&self, offset: usize) -> &AtomicU64 {
         &self.words[offset / 8]
+    }
+
+    #[allow(clippy::indexing_slicing, reason = "every native word lies in the block")]
+    pub(crate) fn native(&self, word: NativeWord) -> &AtomicU64 {
+        &self.native[word.offset() / 8]
     }
 
     /// The control block as a look from outside sees it.

@@ -3,7 +3,10 @@
 use super::walk::walk;
 use crate::{
     error::{Error, Result},
-    layout::{ControlSnapshot, FRAME_HEADER_SIZE, FrameHeader, Geometry},
+    layout::{
+        ControlSnapshot, FRAME_HEADER_SIZE, FrameHeader, Geometry, NATIVE_SIZE, NativeSnapshot, NativeWord,
+        level,
+    },
     link::liveness::{Facts, KnownBy, NEVER_SEEN, Process},
     ring::TOMBSTONE,
     sys::{self, Role, Segment, Signal},
@@ -135,7 +138,15 @@ fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
             defects.push(format!("{field} = {value}, expected at most {}", control.payload_size));
         }
     }
-    let found = geometry.as_ref().ok().map(|geometry| contents(segment, *geometry, &control));
+    let reader = peer(name, segment, Role::Reader, control.reader_pid);
+    let has_native = reader.is_some_and(|reader| reader.level >= level::NATIVE);
+    let native = geometry.as_ref().ok().filter(|_| has_native);
+    let native = native.and_then(|geometry| in_native_form(name, segment, *geometry, control));
+    let control = native.as_ref().map_or(control, |(control, _)| *control);
+    let found = match native {
+        Some((_, contents)) => Some(contents),
+        None => geometry.as_ref().ok().map(|geometry| contents(segment, *geometry, &control)),
+    };
     let Contents { last_sequence, frames_waiting, used } = found.unwrap_or_default();
     let metadata = match &geometry {
         Ok(geometry) => metadata(segment, *geometry, control.metadata_written, &mut defects),
@@ -154,7 +165,7 @@ fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
         written_count: control.written_count,
         read_count: control.read_count,
         writer: peer(name, segment, Role::Writer, control.writer_pid),
-        reader: peer(name, segment, Role::Reader, control.reader_pid),
+        reader,
         metadata,
         mode: segment.mode & 0o777,
         uid: segment.uid,
@@ -225,6 +236,37 @@ fn contents(segment: &Segment, geometry: Geometry, control: &ControlSnapshot) ->
         frames_waiting: unread.frames,
         used: taken.saturating_sub(if unread.complete { unread.skipped } else { 0 }),
     }
+}
+
+/// What is in a ring in native form, and the control block as it would be in legacy form; `None`: it is in that one.
+fn in_native_form(
+    name: &str,
+    segment: &Segment,
+    geometry: Geometry,
+    control: ControlSnapshot,
+) -> Option<(ControlSnapshot, Contents)> {
+    let geometry = geometry.with_native_block(name, segment.size).ok()?;
+    let mut bytes = [0; NATIVE_SIZE as usize];
+    segment.read_at(&mut bytes, geometry.native_offset()).ok()?;
+    let native = NativeSnapshot::from_bytes(&bytes);
+    if !native.is_native() {
+        return None;
+    }
+    let word = |word| native.word(word);
+    let mut headers = Headers { segment, geometry, chunk: Vec::new(), from: 0 };
+    let newest = native.place(word(NativeWord::LAST)).filter(|_| word(NativeWord::FRAMES) > 0);
+    let newest = newest.and_then(|at| headers.get(at)).map_or(0, |header| header.sequence);
+    let used = native.used().min(geometry.payload);
+    let as_legacy = ControlSnapshot {
+        payload_free: geometry.payload - used,
+        write_pos: native.place(word(NativeWord::PUBLISHED)).unwrap_or(control.write_pos),
+        read_pos: native.place(word(NativeWord::TAKEN)).unwrap_or(control.read_pos),
+        written_count: word(NativeWord::FRAMES),
+        read_count: word(NativeWord::FRAMES_TAKEN),
+        ..control
+    };
+    let contents = Contents { last_sequence: newest, frames_waiting: native.frames_waiting(), used };
+    Some((as_legacy, contents))
 }
 
 fn metadata(

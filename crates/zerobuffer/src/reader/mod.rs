@@ -97,7 +97,7 @@ impl Reader {
             control: &ControlSnapshot::fresh(geometry, own_pid).to_bytes(),
             size: geometry.segment(),
             mode,
-            level: if config.free_sequences { level::FREE_SEQUENCES } else { level::READER },
+            level: if config.free_sequences { level::FREE_SEQUENCES } else { level::NATIVE },
             prefault: config.prefault,
             global: config.global,
         })?;
@@ -105,7 +105,7 @@ impl Reader {
             name: name.to_owned(),
             reason: "the mapping is smaller than asked for",
         })?;
-        let Geometry { payload, metadata } = geometry;
+        let Geometry { payload, metadata, .. } = geometry;
         log::info!(target: "zerobuffer::reader", "created buffer '{name}': {payload} bytes of ring, {metadata} of metadata");
         let signals = [created.data, created.space];
         let link = Link::new(Role::Reader, name, region, signals, created.presence);

@@ -9,7 +9,7 @@ use crate::{
         liveness::{Facts, KnownBy, Life, Process},
     },
     ring::{Credit, Fault, TOMBSTONE},
-    sync::{AtomicU64, Mutex, Ordering, fence_after_rmw, lock},
+    sync::{AtomicU64, Mutex, Ordering, fence_after_latch, lock},
     sys::{Held, Role},
 };
 use std::{ops::Deref, time::Duration};
@@ -56,7 +56,7 @@ impl ReaderShared {
     /// of tokens and its look at `free`, so that one of both sees the other.
     #[inline]
     pub(crate) fn wake_writer(&self) {
-        fence_after_rmw();
+        fence_after_latch();
         if self.space.value() < ENOUGH_TOKENS {
             self.space.post();
         }

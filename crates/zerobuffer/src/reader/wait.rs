@@ -3,9 +3,9 @@
 use super::{Frame, Reader, announced::Announced, watch::Finding};
 use crate::{
     error::{Error, Result},
-    layout::{FRAME_HEADER_SIZE, Word},
+    layout::FRAME_HEADER_SIZE,
     link::Patience,
-    sync::{Instant, Ordering},
+    sync::Instant,
     sys::Semaphore,
 };
 
@@ -75,19 +75,20 @@ impl Reader {
         let region = &self.shared.region;
         // With our own position instead, the look that finds the frame came a moment earlier, and the round trip took longer
         // (0.44 to 0.39 µs at 64 B): the writer is not done with that line.
-        let before = region.load(Word::WritePos, Ordering::Relaxed);
+        let consumer = &self.consumer;
+        let before = consumer.progress(region);
         // A ring without room is one that is full of frames: the position will not move.
-        self.watch.publishes_in_order()
-            && region.load(Word::PayloadFree, Ordering::Relaxed) != 0
-            && self.waiter.glance(|| region.load(Word::WritePos, Ordering::Relaxed) != before)
+        self.announces_itself()
+            && !consumer.is_full(region)
+            && self.waiter.glance(|| consumer.progress(region) != before)
     }
 
     fn spin(&mut self, until: Instant) -> bool {
         let (shared, consumer) = (&self.shared, &self.consumer);
-        let in_order = self.watch.publishes_in_order();
+        let in_order = self.announces_itself();
         // An old writer's position may stand ahead of its token for long.
-        let before = shared.region.load(Word::WritePos, Ordering::Relaxed);
-        let moved = || shared.region.load(Word::WritePos, Ordering::Relaxed) != before;
+        let before = consumer.progress(&shared.region);
+        let moved = || consumer.progress(&shared.region) != before;
         // Tokens count too: for an old writer they are the announcement, and a full lap leaves the position as it was. They
         // are looked at less often, since a writer that posts needs their cache line, and the look may be a system call.
         let every = if Semaphore::VALUE_IS_CHEAP { 16 } else { 256 };
@@ -105,7 +106,7 @@ impl Reader {
         let swallowed = self.shared.data.take_all();
         if swallowed > 0 {
             self.watch.look(&self.shared);
-            if !self.watch.publishes_in_order() {
+            if !self.announces_itself() {
                 // An old writer has just come: without its tokens each of its frames would wait for a later one. The number
                 // is anybody's to write (W13).
                 let most = self.shared.region.capacity() / (FRAME_HEADER_SIZE + 1);
@@ -129,7 +130,7 @@ impl Reader {
     pub(super) fn look_around(&mut self, now: Instant) -> Result<Announced> {
         self.watch.look(&self.shared);
         let finding =
-            self.watch.judge(&self.shared, &self.consumer, now).map_err(|fault| self.fail(fault))?;
+            self.watch.judge(&self.shared, &mut self.consumer, now).map_err(|fault| self.fail(fault))?;
         let gone = match finding {
             Finding::Nothing => return Ok(Announced::No),
             Finding::Stranded => None,
@@ -154,7 +155,7 @@ impl Reader {
 #[cfg(all(target_os = "linux", not(macos_sys)))]
 mod tests {
     use super::*;
-    use crate::BufferConfig;
+    use crate::{BufferConfig, layout::Word, sync::Ordering};
 
     #[test]
     fn tokens_of_an_old_writer_that_has_just_come_are_given_back() {

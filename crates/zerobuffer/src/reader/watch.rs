@@ -125,9 +125,11 @@ impl WriterWatch {
     }
 
     /// Whether a frame that does not carry the next number may start a new count (W9).
-    pub(crate) fn accepts(&mut self, sequence: u64) -> bool {
+    ///
+    /// `native`: it was published in native form, which only writers of ours do.
+    pub(crate) fn accepts(&mut self, sequence: u64, native: bool) -> bool {
         // After a death a writer of ours may have come and gone unseen, so that its kind is not known.
-        let accepted = if self.ours || (self.died && self.vacant) {
+        let accepted = if native || self.ours || (self.died && self.vacant) {
             self.fresh || self.vacant
         } else {
             sequence == 1 && (self.fresh || self.drained)
@@ -191,7 +193,7 @@ impl WriterWatch {
     pub(crate) fn judge(
         &mut self,
         shared: &ReaderShared,
-        consumer: &Consumer,
+        consumer: &mut Consumer,
         now: Instant,
     ) -> Result<Finding, Fault> {
         match self.pid {
@@ -208,16 +210,18 @@ impl WriterWatch {
             _ => return self.judge_attached(shared, consumer, now),
         }
         self.look(shared);
-        if self.is_attached() || !self.has_been_seen(shared) {
+        if self.is_attached() || !self.has_been_seen(shared, consumer) {
             return Ok(Finding::Nothing);
         }
         Ok(Finding::Gone { pid: self.last })
     }
 
     /// A writer that came and went between two looks has left its traces.
-    fn has_been_seen(&self, shared: &ReaderShared) -> bool {
-        let wrote = |word| shared.region.load(word, Ordering::Relaxed) != 0;
-        self.last != 0 || wrote(Word::WrittenCount) || wrote(Word::MetadataWritten)
+    fn has_been_seen(&self, shared: &ReaderShared, consumer: &Consumer) -> bool {
+        let region = &shared.region;
+        self.last != 0
+            || consumer.has_been_written(region)
+            || region.load(Word::MetadataWritten, Ordering::Relaxed) != 0
     }
 
     /// When a waiting reader has to look around next: a slice from now at the latest, earlier if the writer's judgement
@@ -230,10 +234,10 @@ impl WriterWatch {
     fn judge_attached(
         &mut self,
         shared: &ReaderShared,
-        consumer: &Consumer,
+        consumer: &mut Consumer,
         now: Instant,
     ) -> Result<Finding, Fault> {
-        let position = shared.region.load(Word::WritePos, Ordering::Acquire);
+        let position = consumer.progress(&shared.region);
         let still_for = self.still.observe(position, now);
         if now.saturating_duration_since(self.judged) >= WAIT_SLICE {
             self.judged = now;
@@ -245,6 +249,13 @@ impl WriterWatch {
                 if !self.is_attached() {
                     return Ok(Finding::Gone { pid: self.last });
                 }
+            } else if consumer.is_native() && !self.ours {
+                // One of another implementation waits for room, which native form does not give it.
+                let alone = self.with_writer_byte(shared, |_| {
+                    leave_native_form(shared, consumer);
+                    Ok(())
+                });
+                alone?;
             }
         }
         Ok(if still_for >= WAIT_SLICE { Finding::Stranded } else { Finding::Nothing })
@@ -262,25 +273,49 @@ impl WriterWatch {
 
     /// Restores the ring while holding the writer's presence byte, so that no writer attaches meanwhile (W10). Does
     /// nothing if a writer holds it.
-    fn repair(&mut self, shared: &ReaderShared, consumer: &Consumer) -> Result<(), Fault> {
+    fn repair(&mut self, shared: &ReaderShared, consumer: &mut Consumer) -> Result<(), Fault> {
+        self.with_writer_byte(shared, |watch| {
+            let dead = watch.pid;
+            if consumer.takes_free_sequences() {
+                // Metadata belong to the writer: a legacy successor, which may come as soon as the place is free, finds
+                // none.
+                let registered = shared.region.load(Word::WriterPid, Ordering::SeqCst);
+                if registered != 0 && (registered == dead || registered == TOMBSTONE) {
+                    shared.clear_metadata();
+                }
+            }
+            let is_dead = |pid| pid == dead || pid == TOMBSTONE;
+            if consumer.repair(&shared.region, &shared.credit, is_dead)? {
+                // No writer is attached, and none attaches while the byte is held: nobody sleeps on the space semaphore.
+                shared.space.forget_sleepers();
+                shared.data.forget_writer();
+                watch.vacant |= !consumer.has_unread(&shared.region, &shared.credit);
+                leave_native_form(shared, consumer);
+            }
+            Ok(())
+        })
+    }
+
+    /// Does something while no writer of ours is attached, nor attaches; nothing if one is.
+    fn with_writer_byte(
+        &mut self,
+        shared: &ReaderShared,
+        act: impl FnOnce(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let presence = lock(&shared.presence);
         let Ok(Some(_held)) = Held::take(presence.as_ref(), Role::Writer) else { return Ok(()) };
-        let dead = self.pid;
-        if consumer.takes_free_sequences() {
-            // Metadata belong to the writer: a legacy successor, which may come as soon as the place is free, finds none.
-            let registered = shared.region.load(Word::WriterPid, Ordering::SeqCst);
-            if registered != 0 && (registered == dead || registered == TOMBSTONE) {
-                shared.clear_metadata();
-            }
+        act(self)
+    }
+}
+
+/// Back to legacy form, if everything is read and given back. The writer's byte is held.
+fn leave_native_form(shared: &ReaderShared, consumer: &mut Consumer) {
+    if consumer.may_leave(&shared.region, &shared.credit) {
+        // What native writers have posted must not vouch for an old writer's frames.
+        shared.data.take_all();
+        if consumer.leave_native_form(&shared.region, &shared.credit) {
+            shared.space.post();
         }
-        let repaired = consumer.repair(&shared.region, &shared.credit, |pid| pid == dead || pid == TOMBSTONE);
-        if matches!(repaired, Ok(true)) {
-            // No writer is attached, and none attaches while the byte is held: nobody sleeps on the space semaphore.
-            shared.space.forget_sleepers();
-            shared.data.forget_writer();
-            self.vacant |= !consumer.has_unread(&shared.region, &shared.credit);
-        }
-        repaired.map(drop)
     }
 }
 

@@ -1,7 +1,7 @@
-//! Giving ring space back in ring order, whatever the order of release (W3).
+//! Giving ring space back in ring order, whatever the order of release (W3, N9).
 
 use crate::{
-    layout::Word,
+    layout::{NativeWord, Word},
     memory::Region,
     sync::{AtomicU64, End, Latch, LatchGuard, Ordering, order},
 };
@@ -13,25 +13,33 @@ use std::collections::BTreeMap;
 /// release that moves the prefix credits it at once: what the other end may need later is not known here.
 #[derive(Debug)]
 pub(crate) struct Credit {
-    /// Everything before this has been released and added to `payload_free_bytes`.
+    /// Everything before this has been released and is credited.
     credited: AtomicU64,
-    /// Released intervals behind the prefix, start to end, waiting for an older one. The lock guards `credited` too.
-    waiting: Latch<BTreeMap<u64, u64>>,
+    /// The lock guards `credited` too.
+    ledger: Latch<Ledger>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Released intervals behind the prefix, start to end, waiting for an older one.
+    waiting: BTreeMap<u64, u64>,
+    /// In native form, what has to be added to a position here for a byte of the stream.
+    shift: Option<u64>,
 }
 
 /// Exclusive access: nothing is credited meanwhile.
 pub(crate) struct CreditGuard<'a> {
     credit: &'a Credit,
-    waiting: LatchGuard<'a, BTreeMap<u64, u64>>,
+    ledger: LatchGuard<'a, Ledger>,
 }
 
 impl Credit {
     pub(crate) fn new() -> Self {
-        Self { credited: AtomicU64::new(0), waiting: Latch::default() }
+        Self { credited: AtomicU64::new(0), ledger: Latch::default() }
     }
 
     pub(crate) fn lock(&self) -> CreditGuard<'_> {
-        CreditGuard { credit: self, waiting: self.waiting.lock() }
+        CreditGuard { credit: self, ledger: self.ledger.lock() }
     }
 
     /// Bytes handed out up to `handed_out` and not credited yet, or more: another thread may be crediting.
@@ -46,9 +54,33 @@ impl Credit {
         let credited = self.credited.load(Ordering::Relaxed);
         let Some(prefix) = guard.release(credited, start, end) else { return false };
         // Edge E2, release end: the bytes are read; the writer may overwrite them. Also the first half of edge E4.
-        region.add_as(Word::PayloadFree, prefix - credited, order(End::E2Release, Ordering::SeqCst));
-        self.credited.store(prefix, Ordering::Relaxed);
+        if let Some(shift) = guard.ledger.shift {
+            // Before the writer can know: whoever sees a frame that it publishes into this space sees the space here.
+            self.credited.store(prefix, Ordering::Relaxed);
+            let release = order(End::E2Release, Ordering::Release);
+            region.native_store(NativeWord::CREDITED, prefix.wrapping_add(shift), release);
+        } else {
+            region.add_as(Word::PayloadFree, prefix - credited, order(End::E2Release, Ordering::SeqCst));
+            self.credited.store(prefix, Ordering::Relaxed);
+        }
         true
+    }
+
+    /// From now on credits are bytes of the stream. The answer is what is held, which must be nothing.
+    pub(super) fn enter_native(&self, handed_out: u64, shift: u64) -> u64 {
+        let mut guard = self.lock();
+        let held = guard.held(handed_out);
+        if held == 0 {
+            guard.ledger.shift = Some(shift);
+        }
+        held
+    }
+
+    /// Back to legacy form; `leave` runs while nothing can be credited.
+    pub(super) fn leave_native(&self, leave: impl FnOnce()) {
+        let mut guard = self.lock();
+        leave();
+        guard.ledger.shift = None;
     }
 }
 
@@ -57,11 +89,11 @@ impl CreditGuard<'_> {
     #[inline]
     fn release(&mut self, credited: u64, start: u64, end: u64) -> Option<u64> {
         if start != credited {
-            self.waiting.insert(start, end);
+            self.ledger.waiting.insert(start, end);
             return None;
         }
         let mut prefix = end;
-        while let Some(next) = self.waiting.remove(&prefix) {
+        while let Some(next) = self.ledger.waiting.remove(&prefix) {
             prefix = next;
         }
         Some(prefix)
@@ -75,7 +107,7 @@ impl CreditGuard<'_> {
     /// How many released intervals wait for an older one.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.ledger.waiting.len()
     }
 }
 

@@ -10,13 +10,13 @@ use super::Ordering;
     allow(dead_code, reason = "the steps of the semaphores are the kernel's there")
 )]
 pub enum End {
-    /// `Producer::advance`: store of the write position.
+    /// `Writing::publish`, of either form: store of the write position, or of `published`.
     E1Release,
-    /// `Consumer::published_position`: load of the write position.
+    /// `Consumer::published_position`, `native_published`: load of the same.
     E1Acquire,
-    /// `Credit::release`: addition to `free`.
+    /// `Credit::release`: addition to `free`, or store of `credited`.
     E2Release,
-    /// `Producer::usable`: load of `free`.
+    /// `Usable::look`: load of `free`; `Writing::look`, `Account::read`: load of `credited`.
     E2Acquire,
     /// `Semaphore::post`.
     E3Release,
@@ -24,9 +24,9 @@ pub enum End {
     E3Acquire,
     /// `ReaderShared::wake_writer`, after the credit: fence, and load of the space semaphore's value.
     E4Reader,
-    /// `Producer::usable`, after `Semaphore::take_all` or `wait`: load of `free`.
+    /// `Usable::look`, `Writing::look`, after `Semaphore::take_all` or `wait`: load of `free`.
     E4Writer,
-    /// `Producer::charge`: subtraction from `free`.
+    /// `Usable::charge`: subtraction from `free`.
     E5Release,
     /// `Consumer::tie`: load of `free`.
     E5Acquire,
@@ -38,10 +38,22 @@ pub enum End {
     E7Release,
     /// `WriterWatch::registered`: load of `writer_pid`.
     E7Acquire,
-    /// `Consumer::repair`: `writer_pid` to 0.
+    /// `Consumer::repair_legacy`, `repair_native`: `writer_pid` to 0.
     E8Release,
     /// `claim`: `writer_pid` from 0 to the own one.
     E8Acquire,
+    /// `enter`: `form` + 1.
+    E9Entered,
+    /// `Consumer::enter_native_form`: load of `form`.
+    E9Seen,
+    /// `Consumer::leave_native_form`: `form` + 1, after `free` was restored.
+    E9Left,
+    /// `enter`: `form` + 0, before `free` is taken away.
+    E9Enter,
+    /// `Writing::jump`: store of the newest jump's number.
+    E10Release,
+    /// `Consumer::newest_jump`: load of that number.
+    E10Acquire,
 }
 
 /// The ordering of an access that is this end of an edge: the given one, unless loom's tests have weakened that end.

@@ -14,8 +14,7 @@ const LOOKS: u32 = 120;
 /// A holder that is kept from running may need the very processor that a waiting thread of higher priority uses.
 const PAUSE: Duration = Duration::from_micros(50);
 
-/// Mutual exclusion that costs one locked operation where a mutex costs two: nobody is woken by its end, who waits looks
-/// again. For uses that are short and hardly ever meet.
+/// Mutual exclusion whose end wakes nobody: who waits looks again. For uses that are short and hardly ever meet.
 #[derive(Default)]
 pub(crate) struct Latch<T> {
     held: AtomicBool,
@@ -79,7 +78,8 @@ impl<T> DerefMut for LatchGuard<'_, T> {
 impl<T> Drop for LatchGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.0.held.store(false, Ordering::Release);
+        // On x86-64 a locked exchange, which is the fence that a credit needs behind it (`fence_after_latch`).
+        self.0.held.swap(false, Ordering::Release);
     }
 }
 

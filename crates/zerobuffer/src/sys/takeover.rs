@@ -162,7 +162,8 @@ mod tests {
     const DEAD: u64 = 0x7fff_ffff;
 
     fn buffer(reader_pid: u64) -> Facts {
-        let control = ControlSnapshot::fresh(Geometry { metadata: 64, payload: 1024 }, reader_pid);
+        let control =
+            ControlSnapshot::fresh(Geometry { metadata: 64, payload: 1024, native: false }, reader_pid);
         Facts {
             control: Some(control),
             size: SIZE,

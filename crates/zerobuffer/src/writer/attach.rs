@@ -11,7 +11,7 @@ use crate::{
         owner,
     },
     memory::Region,
-    ring::{Producer, TOMBSTONE, next_sequence},
+    ring::{Attach, Producer, TOMBSTONE},
     sync::{AtomicBool, AtomicU64, End, Instant, Ordering, order, sleep},
     sys::{self, Held, Presence, Role, Segment, Semaphore, Signal, is_shortage, process},
 };
@@ -31,12 +31,13 @@ pub(super) fn attach(
     name: &str,
     trusted: Owner,
     patience: &mut Patience<'_>,
+    whole_ring: bool,
 ) -> Result<(WriterShared, Producer)> {
     sys::check_name(name)?;
     let started = Instant::now();
     loop {
         let (trouble, grace) = match open(name, trusted) {
-            Ok(opened) => match register(name, opened, patience) {
+            Ok(opened) => match register(name, opened, patience, whole_ring) {
                 // The reader closed between validation and registration: the next one may be on its way.
                 Err(error @ Error::NotReady { .. }) => (error, Duration::ZERO),
                 other => return other,
@@ -145,14 +146,23 @@ fn open(name: &str, trusted: Owner) -> Result<Opened, Trouble> {
     };
     let data = semaphore(Signal::Data)?;
     let space = semaphore(Signal::Space)?;
+    // With a reader that keeps account in a native block.
+    let peer = Peer::of_level(level);
+    let geometry =
+        if peer.has_native_form() { geometry.with_native_block(name, segment.size)? } else { geometry };
     let mapping = segment.map(geometry.segment()).map_err(|e| Error::os("map", path, e))?;
     let region = Region::new(mapping, geometry).ok_or_else(|| not_ready("its mapping is too small"))?;
-    Ok(Opened { region, data, space, presence, reader_pid: control.reader_pid, peer: Peer::of_level(level) })
+    Ok(Opened { region, data, space, presence, reader_pid: control.reader_pid, peer })
 }
 
 /// Takes the writer's role, waiting for a predecessor's end while there is patience. On failure every lock is dropped
 /// with `opened`, and nothing is left behind.
-fn register(name: &str, opened: Opened, patience: &mut Patience<'_>) -> Result<(WriterShared, Producer)> {
+fn register(
+    name: &str,
+    opened: Opened,
+    patience: &mut Patience<'_>,
+    whole_ring: bool,
+) -> Result<(WriterShared, Producer)> {
     let Opened { region, data, space, presence, reader_pid, peer } = opened;
     let own_pid = process::own_pid();
     let locks = presence.as_ref();
@@ -162,7 +172,7 @@ fn register(name: &str, opened: Opened, patience: &mut Patience<'_>) -> Result<(
     };
     let claimed = hold(locks, Role::Claim).ok_or_else(refused)?;
     let native = peer.repairs().then_some(&data);
-    claim(name, &region, locks, native, patience)?.ok_or_else(refused)?;
+    let locked = claim(name, &region, locks, native, patience)?.ok_or_else(refused)?;
 
     let registration = Registration { region: &region, data: &data, own_pid };
     let replaced =
@@ -170,16 +180,13 @@ fn register(name: &str, opened: Opened, patience: &mut Patience<'_>) -> Result<(
     if replaced {
         return Err(Error::NotReady { name: name.to_owned(), reason: "its reader has just closed it" });
     }
-    let word = |word| region.load(word, Ordering::Acquire);
-    let free = peer.free_sequences();
-    let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
-    let walked = next_sequence(&region, to, from, count, free);
-    let sequence = if free { sequence_after(&region, walked) } else { walked };
-    let producer = Producer::attach(&region, peer.accepts_slivers(), walked, sequence)
-        .map_err(|fault| fault.on(name))?;
+    let free_sequences = peer.free_sequences();
+    let attach = Attach { native: locked && peer.has_native_form(), free_sequences, whole_ring };
+    let producer = Producer::attach(&region, attach).map_err(|fault| fault.on(name))?;
+    let sequence = producer.next_sequence();
     // Nothing fails from here on.
     std::mem::forget(registration);
-    if free {
+    if free_sequences {
         remove_metadata(&region);
     }
     drop(claimed);
@@ -207,13 +214,6 @@ fn remove_metadata(region: &Region) {
     }
 }
 
-/// The first number of a writer in a channel (D5), where the reader tells clients apart by a number that is left out.
-fn sequence_after(region: &Region, sequence: u64) -> u64 {
-    // One that died between the position and the count of its first frame has been there, too.
-    let is_first = sequence == 1 && region.load(Word::WrittenCount, Ordering::Relaxed) == 0;
-    if is_first { sequence } else { sequence.wrapping_add(1) }
-}
-
 /// Takes the registration back if the attach fails after it.
 struct Registration<'a> {
     region: &'a Region,
@@ -228,7 +228,7 @@ impl Drop for Registration<'_> {
     }
 }
 
-/// Registers our pid. `Ok(None)`: a live writer is there.
+/// Registers our pid, and says whether the presence byte is really locked. `Ok(None)`: a live writer is there.
 ///
 /// With a reader of ours a crashed predecessor's entry is removed by that reader alone, which repairs the ring first
 /// (W10): a tombstone asks it to, and this waits for it. `data` is that reader's semaphore; `None`: it is an old one.
@@ -238,7 +238,7 @@ fn claim(
     locks: Option<&Presence>,
     data: Option<&Semaphore>,
     patience: &mut Patience<'_>,
-) -> Result<Option<()>> {
+) -> Result<Option<bool>> {
     let own_pid = process::own_pid();
     let ours = data.is_some();
     // Asked while holding the byte, which a native writer would hold.
@@ -265,8 +265,9 @@ fn claim(
                 data.note_writer(own_pid);
             }
             if region.exchange_as(Word::WriterPid, pid, own_pid, order(End::E8Acquire, Ordering::SeqCst)) {
+                let locked = held.is_locked();
                 held.keep();
-                return Ok(Some(()));
+                return Ok(Some(locked));
             }
             if let Some(data) = data {
                 data.forget_writer();
@@ -315,7 +316,7 @@ fn hold(locks: Option<&Presence>, role: Role) -> Option<Held<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BufferConfig, Reader, Writer};
+    use crate::{BufferConfig, Reader, Writer, layout::NativeWord};
 
     #[test]
     fn what_the_connect_time_out_has_spent_on_the_reader_is_spent() {
@@ -325,7 +326,7 @@ mod tests {
         // A dead writer, whose reader does not read.
         opened.region.store(Word::WriterPid, TOMBSTONE, Ordering::SeqCst);
         let patience = Duration::from_secs(30);
-        let failed = register(&name, opened, &mut Patience::at_most(Duration::ZERO));
+        let failed = register(&name, opened, &mut Patience::at_most(Duration::ZERO), false);
         let Err(error) = failed else { panic!("attached beside a crashed writer") };
         assert_eq!(error.kind(), crate::ErrorKind::NotReady);
         assert!(matches!(error, Error::CrashNotNoticed { waited, .. } if waited < patience), "{error}");
@@ -350,11 +351,11 @@ mod tests {
             Word::WriterPid,
         ];
         let words = || all.map(|word| region.load(word, Ordering::SeqCst));
-        region.store(Word::PayloadFree, 257, Ordering::SeqCst);
+        region.native_store(NativeWord::CREDITED, 257, Ordering::SeqCst);
         let before = words();
-        assert!(matches!(Writer::connect(&name), Err(Error::Corrupt { field: "payload_free_bytes", .. })));
+        assert!(matches!(Writer::connect(&name), Err(Error::Corrupt { field: "published", .. })));
         assert_eq!(words(), before);
-        region.store(Word::PayloadFree, 256, Ordering::SeqCst);
+        region.native_store(NativeWord::CREDITED, 0, Ordering::SeqCst);
         let _second = Writer::connect(&name).unwrap();
         assert_eq!(region.load(Word::MetadataWritten, Ordering::SeqCst), 0, "the predecessor's metadata");
     }

@@ -70,7 +70,7 @@ impl Writer {
             return Err(Error::NothingPending { name: self.shared.name.clone() });
         };
         self.shared.ensure_own()?;
-        let (len, loaned) = (len as u64, slot.size());
+        let (len, loaned) = (len as u64, slot.size);
         if len == 0 || len > loaned {
             return Err(self.refuse_commit(slot, len, "a commit takes 1 byte to all of them"));
         }

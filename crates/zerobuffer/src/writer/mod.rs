@@ -111,7 +111,7 @@ impl Writer {
     ///
     /// As [`Self::connect_with`].
     pub fn connect_within(name: &str, config: WriterConfig, patience: &mut Patience<'_>) -> Result<Self> {
-        let (shared, producer) = attach::attach(name, config.owner, patience)?;
+        let (shared, producer) = attach::attach(name, config.owner, patience, config.whole_ring)?;
         let waiter = Waiter::new(config.wait);
         let shared = Arc::new(shared);
         let watch = ReaderWatch::new();
@@ -264,7 +264,7 @@ impl Writer {
 
     #[cold]
     fn refuse_commit(&mut self, slot: Slot, len: u64, reason: &'static str) -> Error {
-        let loaned = slot.size();
+        let loaned = slot.size;
         self.pending = Some(slot);
         Error::InvalidCommit { name: self.shared.name.clone(), len, loaned, reason }
     }
@@ -375,6 +375,7 @@ impl Writer {
         if !shared.begin_end() {
             return;
         }
+        self.producer.leave(&shared.region);
         // W6: the pid, the wake-up (an old reader can be killed by it), the lock last. Edge E7, release end.
         let release = order(End::E7Release, Ordering::SeqCst);
         let left = shared.region.exchange_as(Word::WriterPid, shared.own_pid, 0, release);

@@ -4,11 +4,10 @@ use super::Writer;
 use crate::{
     config::FullRingPolicy,
     error::{Error, Result},
-    layout::Word,
     link::Patience,
     memory::Slot,
-    ring::{Refusal, Shortage, Step},
-    sync::{Instant, Ordering},
+    ring::{Refusal, Shortage},
+    sync::Instant,
 };
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ impl Writer {
         if size == 0 {
             return Err(self.refuse_empty());
         }
-        match self.producer.reserve_here(&self.shared.region, size as u64) {
+        match self.producer.reserve_in_window(&self.shared.region, size as u64) {
             Some(slot) => Ok(slot),
             None => self.reserve_elsewhere(size as u64, if_full),
         }
@@ -78,14 +77,7 @@ impl Writer {
 
     /// One attempt without waiting: a slot, or how much is missing.
     fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
-        loop {
-            match self.producer.reserve(&self.shared.region, size) {
-                Ok(Step::Ready(slot)) => return Ok(Ok(slot)),
-                Ok(Step::Wait(shortage)) => return Ok(Err(shortage)),
-                Ok(Step::Wrapped) => self.shared.data.post(),
-                Err(refusal) => return Err(self.refuse(refusal, size)),
-            }
-        }
+        self.producer.reserve(&self.shared.region, size).map_err(|refusal| self.refuse(refusal, size))
     }
 
     #[cold]
@@ -100,8 +92,10 @@ impl Writer {
         }
     }
 
-    fn full(&self, Shortage { needed, free, .. }: Shortage, waited: Duration) -> Error {
-        Error::Full { name: self.shared.name.clone(), needed, free, capacity: self.capacity(), waited }
+    fn full(&self, shortage: Shortage, waited: Duration) -> Error {
+        let (name, capacity) = (self.shared.name.clone(), self.capacity());
+        let Shortage { needed, free, largest_gap, held, .. } = shortage;
+        Error::Full { name, needed, free, largest_gap, held, capacity, waited }
     }
 
     /// Waits until a slot of that size can be reserved, or the patience ends.
@@ -143,12 +137,13 @@ impl Writer {
 
     /// Whether the reader gives space back in the next moment.
     fn glance(&self, shortage: Shortage) -> bool {
-        self.waiter.glance(|| self.shared.region.load(Word::PayloadFree, Ordering::Relaxed) != shortage.seen)
+        let region = &self.shared.region;
+        self.waiter.glance(|| self.producer.space_word(region) != shortage.seen)
     }
 
     fn spin(&mut self, shortage: Shortage, until: Instant) -> bool {
-        let shared = &self.shared;
-        let moved = || shared.region.load(Word::PayloadFree, Ordering::Relaxed) != shortage.seen;
+        let (shared, producer) = (&self.shared, &self.producer);
+        let moved = || producer.space_word(&shared.region) != shortage.seen;
         self.waiter.spin(until, || moved() || shared.is_interrupted())
     }
 }

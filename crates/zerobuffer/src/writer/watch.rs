@@ -1,13 +1,7 @@
 //! What a writer finds out about its reader while it waits for space.
 
 use super::WriterShared;
-use crate::{
-    config::WAIT_SLICE,
-    error::Result,
-    layout::Word,
-    link::Still,
-    sync::{Instant, Ordering},
-};
+use crate::{config::WAIT_SLICE, error::Result, link::Still, ring::reader_movement, sync::Instant};
 
 /// Whether the reader lives, looked at only when the ring is full and once per slice, since it takes system calls.
 #[derive(Debug)]
@@ -16,7 +10,7 @@ pub(super) struct ReaderWatch {
     lost: Option<&'static str>,
     next_look: Instant,
     /// For how long nothing of the reader has moved.
-    still: Still<[u64; 2]>,
+    still: Still<[u64; 4]>,
 }
 
 impl ReaderWatch {
@@ -36,9 +30,7 @@ impl ReaderWatch {
         }
         self.next_look = now + WAIT_SLICE;
         // What only a live reader changes.
-        let movement =
-            [Word::PayloadFree, Word::ReadCount].map(|word| shared.region.load(word, Ordering::Relaxed));
-        let still_for = self.still.observe(movement, now);
+        let still_for = self.still.observe(reader_movement(&shared.region), now);
         match shared.reader_loss(still_for) {
             Some(reason) => {
                 self.lost = Some(reason);

@@ -21,6 +21,14 @@ pub(crate) const WRITTEN_COUNT: u64 = 64;
 pub(crate) const READ_COUNT: u64 = 72;
 pub(crate) const WRITER_PID: u64 = 80;
 pub(crate) const READER_PID: u64 = 88;
+/// Words of the native block, as offsets in it.
+pub(crate) const PUBLISHED: u64 = 0;
+pub(crate) const JUMPS: u64 = 8;
+pub(crate) const FRAMES: u64 = 24;
+pub(crate) const NEXT: u64 = 32;
+pub(crate) const CREDITED: u64 = 64;
+pub(crate) const TAKEN: u64 = 72;
+pub(crate) const FORM: u64 = 128;
 /// Where the metadata block starts.
 pub(crate) const METADATA: u64 = 128;
 
@@ -70,6 +78,12 @@ impl Segment {
     pub(crate) fn put(&self, offset: u64, data: &[u8]) {
         self.0.put(offset as usize, data);
     }
+
+    /// The tests that ask make whole segments with readers of ours.
+    #[allow(clippy::unused_self, reason = "as the other one")]
+    pub(crate) fn len(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 impl Segment {
@@ -79,6 +93,30 @@ impl Segment {
 
     pub(crate) fn set(&self, offset: u64, value: u64) {
         self.put(offset, &value.to_le_bytes());
+    }
+
+    /// A word of the native block; 0 if the segment has none.
+    pub(crate) fn native(&self, word: u64) -> u64 {
+        let block = self.ring() + self.get(PAYLOAD_SIZE);
+        if self.len() < block + 1024 { 0 } else { self.get(block + word) }
+    }
+
+    pub(crate) fn set_native(&self, word: u64, value: u64) {
+        self.set(self.ring() + self.get(PAYLOAD_SIZE) + word, value);
+    }
+
+    /// Whether the ring is in native form.
+    pub(crate) fn is_native(&self) -> bool {
+        self.native(FORM) % 2 == 1
+    }
+
+    /// Bytes that are free, whichever form the ring is in.
+    pub(crate) fn free(&self) -> u64 {
+        if self.is_native() {
+            self.get(PAYLOAD_SIZE) - (self.native(PUBLISHED) - self.native(CREDITED))
+        } else {
+            self.get(FREE)
+        }
     }
 
     /// The segment offset of ring position 0.

@@ -1,4 +1,5 @@
-//! The ring's operations as data, and the one oracle that says what they must do: a queue of byte vectors with a byte budget.
+//! The ring's operations as data, and the one oracle that says what they must do: a queue of byte vectors with a byte
+//! budget.
 //!
 //! The property test (`tests/model.rs`) and the fuzzer drive it step by step beside a real buffer ([`Rig`]); the
 //! schedules of shuttle and loom (`src/schedules`) drive it from several threads at once.
@@ -31,71 +32,66 @@ pub(crate) enum Step {
     Recreate,
 }
 
-/// What lies in the ring between read and write position.
+/// A published frame that is not read.
 #[derive(Debug)]
-pub(crate) enum Item {
-    Tail(u64),
-    Frame { region: u64, data: Vec<u8>, sequence: u64 },
+struct Item {
+    total: u64,
+    data: Vec<u8>,
+    sequence: u64,
 }
 
-impl Item {
-    fn sequence(&self) -> Option<u64> {
-        match self {
-            Self::Tail(_) => None,
-            Self::Frame { sequence, .. } => Some(*sequence),
-        }
-    }
-}
-
-// Facts independent of each other.
-#[allow(clippy::struct_excessive_bools)]
-/// What a buffer holds, and where.
+/// What a buffer holds. Where it lies is the writer's affair: any free place will do.
 #[derive(Debug)]
 pub(crate) struct Oracle {
     pub(crate) capacity: u64,
-    pub(crate) write_pos: u64,
-    pub(crate) read_pos: u64,
     /// Below 0 only while several threads are at work, see [`Self::waiting`].
     pub(crate) free: i64,
     /// The writer waits for room instead of giving up.
     waits: bool,
     pub(crate) next_sequence: u64,
-    /// Positions and `free` are known: no writer has died.
+    /// `free` is known: no writer has died.
     pub(crate) is_exact: bool,
     /// A writer has died, and none has attached since.
     is_orphaned: bool,
     /// The last frames of writers that died: each may never have been published, although its number is used up.
     doubtful: Vec<u64>,
-    /// A loan at the start was dropped: the next frame goes there.
-    bound_to_start: bool,
+    /// The total of all frames since nothing was outstanding, if it is the same.
+    uniform: Option<u64>,
     unread: VecDeque<Item>,
-    /// Handed-out regions in ring order: bytes, released.
+    /// Handed-out regions in order: bytes, released.
     handed_out: VecDeque<(u64, bool)>,
     /// Regions credited so far: `handed_out[0]` is region number `credited`.
     credited: usize,
 }
 
-/// A place for a frame: offset, and the bytes skipped before it.
+/// Whether there is room for a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Place {
-    At { at: u64, skip: u64 },
+pub(crate) enum Room {
+    /// Promised.
+    Sure,
+    /// Enough bytes are free; whether they lie in one piece depends on what was released when.
+    Maybe,
+    /// Too few bytes are free.
     Full,
     TooLarge,
+}
+
+/// What a frame takes from the ring.
+pub(crate) fn total(size: u64) -> u64 {
+    (size + HEADER).next_multiple_of(16)
 }
 
 impl Oracle {
     pub(crate) fn new(capacity: u64) -> Self {
         Self {
             capacity,
-            write_pos: 0,
-            read_pos: 0,
             free: capacity.cast_signed(),
             waits: false,
             next_sequence: 1,
             is_exact: true,
             is_orphaned: false,
             doubtful: Vec::new(),
-            bound_to_start: false,
+            uniform: None,
             unread: VecDeque::new(),
             handed_out: VecDeque::new(),
             credited: 0,
@@ -108,70 +104,44 @@ impl Oracle {
         Self { waits: true, ..Self::new(capacity) }
     }
 
-    fn lacks(&self, bytes: u64) -> bool {
-        !self.waits && self.free < bytes.cast_signed()
+    /// Whether a frame of that size finds room now.
+    pub(crate) fn room(&self, size: u64) -> Room {
+        let (total, used) = (total(size), self.capacity.cast_signed() - self.free);
+        if total > self.capacity {
+            Room::TooLarge
+        } else if self.waits || used == 0 {
+            Room::Sure
+        } else if self.free < total.cast_signed() {
+            Room::Full
+        } else if self.uniform == Some(total) {
+            // Frames of one size since nothing was outstanding: as many as the ring has room for.
+            Room::Sure
+        } else {
+            Room::Maybe
+        }
     }
 
-    /// Header, payload and the sliver behind them.
-    fn region(&self, at: u64, size: u64) -> u64 {
-        let left = self.capacity - at - HEADER - size;
-        HEADER + size + if left < 16 { left } else { 0 }
-    }
-
-    pub(crate) fn reserve(&mut self, size: u64) -> Place {
-        if size + HEADER > self.capacity {
-            return Place::TooLarge;
-        }
-        let tail = self.capacity - self.write_pos;
-        let here = (size + HEADER <= tail && !self.bound_to_start) || self.write_pos == 0;
-        let (at, skip) = if here { (self.write_pos, 0) } else { (0, tail) };
-        let need = skip + self.region(at, size);
-        if need > self.capacity {
-            if self.lacks(tail) {
-                return Place::Full;
-            }
-            self.free -= tail.cast_signed();
-            self.unread.push_back(Item::Tail(tail));
-            self.write_pos = 0;
-            return self.reserve(size);
-        }
-        if self.lacks(need) {
-            return Place::Full;
-        }
-        self.bound_to_start |= at == 0;
-        Place::At { at, skip }
-    }
-
-    pub(crate) fn publish(&mut self, at: u64, skip: u64, data: Vec<u8>) -> u64 {
-        let region = self.region(at, data.len() as u64);
-        self.free -= (skip + region).cast_signed();
-        if skip > 0 {
-            self.unread.push_back(Item::Tail(skip));
-        }
+    pub(crate) fn publish(&mut self, data: Vec<u8>) -> u64 {
+        let total = total(data.len() as u64);
+        let is_first = self.free == self.capacity.cast_signed();
+        self.uniform = self.uniform.filter(|&other| other == total).or(is_first.then_some(total));
+        self.free -= total.cast_signed();
         let sequence = self.next_sequence;
-        self.unread.push_back(Item::Frame { region, data, sequence });
-        self.write_pos = (at + region) % self.capacity;
-        self.bound_to_start &= at != 0;
+        self.unread.push_back(Item { total, data, sequence });
         self.next_sequence += 1;
         sequence
     }
 
+    /// A loan of another size than what is committed leaves a gap behind it.
+    pub(crate) fn shortened(&mut self) {
+        self.uniform = None;
+    }
+
     /// The next frame: content, sequence, number of its region.
     pub(crate) fn read(&mut self) -> Option<(Vec<u8>, u64, usize)> {
-        loop {
-            match self.unread.pop_front()? {
-                Item::Tail(bytes) => {
-                    self.read_pos = 0;
-                    self.handed_out.push_back((bytes, true));
-                    self.credit();
-                }
-                Item::Frame { region, data, sequence } => {
-                    self.read_pos = (self.read_pos + region) % self.capacity;
-                    self.handed_out.push_back((region, false));
-                    return Some((data, sequence, self.credited + self.handed_out.len() - 1));
-                }
-            }
-        }
+        let Item { total, data, sequence } = self.unread.pop_front()?;
+        self.handed_out.push_back((total, false));
+        Some((data, sequence, self.credited + self.handed_out.len() - 1))
     }
 
     /// A writer has died, perhaps in the middle of a frame that was told as published.
@@ -186,13 +156,11 @@ impl Oracle {
         if std::mem::take(&mut self.is_orphaned) {
             if number + 1 == self.next_sequence {
                 let unread = self.unread.pop_back();
-                let is_it = unread.as_ref().and_then(Item::sequence) == Some(number);
+                let is_it = unread.as_ref().map(|item| item.sequence) == Some(number);
                 assert!(is_it, "the number {number} was delivered, and is given again");
                 self.next_sequence = number;
             }
-            self.doubtful.extend(self.unread.back().and_then(Item::sequence));
-            self.write_pos = 0;
-            self.bound_to_start = false;
+            self.doubtful.extend(self.unread.back().map(|item| item.sequence));
         }
         assert_eq!(self.next_sequence, number, "W9: a successor continues");
     }
@@ -202,12 +170,12 @@ impl Oracle {
     /// successor goes on behind it. The frame's write had not returned.
     pub(crate) fn found(&mut self, number: u64) -> bool {
         let mut is_gap = false;
-        while let Some(first) = self.unread.iter().position(|item| item.sequence().is_some()) {
-            let next = self.unread.get(first).and_then(Item::sequence);
-            if !next.is_some_and(|next| next < number && self.doubtful.contains(&next)) {
-                break;
-            }
-            self.unread.drain(..=first);
+        while self
+            .unread
+            .front()
+            .is_some_and(|next| next.sequence < number && self.doubtful.contains(&next.sequence))
+        {
+            self.unread.pop_front();
             is_gap = true;
         }
         is_gap
@@ -215,7 +183,7 @@ impl Oracle {
 
     /// How many frames are published, as far as was told, and not read.
     pub(crate) fn unread(&self) -> usize {
-        self.unread.iter().filter(|item| matches!(item, Item::Frame { .. })).count()
+        self.unread.len()
     }
 
     pub(crate) fn release(&mut self, region: usize) {

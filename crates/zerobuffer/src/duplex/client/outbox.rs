@@ -184,7 +184,9 @@ impl Outbox {
             let mut slice = patience.slice();
             let begun = writer.begin_with(size, &mut slice);
             patience.took(&slice);
-            let Err(Error::Full { name, needed, free, capacity, .. }) = begun else { return begun };
+            let Err(Error::Full { name, needed, free, largest_gap, held, capacity, .. }) = begun else {
+                return begun;
+            };
             if let Some(backlog) = self.responses.backlog() {
                 if Standstill::lasts(&mut lock(&self.standstill), backlog.moves) {
                     let Backlog { waiting, bytes, capacity, .. } = backlog;
@@ -195,7 +197,15 @@ impl Outbox {
                 *lock(&self.standstill) = None;
             }
             if patience.ends(Instant::now()) {
-                return Err(Error::Full { name, needed, free, capacity, waited: patience.waited() });
+                return Err(Error::Full {
+                    name,
+                    needed,
+                    free,
+                    largest_gap,
+                    held,
+                    capacity,
+                    waited: patience.waited(),
+                });
             }
         }
     }

@@ -1,7 +1,11 @@
 //! Writers that come, die and go between two looks of their reader: what shuttle found, each step put where it was then.
 
 use super::*;
-use crate::{BufferConfig, Error, Frame, Reader, Writer, layout::FrameHeader, sys::Presence};
+use crate::{
+    BufferConfig, Error, Frame, Reader, Writer,
+    layout::{FrameHeader, NativeWord},
+    sys::Presence,
+};
 use std::{fs::File, time::Duration};
 
 fn reader(case: &str) -> Reader {
@@ -16,8 +20,11 @@ fn attach(reader: &Reader) -> Writer {
 /// Writes a frame, and gives it the number that it has when a dead predecessor has used one up.
 fn write_after_a_gap(reader: &Reader, writer: &mut Writer) -> u64 {
     let region = &reader.shared.region;
-    let at = region.load(Word::WritePos, Ordering::Acquire);
     let number = writer.write(&[7; 10]).unwrap().sequence().unwrap();
+    let word = |word| region.native_load(word, Ordering::Acquire);
+    let (last, newest) = (word(NativeWord::LAST), word(NativeWord::JUMPS));
+    let [from, to] = NativeWord::jump(newest).map(word);
+    let at = to + last - from;
     assert!(region.put_header(at, FrameHeader { size: 10, sequence: number + 1 }));
     number + 1
 }

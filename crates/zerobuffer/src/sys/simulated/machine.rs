@@ -4,7 +4,7 @@
 //! ever post what others wait for, and waits end by their slices too.
 
 use super::{file::Inode, futex};
-use crate::config::WAIT_SLICE;
+use crate::{config::WAIT_SLICE, layout::NativeWord, sync::Ordering};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
@@ -62,7 +62,13 @@ pub fn enter(pid: u64) {
 pub fn words(name: &str) -> [u64; 4] {
     let inode = named(name).unwrap_or_else(|| panic!("no buffer is called {name}"));
     let control = inode.tracked.snapshot();
-    [control.payload_free, control.write_pos, control.read_pos, control.writer_pid]
+    let native = |word| inode.tracked.native(word).fetch_add(0, Ordering::Relaxed);
+    let free = if native(NativeWord::FORM) % 2 == 1 {
+        control.payload_size - (native(NativeWord::PUBLISHED) - native(NativeWord::CREDITED))
+    } else {
+        control.payload_free
+    };
+    [free, control.write_pos, control.read_pos, control.writer_pid]
 }
 
 /// What came of [`process`].

@@ -81,7 +81,7 @@ impl<'a> Chain<'a> {
 /// The sequence number with which a successor writer goes on: positions as read from the control block.
 ///
 /// `free`: the reader takes any number (W8 level 2).
-pub(crate) fn next_sequence(
+pub(in crate::ring) fn next_sequence(
     region: &Region,
     write_pos: u64,
     read_pos: u64,
@@ -116,11 +116,18 @@ fn is_plausible(header: FrameHeader, capacity: u64) -> bool {
 }
 
 /// Whether frames fill the ring exactly, from `at` round to `at`, numbered from `expected` or, if `may_restart`, from 1,
-/// and the last of them has `owed` bytes: those an old writer has published and not charged yet.
+/// and the last of them has `owed` bytes, if so many are known to be owed: those an old writer has published and not
+/// charged yet.
 ///
 /// A chain that ends otherwise is a writer at a wrap, which charges the tail before it moves: behind the marker lie frames
 /// of this lap that were read long ago.
-pub(crate) fn is_full_ring(region: &Region, at: u64, expected: u64, may_restart: bool, owed: u64) -> bool {
+pub(super) fn is_full_ring(
+    region: &Region,
+    at: u64,
+    expected: u64,
+    may_restart: bool,
+    owed: Option<u64>,
+) -> bool {
     let mut chain = Chain::from(region, at);
     let mut last_total = 0;
     while chain.walked < region.capacity() {
@@ -132,7 +139,10 @@ pub(crate) fn is_full_ring(region: &Region, at: u64, expected: u64, may_restart:
         }
         last_total = if link == Link::Frame { chain.walked - before } else { 0 };
     }
-    chain.walked == region.capacity() && chain.at % region.capacity() == at && last_total == owed
+    chain.walked == region.capacity()
+        && chain.at % region.capacity() == at
+        && owed.is_none_or(|owed| owed == last_total)
+        && last_total != 0
 }
 
 #[cfg(test)]
@@ -228,12 +238,13 @@ mod tests {
     fn a_full_ring_is_told_from_an_empty_one() {
         let region = &heap::region(0, 128);
         put(region, put(region, 0, 48, 4), 48, 5);
-        assert!(is_full_ring(region, 0, 4, false, 64));
-        assert!(!is_full_ring(region, 0, 3, false, 64));
-        assert!(!is_full_ring(region, 0, 4, false, 63), "not what the writer owes");
+        assert!(is_full_ring(region, 0, 4, false, Some(64)));
+        assert!(is_full_ring(region, 0, 4, false, None));
+        assert!(!is_full_ring(region, 0, 3, false, Some(64)));
+        assert!(!is_full_ring(region, 0, 4, false, Some(63)), "not what the writer owes");
         let end = put(region, 64, 20, 5);
         put(region, end, 5, 99);
-        assert!(!is_full_ring(region, 0, 4, false, 21));
+        assert!(!is_full_ring(region, 0, 4, false, Some(21)));
     }
 
     #[test]
@@ -243,7 +254,10 @@ mod tests {
         assert!(region.put_header(end, FrameHeader::WRAP));
         // Frames 1 and 2 are read, the tail is charged, the position is not moved yet.
         for may_restart in [false, true] {
-            assert!(!is_full_ring(region, end, 3, may_restart, end), "frames that were read are read again");
+            assert!(
+                !is_full_ring(region, end, 3, may_restart, Some(end)),
+                "frames that were read are read again"
+            );
         }
     }
 
@@ -251,8 +265,8 @@ mod tests {
     fn a_successor_that_starts_at_one_fills_the_ring() {
         let region = &heap::region(0, 128);
         put(region, put(region, 0, 48, 1), 48, 2);
-        assert!(is_full_ring(region, 0, 7, true, 64));
-        assert!(!is_full_ring(region, 0, 7, false, 64));
+        assert!(is_full_ring(region, 0, 7, true, Some(64)));
+        assert!(!is_full_ring(region, 0, 7, false, Some(64)));
     }
 
     #[test]

@@ -1,0 +1,11 @@
+//! Legacy form: the protocol of every other implementation, also between two ends of this one that cannot use the native form.
+
+mod numbers;
+mod placement;
+mod reading;
+mod usable;
+mod writing;
+
+pub(super) use numbers::next_sequence;
+pub(super) use reading::Reading;
+pub(super) use writing::Writing;

@@ -1,0 +1,131 @@
+//! A writer's attach in native form (N5): enters it from a drained ring, or takes over what a predecessor left.
+
+use super::{
+    runs::{Gap, Jump, Runs},
+    writing::Writing,
+};
+use crate::{
+    layout::{ENTRIES, NativeWord, Word},
+    memory::Region,
+    ring::Fault,
+    sync::{End, Ordering, order},
+};
+
+/// A writer in native form.
+#[derive(Debug)]
+pub(in crate::ring) struct Entered {
+    pub(in crate::ring) writing: Writing,
+    /// Where the next frame goes.
+    pub(in crate::ring) at: u64,
+    /// The ring was in legacy form until now.
+    pub(in crate::ring) was_legacy: bool,
+    /// The number that a predecessor in native form has left; 0: none has.
+    pub(in crate::ring) next: u64,
+}
+
+/// The writer is registered and holds its presence byte. `None`: frames of legacy form are unread or held, so that this
+/// writer keeps to that form.
+pub(in crate::ring) fn enter(region: &Region, whole_ring: bool) -> Result<Option<Entered>, Fault> {
+    // Edge E9, acquire end of the leaving. Adding 0 reads the newest value.
+    let acquire = order(End::E9Enter, Ordering::SeqCst);
+    let form = region.native_add(NativeWord::FORM, 0, acquire);
+    let was_legacy = form.is_multiple_of(2);
+    let account = Account::read(region)?;
+    if was_legacy && !begin(region, &account)? {
+        return Ok(None);
+    }
+    if account.retracted {
+        region.native_store(NativeWord::JUMPS, account.runs.last(), Ordering::Release);
+    }
+    let newest = account.runs.jump(account.runs.last());
+    let at = newest.to + (account.published - newest.at);
+    let writing = Writing {
+        published: account.published,
+        credited: account.credited,
+        frames: region.native_load(NativeWord::FRAMES, Ordering::Relaxed),
+        claims: region.native_load(NativeWord::CLAIMS, Ordering::Relaxed),
+        runs: account.runs,
+        whole_ring,
+    };
+    let next = region.native_load(NativeWord::NEXT, Ordering::Acquire);
+    Ok(Some(Entered { writing, at, was_legacy, next }))
+}
+
+/// From legacy form into the native one. `false`: not now.
+fn begin(region: &Region, account: &Account) -> Result<bool, Fault> {
+    let capacity = region.capacity();
+    let position = |word| region.load(word, Ordering::Acquire) % capacity;
+    if position(Word::WritePos) != position(Word::ReadPos) {
+        return Ok(false);
+    }
+    if account.credited != account.published {
+        let expected = format!("{} (published)", account.published);
+        return Err(Fault::field("credited", account.credited, expected));
+    }
+    // From here on a writer of another implementation, however it gets in, finds no room.
+    if !region.exchange(Word::PayloadFree, capacity, 0) {
+        return Ok(false);
+    }
+    // Edge E9, release end: the reader looks at the native words from now on.
+    region.native_add(NativeWord::FORM, 1, order(End::E9Entered, Ordering::SeqCst));
+    Ok(true)
+}
+
+/// What the native block says, checked.
+struct Account {
+    published: u64,
+    credited: u64,
+    runs: Runs,
+    /// The newest jump is of a frame that was not published.
+    retracted: bool,
+}
+
+impl Account {
+    fn read(region: &Region) -> Result<Self, Fault> {
+        // Edge E1: a predecessor's publication; E2: what the reader has given back.
+        let published = region.native_add(NativeWord::PUBLISHED, 0, Ordering::SeqCst);
+        let newest = region.native_add(NativeWord::JUMPS, 0, Ordering::SeqCst);
+        let credited = region.native_load(NativeWord::CREDITED, order(End::E2Acquire, Ordering::SeqCst));
+        let capacity = region.capacity();
+        if published.wrapping_sub(credited) > capacity {
+            let expected = format!("{credited} to {}", credited.saturating_add(capacity));
+            return Err(Fault::field("published", published, expected));
+        }
+        let entry = |number| {
+            let [at, to] = NativeWord::jump(number).map(|word| region.native_load(word, Ordering::Acquire));
+            Jump { at, to }
+        };
+        let retracted = newest > 0 && entry(newest).at == published;
+        let last = if retracted { newest - 1 } else { newest };
+        let (mut runs, mut end, mut first) = (Runs::new(last, last), published, None);
+        for number in (last.saturating_sub(ENTRIES - 1)..=last).rev() {
+            let jump = entry(number);
+            if jump.at > end {
+                return Err(Fault::field("jump at", jump.at, format!("at most {end}")));
+            }
+            if jump.to.checked_add(end - jump.at).is_none_or(|end| end > capacity) {
+                return Err(Fault::field("jump to", jump.to, format!("a run inside of {capacity} bytes")));
+            }
+            runs.set(number, jump);
+            if jump.at <= credited {
+                first = Some(number);
+                break;
+            }
+            end = jump.at;
+        }
+        let Some(first) = first else {
+            return Err(Fault::field("jumps", newest, "a table that reaches back to what is credited"));
+        };
+        let runs = runs.from(first);
+        let (taken, count) = runs.taken(credited, published);
+        let mut before = Gap::default();
+        for &run in taken.iter().take(count) {
+            if run.start < before.end || run.end > capacity {
+                let expected = format!("a run behind {} and inside of {capacity} bytes", before.end);
+                return Err(Fault::field("jump to", run.start, expected));
+            }
+            before = run;
+        }
+        Ok(Self { published, credited, runs, retracted })
+    }
+}

@@ -1,0 +1,10 @@
+//! Native form (W15): nothing in the ring but frames, two counters of bytes, and a table of jumps behind the ring.
+
+mod enter;
+mod reading;
+mod runs;
+mod writing;
+
+pub(super) use enter::enter;
+pub(super) use reading::Reading;
+pub(super) use writing::Writing;

@@ -1,0 +1,161 @@
+//! The writer's half in native form: find a place, publish what was put there by one store (N6, N7, N14).
+
+use super::runs::{Gap, Jump, Runs};
+use crate::{
+    layout::{FAILURE, FrameHeader, NativeWord, ROUNDING, rounded},
+    memory::{Region, Slot, order_stores},
+    ring::{Fault, Shortage},
+    sync::{End, Ordering, order},
+};
+
+/// A place for frames to come is this large at the least, or an eighth of a smaller ring.
+const DEPTH: u64 = 128 * 1024;
+/// An early jump is made among so many runs at the most: each is a place that the cache has to hold.
+const RUNS: usize = 3;
+
+/// The writer's private copies; the native block only receives them (N13).
+#[derive(Debug)]
+pub(in crate::ring) struct Writing {
+    /// Bytes of the stream that are published, and of those the ones that were given back at the last look.
+    pub(super) published: u64,
+    pub(super) credited: u64,
+    pub(super) frames: u64,
+    pub(super) claims: u64,
+    pub(super) runs: Runs,
+    /// No early jumps: a frame stays for a lap.
+    pub(super) whole_ring: bool,
+}
+
+impl Writing {
+    /// Finds `total` bytes: behind the position `at`, or in the lowest gap. Claims them and stores the header; nothing else
+    /// changes before [`Self::publish`].
+    pub(in crate::ring) fn reserve(
+        &mut self,
+        region: &Region,
+        at: u64,
+        total: u64,
+        header: FrameHeader,
+    ) -> Result<Result<Slot, Shortage>, Fault> {
+        self.look(region)?;
+        let capacity = region.capacity();
+        let (taken, count) = self.runs.taken(self.credited, self.published);
+        let (mut low, mut largest, mut end, mut here) = (None, 0, 0, capacity.saturating_sub(at));
+        let last = Gap { start: capacity, end: capacity };
+        for run in taken.into_iter().take(count).chain([last]) {
+            // Runs of a hostile table may overlap.
+            let gap = Gap { start: end, end: run.start.max(end) };
+            largest = gap.len().max(largest);
+            low = low.or_else(|| (gap.len() >= total).then_some(gap));
+            if run.start >= at {
+                here = here.min(run.start - at);
+            }
+            end = run.end.max(end);
+        }
+        let depth = total.max(DEPTH.min(capacity / 8));
+        let jumps = self.runs.next().is_some();
+        let early = || {
+            let few = count == 0 || (count <= RUNS && self.published - self.credited + total <= capacity / 2);
+            few && jumps && !self.whole_ring
+        };
+        let place = match low {
+            Some(low) if low.start < at && low.len() >= depth && early() => low,
+            _ if total <= here => Gap { start: at, end: at + here },
+            Some(low) if jumps => low,
+            _ => return Ok(Err(self.shortage(region, total, largest))),
+        };
+        let place = Gap { end: place.end.min(place.start + depth), ..place };
+        self.claim(region, place);
+        if !region.put_header(place.start, header) {
+            return Err(Fault::field("jump", place.start, format!("at most {capacity}")));
+        }
+        let room = place.len() - total;
+        Ok(Ok(Slot { at: place.start, size: header.size, total, skip: 0, room }))
+    }
+
+    /// Learns what the reader has given back.
+    fn look(&mut self, region: &Region) -> Result<(), Fault> {
+        // Edge E2, acquire end: what the reader gave back it no longer reads, nor the entries of its jumps. Edge E4, second
+        // half.
+        let order = order(End::E4Writer, order(End::E2Acquire, Ordering::SeqCst));
+        let credited = region.native_load(NativeWord::CREDITED, order);
+        if credited < self.credited || credited > self.published {
+            let expected = format!("{} to {}", self.credited, self.published);
+            return Err(Fault::field("credited", credited, expected));
+        }
+        self.credited = credited;
+        self.runs.credit(credited);
+        Ok(())
+    }
+
+    fn shortage(&self, region: &Region, needed: u64, largest_gap: u64) -> Shortage {
+        let used = self.published - self.credited;
+        // For the message only.
+        let taken = region.native_load(NativeWord::TAKEN, Ordering::Relaxed);
+        let held = taken.saturating_sub(self.credited).min(used);
+        Shortage { needed, free: region.capacity() - used, largest_gap, held, seen: self.credited }
+    }
+
+    /// Tells taps which bytes are overwritten from now on (N14).
+    fn claim(&mut self, region: &Region, place: Gap) {
+        self.claims += 1;
+        let words = NativeWord::claim(self.claims);
+        for (word, value) in words.into_iter().zip([self.published, place.start, place.end]) {
+            region.native_store(word, value, Ordering::Release);
+        }
+        region.native_store(NativeWord::CLAIMS, self.claims, Ordering::Release);
+        // The application may fill its loan by stores that go past the cache.
+        order_stores();
+    }
+
+    /// Publishes the first bytes of a slot. The next frame goes to where the answer says, and has so much room there.
+    #[inline(always)]
+    pub(in crate::ring) fn publish(
+        &mut self,
+        region: &Region,
+        at: u64,
+        slot: &Slot,
+        header: FrameHeader,
+    ) -> (u64, u64) {
+        let (mut total, mut room) = (slot.total, slot.room);
+        if header.size != slot.size {
+            total = rounded(header.size, ROUNDING);
+            room += slot.total - total;
+            // It is where one was stored before.
+            let _ = region.put_header(slot.at, header);
+        }
+        if slot.at != at {
+            self.jump(region, slot.at);
+        }
+        region.native_store(NativeWord::LAST, self.published, Ordering::Relaxed);
+        self.frames += 1;
+        region.native_store(NativeWord::FRAMES, self.frames, Ordering::Relaxed);
+        self.published += total;
+        // Edge E1, release end: header, payload and jump are complete. This store alone publishes.
+        let release = order(End::E1Release, Ordering::Release);
+        region.native_store(NativeWord::PUBLISHED, self.published, release);
+        (slot.at + total, room)
+    }
+
+    #[inline(never)]
+    fn jump(&mut self, region: &Region, to: u64) {
+        let jump = Jump { at: self.published, to };
+        self.runs.push(jump);
+        let [at_word, to_word] = NativeWord::jump(self.runs.last());
+        region.native_store(at_word, jump.at, Ordering::Relaxed);
+        region.native_store(to_word, jump.to, Ordering::Relaxed);
+        // Edge E10, release end: the entry is complete. A reader, or a successor, may look at it before its frame is
+        // published.
+        let release = order(End::E10Release, Ordering::Release);
+        region.native_store(NativeWord::JUMPS, self.runs.last(), release);
+    }
+
+    /// Whether nobody has published anything in native form.
+    pub(in crate::ring) fn is_untouched(&self) -> bool {
+        self.published == 0 && self.frames == 0
+    }
+
+    /// Leaves its number to the next writer.
+    pub(in crate::ring) fn leave(&self, region: &Region, next_sequence: u64) {
+        region.native_store(NativeWord::NEXT, next_sequence & !FAILURE, Ordering::Release);
+    }
+}
