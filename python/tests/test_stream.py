@@ -12,6 +12,7 @@ import pytest
 from support import child, files_of, linux_only, pattern, wait_until
 from zerobuffer import (
     BufferConfig,
+    BufferFullException,
     FrameTooLargeException,
     InvalidFrameSizeException,
     MetadataAlreadyWrittenException,
@@ -401,3 +402,17 @@ def test_numbers_beyond_64_bits_are_wrong_as_others_are(name: str, size: int) ->
         writer.get_frame_buffer(10)
         with pytest.raises(ZeroBufferException):
             writer.commit_frame(size=size)
+
+
+def test_one_wait_counts_once(name: str) -> None:
+    """However many slices of 50 ms it takes; a frame that is passed over was not read."""
+    with Reader(name, BufferConfig(64, 1024)) as reader, Writer(name) as writer:
+        assert reader.read_frame(timeout=0.3) is None
+        assert reader.stats.waits == 1
+        writer.write_timeout = timedelta(milliseconds=300)
+        writer.write_frame(bytes(1000))
+        with pytest.raises(BufferFullException):
+            writer.write_frame(bytes(1000))
+        with pytest.raises(BufferFullException):
+            writer.get_frame_buffer(1000)
+        assert writer.stats.waits == 2

@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
-use zerobuffer::{Error, Keepalive, Writer};
+use zerobuffer::{Error, Keepalive, Patience, Writer};
 
 use crate::frame::release;
 use crate::pin::{Pin, Region, references};
@@ -142,13 +142,16 @@ impl Inner {
         self.writer.as_mut().is_some_and(Writer::abort)
     }
 
-    /// Reserves a frame; with `now` without waiting.
-    pub(crate) fn reserve(&mut self, size: usize, now: bool) -> Result<Reserved, Error> {
+    /// Reserves a frame: as the policy says while there is patience, or, without any, only if there is room.
+    pub(crate) fn reserve(
+        &mut self,
+        size: usize,
+        patience: Option<&mut Patience<'_>>,
+    ) -> Result<Reserved, Error> {
         let Some(writer) = self.writer.as_mut() else { return Err(Error::Closed { name: String::new() }) };
-        if now {
-            writer.try_begin(size)?;
-        } else {
-            writer.begin(size)?;
+        match patience {
+            None => writer.try_begin(size)?,
+            Some(patience) => writer.begin_with(size, patience)?,
         }
         let mapping = writer.keep_alive();
         let Some(data) = writer.pending() else {

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView, PyTuple};
-use zerobuffer::{BufferConfig, Error};
+use zerobuffer::{BufferConfig, Error, Patience};
 
 use crate::errors::{general, raise};
 use crate::frame::Frame;
@@ -62,11 +61,11 @@ impl Want {
     fn within(
         self,
         reader: &mut zerobuffer::Reader,
-        time: Duration,
+        patience: &mut Patience<'_>,
     ) -> Result<Option<zerobuffer::Frame>, Error> {
         match self {
-            Self::Next => reader.read_timeout(time),
-            Self::Latest => Ok(reader.latest_timeout(time)?.map(|latest| latest.frame)),
+            Self::Next => reader.read_with(patience),
+            Self::Latest => Ok(reader.latest_with(patience)?.map(|latest| latest.frame)),
         }
     }
 }
@@ -124,8 +123,11 @@ impl Core {
             return Ok(None);
         }
         let deadline = timeout.start();
+        // All slices are one wait.
+        let mut continued = false;
         loop {
-            if let Some(frame) = py.detach(|| self.read_slice(want, &deadline)).map_err(raise)? {
+            let slice = py.detach(|| self.read_slice(want, &deadline, &mut continued));
+            if let Some(frame) = slice.map_err(raise)? {
                 return Ok(Some(frame));
             }
             // Only after an empty slice: a frame that has been taken is handed out whatever the signal.
@@ -138,7 +140,12 @@ impl Core {
         }
     }
 
-    fn read_slice(&self, want: Want, deadline: &Deadline) -> Result<Option<zerobuffer::Frame>, Error> {
+    fn read_slice(
+        &self,
+        want: Want,
+        deadline: &Deadline,
+        continued: &mut bool,
+    ) -> Result<Option<zerobuffer::Frame>, Error> {
         if self.returned_len.load(Relaxed) != 0
             && let Some(frame) = self.take_returned(want)
         {
@@ -146,7 +153,9 @@ impl Core {
         }
         let Some(mut guard) = self.reader.try_lock_for(deadline.slice()) else { return Ok(None) };
         let Some(reader) = guard.as_mut() else { return Err(self.gone()) };
-        let frame = want.within(reader, deadline.slice());
+        let mut patience = Patience::at_most(deadline.slice()).continued(*continued);
+        let frame = want.within(reader, &mut patience);
+        *continued = true;
         // Other threads that read take turns.
         MutexGuard::unlock_fair(guard);
         frame

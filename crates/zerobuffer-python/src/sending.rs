@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use zerobuffer::{Error, FullRingPolicy, WriterHandle, WriterStats};
+use zerobuffer::{Error, FullRingPolicy, Patience, WriterHandle, WriterStats};
 
 use crate::claim::{End as Ending, Export, Inner, Owner, Reserved};
 use crate::ends::End;
@@ -157,7 +157,8 @@ impl Sending {
     fn slice<T>(
         &self,
         deadline: &Deadline,
-        operation: impl FnOnce(&mut Inner) -> Result<T, Error>,
+        continued: &mut bool,
+        operation: impl FnOnce(&mut Inner, &mut Patience<'_>) -> Result<T, Error>,
     ) -> Attempt<T> {
         let Some(mut inner) = self.inner.try_lock_for(deadline.slice()) else { return Attempt::Busy };
         if !inner.is_free() {
@@ -166,9 +167,12 @@ impl Sending {
                 return Attempt::Busy;
             }
         }
-        let Some(writer) = inner.writer.as_mut() else { return Attempt::Done(Err(self.gone())) };
-        writer.set_write_timeout(Some(deadline.slice()));
-        let result = operation(&mut inner);
+        if inner.writer.is_none() {
+            return Attempt::Done(Err(self.gone()));
+        }
+        let mut patience = Patience::at_most(deadline.slice()).continued(*continued);
+        let result = operation(&mut inner, &mut patience);
+        *continued = true;
         // Other threads that write take turns.
         MutexGuard::unlock_fair(inner);
         Attempt::Done(result)
@@ -179,18 +183,20 @@ impl Sending {
         &self,
         py: Python<'_>,
         timeout: Option<Timeout>,
-        operation: impl Fn(&mut Inner) -> Result<T, Error> + Sync,
+        operation: impl Fn(&mut Inner, &mut Patience<'_>) -> Result<T, Error> + Sync,
     ) -> Result<T, Failed> {
         self.refuse_fork()?;
         let deadline =
             timeout.unwrap_or_else(|| Duration::from_nanos(self.write_timeout_ns()).into()).start();
         let mut collected = 0;
         let mut waited = false;
+        // All slices are one wait.
+        let mut continued = false;
         loop {
             let last = deadline.passed();
             // Another thread that keeps a frame reserved for as long as we wait has given it up.
             self.clear_the_way(py, last && waited)?;
-            let attempt = py.detach(|| self.slice(&deadline, &operation));
+            let attempt = py.detach(|| self.slice(&deadline, &mut continued, &operation));
             self.release_retired(py)?;
             logging::flush(py)?;
             match attempt {
@@ -286,8 +292,8 @@ impl Sending {
                 Attempt::Done(result) => return Ok(result?.sequence()),
             }
         }
-        let outcome = self.repeat(py, timeout, |inner| match inner.writer.as_mut() {
-            Some(writer) => writer.write(bytes),
+        let outcome = self.repeat(py, timeout, |inner, patience| match inner.writer.as_mut() {
+            Some(writer) => writer.write_with(bytes, patience),
             None => Err(self.gone()),
         })?;
         Ok(outcome.sequence())
@@ -310,7 +316,10 @@ impl Sending {
         size: usize,
         timeout: Option<Timeout>,
     ) -> Result<Reserved, Failed> {
-        let reserved = match self.attempt(|inner| inner.reserve(size, self.blocks)) {
+        let reserved = match self.attempt(|inner| {
+            let mut no_time = Patience::at_most(Duration::ZERO);
+            inner.reserve(size, (!self.blocks).then_some(&mut no_time))
+        }) {
             Attempt::Busy => None,
             Attempt::Done(Err(Error::Full { .. })) if self.blocks => None,
             Attempt::Done(result) => Some(result),
@@ -319,7 +328,7 @@ impl Sending {
         logging::flush(py)?;
         match reserved {
             Some(result) => Ok(result?),
-            None => self.repeat(py, timeout, |inner| inner.reserve(size, false)),
+            None => self.repeat(py, timeout, |inner, patience| inner.reserve(size, Some(patience))),
         }
     }
 

@@ -78,6 +78,15 @@ impl<'a> Patience<'a> {
         self
     }
 
+    /// The continuation of a wait that was counted: it counts no further one. For bindings that cannot hand one
+    /// patience from slice to slice.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn continued(mut self, continued: bool) -> Self {
+        self.counted |= continued;
+        self
+    }
+
     /// Whether the time has passed.
     #[must_use]
     pub fn is_over(&self) -> bool {
