@@ -187,3 +187,16 @@ except ImportError as error:
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install numpy" in run.stdout
+
+
+def test_metadata_that_are_half_understood_are_told_once(
+    reader: Reader, writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer.set_metadata(b'{"caps": "video/x-raw, format=(string)P010_10LE, width=(int)4, height=(int)2"}')
+    for _ in range(3):
+        writer.write_frame(bytes(24))
+        frame = reader.read_frame()
+        assert frame is not None
+        assert frame.array().shape == (24,)
+        frame.dispose()
+    assert [record.levelname for record in caplog.records if "not understood" in record.message] == ["WARNING"]

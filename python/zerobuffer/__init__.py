@@ -7,6 +7,7 @@ Frames are read in place: ``frame.data`` is a memoryview of the ring.
 from . import _logging, observe
 from ._client import Client, Response
 from ._server import Server
+from ._wait import wait
 from ._zerobuffer import Loan
 from ._zerobuffer import __version__ as __version__
 from .duplex import (
@@ -92,4 +93,5 @@ __all__ = [
     "WriterStats",
     "ZeroBufferException",
     "observe",
+    "wait",
 ]

@@ -1,6 +1,7 @@
 """Frames as NumPy arrays, in the shape that the buffer's metadata describes."""
 
 import json
+import logging
 import math
 import re
 from functools import lru_cache
@@ -10,6 +11,8 @@ from ._zerobuffer import Frame
 
 if TYPE_CHECKING:
     import numpy as np
+
+logger = logging.getLogger("zerobuffer.reader")
 
 #: GStreamer's formats of packed video: bytes per component, components per pixel.
 _PACKED = {
@@ -146,10 +149,21 @@ def describe(metadata: bytes, size: int) -> Optional[Layout]:
     except (ValueError, RecursionError):
         return None
     layout = _from_fields(fields.get("shape"), fields.get("dtype"))
-    if layout is not None:
-        return layout
     caps = fields.get("caps")
-    return _from_caps(caps, size) if isinstance(caps, str) else None
+    if layout is None and isinstance(caps, str):
+        layout = _from_caps(caps, size)
+    if (
+        layout is None
+        and (caps or "shape" in fields or "dtype" in fields)
+        and text.startswith(("{", "video/", "audio/"))
+    ):
+        # Said once for each metadata block: the result is cached.
+        logger.warning(
+            "The metadata describe frames in a way that is not understood, so array() is flat bytes: "
+            "pass shape and dtype. They are %.200r",
+            text,
+        )
+    return layout
 
 
 def _from_fields(shape: Any, dtype: Any) -> Optional[Layout]:

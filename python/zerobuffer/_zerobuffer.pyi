@@ -226,6 +226,7 @@ class WriterBase:
         write_timeout_ns: int = 5_000_000_000,
         full: _Full = "block",
         wait: _Wait = "adaptive",
+        owner: Union[int, Literal["trusted", "any"], None] = None,
     ) -> None: ...
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     def write_frame(self, data: _Data) -> None:

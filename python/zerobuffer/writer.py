@@ -57,6 +57,8 @@ class Writer(WriterBase):
         full: what a write into a full ring does: ``"block"`` waits and raises :class:`BufferFullException` after the
             write timeout, ``"refuse"`` raises it at once, ``"drop"`` drops the frame and counts it in ``stats``.
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``, as for the reader.
+        owner: whose buffers are written to: those of the own user and of root (``"trusted"``), of one more user by
+            number, or ``"any"``. By default what ``ZEROBUFFER_OWNER`` says, or ``"trusted"``.
 
     Raises:
         WriterAlreadyConnectedException: the buffer has a live writer, or its reader has not yet noticed that the last
@@ -75,6 +77,7 @@ class Writer(WriterBase):
         write_timeout: Union[timedelta, float] = timedelta(seconds=5),
         full: Literal["block", "refuse", "drop"] = "block",
         wait: Literal["adaptive", "block", "spin"] = "adaptive",
+        owner: Union[int, Literal["trusted", "any"], None] = None,
     ) -> None:
         super().__init__(
             name,
@@ -82,6 +85,7 @@ class Writer(WriterBase):
             write_timeout_ns=_nanoseconds(write_timeout),
             full=full,
             wait=wait,
+            owner=owner,
         )
         self.name = name
         self._full = full

@@ -108,7 +108,8 @@ impl Writer {
         Self { core: OnceLock::new() }
     }
 
-    #[pyo3(signature = (name, *, timeout = Some(0.0), write_timeout_ns = 5_000_000_000, full = "block", wait = "adaptive"))]
+    #[pyo3(signature = (name, *, timeout = Some(0.0), write_timeout_ns = 5_000_000_000, full = "block", wait = "adaptive", owner = None))]
+    #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn __init__(
         &self,
         py: Python<'_>,
@@ -117,11 +118,13 @@ impl Writer {
         write_timeout_ns: u64,
         full: &str,
         wait: &str,
+        owner: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let full = options::full_ring(full)?;
         let config = WriterConfig::default()
             .wait(options::wait_strategy(wait)?)
             .full_ring(full)
+            .owner(options::owner(owner)?)
             .write_timeout(Some(SLICE));
         let timeout = Timeout::from_seconds(timeout)?;
         if WRITER.debugging(py)? {

@@ -1,0 +1,54 @@
+"""Waiting for several readers at once."""
+
+import math
+import time
+from collections.abc import Iterable
+from typing import Optional
+
+from .exceptions import ZeroBufferException
+from .reader import Reader
+
+__all__ = ["wait"]
+
+#: Seconds between two looks at the readers: at first, and at most.
+_SHORTEST, _LONGEST = 0.00005, 0.001
+
+
+def wait(readers: Iterable[Reader], timeout: Optional[float] = None) -> list[Reader]:
+    """Wait until at least one of several readers has something to read; return all that have, in the order given.
+
+    A reader whose writer has gone, or that is closed, has something, too: its next read raises. The readers are looked
+    at in turn, at most 1 ms apart; one reader alone is better waited for by ``read_frame``.
+
+    Args:
+        readers: the readers; each is to be read by the calling thread.
+        timeout: seconds; None waits for ever, 0 only looks. The list is empty if nothing came in time.
+    """
+    waiting = list(readers)
+    for reader in waiting:
+        if not isinstance(reader, Reader):
+            raise TypeError(f"readers must be Reader objects, not {type(reader).__name__}")
+    if timeout is not None and math.isnan(timeout):
+        raise ValueError("timeout must be a number of seconds, not NaN")
+    if not waiting and timeout is None:
+        raise ValueError("there is no reader to wait for")
+    end = None if timeout is None else time.monotonic() + timeout
+    pause = _SHORTEST
+    while True:
+        ready = [reader for reader in waiting if _has_something(reader)]
+        if ready or (end is not None and time.monotonic() >= end):
+            return ready
+        time.sleep(pause if end is None else max(0.0, min(pause, end - time.monotonic())))
+        pause = min(2 * pause, _LONGEST)
+
+
+def _has_something(reader: Reader) -> bool:
+    try:
+        frame = reader.read_frame(0)
+    except ZeroBufferException:
+        return True
+    if frame is None:
+        return False
+    # It comes first in the next read.
+    reader._give_back(frame)
+    return True
