@@ -90,3 +90,44 @@ def test_pyav_encode(tmp_path: Path) -> None:
         assert load("pyav_encode").encode(name, str(tmp_path / "out.mp4")) == 10
         writer.finish()
     assert (tmp_path / "out.mp4").stat().st_size > 200
+
+
+def test_detect_service(capsys: pytest.CaptureFixture[str]) -> None:
+    name = unique_name("detect")
+    command = [sys.executable, str(EXAMPLES / "detect_service.py"), "serve", name]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        assert load("detect_service").ask(name) == [(i, 2 * i) for i in range(1, 11)]
+        assert "the server says ValueError" in capsys.readouterr().out
+    finally:
+        server.terminate()
+        server.communicate(timeout=PATIENCE)
+    if sys.platform != "win32":
+        assert server.returncode == -15
+
+
+def test_newest_frame() -> None:
+    name = unique_name("newest")
+    code = """
+        import sys, time
+        from zerobuffer import Writer
+        with Writer(sys.argv[1], timeout=60.0) as writer:
+            for i in range(100):
+                writer.write_frame(bytes([i]) * 1000)
+                time.sleep(0.003)
+    """
+    with child(code, name) as writer:
+        seen, skipped = load("newest_frame").detect(name)
+        writer.finish()
+    assert seen + skipped == 100
+    assert 0 < seen < 100
+
+
+def test_several_consumers() -> None:
+    names = [unique_name("consumer") for _ in range(3)]
+    with Reader(names[0]) as quick, Reader(names[1], BufferConfig(64, 16 * 1024)) as slow:
+        sent = load("several_consumers").run(names, pictures=50)
+        assert sent[names[0]] == 50
+        assert sent[names[2]] == 0
+        assert [frame.data[0] for frame in quick] == list(range(50))
+        assert 1 <= sum(1 for _ in slow) <= 5
