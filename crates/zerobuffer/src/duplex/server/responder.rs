@@ -22,7 +22,7 @@ use std::{
 ///
 /// The first response is sent, in the order of the requests: a write waits until all earlier requests are answered or
 /// given up. Further responses are dropped and reported. A responder that is dropped without an answer is reported, and
-/// the client is told; then the next request has its turn.
+/// the client is told, once the handler has returned; then the next request has its turn.
 pub struct Responder {
     turns: Arc<Turns>,
     /// In the order of responses.
