@@ -6,7 +6,7 @@
 //! next reader of the name takes for dead.
 
 use super::{
-    lock_file::{LockFile, ensure_folder},
+    lock_file::{self, LockFile, ensure_folder},
     names, observe,
     semaphore::Semaphore,
     shm::{self, Segment},

@@ -72,7 +72,7 @@ pub(crate) fn try_semaphore<T>(
 
 /// The first 22 bytes, less a character cut in two, and the first eight hexadecimal digits of the whole name's MD5.
 fn shortened(full: &str) -> String {
-    let (kept, _) = full.split_at(full.floor_char_boundary(KEPT));
+    let (kept, _) = full.split_at((0..=KEPT).rev().find(|at| full.is_char_boundary(*at)).unwrap_or(0));
     let mut digits = format!("{:x}", md5::compute(full));
     digits.truncate(8);
     format!("{kept}{digits}")
