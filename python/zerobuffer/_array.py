@@ -3,31 +3,15 @@
 import json
 import logging
 import math
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from ._zerobuffer import Frame
+from ._zerobuffer import Frame, _describe
 
 if TYPE_CHECKING:
     import numpy as np
 
 logger = logging.getLogger("zerobuffer.reader")
-
-#: GStreamer's formats of packed video: bytes per component, components per pixel.
-_PACKED = {
-    "GRAY8": ("|u1", 1),
-    "GRAY16_LE": ("<u2", 1),
-    "GRAY16_BE": (">u2", 1),
-    **dict.fromkeys(("RGB", "BGR"), ("|u1", 3)),
-    **dict.fromkeys(("RGBA", "BGRA", "ARGB", "ABGR", "RGBx", "BGRx", "xRGB", "xBGR", "AYUV"), ("|u1", 4)),
-    **dict.fromkeys(("YUY2", "UYVY", "YVYU"), ("|u1", 2)),
-}
-#: Formats with a full luma plane and a quarter of each chroma: OpenCV's one array of height * 3 / 2 rows.
-_PLANAR = ("I420", "YV12", "NV12", "NV21")
-#: GStreamer's formats of audio samples.
-_SAMPLE = re.compile(r"([SUF])(8|16|32|64)(LE|BE)?$")
-
 
 #: Characters of a dtype in a peer's metadata: parsing one takes more than linear time.
 _LONGEST_DTYPE = 256
@@ -38,8 +22,10 @@ class Layout(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: str
-    #: Bytes of one row if rows are padded.
-    stride: Optional[int] = None
+    #: Bytes from one element to the next in each dimension; None if nothing lies between them.
+    strides: Optional[tuple[int, ...]] = None
+    #: The byte of the frame at which the first element is: behind the stamp, if there is one.
+    offset: int = 0
 
 
 def frame_array(frame: Frame, shape: Any, dtype: Any, metadata: Optional[bytes]) -> "np.ndarray[Any, Any]":
@@ -58,8 +44,8 @@ def frame_array(frame: Frame, shape: Any, dtype: Any, metadata: Optional[bytes])
     if dtype is not None:
         array = flat.view(dtype)
         return array
-    if layout.stride is not None:
-        return np.ndarray(layout.shape, layout.dtype, buffer=flat, strides=_strides(layout.stride, layout))
+    if layout.strides is not None or layout.offset:
+        return np.ndarray(layout.shape, layout.dtype, buffer=flat, offset=layout.offset, strides=layout.strides)
     return flat.view(layout.dtype).reshape(layout.shape)
 
 
@@ -130,18 +116,12 @@ def plain_array(frame: Frame, dtype: Any, copy: Optional[bool]) -> "np.ndarray[A
     return flat.astype(dtype)
 
 
-def _strides(stride: int, layout: Layout) -> tuple[int, ...]:
-    """Strides of padded rows; the components of a pixel lie together."""
-    item = int(layout.dtype[2:])
-    return (stride, item) if len(layout.shape) == 2 else (stride, item * layout.shape[2], item)
-
-
 @lru_cache(maxsize=32)
 def describe(metadata: bytes, size: int) -> Optional[Layout]:
     """Read shape and dtype of frames of ``size`` bytes from a metadata block; None if it says nothing about them.
 
-    Understood: a JSON object with ``caps`` (a GStreamer caps string) or with ``shape`` and ``dtype``, and a bare caps
-    string.
+    Understood: a JSON object with ``shape`` and ``dtype``, and what docs/video.md describes: JSON with a GStreamer caps
+    string, strides and stamps, and a bare caps string. ValueError if they contradict the frame or themselves.
     """
     try:
         text = metadata.decode().strip("\0 \n")
@@ -150,8 +130,10 @@ def describe(metadata: bytes, size: int) -> Optional[Layout]:
         return None
     layout = _from_fields(fields.get("shape"), fields.get("dtype"))
     caps = fields.get("caps")
-    if layout is None and isinstance(caps, str):
-        layout = _from_caps(caps, size)
+    found = _describe(metadata, size) if layout is None else None
+    if found is not None:
+        shape, dtype, strides, offset = found
+        layout = Layout(tuple(shape), dtype, None if strides is None else tuple(strides), offset)
     if (
         layout is None
         and (caps or "shape" in fields or "dtype" in fields)
@@ -180,79 +162,3 @@ def _from_fields(shape: Any, dtype: Any) -> Optional[Layout]:
         return None
     # Elements that are addresses, or nothing, are not what lies in a frame.
     return None if kind.hasobject or kind.itemsize == 0 else Layout(tuple(shape), dtype)
-
-
-def _from_caps(caps: str, size: int) -> Optional[Layout]:
-    media, _, rest = caps.partition(",")
-    fields = _fields(rest)
-    if media.strip() == "video/x-raw":
-        return _video(fields, size)
-    if media.strip() == "audio/x-raw":
-        return _audio(fields)
-    return None
-
-
-def _fields(text: str) -> dict[str, str]:
-    """Read `name=(type)value` after `name=(type)value`; the type is optional, a value may be quoted. In linear time."""
-    fields = {}
-    # What stands between quotes has an odd index: separators in it are no separators.
-    parts = text.split('"')
-    for index in range(0, len(parts), 2):
-        items = parts[index].replace(";", ",").split(",")
-        for item in items:
-            name, equals, value = item.partition("=")
-            value = value.strip()
-            if value.startswith("("):
-                value = value.partition(")")[2].strip()
-            if not equals:
-                continue
-            if not value and item is items[-1] and index + 1 < len(parts):
-                value = parts[index + 1]
-            fields[name.strip()] = value.strip()
-    return fields
-
-
-def _video(fields: dict[str, str], size: int) -> Optional[Layout]:
-    try:
-        width, height, kind = int(fields["width"]), int(fields["height"]), fields["format"]
-    except (KeyError, ValueError):
-        return None
-    if width < 1 or height < 1:
-        return None
-    if kind in _PLANAR:
-        if size != width * height * 3 // 2 or height % 2:
-            raise ValueError(_mismatch(size, fields, width * height * 3 // 2))
-        return Layout((height * 3 // 2, width), "|u1")
-    if kind not in _PACKED:
-        return None
-    dtype, components = _PACKED[kind]
-    shape = (height, width) if components == 1 else (height, width, components)
-    row = width * components * int(dtype[2:])
-    if size == row * height:
-        return Layout(shape, dtype)
-    padded = -(-row // 4) * 4
-    if size == padded * height:
-        return Layout(shape, dtype, padded)
-    raise ValueError(_mismatch(size, fields, row * height))
-
-
-def _mismatch(size: int, fields: dict[str, str], expected: int) -> str:
-    return (
-        f"the metadata says {fields['width']} x {fields['height']} {fields['format']}, {expected} bytes, "
-        f"but the frame has {size}: pass shape and dtype"
-    )
-
-
-def _audio(fields: dict[str, str]) -> Optional[Layout]:
-    sample = _SAMPLE.match(fields.get("format", ""))
-    if sample is None or fields.get("layout", "interleaved") != "interleaved":
-        return None
-    kind, bits, order = sample.groups()
-    if (kind, bits) == ("F", "8"):
-        return None
-    channels = fields.get("channels", "1")
-    if not re.fullmatch("[0-9]{1,5}", channels) or int(channels) == 0:
-        return None
-    prefix = "|" if bits == "8" else {"LE": "<", "BE": ">", None: "="}[order]
-    dtype = prefix + {"S": "i", "U": "u", "F": "f"}[kind] + str(int(bits) // 8)
-    return Layout((-1,) if int(channels) == 1 else (-1, int(channels)), dtype)

@@ -65,6 +65,10 @@ pub(crate) const GSTREAMER: &[Program] = &[
     Program { name: "/usr/share/doc/python3-gi/copyright", package: "python3-gi" },
 ];
 
+/// The published video client, which receives from and answers the GStreamer elements.
+pub(crate) const ROCKET_WELDER: Venv =
+    Venv { name: "rocket-welder", packages: &["rocket-welder-sdk==3.3.0", "posix-ipc==1.3.2"] };
+
 /// The terminal of the tests of `top`.
 pub(crate) const TMUX: Program = Program { name: "tmux", package: "tmux" };
 

@@ -18,6 +18,17 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Attaches to what its creator, if it is of another implementation, may be filling in at this moment.
+pub(crate) fn attached<T>(mut attach: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 0..20 {
+        match attach() {
+            Err(Error::Corrupt { .. }) => std::thread::sleep(Duration::from_millis(50)),
+            done => return done,
+        }
+    }
+    attach()
+}
+
 /// Counts for `stats`.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {

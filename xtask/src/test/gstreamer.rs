@@ -16,7 +16,9 @@ pub(super) fn check(project: &Project) -> Result<()> {
     install::programs(project, tools::GSTREAMER)?;
     run(&mut project.cargo("fmt --manifest-path crates/gst-plugin-zerobuffer/Cargo.toml --check"))?;
     run(&mut project.cargo(&format!("clippy {PLUGIN} --all-targets -- -D warnings")))?;
-    run_within(LIMIT, &mut project.cargo(&format!("test {PLUGIN} --no-fail-fast")))?;
+    let client = install::venv(project, &tools::ROCKET_WELDER)?.join("bin/python");
+    let mut test = project.cargo(&format!("test {PLUGIN} --no-fail-fast"));
+    run_within(LIMIT, test.env("ZEROBUFFER_ROCKET_WELDER", client))?;
     for package in ["zerobuffer-video", "zerobuffer-cli"] {
         let mut test = project.cargo(&format!("test -p {package} --test gstreamer"));
         // What is skipped where GStreamer is missing is required here.

@@ -11,7 +11,7 @@ use zerobuffer::duplex::{Client, ClientConfig};
 use zerobuffer_video::{Clock, Layout, Stamp};
 
 use crate::pictures::{Outgoing, stamp};
-use crate::port::lock;
+use crate::port::{attached, lock};
 use crate::zerosink::FrameHeader;
 use crate::{filled, taken};
 
@@ -397,7 +397,7 @@ impl ZeroFilter {
             .connect_timeout(if waits { patience } else { Duration::ZERO })
             .write_timeout(Some(patience))
             .response_size(settings.response_size);
-        let client = Client::connect_with(channel, config)?;
+        let client = attached(|| Client::connect_with(channel, config.clone()))?;
         let stamped = settings.frame_header == FrameHeader::RocketWelder;
         let metadata = outgoing.metadata("gstreamer-filter", &self.obj().name(), stamped, Clock::Pts);
         match client.set_metadata(&metadata) {
