@@ -236,7 +236,7 @@ except ImportError as error:
 def test_metadata_that_are_half_understood_are_told_once(
     reader: Reader, writer: Writer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    writer.set_metadata(b'{"caps": "video/x-raw, format=(string)P010_10LE, width=(int)4, height=(int)2"}')
+    writer.set_metadata(b'{"caps": "video/x-bayer, format=(string)bggr, width=(int)4, height=(int)2"}')
     for _ in range(3):
         writer.write_frame(bytes(24))
         frame = reader.read_frame()
