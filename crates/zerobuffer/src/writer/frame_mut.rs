@@ -32,10 +32,12 @@ pub struct FrameMut<'w> {
 }
 
 impl<'w> FrameMut<'w> {
+    #[inline]
     pub(super) fn new(writer: &'w mut Writer) -> Self {
         Self { writer, written: 0, private: None }
     }
 
+    #[cold]
     pub(super) fn dropped(writer: &'w mut Writer, size: usize) -> Self {
         Self { writer, written: 0, private: Some(vec![0; size]) }
     }

@@ -229,11 +229,18 @@ impl Writer {
         self.loan_in(size, IfFull::PolicyWithin(patience))
     }
 
+    #[inline(always)]
     fn loan_in(&mut self, size: usize, if_full: IfFull<'_, '_>) -> Result<FrameMut<'_>> {
-        let drops = self.config.full_ring == FullRingPolicy::DropNewest && !matches!(if_full, IfFull::Fail);
-        match self.begin_in(size, if_full) {
-            Err(Error::Full { .. }) if drops => Ok(FrameMut::dropped(self, size)),
-            begun => begun.map(|()| FrameMut::new(self)),
+        let follows_policy = !matches!(if_full, IfFull::Fail);
+        match self.reserve(size, if_full) {
+            Ok(slot) => {
+                self.pending = Some(slot);
+                Ok(FrameMut::new(self))
+            }
+            Err(error) if follows_policy && self.counts_as_dropped(&error) => {
+                Ok(FrameMut::dropped(self, size))
+            }
+            Err(error) => Err(error),
         }
     }
 
