@@ -42,7 +42,9 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
 fn publish(request: &Request<'_>, folder: &Arc<Folder>) -> Result<Created, Blocked> {
     let &Request { name, mode, size, .. } = request;
     let directory = DirectoryLock::acquire(folder)?;
-    let (lock, _) = take_name(folder, name, mode)?;
+    let (lock, was_taken_over) = take_name(folder, name, mode)?;
+    // Only then semaphores of this name are known to be a dead reader's.
+    let is_left = was_taken_over || lock.found_of.is_some();
     let Some(lock) = lock.renew(name, mode)? else { return Err(busy(name)) };
     let id = lock.id;
     // From here on the guard removes, on any failure, what has been made.
@@ -57,8 +59,8 @@ fn publish(request: &Request<'_>, folder: &Arc<Folder>) -> Result<Created, Block
     lock.presence()
         .announce(Role::Reader, request.level)
         .map_err(|e| Error::os("lock", shm::path(name), e))?;
-    let data = names.make_semaphore(Signal::Data, mode)?;
-    let space = names.make_semaphore(Signal::Space, mode)?;
+    let data = names.make_semaphore(Signal::Data, mode, is_left)?;
+    let space = names.make_semaphore(Signal::Space, mode, is_left)?;
     let Some(file) = shm::create(name, mode | STICKY)? else {
         let reason = "other processes keep creating or removing objects of that name";
         return Err(Error::NotReady { name: name.to_owned(), reason }.into());
@@ -119,11 +121,16 @@ enum Object {
 }
 
 impl NameGuard {
-    /// Makes a fresh semaphore in place of whatever has the name.
-    fn make_semaphore(&mut self, signal: Signal, mode: u32) -> Result<Semaphore> {
-        Semaphore::unlink(&self.name, signal)?;
-        let semaphore = Semaphore::create(&self.name, signal, mode)
-            .map_err(|e| Error::os("create", names::semaphore(&self.name, signal), e))?;
+    /// Makes a fresh semaphore, in the place of the one that a dead reader has left.
+    fn make_semaphore(&mut self, signal: Signal, mode: u32, is_left: bool) -> Result<Semaphore> {
+        if is_left {
+            Semaphore::unlink(&self.name, signal)?;
+        }
+        let object = names::semaphore(&self.name, signal);
+        let semaphore = Semaphore::create(&self.name, signal, mode).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::NotABuffer { name: self.name.clone(), object },
+            _ => Error::os("create", object, error),
+        })?;
         self.owned.push(Object::Semaphore(signal));
         Ok(semaphore)
     }
@@ -239,8 +246,10 @@ pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> 
     if was_segment {
         removed.push(observe::segment(name));
     }
+    // A lock file or a segment of that name shows whose the semaphores were.
+    let is_known = was_segment || lock.found_of.is_some();
     for signal in [Signal::Data, Signal::Space] {
-        if Semaphore::unlink(name, signal)? {
+        if is_known && Semaphore::unlink(name, signal)? {
             removed.push(observe::semaphore(name, signal));
         }
     }

@@ -51,8 +51,14 @@ impl Semaphore {
                 let reason = "an object of the name of one of its semaphores exists and is none";
                 return Error::NotReady { name: name.to_owned(), reason };
             }
-            Error::os("create", path, error)
+            Error::os("create", path.clone(), error)
         })?;
+        // Those of buffers have no smaller limit. Tokens of another program's semaphore are not ours to take.
+        if named.existed
+            && counts_of(&named.handle).is_some_and(|[_, limit]| limit != i32::MAX.cast_unsigned())
+        {
+            return Err(Error::NotABuffer { name: name.to_owned(), object: path });
+        }
         let semaphore = Self { handle: RwLock::new(Some(named.handle)), notes };
         if named.existed {
             semaphore.take_all();
@@ -187,6 +193,11 @@ unsafe extern "system" {
 }
 
 fn value_of(semaphore: &OwnedHandle) -> Option<u32> {
+    counts_of(semaphore).map(|[value, _]| value)
+}
+
+/// The value and its limit.
+fn counts_of(semaphore: &OwnedHandle) -> Option<[u32; 2]> {
     let mut counts = [0_u32; 2];
     // SAFETY: the handle is open, the structure consists of two 32-bit numbers, and its length is the one given.
     let status = unsafe {
@@ -198,8 +209,7 @@ fn value_of(semaphore: &OwnedHandle) -> Option<u32> {
             ptr::null_mut(),
         )
     };
-    let [value, _] = counts;
-    (status >= 0).then_some(value)
+    (status >= 0).then_some(counts)
 }
 
 #[cfg(test)]
