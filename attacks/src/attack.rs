@@ -1,6 +1,6 @@
 //! The table of attacks, and how one is run.
 
-use crate::{folders, foreign, squatter, stage};
+use crate::{folders, foreign, others, squatter, stage};
 use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 use std::{
@@ -65,6 +65,15 @@ const ATTACKS: &[Attack] = &[
         attacker: foreign::plant,
         prepare: foreign::prepare,
         harm: foreign::memory_was_touched,
+    },
+    Attack {
+        name: "s4",
+        what: "make a buffer whose reader root cannot see: root's clean removes it",
+        guarded: !cfg!(unguarded = "s4"),
+        victim: others::clean,
+        attacker: others::make,
+        prepare: others::prepare,
+        harm: others::buffer_was_removed,
     },
     Attack {
         name: "s5",

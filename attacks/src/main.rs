@@ -11,6 +11,8 @@ mod folders;
 #[cfg(target_os = "linux")]
 mod foreign;
 #[cfg(target_os = "linux")]
+mod others;
+#[cfg(target_os = "linux")]
 mod squatter;
 #[cfg(target_os = "linux")]
 mod stage;
