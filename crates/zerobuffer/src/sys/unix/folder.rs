@@ -10,7 +10,7 @@ use crate::{
 };
 use std::{
     ffi::{CString, OsStr, OsString},
-    fs::{self, File},
+    fs::File,
     io,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
@@ -121,7 +121,7 @@ impl Folder {
     fn open_to_all(&self) -> io::Result<()> {
         // The descriptor is for passing only; this name leads to the same folder whatever its path leads to.
         let same = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
-        fs::set_permissions(same, std::os::unix::fs::PermissionsExt::from_mode(FOR_ALL))
+        std::fs::set_permissions(same, std::os::unix::fs::PermissionsExt::from_mode(FOR_ALL))
     }
 
     #[cfg(not(target_os = "linux"))]
