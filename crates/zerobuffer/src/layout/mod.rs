@@ -12,6 +12,7 @@ pub(crate) use control::{ControlSnapshot, Word};
 pub(crate) use geometry::{BLOCK, Geometry};
 pub use header::FRAME_HEADER_SIZE;
 pub(crate) use header::{FAILURE, FrameHeader};
+#[cfg_attr(any(loom, shuttle), allow(unused_imports, reason = "observers are left out there"))]
 pub(crate) use native::{ENTRIES, NATIVE_SIZE, NativeSnapshot, NativeWord, ROUNDING, rounded};
 
 /// The protocol version that this crate writes and reads: major, minor, patch.

@@ -210,17 +210,17 @@ impl WriterWatch {
             _ => return self.judge_attached(shared, consumer, now),
         }
         self.look(shared);
-        if self.is_attached() || !self.has_been_seen(shared, consumer) {
+        if self.is_attached() || !self.has_been_seen(shared) {
             return Ok(Finding::Nothing);
         }
         Ok(Finding::Gone { pid: self.last })
     }
 
     /// A writer that came and went between two looks has left its traces.
-    fn has_been_seen(&self, shared: &ReaderShared, consumer: &Consumer) -> bool {
+    fn has_been_seen(&self, shared: &ReaderShared) -> bool {
         let region = &shared.region;
         self.last != 0
-            || consumer.has_been_written(region)
+            || Consumer::has_been_written(region)
             || region.load(Word::MetadataWritten, Ordering::Relaxed) != 0
     }
 

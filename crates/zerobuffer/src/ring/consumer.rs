@@ -110,7 +110,7 @@ impl Consumer {
     }
 
     /// Whether any writer has published anything.
-    pub(crate) fn has_been_written(&self, region: &Region) -> bool {
+    pub(crate) fn has_been_written(region: &Region) -> bool {
         region.load(Word::WrittenCount, Ordering::Relaxed) != 0
             || region.native_load(NativeWord::FRAMES, Ordering::Relaxed) != 0
     }

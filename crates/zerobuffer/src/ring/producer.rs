@@ -24,6 +24,7 @@ pub(crate) struct Producer {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "the larger one is what nearly every writer has")]
 enum Form {
     Native(native::Writing),
     Legacy(legacy::Writing),
@@ -172,8 +173,8 @@ impl Producer {
 
     /// A closing writer leaves its number; before it gives up its registration (E7).
     pub(crate) fn leave(&self, region: &Region) {
-        if let Form::Native(native) = &self.form {
-            native.leave(region, self.next_sequence);
+        if matches!(self.form, Form::Native(_)) {
+            native::Writing::leave(region, self.next_sequence);
         }
     }
 }
@@ -193,6 +194,6 @@ fn prefetch(region: &Region, at: u64, total: u64, window: u64) {
     if window < 2 * AHEAD {
         return;
     }
-    let ahead = if total <= AHEAD { AHEAD - total } else { 0 };
+    let ahead = AHEAD.saturating_sub(total);
     region.prefetch_to_write(at + ahead, total.min(AHEAD));
 }

@@ -155,7 +155,7 @@ impl Writing {
     }
 
     /// Leaves its number to the next writer.
-    pub(in crate::ring) fn leave(&self, region: &Region, next_sequence: u64) {
+    pub(in crate::ring) fn leave(region: &Region, next_sequence: u64) {
         region.native_store(NativeWord::NEXT, next_sequence & !FAILURE, Ordering::Release);
     }
 }
