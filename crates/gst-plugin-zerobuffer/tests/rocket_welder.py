@@ -13,16 +13,19 @@ done = threading.Event()
 
 
 def note(line: str) -> None:
+    """Keep a line until all frames have come."""
     lines.append(line)
     if len(lines) == count:
         done.set()
 
 
 def received(picture) -> None:
+    """Take a frame of a one-way stream."""
     note(hashlib.sha1(picture.tobytes()).hexdigest())
 
 
 def answered(metadata, picture, answer) -> None:
+    """Answer a picture with itself and a pixel of our own."""
     answer[:] = picture
     answer[0, 0] = (1, 2, 3)
     note(f"{hashlib.sha1(answer.tobytes()).hexdigest()} {metadata.frame_number} {metadata.timestamp_ns}")
