@@ -189,6 +189,7 @@ impl Agent {
         self.writer.as_mut().expect("no writer: connect first")
     }
 
+    #[allow(clippy::too_many_lines, reason = "a table of words, a few lines each")]
     fn obey(&mut self, words: &[&str]) -> Answer {
         match words[0] {
             "create" => {
@@ -274,6 +275,10 @@ impl Agent {
             // Until this process ends.
             "hold-folder" => {
                 let folder = std::fs::File::open(words[1]).unwrap();
+                #[allow(
+                    clippy::incompatible_msrv,
+                    reason = "tests are built by the repository's own toolchain"
+                )]
                 folder.lock().unwrap();
                 std::mem::forget(folder);
             }
