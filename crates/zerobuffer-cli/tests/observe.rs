@@ -35,10 +35,11 @@ fn a_buffer_in_use_as_json() {
     let inspected = run(&["inspect", &name, "--json"]).ok().json();
     assert_eq!(listed, inspected);
     assert_eq!(inspected["ring_bytes"], 4096);
-    assert_eq!(inspected["used_bytes"], 2 * 116);
-    assert_eq!(inspected["free_bytes"], 4096 - 2 * 116);
-    assert_eq!(inspected["write_position"], 3 * 116);
-    assert_eq!(inspected["read_position"], 116);
+    // A frame of 100 bytes takes 128: 16 for its header, rounded up to a multiple of 16.
+    assert_eq!(inspected["used_bytes"], 2 * 128);
+    assert_eq!(inspected["free_bytes"], 4096 - 2 * 128);
+    assert_eq!(inspected["write_position"], 3 * 128);
+    assert_eq!(inspected["read_position"], 128);
     assert_eq!(inspected["written_count"], 3);
     assert_eq!((&inspected["frames_written"], &inspected["frames_waiting"]), (&3.into(), &2.into()));
     assert_eq!(inspected["read_count"], 1);

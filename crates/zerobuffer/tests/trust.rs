@@ -283,7 +283,7 @@ fn a_ring_beyond_the_limit_of_file_sizes() {
     let (mut agent, name) = (Peer::ours(), Name::new("ulimit"));
     agent.must("limit-file-size 65536");
     let message = agent.must_fail(&format!("create {} 64 1048576", &*name), "Limited");
-    for part in [&*name, "1048768", "65536", "ulimit -f"] {
+    for part in [&*name, "1049792", "65536", "ulimit -f"] {
         assert!(message.contains(part), "no {part:?}: {message}");
     }
     agent.must(&format!("create {} 64 32768", &*name));

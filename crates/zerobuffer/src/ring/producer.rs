@@ -33,6 +33,8 @@ enum Form {
 /// What an attach depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attach {
+    /// What is registered in `writer_pid`.
+    pub(crate) own_pid: u64,
     /// The writer is registered, holds its presence byte, and the reader's level has the native form.
     pub(crate) native: bool,
     /// The reader takes any sequence number (W8).
@@ -79,7 +81,8 @@ impl Producer {
         // and the count of its first frame has been there, too.
         let walked = legacy::next_sequence(region, to, from, count, attach.free_sequences);
         let is_first = walked == 1 && count == 0;
-        let entered = if attach.native { native::enter(region, attach.whole_ring)? } else { None };
+        let entered =
+            if attach.native { native::enter(region, attach.own_pid, attach.whole_ring)? } else { None };
         // A channel's reader tells clients apart by a number that is left out (D5).
         let number = |next: u64, is_first: bool| {
             if attach.free_sequences && !is_first { next.wrapping_add(1) } else { next }

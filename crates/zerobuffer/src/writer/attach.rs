@@ -181,7 +181,8 @@ fn register(
         return Err(Error::NotReady { name: name.to_owned(), reason: "its reader has just closed it" });
     }
     let free_sequences = peer.free_sequences();
-    let attach = Attach { native: locked && peer.has_native_form(), free_sequences, whole_ring };
+    let native = locked && peer.has_native_form();
+    let attach = Attach { own_pid, native, free_sequences, whole_ring };
     let producer = Producer::attach(&region, attach).map_err(|fault| fault.on(name))?;
     let sequence = producer.next_sequence();
     // Nothing fails from here on.

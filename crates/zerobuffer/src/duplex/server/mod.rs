@@ -48,7 +48,7 @@ const STOP_PATIENCE: Duration = Duration::from_millis(150);
 ///     Ok(())
 /// })?;
 /// # let client = Client::connect_with(&channel, ClientConfig::default().response_size(64 * 1024))?;
-/// # assert_eq!(client.call(b"abc", Duration::from_secs(5))?.unwrap().data(), b"cba");
+/// # assert_eq!(client.call(b"abc", Duration::from_secs(5))?.data(), b"cba");
 /// assert!(server.is_running());
 /// assert!(server.stop());
 /// # Ok::<(), zerobuffer::Error>(())

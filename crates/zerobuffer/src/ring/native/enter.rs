@@ -25,13 +25,17 @@ pub(in crate::ring) struct Entered {
 
 /// The writer is registered and holds its presence byte. `None`: frames of legacy form are unread or held, so that this
 /// writer keeps to that form.
-pub(in crate::ring) fn enter(region: &Region, whole_ring: bool) -> Result<Option<Entered>, Fault> {
+pub(in crate::ring) fn enter(
+    region: &Region,
+    own_pid: u64,
+    whole_ring: bool,
+) -> Result<Option<Entered>, Fault> {
     // Edge E9, acquire end of the leaving. Adding 0 reads the newest value.
     let acquire = order(End::E9Enter, Ordering::SeqCst);
     let form = region.native_add(NativeWord::FORM, 0, acquire);
     let was_legacy = form.is_multiple_of(2);
     let account = Account::read(region)?;
-    if was_legacy && !begin(region, &account)? {
+    if was_legacy && !begin(region, own_pid, &account)? {
         return Ok(None);
     }
     if account.retracted {
@@ -52,7 +56,7 @@ pub(in crate::ring) fn enter(region: &Region, whole_ring: bool) -> Result<Option
 }
 
 /// From legacy form into the native one. `false`: not now.
-fn begin(region: &Region, account: &Account) -> Result<bool, Fault> {
+fn begin(region: &Region, own_pid: u64, account: &Account) -> Result<bool, Fault> {
     let capacity = region.capacity();
     let position = |word| region.load(word, Ordering::Acquire) % capacity;
     if position(Word::WritePos) != position(Word::ReadPos) {
@@ -64,6 +68,12 @@ fn begin(region: &Region, account: &Account) -> Result<bool, Fault> {
     }
     // From here on a writer of another implementation, however it gets in, finds no room.
     if !region.exchange(Word::PayloadFree, capacity, 0) {
+        return Ok(false);
+    }
+    // One that got in beside this writer may have looked at `free` before that, and charges its frame in a moment (model
+    // `form-no-look-back`).
+    if region.load(Word::WriterPid, Ordering::SeqCst) != own_pid {
+        region.add(Word::PayloadFree, capacity);
         return Ok(false);
     }
     // Edge E9, release end: the reader looks at the native words from now on.
@@ -127,5 +137,25 @@ impl Account {
             before = run;
         }
         Ok(Self { published, credited, runs, retracted })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::heap;
+
+    #[test]
+    fn native_form_is_not_entered_beside_another_writer() {
+        let region = &heap::region(0, 128);
+        let state = || {
+            let form = region.native_load(NativeWord::FORM, Ordering::Relaxed);
+            (region.load(Word::PayloadFree, Ordering::Relaxed), form)
+        };
+        region.store(Word::WriterPid, 8, Ordering::Relaxed);
+        assert!(enter(region, 7, false).unwrap().is_none());
+        assert_eq!(state(), (128, 0), "nothing has changed");
+        assert!(enter(region, 8, false).unwrap().is_some());
+        assert_eq!(state(), (0, 1));
     }
 }
