@@ -129,7 +129,7 @@ pub enum Error {
 
     /// The frame can never be placed from the present position, since the reader is of another implementation.
     #[error(
-        "buffer '{name}': a frame of {size} bytes cannot be placed in a ring of {capacity} bytes at its present position, since the reader does not support an early wrap; a ring of {needed_capacity} bytes would do"
+        "buffer '{name}': a frame of {size} bytes cannot be placed in a ring of {capacity} bytes at its present position beside a reader of another implementation; a ring of {needed_capacity} bytes would do"
     )]
     Unplaceable {
         /// The buffer.
