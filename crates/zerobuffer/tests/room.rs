@@ -14,7 +14,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use zerobuffer::{BufferConfig, Frame, Reader, Writer};
+use zerobuffer::{BufferConfig, Error, Frame, Reader, Writer};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -206,5 +206,93 @@ fn one_thread_writes_and_reads_in_turn() {
             writer.try_write(&content(key, size as usize)).unwrap_or_else(|error| panic!("{size}: {error}"));
             drop(next(&mut reader, key));
         }
+    }
+}
+
+/// Numbers that look random, from a seed.
+struct Dice(u64);
+
+impl Dice {
+    /// Below `sides`.
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+}
+
+const SIZES: [usize; 7] = [1, 16, 17, 100, 1000, 5000, 16_000];
+
+/// Since the ring was last drained: all of it, however the frames are given back.
+#[test]
+fn a_drained_ring_takes_what_its_size_says_in_any_order_of_release() {
+    let mut dice = Dice(1);
+    for size in SIZES {
+        let (name, ring) = (Name::new("drained"), 16_384);
+        let (mut reader, mut writer) = pair(&name, ring);
+        let (fit, mut key) = (ring / total(size), 0);
+        for _ in 0..40 {
+            let mut held: Vec<Frame> = Vec::new();
+            for _ in 0..fit {
+                key += 1;
+                writer.try_write(&content(key, size)).unwrap_or_else(|error| {
+                    panic!("{size} bytes, {} of {fit} are held: {error}", held.len())
+                });
+                held.push(next(&mut reader, key));
+            }
+            let Err(Error::Full { needed, free, largest_gap, held: outstanding, .. }) =
+                writer.try_write(&content(key, size))
+            else {
+                panic!("{} frames of {size} bytes in {ring}", fit + 1)
+            };
+            let left = ring - fit * total(size);
+            assert_eq!((needed, free, outstanding), (total(size), left, ring - left), "{size}");
+            assert!(largest_gap <= free, "{largest_gap} of {free}");
+            while !held.is_empty() {
+                let frame = held.swap_remove(dice.roll(held.len()));
+                check(frame.data(), frame.sequence()).unwrap();
+            }
+        }
+    }
+}
+
+/// After any history of frames of one size: all but one sixteen bytes a frame. Space is given back in order.
+#[test]
+fn a_ring_with_a_history_takes_what_its_size_says() {
+    for size in SIZES {
+        let (name, ring) = (Name::new("history"), 16_384);
+        let (mut reader, mut writer) = pair(&name, ring);
+        let fit = ring / (total(size) + 16);
+        let (mut dice, mut key, mut held) = (Dice(size as u64), 0, Vec::<Frame>::new());
+        for step in 0..20_000 {
+            let oldest = held.iter().map(Frame::sequence).min();
+            let outstanding = oldest.map_or(0, |oldest| key + 1 - oldest);
+            if outstanding < fit && dice.roll(3) > 0 {
+                key += 1;
+                writer.try_write(&content(key, size)).unwrap_or_else(|error| {
+                    panic!("step {step}, {size} bytes, {outstanding} of {fit}: {error}")
+                });
+                held.push(next(&mut reader, key));
+            } else if !held.is_empty() {
+                let frame = held.swap_remove(dice.roll(held.len()));
+                check(frame.data(), frame.sequence()).unwrap();
+            }
+        }
+    }
+}
+
+/// Between ends of this library; another writer's frames may begin anywhere.
+#[test]
+fn payloads_are_aligned() {
+    let name = Name::new("aligned");
+    let (mut reader, mut writer) = pair(&name, 8192);
+    let mut dice = Dice(3);
+    for key in 1..=2000 {
+        let size = 1 + dice.roll(1500);
+        let mut loan = writer.loan(size).unwrap();
+        assert_eq!(loan.as_ptr().addr() % 16, 0, "a loan of {size} bytes");
+        loan.copy_from_slice(&content(key, size));
+        loan.commit().unwrap();
+        let frame = next(&mut reader, key);
+        assert_eq!(frame.as_ptr().addr() % 16, 0, "a frame of {size} bytes");
     }
 }

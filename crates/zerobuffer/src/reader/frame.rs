@@ -13,6 +13,9 @@ use std::{
 /// space, in ring order: space behind a frame that is still held stays taken until that one is dropped too. A frame
 /// stays readable after its reader was closed.
 ///
+/// The payload begins at a multiple of 16 bytes in memory if the writer is of this library, so that it can be viewed as
+/// numbers without a copy. A frame of another implementation's writer may begin anywhere.
+///
 /// ```
 /// # use zerobuffer::{BufferConfig, Reader, Writer};
 /// # let name = format!("doc-frame-{}", std::process::id());

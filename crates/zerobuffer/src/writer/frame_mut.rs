@@ -9,7 +9,8 @@ use std::{
 
 /// Ring memory for one frame, filled in place and then committed; dropping it publishes nothing.
 ///
-/// The bytes are whatever was in the ring before.
+/// The bytes are whatever was in the ring before. They begin at a multiple of 16 bytes in memory if the reader is of this
+/// library.
 ///
 /// ```
 /// # use zerobuffer::{BufferConfig, Reader, Writer};
