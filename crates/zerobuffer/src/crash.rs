@@ -69,7 +69,7 @@ mod tests {
     use std::{fs, path::Path};
 
     /// What changes shared memory, a lock or a name.
-    const CHANGES: [&str; 29] = [
+    const CHANGES: [&str; 31] = [
         "ptr::write",
         "copy_nonoverlapping",
         "write_bytes",
@@ -79,6 +79,8 @@ mod tests {
         "state().compare_exchange",
         "note().store",
         "word(word).",
+        "native(word).",
+        "word.compare_exchange(",
         "write_all_at(",
         "remove_file(",
         "libc::unlinkat(",

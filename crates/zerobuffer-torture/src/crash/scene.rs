@@ -286,8 +286,12 @@ impl Scene {
         self.frames += intake.expected - 1;
         let info = observe::inspect(&self.name)?;
         let same = info.read_pos % PAYLOAD == info.write_pos % PAYLOAD;
+        let counted = (info.frames_waiting, info.used) == (0, 0) && info.written_count == info.read_count;
         let fresh = info.free == PAYLOAD && same && info.writer.is_none() && info.defects.is_empty();
-        ensure!(fresh, "the drained ring is not as it must be: {info:?}");
+        ensure!(
+            fresh && counted && info.last_sequence == last,
+            "the drained ring is not as it must be: {info:?}"
+        );
         reader.metadata().context("metadata")?;
         reader.close().context("close")?;
         let left = leftovers::of(&self.name);

@@ -20,7 +20,7 @@ impl NativeWord {
     pub(crate) const JUMPS: Self = Self(8);
     /// Of the writer: [`Self::PUBLISHED`] before the newest frame.
     pub(crate) const LAST: Self = Self(16);
-    /// Of the writer: frames published.
+    /// Of the writer, and of the reader's repair: frames published.
     pub(crate) const FRAMES: Self = Self(24);
     /// Of a closing writer, and of the reader's repair: the next frame's number; 0: none yet.
     pub(crate) const NEXT: Self = Self(32);

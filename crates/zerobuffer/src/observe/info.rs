@@ -141,13 +141,23 @@ fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
     let reader = peer(name, segment, Role::Reader, control.reader_pid);
     let has_native = reader.is_some_and(|reader| reader.level >= level::NATIVE);
     let native = geometry.as_ref().ok().filter(|_| has_native);
-    let native = native.and_then(|geometry| in_native_form(name, segment, *geometry, control));
-    let control = native.as_ref().map_or(control, |(control, _)| *control);
-    let found = match native {
-        Some((_, contents)) => Some(contents),
-        None => geometry.as_ref().ok().map(|geometry| contents(segment, *geometry, &control)),
+    let native = native.and_then(|geometry| native_block(name, segment, *geometry));
+    let (control, found) = match native.filter(|(_, native)| native.is_native()) {
+        Some((geometry, native)) => {
+            let (control, contents) = in_native_form(segment, geometry, &native, control);
+            (control, Some(contents))
+        }
+        None => (control, geometry.as_ref().ok().map(|geometry| contents(segment, *geometry, &control))),
     };
-    let Contents { last_sequence, frames_waiting, used } = found.unwrap_or_default();
+    let Contents { mut last_sequence, frames_waiting, used } = found.unwrap_or_default();
+    let (mut written_count, mut read_count) = (control.written_count, control.read_count);
+    if let Some((_, native)) = native {
+        // Whichever form the ring is in, what went before it counts.
+        let word = |word| native.word(word);
+        last_sequence = last_sequence.max(word(NativeWord::NEXT).saturating_sub(1));
+        written_count = written_count.saturating_add(word(NativeWord::FRAMES));
+        read_count = read_count.saturating_add(word(NativeWord::FRAMES_TAKEN));
+    }
     let metadata = match &geometry {
         Ok(geometry) => metadata(segment, *geometry, control.metadata_written, &mut defects),
         Err(_) => None,
@@ -162,8 +172,8 @@ fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
         last_sequence,
         frames_waiting,
         used,
-        written_count: control.written_count,
-        read_count: control.read_count,
+        written_count,
+        read_count,
         writer: peer(name, segment, Role::Writer, control.writer_pid),
         reader,
         metadata,
@@ -238,35 +248,39 @@ fn contents(segment: &Segment, geometry: Geometry, control: &ControlSnapshot) ->
     }
 }
 
-/// What is in a ring in native form, and the control block as it would be in legacy form; `None`: it is in that one.
-fn in_native_form(
-    name: &str,
-    segment: &Segment,
-    geometry: Geometry,
-    control: ControlSnapshot,
-) -> Option<(ControlSnapshot, Contents)> {
+/// The native block, if the segment has one, and where it lies.
+fn native_block(name: &str, segment: &Segment, geometry: Geometry) -> Option<(Geometry, NativeSnapshot)> {
     let geometry = geometry.with_native_block(name, segment.size).ok()?;
     let mut bytes = [0; NATIVE_SIZE as usize];
     segment.read_at(&mut bytes, geometry.native_offset()).ok()?;
-    let native = NativeSnapshot::from_bytes(&bytes);
-    if !native.is_native() {
-        return None;
-    }
+    Some((geometry, NativeSnapshot::from_bytes(&bytes)))
+}
+
+/// What is in a ring in native form, and the control block as it would be in legacy form.
+fn in_native_form(
+    segment: &Segment,
+    geometry: Geometry,
+    native: &NativeSnapshot,
+    control: ControlSnapshot,
+) -> (ControlSnapshot, Contents) {
     let word = |word| native.word(word);
     let mut headers = Headers { segment, geometry, chunk: Vec::new(), from: 0 };
-    let newest = native.place(word(NativeWord::LAST)).filter(|_| word(NativeWord::FRAMES) > 0);
-    let newest = newest.and_then(|at| headers.get(at)).map_or(0, |header| header.sequence);
+    let (last, published) = (word(NativeWord::LAST), word(NativeWord::PUBLISHED));
+    // The word may already be that of the frame to come, also for ever, if its writer died then.
+    let newest = if last < published {
+        native.place(last).and_then(|at| headers.get(at)).map_or(0, |header| header.sequence)
+    } else {
+        0
+    };
     let used = native.used().min(geometry.payload);
     let as_legacy = ControlSnapshot {
         payload_free: geometry.payload - used,
         write_pos: native.place(word(NativeWord::PUBLISHED)).unwrap_or(control.write_pos),
         read_pos: native.place(word(NativeWord::TAKEN)).unwrap_or(control.read_pos),
-        written_count: word(NativeWord::FRAMES),
-        read_count: word(NativeWord::FRAMES_TAKEN),
         ..control
     };
     let contents = Contents { last_sequence: newest, frames_waiting: native.frames_waiting(), used };
-    Some((as_legacy, contents))
+    (as_legacy, contents)
 }
 
 fn metadata(

@@ -12,6 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) const CONTROL: u64 = 128;
+/// Bytes of the native block behind the ring; of those, its words and the table of jumps.
+const NATIVE: u64 = 1024;
+const NATIVE_WORDS: u64 = 56;
 const READ_POS: u64 = 56;
 const WRITE_POS: u64 = 48;
 
@@ -24,6 +27,8 @@ pub(crate) struct Victim {
     semaphores: [File; 2],
     metadata: u64,
     payload: u64,
+    /// Bytes behind the ring: a segment that is made by hand may have none.
+    native: u64,
 }
 
 /// Where the three shared objects of a buffer lie.
@@ -46,7 +51,9 @@ impl Victim {
         let [memory, data, space] = objects(name);
         let open = |path| OpenOptions::new().read(true).write(true).open(path);
         let (memory, semaphores) = (open(memory)?, [open(data)?, open(space)?]);
-        Ok(Self { memory, semaphores, metadata, payload })
+        let native =
+            if memory.metadata()?.len() >= CONTROL + metadata + payload + NATIVE { NATIVE } else { 0 };
+        Ok(Self { memory, semaphores, metadata, payload, native })
     }
 
     fn get(&self, at: u64) -> io::Result<u64> {
@@ -55,19 +62,38 @@ impl Victim {
         Ok(u64::from_le_bytes(word))
     }
 
-    /// One change: of the control block, the metadata prefix, a frame header, any other word, or a semaphore.
+    /// Where the reader or the writer stands in the ring.
+    fn position(&self, of_reader: bool) -> io::Result<u64> {
+        let block = CONTROL + self.metadata + self.payload;
+        let word = |at| self.get(block + at);
+        if self.native == 0 || word(128)? % 2 == 0 {
+            return Ok(self.get(if of_reader { READ_POS } else { WRITE_POS })? % self.payload);
+        }
+        let (stream, newest) = (word(if of_reader { 72 } else { 0 })?, word(8)?);
+        for number in (newest.saturating_sub(15)..=newest).rev() {
+            let entry = 192 + 16 * (number % 16);
+            let (at, to) = (word(entry)?, word(entry + 8)?);
+            if at <= stream {
+                return Ok(to.wrapping_add(stream - at) % self.payload);
+            }
+        }
+        Ok(0)
+    }
+
+    /// One change: of the control block, the native block, the metadata prefix, a frame header, any other word, or a
+    /// semaphore.
     pub(crate) fn damage(&self, source: Source<'_>) -> io::Result<()> {
         let ring = CONTROL + self.metadata;
         let kind = source();
         let at = match kind % 8 {
+            0..=2 if kind & 8 != 0 && self.native != 0 => {
+                ring + self.payload + u64::from(source()) % NATIVE_WORDS * 8
+            }
             0..=2 => u64::from(source() % 16) * 8,
             3 => CONTROL,
             // Where the reader or the writer stands, or shortly behind.
-            4 | 5 => {
-                let position = self.get(if kind & 8 == 0 { READ_POS } else { WRITE_POS })? % self.payload;
-                ring + position + u64::from(source() % 4) * 8
-            }
-            6 => short(source) % (ring + self.payload),
+            4 | 5 => ring + self.position(kind & 8 == 0)? + u64::from(source() % 4) * 8,
+            6 => short(source) % (ring + self.payload + self.native),
             // Only Linux has the semaphores in memory.
             _ if cfg!(macos_sys) => CONTROL,
             _ => {
@@ -78,7 +104,7 @@ impl Victim {
             }
         };
         // Never beyond the end: the file must keep its size.
-        let at = at.min(ring + self.payload - 8);
+        let at = at.min(ring + self.payload + self.native - 8);
         let value = self.value(source, self.get(at)?);
         self.memory.write_all_at(&value.to_le_bytes(), at)
     }

@@ -11,6 +11,9 @@ use crate::{
     sync::{End, Ordering, order},
 };
 
+/// More than a counter ever says.
+const MOST: u64 = 1 << 62;
+
 /// A writer in native form.
 #[derive(Debug)]
 pub(in crate::ring) struct Entered {
@@ -100,6 +103,12 @@ impl Account {
         if published.wrapping_sub(credited) > capacity {
             let expected = format!("{credited} to {}", credited.saturating_add(capacity));
             return Err(Fault::field("published", published, expected));
+        }
+        // Neither comes there in the life of a buffer.
+        for (field, value) in [("published", published), ("jumps", newest)] {
+            if value > MOST {
+                return Err(Fault::field(field, value, format!("at most {MOST}")));
+            }
         }
         let entry = |number| {
             let [at, to] = NativeWord::jump(number).map(|word| region.native_load(word, Ordering::Acquire));

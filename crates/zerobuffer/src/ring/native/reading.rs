@@ -25,6 +25,13 @@ pub(in crate::ring) struct Reading {
     other_at: u64,
 }
 
+/// What a dead writer has left.
+struct Unread {
+    frames: u64,
+    /// The number after the newest frame; `None`: there was none in native form.
+    next: Option<u64>,
+}
+
 impl Consumer {
     /// Bytes of the stream that were taken, t.
     #[inline]
@@ -152,8 +159,8 @@ impl Consumer {
         Self::native_published(region) != self.native_position()
     }
 
-    /// Takes a dead writer's entry away and leaves its number to the next one. Nothing else needs repair: a frame is
-    /// published by one store, and charged by the same.
+    /// Takes a dead writer's entry away, and leaves its number and the count of frames to the next one. Nothing else needs
+    /// repair: a frame is published by one store, and charged by the same.
     pub(in crate::ring) fn repair_native(
         &self,
         region: &Region,
@@ -166,17 +173,24 @@ impl Consumer {
         if !is_dead(pid) {
             return Ok(false);
         }
-        if let Some(next) = self.next_number(region)? {
+        let unread = self.walk_unread(region)?;
+        if let Some(next) = unread.next {
             region.native_store(NativeWord::NEXT, next, Ordering::Release);
         }
+        // It may have counted a frame that it did not come to publish.
+        region.native_store(
+            NativeWord::FRAMES,
+            self.native.frames.wrapping_add(unread.frames),
+            Ordering::Relaxed,
+        );
         // Edge E8, release end: the next writer finds the number.
         let repaired = order(End::E8Release, Ordering::SeqCst);
         Ok(region.exchange_as(Word::WriterPid, pid, 0, repaired))
     }
 
-    /// The number after the newest frame that was published in native form: by a walk over the unread ones.
-    fn next_number(&self, region: &Region) -> Result<Option<u64>, Fault> {
-        let (mut walk, mut last) = (self.copy(), None);
+    /// How many frames are unread in native form, and the number after the newest one: by a walk over them.
+    fn walk_unread(&self, region: &Region) -> Result<Unread, Fault> {
+        let (mut walk, mut last, mut frames) = (self.copy(), None, 0);
         let published = Self::native_published(region);
         while walk.native_position() != published {
             let (position, unread) = (walk.native_position(), published.wrapping_sub(walk.native_position()));
@@ -199,12 +213,13 @@ impl Consumer {
                 ));
             };
             last = Some(header.sequence);
+            frames += 1;
             walk.at += total;
             walk.handed_out += total;
             walk.available = here - total;
         }
         let taken = (self.native.next != 0).then_some(self.native.next);
-        Ok(last.map(|last| last.wrapping_add(1) & !FAILURE).or(taken))
+        Ok(Unread { frames, next: last.map(|last| last.wrapping_add(1) & !FAILURE).or(taken) })
     }
 
     /// The cursor alone, to walk ahead with.

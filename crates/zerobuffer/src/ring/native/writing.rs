@@ -97,7 +97,7 @@ impl Writing {
 
     /// Tells taps which bytes are overwritten from now on (N14).
     fn claim(&mut self, region: &Region, place: Gap) {
-        self.claims += 1;
+        self.claims = self.claims.wrapping_add(1);
         let words = NativeWord::claim(self.claims);
         for (word, value) in words.into_iter().zip([self.published, place.start, place.end]) {
             region.native_store(word, value, Ordering::Release);
@@ -127,7 +127,7 @@ impl Writing {
             self.jump(region, slot.at);
         }
         region.native_store(NativeWord::LAST, self.published, Ordering::Relaxed);
-        self.frames += 1;
+        self.frames = self.frames.wrapping_add(1);
         region.native_store(NativeWord::FRAMES, self.frames, Ordering::Relaxed);
         self.published += total;
         // Edge E1, release end: header, payload and jump are complete. This store alone publishes.

@@ -36,9 +36,9 @@ pub(super) fn paths(name: &str) -> [PathBuf; 2] {
 /// Whether another process holds that lock file. What may not be looked at is not free.
 pub(super) fn is_locked(path: &Path) -> bool {
     let everything = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-    let mut options = OpenOptions::new();
-    options.read(true).share_mode(everything).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
-    options.open(path).is_err_and(|error| is_busy(&error) || object::is_denied(&error))
+    let mut look = OpenOptions::new();
+    look.read(true).share_mode(everything).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
+    look.open(path).is_err_and(|error| is_busy(&error) || object::is_denied(&error))
 }
 
 fn is_busy(error: &io::Error) -> bool {
