@@ -274,12 +274,11 @@ impl Site for Place<'_> {
 
 /// Under the lock files: who has the name, and for how long it is worth waiting for it.
 fn in_the_way(space: Namespace, name: &str) -> Blocked {
-    match take_over(&Place { space, name }) {
-        Err(blocked) => blocked,
-        Ok(_) => {
-            let error = not_ready(name, "what had its name has just gone");
-            Blocked { error, patience: LETTING_GO }
-        }
+    if let Err(blocked) = take_over(&Place { space, name }) {
+        blocked
+    } else {
+        let error = not_ready(name, "what had its name has just gone");
+        Blocked { error, patience: LETTING_GO }
     }
 }
 
