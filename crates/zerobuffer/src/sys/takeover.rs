@@ -189,10 +189,17 @@ mod tests {
         }
     }
 
+    /// Another process, which lives until its input ends.
+    fn waiting_child() -> std::process::Child {
+        let mut command = std::process::Command::new(if cfg!(windows) { "cmd" } else { "cat" });
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap()
+    }
+
     #[test]
     fn the_rule_by_rows() {
         let own = super::super::process::own_pid();
-        let other = u64::from(std::os::unix::process::parent_id());
+        let mut child = waiting_child();
+        let other = u64::from(child.id());
         let held = Some(true);
         for (row, facts, expected) in [
             ("a dead process's buffer", buffer(DEAD), "dead"),
@@ -221,5 +228,7 @@ mod tests {
         ] {
             assert_eq!(kind(&judge(&facts)), expected, "{row}: {facts:?}");
         }
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 }
