@@ -82,3 +82,11 @@ pub(crate) fn fence_after_latch() {
 pub(crate) fn fence_after_latch() {
     edge::fence(End::E4Reader);
 }
+
+/// Loom orders a sequentially consistent fence with other fences only, and not with a sequentially consistent load, as the
+/// language does: the writer's look at a credit has a fence there.
+#[inline(always)]
+pub(crate) fn order_look() {
+    #[cfg(loom)]
+    edge::fence(End::E4Writer);
+}

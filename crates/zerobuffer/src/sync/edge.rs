@@ -26,7 +26,7 @@ pub enum End {
     E4Reader,
     /// `Usable::look`, `Writing::look`, after `Semaphore::take_all` or `wait`: load of `free`.
     E4Writer,
-    /// `Usable::charge`: subtraction from `free`.
+    /// `Usable::charge`: subtraction from `free`. Legacy form only, so that no case of loom's reaches it.
     E5Release,
     /// `Consumer::tie`: load of `free`.
     E5Acquire,

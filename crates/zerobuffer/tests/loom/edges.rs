@@ -3,7 +3,7 @@
 use crate::runs::{ASLEEP, Case, RACE, together};
 use zerobuffer::{
     BufferConfig, Error, Reader, WaitStrategy, Writer, WriterConfig,
-    simulated::{Ended, doom, edges::End, enter, process, words},
+    simulated::{Ended, doom, edges::End, enter, process},
 };
 
 pub(crate) const CASES: &[Case] = &[
@@ -36,13 +36,6 @@ pub(crate) const CASES: &[Case] = &[
         preemptions: None,
     },
     Case {
-        name: "edge_e5_a_full_ring_is_complete",
-        scenario: e5,
-        weak: &[(End::E5Release, RACE), (End::E5Acquire, RACE)],
-        without: &[],
-        preemptions: None,
-    },
-    Case {
         name: "edge_e6_metadata_are_complete",
         scenario: e6,
         weak: &[(End::E6Release, RACE), (End::E6Acquire, RACE)],
@@ -57,16 +50,33 @@ pub(crate) const CASES: &[Case] = &[
         preemptions: None,
     },
     Case {
-        name: "edge_e8_a_successor_finds_the_ring_repaired",
+        name: "edge_e8_a_successor_finds_the_next_number",
         scenario: e8,
-        weak: &[(End::E8Release, UNREPAIRED), (End::E8Acquire, UNREPAIRED)],
-        without: &[End::E4Writer],
-        preemptions: Some(2),
+        weak: &[(End::E8Release, REPEATED), (End::E8Acquire, REPEATED)],
+        without: &[],
+        preemptions: Some(1),
+    },
+    Case {
+        name: "edge_e9_who_enters_finds_all_given_back",
+        scenario: e9,
+        weak: &[(End::E9Left, NOT_GIVEN_BACK), (End::E9Enter, NOT_GIVEN_BACK)],
+        without: &[],
+        preemptions: Some(1),
+    },
+    Case {
+        name: "edge_e10_a_jump_seen_early_is_complete",
+        scenario: e10,
+        weak: &[(End::E10Release, NO_ENTRY), (End::E10Acquire, NO_ENTRY)],
+        without: &[],
+        preemptions: None,
     },
 ];
 
 const LOST: &str = "a frame of a writer that left is lost";
-const UNREPAIRED: &str = "a successor finds a ring that is not repaired";
+const REPEATED: &str = "a successor gives a number again";
+/// The field of a `Corrupt` that the weakened end leads to.
+const NOT_GIVEN_BACK: &str = "field: \"credited\"";
+const NO_ENTRY: &str = "field: \"jump at\"";
 
 /// A ring of so many bytes with both ends; who waits sleeps at once.
 pub(crate) fn pair(name: &str, metadata: u64, ring: u64) -> (Reader, Writer) {
@@ -150,23 +160,6 @@ fn e4() {
     drop(reader);
 }
 
-/// The position stays where it was: `free` alone announces the frame.
-fn e5() {
-    let (mut reader, mut writer) = pair("e5", 0, 64);
-    together(
-        move || {
-            writer.write(&[7; 48]).unwrap();
-            writer
-        },
-        move || {
-            if let Some(frame) = reader.try_read().unwrap() {
-                assert_eq!(frame.data(), [7; 48]);
-            }
-            reader
-        },
-    );
-}
-
 fn e6() {
     let (reader, mut writer) = pair("e6", 64, 64);
     together(
@@ -199,26 +192,27 @@ fn e7() {
     );
 }
 
-/// A writer dies between its charge and its position. Its successor waits for the repair, and then has the whole ring.
+/// A writer dies with its frame published and taken. Its successor goes on with the number that the repair leaves. The frame
+/// is held, so that the reader stays in native form: else E9 orders the number, too.
 fn e8() {
     let (mut reader, writer) = pair("e8", 0, 64);
     drop(writer);
     let killed = process(2001, || {
         let mut writer = connect("e8").unwrap();
-        doom(2001, CHARGED);
+        writer.write(&[1; 8]).unwrap();
+        doom(2001, 1);
         writer.write(&[1; 8]).unwrap();
     });
     assert!(matches!(killed, Ended::Killed));
     enter(1001);
-    let [free, position, ..] = words("e8");
-    assert_eq!((free, position), (64 - 24, 0), "charged, and not published");
-    together(
+    let held = reader.try_read().unwrap().unwrap();
+    assert_eq!(held.sequence(), 1);
+    let (_, (reader, held)) = together(
         move || {
             enter(2002);
             match connect("e8") {
-                Ok(mut writer) => {
-                    let written = writer.try_write(&[2; 48]);
-                    assert!(written.is_ok(), "{UNREPAIRED}: {written:?}");
+                Ok(writer) => {
+                    assert_eq!(writer.next_sequence(), 2, "{REPEATED}");
                     Some(writer)
                 }
                 // The reader has looked once, while the successor held the byte, or holds it just now for too long.
@@ -229,15 +223,51 @@ fn e8() {
         move || {
             enter(1001);
             // Once: it finds the dead writer, or the tombstone that its successor has left.
-            match reader.try_read() {
-                Ok(Some(frame)) => assert_eq!(frame.data(), [2; 48]),
-                Ok(None) | Err(Error::WriterGone { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
+            assert!(matches!(reader.try_read(), Ok(None) | Err(Error::WriterGone { .. })));
+            (reader, held)
+        },
+    );
+    drop((held, reader));
+}
+
+/// The last frame of a writer that has closed is released, and the reader leaves the native form, which the next one enters.
+fn e9() {
+    let (mut reader, mut writer) = pair("e9", 0, 64);
+    writer.write(&[7; 8]).unwrap();
+    let last = reader.try_read().unwrap().unwrap();
+    writer.close().unwrap();
+    together(
+        move || match connect("e9") {
+            Ok(writer) => Some(writer),
+            // The reader holds the byte just now for too long.
+            Err(Error::WriterAlreadyConnected { .. }) => None,
+            Err(error) => panic!("{error:?}"),
+        },
+        move || {
+            // In a thread of its own: the fence of a release in this one would order all that follows.
+            loom::thread::spawn(move || drop(last)).join().unwrap();
+            assert!(matches!(reader.try_read(), Ok(None) | Err(Error::WriterGone { .. })));
             reader
         },
     );
 }
 
-/// The points of a write up to the one behind its charge: before and after its unpublished header, its header, its charge.
-const CHARGED: u64 = 6;
+/// A frame is unread while the writer jumps for the next one: its reader may see the jump before that is published.
+fn e10() {
+    let (mut reader, mut writer) = pair("e10", 0, 128);
+    writer.write(&[1; 16]).unwrap();
+    let first = reader.try_read().unwrap().unwrap();
+    // Behind the one that is held. When that is released, the start of the ring is the lowest place.
+    writer.write(&[2; 16]).unwrap();
+    drop(first);
+    together(
+        move || {
+            writer.write(&[3; 16]).unwrap();
+            writer
+        },
+        move || {
+            assert_eq!(reader.try_read().unwrap().unwrap().data(), [2; 16]);
+            reader
+        },
+    );
+}

@@ -98,9 +98,12 @@ impl Consumer {
             free => {
                 let owed = (free != 0).then_some(free);
                 let may_restart = self.legacy.may_restart;
-                // Frames in native form may look like such a chain: the form is asked after it, for its newest value.
-                let full = is_full_ring(region, self.at, self.expected, may_restart, owed)
-                    && region.native_add(NativeWord::FORM, 0, Ordering::SeqCst).is_multiple_of(2);
+                // Frames in native form may look like such a chain. The form is asked before it, so that no header of such
+                // a frame is read while its writer stores it, and after it, since a writer may have entered meanwhile.
+                let is_legacy = || region.native_add(NativeWord::FORM, 0, Ordering::SeqCst).is_multiple_of(2);
+                let full = is_legacy()
+                    && is_full_ring(region, self.at, self.expected, may_restart, owed)
+                    && is_legacy();
                 if full { capacity } else { 0 }
             }
         }

@@ -5,7 +5,7 @@ use crate::{
     layout::{FAILURE, FrameHeader, NativeWord, ROUNDING, rounded},
     memory::{Region, Slot, order_stores},
     ring::{Fault, Shortage},
-    sync::{End, Ordering, order},
+    sync::{End, Ordering, order, order_look},
 };
 
 /// A place for frames to come is this large at the least, or an eighth of a smaller ring.
@@ -76,6 +76,7 @@ impl Writing {
     fn look(&mut self, region: &Region) -> Result<(), Fault> {
         // Edge E2, acquire end: what the reader gave back it no longer reads, nor the entries of its jumps. Edge E4, second
         // half.
+        order_look();
         let order = order(End::E4Writer, order(End::E2Acquire, Ordering::SeqCst));
         let credited = region.native_load(NativeWord::CREDITED, order);
         if credited < self.credited || credited > self.published {
