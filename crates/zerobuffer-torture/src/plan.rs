@@ -1,9 +1,9 @@
 //! What a round is like: geometry, sizes, habits of both ends. Drawn from the round's seed, passed on as arguments.
 
-use crate::pattern::Pattern;
+use crate::{pattern::Pattern, process::OTHER_USER};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
-use zerobuffer::{BufferConfig, FullRingPolicy, WaitStrategy};
+use zerobuffer::{BufferConfig, FullRingPolicy, Owner, WaitStrategy};
 
 /// Everything that a round's processes have to agree on.
 #[derive(Clone, Debug)]
@@ -48,6 +48,11 @@ impl Plan {
             abandon: pick(&mut rng, &[0, 5, 30]),
             pause: pick(&mut rng, &[0, 0, 0, 50, 2000]),
         }
+    }
+
+    /// Whose buffers the round's writers attach to: an end of another user is told of, as in an application.
+    pub(crate) fn owner(&self) -> Owner {
+        if self.mode == 0o600 { Owner::Trusted } else { Owner::User(OTHER_USER) }
     }
 
     pub(crate) fn arguments(&self) -> Vec<String> {

@@ -17,7 +17,7 @@ use std::{
 /// Whatever takes longer than this is a hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// "nobody", as which an endpoint of another user runs.
-const OTHER_USER: u32 = 65_534;
+pub(crate) const OTHER_USER: u32 = 65_534;
 
 /// Which end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

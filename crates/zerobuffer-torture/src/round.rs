@@ -323,7 +323,8 @@ impl Round {
         if !self.unlinked {
             let info = observe::inspect(&self.plan.name)?;
             let same = info.read_pos % info.payload_size == info.write_pos % info.payload_size;
-            if info.free != info.payload_size || !same || info.writer.is_some() || !info.defects.is_empty() {
+            let empty = (info.free, info.used, info.frames_waiting) == (info.payload_size, 0, 0);
+            if !empty || !same || info.writer.is_some() || !info.defects.is_empty() {
                 bail!("the drained ring is not as it must be: {info:?}");
             }
         }

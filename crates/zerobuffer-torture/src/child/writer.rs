@@ -41,6 +41,7 @@ fn attach(plan: &Plan, orders: &Orders, rng: &mut fastrand::Rng) -> Result<Optio
             return Ok(None);
         }
         let config = WriterConfig::default()
+            .owner(plan.owner())
             .connect_timeout(Duration::from_millis(rng.u64(0..30)))
             .write_timeout(Some(Duration::from_millis(rng.u64(1..200))))
             .wait(plan::wait(rng))
