@@ -23,8 +23,8 @@ class BufferConfig:
 
     Args:
         metadata_size: size of the metadata block; its content can have 8 bytes less.
-        payload_size: size of the ring; the largest frame has 16 bytes less. To stream frames of n bytes without
-            stalls give it room for several: at least ``2 * (n + 16) + 15``.
+        payload_size: size of the ring; the largest frame has 16 bytes less. A frame of n bytes takes n + 16 bytes of
+            it, rounded up to 16. The ring holds as many frames as fit, unread or held by the reader.
 
     Raises:
         ValueError: a size is not positive.
