@@ -3,7 +3,7 @@
 use super::{Mapping, Presence, Semaphore, mapping, names::Namespace, notes::Notes, object, presence::Key};
 use crate::{
     error::{Error, Result},
-    layout::ControlSnapshot,
+    layout::{CONTROL_SIZE, ControlSnapshot, NATIVE_SIZE},
     memory::Memory,
     sys::{Role, Signal},
 };
@@ -78,7 +78,9 @@ impl Segment {
         }
         let key = Key::new(space, name, notes.as_deref());
         let pages = view.len() as u64;
-        let size = control.map_or(pages, |bytes| exact_size(&ControlSnapshot::from_bytes(&bytes), pages));
+        let native = if notes.is_some() { NATIVE_SIZE } else { 0 };
+        let said = |bytes| exact_size(&ControlSnapshot::from_bytes(&bytes), native, pages);
+        let size = control.map_or(pages, said);
         Ok(Self { section, view, control, notes, key, size, mode: 0, uid: 0 })
     }
 
@@ -160,9 +162,10 @@ pub(super) fn is_not_found(error: &Error) -> bool {
     matches!(error, Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
-/// Sections have whole pages. A segment is as long as its control block says if it lies in just so many.
-fn exact_size(control: &ControlSnapshot, pages: u64) -> u64 {
-    let parts = [crate::layout::CONTROL_SIZE, control.metadata_size, control.payload_size];
+/// Sections have whole pages. A segment is as long as its control block says, with the native block of a reader that makes
+/// notes, if it lies in just so many.
+fn exact_size(control: &ControlSnapshot, native: u64, pages: u64) -> u64 {
+    let parts = [CONTROL_SIZE, control.metadata_size, control.payload_size, native];
     let said = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(*part));
     let fits = |said: &u64| said.checked_next_multiple_of(mapping::PAGE as u64) == Some(pages);
     said.filter(fits).unwrap_or(pages)
