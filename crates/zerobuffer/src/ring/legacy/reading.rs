@@ -101,7 +101,12 @@ impl Consumer {
                 // Frames in native form may look like such a chain. The form is asked before it, so that no header of such
                 // a frame is read while its writer stores it, and after it, since a writer may have entered meanwhile.
                 let is_legacy = || region.native_add(NativeWord::FORM, 0, Ordering::SeqCst).is_multiple_of(2);
-                let full = is_legacy()
+                // A writer that enters the native form has taken `free` away and not yet changed the form: what lies there are
+                // leftovers, and both counts are equal.
+                let is_entering = region.load(Word::WriterPid, Ordering::SeqCst) != 0
+                    && region.load(Word::WrittenCount, Ordering::SeqCst) == self.legacy.read_count;
+                let full = !is_entering
+                    && is_legacy()
                     && is_full_ring(region, self.at, self.expected, may_restart, owed)
                     && is_legacy();
                 if full { capacity } else { 0 }
