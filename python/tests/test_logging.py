@@ -82,7 +82,7 @@ def test_each_wrap_around(name: str, caplog: pytest.LogCaptureFixture) -> None:
             assert frame is not None
             reader.release_frame(frame)
     for logger in ("zerobuffer.reader", "zerobuffer.writer"):
-        assert messages(caplog, logger, 10).count("Wrap-around: from position 156 to 156 of 256") == 2
+        assert messages(caplog, logger, 10).count("Wrap-around: from position 160 to 160 of 256") == 2
 
 
 def test_info(name: str, caplog: pytest.LogCaptureFixture) -> None:

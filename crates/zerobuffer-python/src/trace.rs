@@ -34,7 +34,9 @@ impl Trace {
         let position = if self.reads { info.read_pos } else { info.write_pos };
         let before = self.position.swap(position, Relaxed);
         // Where the frame began, as the position alone need not have gone down: frames of half a ring end at one place.
-        let at_start = position == size as u64 + HEADER;
+        // Between ends of this library a frame takes a multiple of 16 bytes.
+        let total = size as u64 + HEADER;
+        let at_start = position == total || position == total.next_multiple_of(HEADER);
         if position < before || (before != 0 && at_start) {
             let ring = info.payload_size;
             channel.debug(py, &format!("Wrap-around: from position {before} to {position} of {ring}"))?;
