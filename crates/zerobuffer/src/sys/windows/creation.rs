@@ -234,6 +234,7 @@ struct Place<'a> {
 
 impl Site for Place<'_> {
     type Guard = Option<Presence>;
+    const FOREIGN_PATIENCE: Duration = LETTING_GO;
 
     fn name(&self) -> &str {
         self.name
