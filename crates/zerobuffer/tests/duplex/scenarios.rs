@@ -173,7 +173,7 @@ fn s13_9_and_14_7_a_client_that_dies_while_it_waits_is_followed_by_the_next() {
 #[test]
 fn s13_10_and_14_10_a_server_disposed_with_pending_requests() {
     let channel = Channel::new("d1310");
-    let mut peer = server(&channel, "slow:300", "");
+    let mut peer = server(&channel, "slow:1000", "");
     let client = channel.connect();
     for key in 1..=3 {
         client.send(&content(key, 100)).unwrap();
