@@ -107,9 +107,6 @@ pub(super) struct Hold<G> {
 pub(super) trait Site {
     /// What holds the reader's role until it is dropped.
     type Guard;
-    /// How long what is no buffer may stay before that is an error: a closed buffer's objects may go only with the last
-    /// handle of whoever looks at them.
-    const FOREIGN_PATIENCE: Duration = Duration::ZERO;
 
     fn name(&self) -> &str;
 
@@ -142,8 +139,7 @@ pub(super) fn take_over<S: Site>(site: &S) -> Result<bool, Blocked> {
         Verdict::Alive { pid } => Err(connected(pid).into()),
         Verdict::Foreign => {
             let object = super::shm_path(name);
-            let error = Error::NotABuffer { name: name.to_owned(), object };
-            Err(Blocked { error, patience: S::FOREIGN_PATIENCE })
+            Err(Error::NotABuffer { name: name.to_owned(), object }.into())
         }
         Verdict::Young => {
             let reason = "another process is creating it and does not finish";

@@ -222,7 +222,9 @@ fn facts(segment: &Segment, held: Option<bool>) -> Facts {
         held,
         // Its maker keeps a section that is not initialised; without one there is none.
         young: control.is_none_or(|control| control.oieb_size == 0),
-        companions: segment.has_companions(),
+        // A closed reader's notes and semaphores go with it. Its section stays as long as somebody looks at it, and is only
+        // waited for.
+        companions: segment.has_companions() || control.is_some_and(|control| control.reader_pid == 0),
     }
 }
 
@@ -234,7 +236,6 @@ struct Place<'a> {
 
 impl Site for Place<'_> {
     type Guard = Option<Presence>;
-    const FOREIGN_PATIENCE: Duration = LETTING_GO;
 
     fn name(&self) -> &str {
         self.name
