@@ -13,11 +13,13 @@ import logging
 import os
 import signal
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from types import FrameType
 from typing import Optional, Protocol
 
+from ._zerobuffer import _busy_handlers
 from .exceptions import ZeroBufferException
 
 __all__ = ["keep", "let_go", "remember"]
@@ -39,6 +41,8 @@ _running: "set[_Stoppable]" = set()
 _open: "dict[int, weakref.ref[_Closable]]" = {}
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _guarded = False
+#: Seconds that handlers get to end.
+_PATIENCE = 5.0
 
 
 def remember(endpoint: _Closable) -> None:
@@ -98,6 +102,10 @@ def _close_all() -> None:
     if _open or _running:
         threading.excepthook = _Quiet(threading.excepthook)
     _close_open()
+    # The interpreter ends a thread that comes back to it later, which a thread with a handler may not survive.
+    deadline = time.monotonic() + _PATIENCE
+    while _busy_handlers() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def _guard() -> None:

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use std::{mem, thread};
@@ -257,6 +258,15 @@ fn told(py: Python<'_>, error: PyErr) -> BoxError {
     described.into()
 }
 
+/// Threads of the core that are in Python code.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+/// How many handlers run.
+#[pyfunction(name = "_busy_handlers")]
+pub(crate) fn busy_handlers() -> usize {
+    BUSY.load(Ordering::Relaxed)
+}
+
 /// Calls Python code on a thread of the core. Until Python 3.14 the interpreter ends a thread that wants to go on while it
 /// is finalized: that unwinding must not come into Rust, so the thread stays here until the process is gone.
 fn staying<T>(call: impl FnOnce() -> T) -> T {
@@ -268,9 +278,11 @@ fn staying<T>(call: impl FnOnce() -> T) -> T {
             }
         }
     }
+    BUSY.fetch_add(1, Ordering::Relaxed);
     let stay = Stay;
     let result = call();
     mem::forget(stay);
+    BUSY.fetch_sub(1, Ordering::Relaxed);
     result
 }
 

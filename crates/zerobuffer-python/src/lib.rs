@@ -51,6 +51,7 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<duplex_responder::DuplexResponder>()?;
     module.add_class::<duplex_client::DuplexClient>()?;
     module.add_class::<duplex_client::PendingCall>()?;
+    module.add_function(wrap_pyfunction!(duplex_server::busy_handlers, module)?)?;
     module.add_function(wrap_pyfunction!(picture::describe, module)?)?;
     module.add_function(wrap_pyfunction!(observing::inspect, module)?)?;
     module.add_function(wrap_pyfunction!(observing::list, module)?)?;
