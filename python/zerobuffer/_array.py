@@ -94,7 +94,8 @@ def size_of(shape: Any, dtype: Any) -> int:
     extents = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(extent < 0 for extent in extents):
         raise ValueError(f"negative extents are not allowed: {shape}")
-    return math.prod(extents) * kind.itemsize
+    itemsize: int = kind.itemsize
+    return math.prod(extents) * itemsize
 
 
 def loan_array(view: memoryview, shape: Any, dtype: Any) -> "np.ndarray[Any, Any]":

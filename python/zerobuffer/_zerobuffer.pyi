@@ -20,6 +20,8 @@ __all__ = [
     "ReaderBase",
     "WriterBase",
     "__version__",
+    "_busy_handlers",
+    "_describe",
     "_inspect",
     "_left_behind",
     "_list",

@@ -102,7 +102,8 @@ class _Wait(Call):
     async def result(self) -> Answer:
         """Return the answer. One that comes after a cancellation goes to ``refuse``."""
         try:
-            return await self.future
+            answer: Answer = await self.future
+            return answer
         except asyncio.CancelledError:
             if self.future.done() and not self.future.cancelled() and self.future.exception() is None:
                 self.refused(self.future.result())
