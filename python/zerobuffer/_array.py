@@ -94,8 +94,9 @@ def size_of(shape: Any, dtype: Any) -> int:
     extents = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(extent < 0 for extent in extents):
         raise ValueError(f"negative extents are not allowed: {shape}")
+    count: int = math.prod(extents)
     itemsize: int = kind.itemsize
-    return math.prod(extents) * itemsize
+    return count * itemsize
 
 
 def loan_array(view: memoryview, shape: Any, dtype: Any) -> "np.ndarray[Any, Any]":
