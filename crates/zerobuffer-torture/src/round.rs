@@ -306,7 +306,8 @@ impl Round {
                 self.settle()?;
                 self.kill_now(Role::Writer)?;
                 self.kill_now(Role::Reader)?;
-                let orphans = observe::orphans()?;
+                // Half of the rounds run as another user.
+                let orphans = observe::orphans_of(observe::Owner::Everybody)?;
                 let Some(orphan) = orphans.iter().find(|orphan| orphan.name == self.plan.name) else {
                     bail!("the dead buffer is not found by observe::orphans");
                 };
