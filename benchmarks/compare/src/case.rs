@@ -75,13 +75,15 @@ pub(crate) struct Size {
     pub(crate) depth: usize,
 }
 
-pub(crate) const SIZES: [Size; 5] = [
+pub(crate) const SIZES: [Size; 6] = [
     Size { name: "64", title: "64 B", bytes: 64, depth: 1024 },
     Size { name: "4k", title: "4 KiB", bytes: 4096, depth: 256 },
     Size { name: "64k", title: "64 KiB", bytes: 65_536, depth: 64 },
     Size { name: "1m", title: "1 MiB", bytes: 1 << 20, depth: 8 },
     // 1920 x 1080, I420.
     Size { name: "1080p", title: "1080p", bytes: 3_110_400, depth: 8 },
+    // A ring of 255 MB: far more than the caches hold.
+    Size { name: "1080p-82", title: "1080p, deep ring", bytes: 3_110_400, depth: 82 },
 ];
 
 pub(crate) fn size(name: &str) -> Result<Size> {

@@ -42,19 +42,23 @@ const fn rate(
 }
 
 const TARGETS: &[Target] = &[
-    rate("stream 64 B", (Kind::Stream, "64"), ("ours", "iceoryx2"), 2.5),
-    time("stream 64 B", (Kind::Stream, "64"), ("ours", "floor"), 11.0),
-    time("stream 64 KiB", (Kind::Stream, "64k"), ("ours", "floor"), 1.15),
-    time("stream 1 MiB", (Kind::Stream, "1m"), ("ours", "floor"), 1.15),
-    time("stream 1080p", (Kind::Stream, "1080p"), ("ours", "iceoryx2"), 1.2),
-    rate("loan 1080p", (Kind::Loan, "1080p"), ("ours", "iceoryx2"), 2.0),
+    rate("stream 64 B", (Kind::Stream, "64"), ("ours", "iceoryx2"), 8.0),
+    time("stream 64 B", (Kind::Stream, "64"), ("ours", "floor"), 2.0),
+    time("stream 4 KiB", (Kind::Stream, "4k"), ("ours", "iceoryx2"), 0.5),
+    time("stream 64 KiB", (Kind::Stream, "64k"), ("ours", "iceoryx2"), 1.0),
+    time("stream 1080p", (Kind::Stream, "1080p"), ("ours", "iceoryx2"), 1.0),
+    time("stream 1080p, deep ring", (Kind::Stream, "1080p-82"), ("ours", "iceoryx2"), 1.0),
+    rate("loan 1080p", (Kind::Loan, "1080p"), ("ours", "iceoryx2"), 2.5),
     time("round trip 64 B saturated", (Kind::Trip, "64"), ("ours", "iceoryx2"), 0.4),
     time("round trip 64 B paced", (Kind::Paced, "64"), ("ours", "iceoryx2-event"), 0.5),
     time("round trip 1080p saturated", (Kind::Trip, "1080p"), ("ours", "iceoryx2-event"), 0.9),
     time("round trip 1080p paced", (Kind::Paced, "1080p"), ("ours", "iceoryx2-event"), 0.9),
-    rate("stream 64 B, Python", (Kind::Stream, "64"), ("py-ours", "py-old"), 50.0),
-    rate("stream 64 B, Python", (Kind::Stream, "64"), ("py-ours", "py-iceoryx2"), 3.0),
+    rate("stream 64 B, Python", (Kind::Stream, "64"), ("py-ours", "py-old"), 60.0),
+    rate("stream 64 B, Python", (Kind::Stream, "64"), ("py-ours", "py-iceoryx2"), 4.5),
     rate("stream 1080p, Python", (Kind::Stream, "1080p"), ("py-ours", "py-old"), 3.0),
+    time("stream 1080p, Python", (Kind::Stream, "1080p"), ("py-ours", "py-iceoryx2-event"), 0.9),
+    time("loan 1080p, Python", (Kind::Loan, "1080p"), ("py-ours-buffer", "py-shm"), 1.2),
+    time("round trip 1080p paced, Python", (Kind::Paced, "1080p"), ("py-ours", "py-iceoryx2-event"), 0.9),
     time("round trip 1080p paced, Python", (Kind::Paced, "1080p"), ("py-ours", "py-old"), 0.5),
 ];
 

@@ -53,6 +53,7 @@ fn sizes(kind: Kind, quick: bool) -> &'static [&'static str] {
         (Kind::Loan | Kind::Trip | Kind::Paced, true) => &["64", "1080p"],
         (Kind::Fps, true) => &[],
         (Kind::Fps | Kind::Start, _) => &["1080p"],
+        (Kind::Stream, false) => &["64", "4k", "64k", "1m", "1080p", "1080p-82"],
         (_, false) => &["64", "4k", "64k", "1m", "1080p"],
     }
 }
