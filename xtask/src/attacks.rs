@@ -1,4 +1,5 @@
-//! `cargo xtask attacks`: what another user can do to root's buffers, with the guards in and taken out.
+//! `cargo xtask attacks`: what another user can do to root's buffers, with the guards in and taken
+//! out.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! `cargo xtask crashpoints`: an endpoint's process is ended before and after every change that others see.
+//! `cargo xtask crashpoints`: an endpoint's process is ended before and after every change that
+//! others see.
 
 use std::process::Command;
 use std::time::Duration;

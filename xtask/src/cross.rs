@@ -1,4 +1,5 @@
-//! `cargo xtask cross`: does the workspace still compile for the Unix systems that are not this machine's?
+//! `cargo xtask cross`: does the workspace still compile for the Unix systems that are not this
+//! machine's?
 
 use anyhow::{Result, bail};
 use pico_args::Arguments;
@@ -33,8 +34,8 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The step of `cargo xtask test`: each target in one way, within two minutes. `cargo xtask macos` and
-/// `cargo xtask cross` do the rest.
+/// The step of `cargo xtask test`: each target in one way, within two minutes. `cargo xtask macos`
+/// and `cargo xtask cross` do the rest.
 pub(crate) fn quick(project: &Project) -> Result<()> {
     let rust = DebianRust::install(project)?;
     macos::lint(&rust, macos::ARM)?;

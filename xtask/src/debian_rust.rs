@@ -1,4 +1,5 @@
-//! Debian's Rust, for targets that the machine's own Rust does not have: it builds their standard library itself.
+//! Debian's Rust, for targets that the machine's own Rust does not have: it builds their standard
+//! library itself.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +9,8 @@ use anyhow::Result;
 use crate::project::Project;
 use crate::{install, tools};
 
-/// Where Debian has the compiler and its tools; the machine's own come first in PATH, and the two do not mix.
+/// Where Debian has the compiler and its tools; the machine's own come first in PATH, and the two
+/// do not mix.
 const FOLDER: &str = "/usr/bin";
 
 /// The toolchain, with a target folder of its own.
@@ -40,8 +42,8 @@ impl<'a> DebianRust<'a> {
         for (name, tool) in [("CARGO", "cargo"), ("RUSTC", "rustc"), ("RUSTDOC", "rustdoc")] {
             command.env(name, format!("{FOLDER}/{tool}"));
         }
-        // No standard library for these targets can be had ready-made: it is built from Debian's sources, which is an
-        // unstable feature of cargo.
+        // No standard library for these targets can be had ready-made: it is built from Debian's
+        // sources, which is an unstable feature of cargo.
         command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_UNSTABLE_BUILD_STD", "std,panic_unwind");
         // Nothing of it is run or debugged here, apart from what a caller says otherwise.
         command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0").env("CARGO_PROFILE_DEV_DEBUG", "false");

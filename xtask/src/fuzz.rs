@@ -1,7 +1,8 @@
-//! `cargo xtask fuzz`: the targets of `fuzz/` around libFuzzer, coverage-guided, under `AddressSanitizer`.
+//! `cargo xtask fuzz`: the targets of `fuzz/` around libFuzzer, coverage-guided, under
+//! `AddressSanitizer`.
 //!
-//! Not by the program `cargo-fuzz`: it wants a nightly toolchain and would be compiled first. What it does is these few
-//! flags; the folder keeps its layout, so that it works there too.
+//! Not by the program `cargo-fuzz`: it wants a nightly toolchain and would be compiled first. What
+//! it does is these few flags; the folder keeps its layout, so it works there too.
 
 use std::fs::{self, File};
 use std::num::NonZero;
@@ -84,7 +85,8 @@ fn fuzz(project: &Project, options: &Options) -> Result<()> {
         "build --quiet --package zerobuffer-fuzz --features libfuzzer --bins",
     ))?;
     if options.fresh {
-        // What other runs have found would be run through first, and take as long as there is of it.
+        // What other runs have found would be run through first, and take as long as there is of
+        // it.
         let _ = fs::remove_dir_all(found_by_all(project, options));
     }
     let lanes = std::thread::available_parallelism().map_or(1, NonZero::get).min(options.targets.len());

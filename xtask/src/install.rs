@@ -1,4 +1,5 @@
-//! Installs what `tools.rs` names: Python environments and files under `target/xtask`, programs with apt.
+//! Installs what `tools.rs` names: Python environments and files under `target/xtask`, programs
+//! with apt.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::project::{Project, capture, run_quietly as run};
 use crate::tools::{self, Clip, Program, Venv};
 
-/// The environment of the tests: the old Python package, a real video, ffmpeg; and no test may skip for want of a tool.
+/// The environment of the tests: the old Python package, a real video, ffmpeg; and no test may skip
+/// for want of a tool.
 pub(crate) fn test_environment(project: &Project) -> Result<Vec<(&'static str, PathBuf)>> {
     // First what may need another person: root.
     program(project, &tools::FFMPEG)?;
@@ -159,7 +161,7 @@ pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// Held while something is installed, so that two commands at once do not build the same folder.
+/// Held while something is installed, so two commands at once do not build the same folder.
 fn lock(project: &Project) -> Result<File> {
     fs::create_dir_all(&project.cache)
         .with_context(|| format!("cannot create the folder {}", project.cache.display()))?;
@@ -169,7 +171,8 @@ fn lock(project: &Project) -> Result<File> {
     Ok(file)
 }
 
-/// A file beside a folder that says what is in it; written last, so that an interrupted installation is repeated.
+/// A file beside a folder that says what is in it; written last, so an interrupted installation is
+/// repeated.
 struct Stamp {
     path: PathBuf,
     content: String,

@@ -1,8 +1,10 @@
-//! `cargo xtask instructions`: what a frame costs in instructions of our own, compared with a committed table.
+//! `cargo xtask instructions`: what a frame costs in instructions of our own, compared with a
+//! committed table.
 //!
-//! Wall time on a shared machine is noise; instructions are the same on every run. Callgrind counts them, driven from
-//! here: gungraun would do the same, but its runner is compiled for minutes on two cores, and it counts what the C
-//! library does as well, which differs from processor to processor. Only code of our own object file counts.
+//! Wall time on a shared machine is noise; instructions are the same on every run. Callgrind counts
+//! them, driven from here: gungraun would do the same, but its runner is compiled for minutes on
+//! two cores, and it counts what the C library does as well, which differs from processor to
+//! processor. Only code of our own object file counts.
 
 mod callgrind;
 mod table;
@@ -25,7 +27,8 @@ pub(crate) const COMMAND: Command = Command {
     run,
 };
 
-/// What is counted, and the function of `benchmarks/instructions` in which it happens; one frame at a time.
+/// What is counted, and the function of `benchmarks/instructions` in which it happens; one frame at
+/// a time.
 const RUST: [(&str, &str); 3] = [
     ("write", "zerobuffer_count_write"),
     ("loan-commit", "zerobuffer_count_loan"),
@@ -91,7 +94,8 @@ fn rust(project: &Project, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// The Python package as it is installed: what is counted is the compiled module, not the interpreter.
+/// The Python package as it is installed: what is counted is the compiled module, not the
+/// interpreter.
 fn packaged(project: &Project, table: &mut Table) -> Result<()> {
     let found = python::interpreters(project)?.into_iter().find(python::Interpreter::uses_abi3);
     let interpreter = found.context("no CPython from 3.11 on, whose wheel is the one that is counted")?;

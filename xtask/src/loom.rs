@@ -1,4 +1,5 @@
-//! `cargo xtask loom`: the endpoints as they ship on a simulated machine, under loom and under shuttle.
+//! `cargo xtask loom`: the endpoints as they ship on a simulated machine, under loom and under
+//! shuttle.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -34,7 +35,8 @@ fn run(project: &Project, mut arguments: Arguments) -> Result<()> {
 
 /// The step of `cargo xtask test`.
 pub(crate) fn short(project: &Project) -> Result<()> {
-    // The same schedules each time: a rare fault of long ago does not turn up beside a change that has nothing to do with it.
+    // The same schedules each time: a rare fault of long ago does not turn up beside a change that
+    // has nothing to do with it.
     both(project, SHORT, &["--from".to_owned(), "1".to_owned()])
 }
 

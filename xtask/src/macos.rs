@@ -1,4 +1,5 @@
-//! `cargo xtask macos`: the library and the command, checked and linked for macOS. Nothing of it can be run here.
+//! `cargo xtask macos`: the library and the command, checked and linked for macOS. Nothing of it
+//! can be run here.
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,8 @@ pub(crate) const COMMAND: Command = Command {
 pub(crate) const ARM: &str = "aarch64-apple-darwin";
 pub(crate) const INTEL: &str = "x86_64-apple-darwin";
 
-/// What macOS users get. Not `zerobuffer-torture`, which makes Linux namespaces and mounts, nor `xtask`, which installs
-/// with apt; the Python module is linked by `cargo xtask wheels`.
+/// What macOS users get. Not `zerobuffer-torture`, which makes Linux namespaces and mounts, nor
+/// `xtask`, which installs with apt; the Python module is linked by `cargo xtask wheels`.
 const PACKAGES: &str = "--locked -p zerobuffer -p zerobuffer-cli";
 
 fn run(project: &Project, arguments: Arguments) -> Result<()> {
@@ -81,7 +82,8 @@ impl Zig {
         let folders = folders.into_iter().chain(std::env::split_paths(&path));
         command.env("PATH", std::env::join_paths(folders).context("PATH has an impossible entry")?);
         command.env("SDKROOT", &self.stubs);
-        // Nothing here can strip a macOS file, which cargo does by itself where there is no debug information.
+        // Nothing here can strip a macOS file, which cargo does by itself where there is no debug
+        // information.
         command.env("CARGO_PROFILE_RELEASE_STRIP", "false").env("CARGO_PROFILE_DEV_STRIP", "false");
         Ok(())
     }

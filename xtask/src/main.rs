@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask COMMAND`.
 //!
-//! A command is one file with one [`Command`] constant; naming it in [`COMMANDS`] is all it takes to add one.
+//! A command is one file with one [`Command`] constant; naming it in [`COMMANDS`] is all it takes
+//! to add one.
 
 mod attacks;
 mod bench;
@@ -16,6 +17,7 @@ mod macos;
 mod model;
 mod processes;
 mod project;
+mod prose;
 mod python;
 mod sanitizer;
 mod test;
@@ -40,6 +42,7 @@ pub(crate) struct Command {
 
 const COMMANDS: &[Command] = &[
     test::COMMAND,
+    prose::COMMAND,
     model::COMMAND,
     attacks::COMMAND,
     crashpoints::COMMAND,

@@ -1,4 +1,5 @@
-//! `cargo xtask model`: every formal model and known-bad variant of `models/README.md`, against its expected verdict.
+//! `cargo xtask model`: every formal model and known-bad variant of `models/README.md`, against its
+//! expected verdict.
 
 mod spin;
 mod table;

@@ -1,4 +1,5 @@
-//! Where the project lies, and how its commands are run: printed first, and named in the error when they fail.
+//! Where the project lies, and how its commands are run: printed first, and named in the error when
+//! they fail.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,14 +9,15 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::processes;
 
-/// The variable that every process of a test run inherits: tells the run's own processes from those of others.
+/// The variable that every process of a test run inherits: tells the run's own processes from those
+/// of others.
 pub(crate) const MARK: &str = "ZEROBUFFER_XTASK_RUN";
 
 /// The variable with what precedes the name of every buffer that a test run makes.
 const NAMES: &str = "ZEROBUFFER_TEST_MARK";
 
-/// What precedes the names of this run's buffers. Short, since names on macOS end at 30 bytes; five digits of base 36
-/// tell the runs that go on at a time apart, and from those of yesterday.
+/// What precedes the names of this run's buffers. Short, since names on macOS end at 30 bytes; five
+/// digits of base 36 tell the runs that go on at a time apart, and from those of yesterday.
 pub(crate) fn name_mark() -> &'static str {
     static RUN: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -11,7 +11,8 @@ use crate::{install, tools};
 
 /// The minor versions of CPython 3 that the package supports.
 const SUPPORTED: std::ops::RangeInclusive<u32> = 9..=14;
-/// From this one on, one wheel with the stable ABI serves every interpreter that has a GIL (`features` in pyproject.toml).
+/// From this one on, one wheel with the stable ABI serves every interpreter that has a GIL
+/// (`features` in pyproject.toml).
 const ABI3_FROM: u32 = 11;
 
 /// A CPython that starts and can make virtual environments.
@@ -38,7 +39,8 @@ impl Interpreter {
     }
 }
 
-/// One interpreter per supported version, from PATH and from pyenv's folder; the missing versions are printed.
+/// One interpreter per supported version, from PATH and from pyenv's folder; the missing versions
+/// are printed.
 pub(crate) fn interpreters(project: &Project) -> Result<Vec<Interpreter>> {
     let folders = folders();
     let mut found: BTreeMap<(u32, bool), Interpreter> = BTreeMap::new();
@@ -76,7 +78,8 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// `None` for what does not start (a shim of a version that is not there), is another Python or cannot make environments.
+/// `None` for what does not start (a shim of a version that is not there), is another Python or
+/// cannot make environments.
 fn probe(project: &Project, program: &Path) -> Option<Interpreter> {
     const SCRIPT: &str = "import ensurepip, platform, sys, sysconfig, venv
 assert platform.python_implementation() == 'CPython' and sys.version_info[0] == 3

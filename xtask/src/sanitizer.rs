@@ -1,7 +1,8 @@
-//! Builds under `AddressSanitizer`, instrumented for coverage: the fuzz targets, and tests that meet hostile memory.
+//! Builds under `AddressSanitizer`, instrumented for coverage: the fuzz targets, and tests that
+//! meet hostile memory.
 //!
-//! The stable compiler has both behind `RUSTC_BOOTSTRAP`; the standard library stays uninstrumented. One set of flags for
-//! all, so that everything is built once.
+//! The stable compiler has both behind `RUSTC_BOOTSTRAP`; the standard library stays
+//! uninstrumented. One set of flags for all, so everything is built once.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,7 +25,8 @@ const FLAGS: [&str; 8] = [
 /// Several times what the tests take: only a hang meets it.
 const LIMIT: Duration = Duration::from_mins(10);
 
-/// The machine's own target, named: then the flags are not for build scripts and macros, which stay as they are.
+/// The machine's own target, named: then the flags are not for build scripts and macros, which stay
+/// as they are.
 fn triple() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
@@ -47,8 +49,8 @@ pub(crate) fn binary(project: &Project, name: &str) -> PathBuf {
     target(project).join(triple()).join("debug").join(name)
 }
 
-/// The step of `cargo xtask test`: the ring alone, hostile memory in every form, the oracle, the fuzzer's corpus,
-/// the command under attack.
+/// The step of `cargo xtask test`: the ring alone, hostile memory in every form, the oracle, the
+/// fuzzer's corpus, the command under attack.
 pub(crate) fn tests(project: &Project) -> Result<()> {
     let words = "test --quiet --package zerobuffer --package zerobuffer-fuzz --lib \
                  --test hostile --test by_hand --test model --test under_attack --test corpus";

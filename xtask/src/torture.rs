@@ -1,4 +1,5 @@
-//! `cargo xtask torture`: endpoints in processes of their own, killed, stopped and closed at random moments.
+//! `cargo xtask torture`: endpoints in processes of their own, killed, stopped and closed at random
+//! moments.
 
 use std::ffi::OsString;
 use std::time::Duration;

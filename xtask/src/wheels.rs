@@ -1,7 +1,8 @@
-//! `cargo xtask wheels`: the Python package's wheels for Linux, Windows and macOS, built on this machine and looked into.
+//! `cargo xtask wheels`: the Python package's wheels for Linux, Windows and macOS, built on this
+//! machine and looked into.
 //!
-//! Not a step of `cargo xtask test`, for its time. What is built for another system is not imported by anybody here: that
-//! the wheels work there is for the hosted workflow to show.
+//! Not a step of `cargo xtask test`, for its time. What is built for another system is not imported
+//! by anybody here: that the wheels work there is for the hosted workflow to show.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -88,8 +89,9 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The wheel for another system: the one with the stable ABI, which serves every `CPython` from 3.11 on that has a GIL.
-/// Those of older and of free-threaded interpreters need such an interpreter of that system.
+/// The wheel for another system: the one with the stable ABI, which serves every `CPython` from
+/// 3.11 on that has a GIL. Those of older and of free-threaded interpreters need such an
+/// interpreter of that system.
 fn cross(project: &Project, target: &str, zig: Option<&Zig>) -> Result<PathBuf> {
     let rust = DebianRust::install(project)?;
     let maturin = install::venv(project, &tools::MATURIN)?.join("bin/maturin");
@@ -101,7 +103,8 @@ fn cross(project: &Project, target: &str, zig: Option<&Zig>) -> Result<PathBuf> 
         // Nothing here can strip a macOS file.
         build.args(["--zig", "--strip", "false"]);
     } else {
-        // Windows links against a library of imports, which PyO3 makes where there is no Python for Windows.
+        // Windows links against a library of imports, which PyO3 makes where there is no Python for
+        // Windows.
         build.args(["--features", "pyo3/generate-import-lib,pyo3/abi3-py311"]);
     }
     run_command(build.arg("--out").arg(&folder))?;

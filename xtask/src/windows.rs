@@ -1,4 +1,5 @@
-//! `cargo xtask windows`: the library and the command, linted and checked for Windows, and run under wine.
+//! `cargo xtask windows`: the library and the command, linted and checked for Windows, and run
+//! under wine.
 
 mod wine;
 

@@ -29,7 +29,8 @@ impl Callgrind<'_> {
         command.args(["--quiet", "--tool=callgrind", "--compress-strings=no", "--compress-pos=no"]);
         command.arg(format!("--callgrind-out-file={}", output.display()));
         command.args(self.only_in.map(|function| format!("--toggle-collect={function}")));
-        // Where Python puts its objects in memory changes what hashing them takes, if only outside of our code.
+        // Where Python puts its objects in memory changes what hashing them takes, if only outside
+        // of our code.
         command.arg(program).args(arguments).env("PYTHONHASHSEED", "0");
         let result = run_within(self.limit, &mut command);
         let text = fs::read_to_string(&output).with_context(|| output.display().to_string());
@@ -50,7 +51,8 @@ fn sum(text: &str, object: &str) -> u64 {
         if let Some(path) = line.strip_prefix("ob=") {
             ours = path.rsplit('/').next().is_some_and(|file| file.starts_with(object));
         } else if line.starts_with("calls=") {
-            // The next line is what the call cost in all, which stands again with the function that is called.
+            // The next line is what the call cost in all, which stands again with the function that
+            // is called.
             called = true;
         } else if line.starts_with(|c: char| c.is_ascii_digit())
             && !std::mem::take(&mut called)

@@ -48,7 +48,8 @@ pub(super) fn check(project: &Project, row: &Row) -> Result<Verdict> {
     };
     let model = project.root.join("models").join(&row.file);
     capture(in_folder(tools::SPIN.name).arg("-a").args(row.definitions()).arg(&model))?;
-    // COLLAPSE compresses states without loss; MEMLIM, in MB, ends a search that outgrows the machine.
+    // COLLAPSE compresses states without loss; MEMLIM, in MB, ends a search that outgrows the
+    // machine.
     let mut compile = in_folder(tools::C_COMPILER.name);
     // A rejected variant ends after a moment: compiling is what takes time there.
     let effort = if row.expected == Expected::Holds { "-O2" } else { "-O0" };

@@ -1,6 +1,7 @@
 //! The check that a step leaves no file of a buffer and no process behind.
 //!
-//! Only names with this run's mark are looked for: other programs of the machine may make and remove buffers meanwhile.
+//! Only names with this run's mark are looked for: other programs of the machine may make and
+//! remove buffers meanwhile.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +13,12 @@ use anyhow::{Result, bail};
 use crate::processes::{self, Process};
 use crate::project;
 
-/// How long something may outlive its step: a killed test's peer needs a moment to notice and to clean.
+/// How long something may outlive its step: a killed test's peer needs a moment to notice and to
+/// clean.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Fails, naming each, if there are files with this run's mark in their names, or processes of this run.
+/// Fails, naming each, if there are files with this run's mark in their names, or processes of this
+/// run.
 pub(super) fn check() -> Result<()> {
     check_in(&folders(), project::name_mark(), &std::process::id().to_string(), PATIENCE)
 }
@@ -138,7 +141,8 @@ mod tests {
         assert!(error.contains("sleep 1000"), "{error}");
     }
 
-    /// The commands of a step get the mark, and the test helpers put it before the names that they make.
+    /// The commands of a step get the mark, and the test helpers put it before the names that they
+    /// make.
     #[test]
     fn the_mark_is_handed_on() {
         let print = "test \"$ZEROBUFFER_TEST_MARK\" = \"$0\"";

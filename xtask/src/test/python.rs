@@ -1,4 +1,5 @@
-//! The step that tests the Python package: on every interpreter found, as people install it, from a wheel.
+//! The step that tests the Python package: on every interpreter found, as people install it, from a
+//! wheel.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -28,7 +28,8 @@ impl<'a> Wine<'a> {
                 .context("cannot make wine's folder")?;
             run_quietly(&mut wine.command("wineserver", &["-w"]))?;
         }
-        // It stays between two programs: each start of it takes a second. One that runs already is as good.
+        // It stays between two programs: each start of it takes a second. One that runs already is
+        // as good.
         let _ = wine.command("wineserver", &["-p"]).status();
         Ok(wine)
     }
@@ -48,7 +49,7 @@ impl<'a> Wine<'a> {
         let mut compile = self.project.command(tools::MINGW.name);
         compile.args(["-O2", "-shared", "-s", "-o"]).arg(&library).arg(&source).arg("-ladvapi32");
         run_quietly(&mut compile)?;
-        // Last, so that an interrupted build is repeated.
+        // Last, so an interrupted build is repeated.
         write(&stamp)
     }
 

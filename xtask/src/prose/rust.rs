@@ -1,0 +1,125 @@
+//! The comments of a Rust source.
+
+use super::text::{Block, Line};
+
+/// Crates whose documentation users read, on docs.rs or as docstrings.
+const PUBLIC: &[&str] =
+    &["crates/zerobuffer/src/", "crates/zerobuffer-video/src/", "crates/zerobuffer-python/src/"];
+
+/// What the scan is inside of at the end of a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Code,
+    String,
+    /// With this many number signs.
+    Raw(usize),
+}
+
+pub(super) fn blocks(path: &str, source: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut state = State::Code;
+    // The mark and the indentation of the comment that the line before belongs to.
+    let mut open: Option<(&str, usize)> = None;
+    for (index, whole) in source.lines().enumerate() {
+        let Some(start) = comment(whole, &mut state) else {
+            if open.take().is_some_and(|(mark, _)| mark == "///")
+                && let Some(block) = blocks.last_mut()
+            {
+                block.public = is_published(path) && is_public(whole);
+            }
+            continue;
+        };
+        let (before, comment) = whole.split_at(start);
+        let mark = ["///", "//!", "//"].into_iter().find(|mark| comment.starts_with(mark)).unwrap_or("//");
+        let line =
+            Line { number: index + 1, text: comment[mark.len()..].to_owned(), whole: whole.to_owned() };
+        let alone = before.trim().is_empty();
+        match blocks.last_mut().filter(|_| alone && open == Some((mark, start))) {
+            Some(block) => block.lines.push(line),
+            None => blocks.push(Block { lines: vec![line], public: mark == "//!" && is_published(path) }),
+        }
+        open = alone.then_some((mark, start));
+    }
+    blocks
+}
+
+fn is_published(path: &str) -> bool {
+    PUBLIC.iter().any(|start| path.starts_with(start))
+}
+
+/// The item under a doc comment is one that users may see: public, a variant, or a method of Python's.
+fn is_public(item: &str) -> bool {
+    let item = item.trim_start();
+    item.starts_with("pub ") || item.starts_with("#[py") || item.starts_with(|c: char| c.is_ascii_uppercase())
+}
+
+/// Where the comment of a line begins, if it has one.
+fn comment(line: &str, state: &mut State) -> Option<usize> {
+    let bytes = line.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        match *state {
+            State::String if rest.starts_with(b"\\") => at += 2,
+            State::String => {
+                if rest[0] == b'"' {
+                    *state = State::Code;
+                }
+                at += 1;
+            }
+            State::Raw(signs) => {
+                let ends = rest[0] == b'"' && rest[1..].iter().take_while(|&&b| b == b'#').count() >= signs;
+                if ends {
+                    *state = State::Code;
+                }
+                at += 1;
+            }
+            State::Code if rest.starts_with(b"//") => return Some(at),
+            State::Code if rest[0] == b'"' => {
+                let signs = bytes[..at].iter().rev().take_while(|&&b| b == b'#').count();
+                let raw = bytes[..at - signs].last().is_some_and(|&b| b == b'r');
+                *state = if raw { State::Raw(signs) } else { State::String };
+                at += 1;
+            }
+            // A character, not a lifetime.
+            State::Code if rest.starts_with(b"'\\") => at += 4.min(rest.len()),
+            State::Code if rest[0] == b'\'' && rest.get(2) == Some(&b'\'') => at += 3,
+            State::Code => at += 1,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(source: &str) -> Vec<(usize, String)> {
+        let join = |block: &Block| {
+            let texts = block.lines.iter().map(|line| line.text.trim());
+            (block.lines[0].number, texts.collect::<Vec<_>>().join(" "))
+        };
+        blocks("crates/zerobuffer/src/a.rs", source).iter().map(join).collect()
+    }
+
+    #[test]
+    fn lines_of_one_comment_belong_together() {
+        let source = "//! Module.\n\n/// One\n/// two.\nfn f() {\n    // in\n    g(); // after\n}\n";
+        let expected = [(1, "Module."), (3, "One two."), (6, "in"), (7, "after")];
+        assert_eq!(texts(source), expected.map(|(line, text)| (line, text.to_owned())));
+    }
+
+    #[test]
+    fn strings_and_characters_hold_no_comments() {
+        let source = "let a = \"http://x\";\nlet b = r#\"\" // no\n// no\n\"#; // yes\nlet c = ['\"', '\\\"'];\n// last\n";
+        assert_eq!(texts(source), [(4, "yes".to_owned()), (6, "last".to_owned())]);
+    }
+
+    #[test]
+    fn only_what_users_see_is_public() {
+        let public = |source: &str| blocks("crates/zerobuffer/src/a.rs", source)[0].public;
+        assert!(public("/// a\npub fn f() {}\n") && public("//! a\n") && public("/// a\nVariant,\n"));
+        assert!(!public("/// a\npub(crate) fn f() {}\n") && !public("// a\npub fn f() {}\n"));
+        assert!(!blocks("xtask/src/a.rs", "/// a\npub fn f() {}\n")[0].public);
+    }
+}
