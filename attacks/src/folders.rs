@@ -44,8 +44,8 @@ pub(crate) fn exchange(seed: u64) -> Result<()> {
     let (locks, link) = (folder.join("locks"), folder.join("link"));
     symlink(SECRET, &link)?;
     loop {
-        // Root makes the folder anew each time. Between making and opening it, the link has to be in its place: asked for
-        // without looking, since a look takes as long as root needs.
+        // Root makes the folder anew each time. Between making and opening it, the link has to be
+        // in its place: asked for without looking, since a look takes as long as root needs.
         while renameat_with(CWD, &locks, CWD, &link, RenameFlags::EXCHANGE).is_err() {}
         (0..random.u32(..20_000)).for_each(|_| std::hint::spin_loop());
         let _ = renameat_with(CWD, &locks, CWD, &link, RenameFlags::EXCHANGE);

@@ -1,4 +1,5 @@
-//! S3: memory of another program that looks like a half-made buffer, with companions that somebody else has planted.
+//! S3: memory of another program that looks like a half-made buffer, with companions that somebody
+//! else has planted.
 
 use crate::attack::Target;
 use anyhow::Result;

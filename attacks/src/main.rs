@@ -1,8 +1,9 @@
 //! Attacks of an ordinary user on root's readers and writers.
 //!
-//! Each attack runs as a process of user 65534 beside a victim that is root, for a bounded time, on mounts of its own.
-//! Against the code as it ships all fail. In a build with `--cfg unguarded="..."` the guard is out, and the attack
-//! has to succeed within its bound: that shows that it can. README.md has the rates.
+//! Each attack runs as a process of user 65534 beside a victim that is root, for a bounded time, on
+//! mounts of its own. Against the code as it ships all fail. In a build with
+//! `--cfg unguarded="..."` the guard is out, and the attack has to succeed within its bound: that
+//! shows that it can. README.md has the rates.
 
 #[cfg(target_os = "linux")]
 mod attack;

@@ -1,4 +1,5 @@
-//! S4: what root's clean does to a buffer of another user, whose reader lives where root cannot see its number.
+//! S4: what root's clean does to a buffer of another user, whose reader lives where root cannot see
+//! its number.
 
 use crate::attack::Target;
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! Where attacks take place: mounts of this process alone, so that nothing of the machine is touched.
+//! Where attacks take place: mounts of this process alone, so nothing of the machine is touched.
 
 use anyhow::{Context as _, Result};
 use rustix::{

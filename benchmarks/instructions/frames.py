@@ -1,8 +1,8 @@
 """What the instruction counts of the Python package are taken of: ``frames.py BURSTS_OUT BURSTS_BACK``.
 
-Writes a number of bursts of small frames, then as many more as are written and read in turn. `cargo xtask instructions`
-runs it under callgrind with different numbers: what they differ by is what the frames between them cost, whatever the
-start of Python takes.
+Writes a number of bursts of small frames, then as many more as are written and read in turn.
+`cargo xtask instructions` runs it under callgrind with different numbers: what they differ by is
+what the frames between them cost, whatever the start of Python takes.
 """
 
 import os

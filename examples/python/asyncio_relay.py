@@ -1,6 +1,7 @@
 """One event loop relays several buffers: frames of each source go on to its target, whole and in order.
 
-``python asyncio_relay.py SOURCE=TARGET...``: creates the sources; each target must have a reader within a minute.
+``python asyncio_relay.py SOURCE=TARGET...``: creates the sources; each target must have a reader
+within a minute.
 """
 
 import asyncio

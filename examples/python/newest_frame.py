@@ -1,6 +1,7 @@
 """A slow detector beside a fast camera: it always takes the newest picture, and skips what it has no time for.
 
-``python newest_frame.py NAME``: creates the buffer and waits for the camera, any program that writes frames.
+``python newest_frame.py NAME``: creates the buffer and waits for the camera, any program that
+writes frames.
 """
 
 import sys

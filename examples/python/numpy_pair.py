@@ -1,6 +1,7 @@
 """A writer that draws into the ring and a reader that computes there: no copy of the pixels at either end.
 
-Run ``python numpy_pair.py`` (starts both processes), or ``python numpy_pair.py write`` beside ``... read``.
+Run ``python numpy_pair.py`` (starts both processes), or ``python numpy_pair.py write`` beside ``...
+read``.
 """
 
 import json

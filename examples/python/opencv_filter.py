@@ -1,7 +1,7 @@
 """OpenCV works on frames in the ring: blur each picture of one buffer straight into the next buffer.
 
-Needs ``pip install opencv-python-headless``. Arguments: the two names, width, height. It creates the first buffer, and
-writes to the second once somebody reads that.
+Needs ``pip install opencv-python-headless``. Arguments: the two names, width, height. It creates
+the first buffer, and writes to the second once somebody reads that.
 """
 
 import sys

@@ -1,6 +1,7 @@
 """PyAV encodes frames from the ring into a file. Needs ``pip install av``.
 
-``python pyav_encode.py NAME FILE.mp4``: creates the buffer NAME and expects RGB frames whose metadata describes them.
+``python pyav_encode.py NAME FILE.mp4``: creates the buffer NAME and expects RGB frames whose
+metadata describes them.
 """
 
 import sys

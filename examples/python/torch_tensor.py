@@ -1,7 +1,8 @@
 """PyTorch computes on frames in the ring. Needs ``pip install torch``.
 
-``torch.from_numpy(frame.array(...))`` and ``torch.from_dlpack(frame)`` are views of the ring and keep the frame's space
-until the tensor is gone. (``torch.frombuffer(frame.data)`` keeps an address only: give it the frame itself.)
+``torch.from_numpy(frame.array(...))`` and ``torch.from_dlpack(frame)`` are views of the ring and
+keep the frame's space until the tensor is gone. (``torch.frombuffer(frame.data)`` keeps an address
+only: give it the frame itself.)
 """
 
 import sys

@@ -1,4 +1,5 @@
-//! Hostile memory under a channel: server and client in one process, both of their buffers damaged between calls.
+//! Hostile memory under a channel: server and client in one process, both of their buffers damaged
+//! between calls.
 
 use crate::{damage::Victim, fresh, hostile::judge, script::Script};
 use std::time::Duration;

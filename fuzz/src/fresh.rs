@@ -31,7 +31,8 @@ pub(crate) fn assert_gone(name: &str) {
     assert!(left.is_empty(), "left behind: {left:?}");
 }
 
-/// Removes what a hostile script may have left: a reader whose number was overwritten keeps its hands off.
+/// Removes what a hostile script may have left: a reader whose number was overwritten keeps its
+/// hands off.
 pub(crate) fn sweep(name: &str) {
     for path in files(name) {
         let _ = fs::remove_file(path);

@@ -22,7 +22,8 @@ pub(crate) fn run(data: &[u8]) {
     fresh::sweep(&name);
 }
 
-/// Any outcome is right that is an outcome; an error tells which buffer it is about, and what was expected.
+/// Any outcome is right that is an outcome; an error tells which buffer it is about, and what was
+/// expected.
 pub(crate) fn judge<T>(name: &str, result: zerobuffer::Result<T>) -> Option<T> {
     let error = match result {
         Ok(value) => return Some(value),
@@ -42,10 +43,10 @@ pub(crate) fn judge<T>(name: &str, result: zerobuffer::Result<T>) -> Option<T> {
     None
 }
 
-/// A segment that no reader of ours has made: attach and look.
+/// A segment that no native reader has made: attach and look.
 fn by_hand(name: &str, script: &mut Script<'_>) {
     let (metadata, payload) = (u64::from(script.byte() % 3) * 64, 64 + u64::from(script.byte() % 8) * 64);
-    // A process that lives. An old endpoint of this one would be dead, as it has no lock.
+    // A process that lives. A legacy endpoint of this one would be dead, as it has no lock.
     let pid = 1_u64;
     let mut bytes = vec![0; usize::try_from(CONTROL + metadata + payload).unwrap()];
     for (word, value) in
@@ -54,7 +55,7 @@ fn by_hand(name: &str, script: &mut Script<'_>) {
         bytes[word * 8..word * 8 + 8].copy_from_slice(&value.to_le_bytes());
     }
     let [memory, semaphores @ ..] = objects(name);
-    // The sticky bit is how a reader of ours marks its segment (W8).
+    // The sticky bit is how a native reader marks its segment (W8).
     let marked = script.byte().is_multiple_of(4);
     fs::write(&memory, &bytes).unwrap();
     fs::set_permissions(&memory, fs::Permissions::from_mode(if marked { 0o1600 } else { 0o600 })).unwrap();
@@ -120,7 +121,7 @@ fn write(name: &str, writer: &mut Writer, script: &mut Script<'_>) {
     let _ = (writer.is_reader_connected(), writer.stats(), writer.utilization());
 }
 
-/// Both ends of ours, and a third party that writes over everything between two of their steps.
+/// Both native ends, and a third party that writes over everything between two of their steps.
 fn during_operation(name: &str, script: &mut Script<'_>) {
     let metadata = u64::from(script.byte() % 3) * 64;
     let payload = script.pick(&[64, 128, 512, 1024]);

@@ -1,6 +1,8 @@
-//! The fuzz targets as plain functions over bytes: the fuzzer and the ordinary tests run the same code.
+//! The fuzz targets as plain functions over bytes: the fuzzer and the ordinary tests run the same
+//! code.
 //!
-//! `cargo xtask fuzz` builds `fuzz_targets/` around libFuzzer; `tests/corpus.rs` replays `corpus/` without it.
+//! `cargo xtask fuzz` builds `fuzz_targets/` around libFuzzer; `tests/corpus.rs` replays `corpus/`
+//! without it.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,

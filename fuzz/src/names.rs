@@ -1,4 +1,5 @@
-//! Any text as a name and any numbers as sizes: refused by every call, or made, found and removed without a trace.
+//! Any text as a name and any numbers as sizes: refused by every call, or made, found and removed
+//! without a trace.
 
 use crate::{damage::objects, fresh, script::Script};
 use std::{fs, os::unix::fs::MetadataExt as _, time::Duration};

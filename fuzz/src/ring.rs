@@ -1,4 +1,5 @@
-//! The ring's operations as data, beside the oracle that the property test and the model checkers use too.
+//! The ring's operations as data, beside the oracle that the property test and the model checkers
+//! use too.
 
 use crate::{
     oracle::{Rig, Step},

@@ -1,9 +1,10 @@
-//! Bytes as a script: each step takes what it needs, and the end of the bytes is the end of the script.
+//! Bytes as a script: each step takes what it needs, and the end of the bytes is the end of the
+//! script.
 
 use std::time::{Duration, Instant};
 
-/// The library waits up to half a second for a peer that seems to be on its way. A script that has met that has said
-/// what it has to say: thousands of others run in the same time.
+/// The library waits up to half a second for a peer that seems to be on its way. A script that has
+/// met that has said what it has to say: thousands of others run in the same time.
 const ENOUGH: Duration = Duration::from_millis(100);
 
 /// What is left of a script.

@@ -27,7 +27,8 @@ def name() -> Iterator[str]:
     unique = unique_name()
     yield unique
     if files_of(unique):
-        # Perhaps a test's exception still refers to an endpoint; a collection is too slow to have for every test.
+        # Perhaps a test's exception still refers to an endpoint; a collection is too slow to have
+        # for every test.
         gc.collect()
     assert files_of(unique) == []
 

@@ -165,7 +165,8 @@ def test_order_when_the_next_read_comes_before_the_cancelled_one_has_handed_back
 
 def test_a_loop_that_ends_with_an_answer_under_way_loses_no_frame(reader: Reader, writer: Writer) -> None:
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda _loop, _context: None)  # which is told that the task is destroyed
+    # which is told that the task is destroyed
+    loop.set_exception_handler(lambda _loop, _context: None)
     pending = loop.create_task(reader.read_frame_async(None))
     loop.run_until_complete(asyncio.sleep(0.05))
     writer.write_frame(b"kept")
@@ -212,7 +213,8 @@ def test_wait_for_loses_nothing(reader: Reader, writer: Writer) -> None:
 def test_a_loop_that_ends_with_reads_pending(reader: Reader, writer: Writer) -> None:
     async def abandon() -> None:
         for _ in range(3):
-            asyncio.ensure_future(reader.read_frame_async(None))  # noqa: RUF006  (abandoned on purpose)
+            # noqa: RUF006 (abandoned on purpose)
+            asyncio.ensure_future(reader.read_frame_async(None))
         await asyncio.sleep(0.05)
 
     run(abandon())

@@ -1,7 +1,8 @@
 """Whatever takes a frame's buffer keeps the frame's bytes: they are the same after release as before.
 
-Each consumer is given a frame, the frame is released, and the writer goes on until it has been once around the ring.
-What the consumer then shows must be what it was given. Packages that are not installed are named as skipped.
+Each consumer is given a frame, the frame is released, and the writer goes on until it has been once
+around the ring. What the consumer then shows must be what it was given. Packages that are not
+installed are named as skipped.
 """
 
 import contextlib

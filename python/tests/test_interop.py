@@ -82,7 +82,8 @@ OLD_READER = f"""
 """
 
 
-# Sizes in steps of 16, and any: then 1.3.0 leaves tails that no reader of its own could take. Ours takes them.
+# Sizes in steps of 16, and any: then 1.3.0 leaves tails that no reader of its own could take. Ours
+# takes them.
 @pytest.mark.parametrize(("ring", "largest", "count", "step"), [(16384, 4000, 2000, 16), (8192, 2000, 2000, 1)])
 def test_old_writer(old: str, shared: str, ring: int, largest: int, count: int, step: int) -> None:
     sizes = random.Random(5)
@@ -176,7 +177,8 @@ def test_old_and_new_writers_exclude_each_other(old: str, shared: str) -> None:
             assert "WriterAlreadyConnected" in (refused.process.stderr.read() if refused.process.stderr else "")
 
 
-#: A program in the manner of 1.x that uses its surface (without the duplex part); its output must be the same.
+#: A program in the manner of 1.x that uses its surface (without the duplex part); its output must
+#: be the same.
 PROGRAM = """
 import logging
 import os

@@ -5,7 +5,8 @@ import pytest
 from support import child, pattern
 from zerobuffer import BufferConfig, BufferFullException, Frame, Reader, Writer
 
-#: A paced stream first: the writer has seen its reader read at once, and its reader has slept between frames.
+#: A paced stream first: the writer has seen its reader read at once, and its reader has slept
+#: between frames.
 PACED = 20
 
 WRITE = """

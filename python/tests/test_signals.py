@@ -27,7 +27,8 @@ def interrupt(code: str, name: str) -> None:
         process.process.send_signal(signal.SIGINT)
         word, moment = process.line().split()
         assert word == "interrupted"
-        # Linux: one monotonic clock for all processes. 0.1 s promised, and 2 s for a machine that is busy.
+        # Linux: one monotonic clock for all processes. 0.1 s promised, and 2 s for a machine that
+        # is busy.
         assert float(moment) - sent < 2.0
         process.finish()
 

@@ -1,7 +1,7 @@
 """ZeroBuffer: zero-copy streaming of variable-size frames between two processes.
 
-A :class:`Reader` creates a named ring buffer in shared memory, a :class:`Writer` of another process attaches to it.
-Frames are read in place: ``frame.data`` is a memoryview of the ring.
+A :class:`Reader` creates a named ring buffer in shared memory, a :class:`Writer` of another process
+attaches to it. Frames are read in place: ``frame.data`` is a memoryview of the ring.
 """
 
 from . import _logging, observe

@@ -48,7 +48,8 @@ class ReadLane(Lane):
         if timeout is not None and timeout != timeout:
             raise ValueError("timeout must be a number of seconds, not NaN")
         self._ready += 1
-        # Now and then the event loop gets a turn although nothing has to be waited for; the call keeps its place.
+        # Now and then the event loop gets a turn although nothing has to be waited for; the call
+        # keeps its place.
         if self.is_idle and self._ready % _TURN:
             frame = _read(reader, latest, 0)
             if frame is not None or (timeout is not None and timeout <= 0):

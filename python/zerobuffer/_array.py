@@ -122,8 +122,9 @@ def plain_array(frame: Frame, dtype: Any, copy: Optional[bool]) -> "np.ndarray[A
 def describe(metadata: bytes, size: int) -> Optional[Layout]:
     """Read shape and dtype of frames of ``size`` bytes from a metadata block; None if it says nothing about them.
 
-    Understood: a JSON object with ``shape`` and ``dtype``, and what docs/video.md describes: JSON with a GStreamer caps
-    string, strides and stamps, and a bare caps string. ValueError if they contradict the frame or themselves.
+    Understood: a JSON object with ``shape`` and ``dtype``, and what docs/video.md describes: JSON
+    with a GStreamer caps string, strides and stamps, and a bare caps string. ValueError if they
+    contradict the frame or themselves.
     """
     try:
         text = metadata.decode().strip("\0 \n")

@@ -80,23 +80,20 @@ class Response:
 class Client:
     """Calls the handler of a :class:`~zerobuffer.Server` and returns what it answers.
 
-    Usable from several threads and tasks at once: requests go out in the order of the calls, and each call gets its own
-    answer::
+    Usable from several threads and tasks at once: requests go out in the order of the calls, and
+    each call gets its own answer::
 
         with Client("detector", timeout=10.0) as client:
             boxes = client.call(picture).array(dtype="f4", shape=(-1, 4))
 
-    Args:
-        name: name of the server.
-        timeout: seconds to wait for the server; None waits for ever.
-        response_size: bytes of the response ring; by default as many as the request ring has, at most 256 MiB.
-        write_timeout: seconds that a request waits for space in the request ring; None waits for ever.
-        mode: permission bits of the response ring, by default as for :class:`~zerobuffer.Reader`.
-        wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
+    Args: name: name of the server. timeout: seconds to wait for the server; None waits for ever.
+    response_size: bytes of the response ring; by default as many as the request ring has, at most
+    256 MiB. write_timeout: seconds that a request waits for space in the request ring; None waits
+    for ever. mode: permission bits of the response ring, by default as for
+    :class:`~zerobuffer.Reader`. wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
 
-    Raises:
-        BufferNotFoundException: there is no server in time.
-        WriterAlreadyConnectedException, ReaderAlreadyConnectedException: the server has another client.
+    Raises: BufferNotFoundException: there is no server in time. WriterAlreadyConnectedException,
+    ReaderAlreadyConnectedException: the server has another client.
     """
 
     def __init__(
@@ -150,13 +147,11 @@ class Client:
             data: bytes, anything with the buffer protocol, an array.
             timeout: seconds to wait for the response; None waits for ever.
 
-        Raises:
-            RemoteError: the handler failed.
-            NoResponseException: the response has not come in time (a ``TimeoutError``).
-            WriteTimeoutException: the request found no space within the write timeout (a ``TimeoutError``).
-            ReaderDeadException, WriterDeadException: the server is gone (a ``ConnectionError``).
-            ResponseTooLargeException: the response does not fit the response ring.
-            ClosedException: the client is closed (a ``ConnectionError``).
+        Raises: RemoteError: the handler failed. NoResponseException: the response has not come in
+        time (a ``TimeoutError``). WriteTimeoutException: the request found no space within the
+        write timeout (a ``TimeoutError``). ReaderDeadException, WriterDeadException: the server is
+        gone (a ``ConnectionError``). ResponseTooLargeException: the response does not fit the
+        response ring. ClosedException: the client is closed (a ``ConnectionError``).
         """
         _seconds(timeout)
         sequence, answer = self._core._call(data, timeout)

@@ -1,9 +1,9 @@
 """The one thread that waits on behalf of all coroutines of the process; it ends soon after the last call.
 
-Every endpoint has lanes of waiting calls, served in their order. With one lane the thread sleeps in the core until
-there is something; with several it looks at each in turn, at intervals that grow while nothing happens, up to 1 ms. It
-notices within one wait that a call was withdrawn or that the interpreter shuts down. Event loops are woken once per
-result and poll nothing.
+Every endpoint has lanes of waiting calls, served in their order. With one lane the thread sleeps in
+the core until there is something; with several it looks at each in turn, at intervals that grow
+while nothing happens, up to 1 ms. It notices within one wait that a call was withdrawn or that the
+interpreter shuts down. Event loops are woken once per result and poll nothing.
 """
 
 import asyncio
@@ -18,7 +18,8 @@ __all__ = ["Call", "Lane", "engine"]
 _SLICE = 0.01
 #: Seconds between two looks at several lanes, after something has happened, and at most.
 _SHORTEST, _LONGEST = 0.00005, 0.001
-#: Seconds an idle thread stays for the next call: starting one costs more than the calls of a busy endpoint.
+#: Seconds an idle thread stays for the next call: starting one costs more than the calls of a busy
+#: endpoint.
 _LINGER = 0.2
 #: Calls of one lane in a row, before the next lane's turn.
 _AT_ONCE = 64
@@ -117,10 +118,12 @@ class Engine:
             found = False
             for lane in lanes:
                 found = self._serve(lane, _SLICE if alone else 0.0) or found
-            # Its variables go with each round: a thread that lingers must not keep an endpoint alive.
+            # Its variables go with each round: a thread that lingers must not keep an endpoint
+            # alive.
             del lane, lanes
             if not threading.main_thread().is_alive():
-                # The interpreter is shutting down and waits for this thread; nobody waits for the answers.
+                # The interpreter is shutting down and waits for this thread; nobody waits for the
+                # answers.
                 with self.changed:
                     self._lanes.clear()
                     self._thread = None

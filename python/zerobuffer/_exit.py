@@ -1,11 +1,13 @@
 """Closes what is still open when the interpreter exits, or when a signal ends it.
 
-A daemon thread that waits in a call keeps its endpoint from being collected: without this, the buffer's files would
-stay. A thread that waits then gets the exception of a closed endpoint, as from any other ``close``; where that ends a
-daemon thread, which the exit would have ended anyway, it is not printed.
+A daemon thread that waits in a call keeps its endpoint from being collected: without this, the
+buffer's files would stay. A thread that waits then gets the exception of a closed endpoint, as from
+any other ``close``; where that ends a daemon thread, which the exit would have ended anyway, it is
+not printed.
 
-SIGTERM and SIGHUP end a process without any exit. Where nobody has asked for them, the first endpoint that the main
-thread opens does: what is open is closed, and the process then ends by the signal as before.
+SIGTERM and SIGHUP end a process without any exit. Where nobody has asked for them, the first
+endpoint that the main thread opens does: what is open is closed, and the process then ends by the
+signal as before.
 """
 
 import atexit
@@ -37,7 +39,8 @@ class _Stoppable(Protocol):
 
 #: Servers that run: they need no other reference.
 _running: "set[_Stoppable]" = set()
-#: By identity. No lock: a signal handler may open and close endpoints at any time, and each change is one step.
+#: By identity. No lock: a signal handler may open and close endpoints at any time, and each change
+#: is one step.
 _open: "dict[int, weakref.ref[_Closable]]" = {}
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _guarded = False
@@ -102,7 +105,8 @@ def _close_all() -> None:
     if _open or _running:
         threading.excepthook = _Quiet(threading.excepthook)
     _close_open()
-    # The interpreter ends a thread that comes back to it later, which a thread with a handler may not survive.
+    # The interpreter ends a thread that comes back to it later, which a thread with a handler may
+    # not survive.
     deadline = time.monotonic() + _PATIENCE
     while _busy_handlers() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -41,17 +41,17 @@ class Server:
         with server:
             server.wait()
 
-    The handler is a plain function or a coroutine function. It is given the request, a :class:`~zerobuffer.Frame` that
-    is released when it returns, and, if it takes a second argument, a :class:`~zerobuffer.Writer` for the response. It
-    returns the response (bytes, a buffer, an array), or None after writing it through the writer. What it raises is
-    raised in the client as :class:`~zerobuffer.RemoteError`, and logged with its traceback.
+    The handler is a plain function or a coroutine function. It is given the request, a
+    :class:`~zerobuffer.Frame` that is released when it returns, and, if it takes a second argument,
+    a :class:`~zerobuffer.Writer` for the response. It returns the response (bytes, a buffer, an
+    array), or None after writing it through the writer. What it raises is raised in the client as
+    :class:`~zerobuffer.RemoteError`, and logged with its traceback.
 
-    Args:
-        name: name of the server.
-        config: sizes of the request buffer; 4 KiB of metadata and a ring of 1 MiB by default.
-        workers: handlers that run at once, each in a thread of its own; responses go out in the order of the requests.
-        mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
-        client_timeout: seconds without a client after which that is logged; None never.
+    Args: name: name of the server. config: sizes of the request buffer; 4 KiB of metadata and a
+    ring of 1 MiB by default. workers: handlers that run at once, each in a thread of its own;
+    responses go out in the order of the requests. mode: permission bits of the request buffer, by
+    default as for :class:`~zerobuffer.Reader`. client_timeout: seconds without a client after which
+    that is logged; None never.
 
     Raises:
         ValueError: ``workers`` is not positive.
@@ -241,7 +241,8 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _is_coroutine_function(handler: Any) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
+    # noqa: B004
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))
 
 
 def _takes_writer(handler: Callable[..., Any]) -> bool:

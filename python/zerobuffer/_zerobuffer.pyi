@@ -1,4 +1,5 @@
-# The compiled module. Its classes are used through zerobuffer.Reader, zerobuffer.Writer and zerobuffer.Frame.
+# The compiled module. Its classes are used through zerobuffer.Reader, zerobuffer.Writer and
+# zerobuffer.Frame.
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -43,8 +44,8 @@ _Full: TypeAlias = Literal["block", "refuse", "drop"]
 class Frame:
     """A received frame: zero-copy access to its bytes in the ring.
 
-    Its ring space goes back to the writer when the frame is released (``Reader.release_frame``, ``dispose``, leaving a
-    ``with`` block) or dropped, and no view or array made from it is left.
+    Its ring space goes back to the writer when the frame is released (``Reader.release_frame``,
+    ``dispose``, leaving a ``with`` block) or dropped, and no view or array made from it is left.
     """
 
     def __new__(
@@ -102,9 +103,10 @@ class Frame:
 class Loan:
     """A frame to be written in place.
 
-    Entering it reserves the space. Leaving it publishes the frame, or nothing if an exception leaves the block.
-    ``commit`` publishes it before that, shortened perhaps, and ``abort`` gives it up. It is used like the memoryview of
-    its bytes: indexed, handed to whatever takes a buffer; ``data`` is that memoryview.
+    Entering it reserves the space. Leaving it publishes the frame, or nothing if an exception
+    leaves the block. ``commit`` publishes it before that, shortened perhaps, and ``abort`` gives it
+    up. It is used like the memoryview of its bytes: indexed, handed to whatever takes a buffer;
+    ``data`` is that memoryview.
     """
 
     def commit(self, size: Optional[int] = None) -> None:
@@ -236,9 +238,8 @@ class WriterBase:
     def write_frame(self, data: _Data) -> None:
         """Write one frame, copied once into the ring.
 
-        Args:
-            data: anything with the buffer protocol, and arrays of any kind (NumPy, pandas, DLPack), by their bytes;
-                iterables of ints and objects with ``__bytes__`` are converted.
+        Args: data: anything with the buffer protocol, and arrays of any kind (NumPy, pandas,
+        DLPack), by their bytes; iterables of ints and objects with ``__bytes__`` are converted.
 
         Raises:
             WriteTimeoutException: the ring stayed full for the write timeout.

@@ -105,7 +105,8 @@ def list() -> builtins.list[BufferInfo]:
 def clean(name: Optional[str] = None, *, dry_run: bool = False) -> builtins.list[LeftOver]:
     """Remove what dead processes have left of a buffer, or of all; return what was found.
 
-    A :class:`~zerobuffer.Reader` takes a dead one's name over by itself: this is for names that nobody uses again.
+    A :class:`~zerobuffer.Reader` takes a dead one's name over by itself: this is for names that
+    nobody uses again.
 
     Args:
         name: the buffer; all if None.

@@ -21,10 +21,10 @@ def align_to_boundary(size: int, alignment: int = BLOCK_ALIGNMENT) -> int:
 class BufferConfig:
     """Sizes of a buffer, in bytes; both are rounded up to 64 when the buffer is created.
 
-    Args:
-        metadata_size: size of the metadata block; its content can have 8 bytes less.
-        payload_size: size of the ring; the largest frame has 16 bytes less. A frame of n bytes takes n + 16 bytes of
-            it, rounded up to 16. The ring holds as many frames as fit, unread or held by the reader.
+    Args: metadata_size: size of the metadata block; its content can have 8 bytes less.
+    payload_size: size of the ring; the largest frame has 16 bytes less. A frame of n bytes takes n +
+    16 bytes of it, rounded up to 16. The ring holds as many frames as fit, unread or held by the
+    reader.
 
     Raises:
         ValueError: a size is not positive.

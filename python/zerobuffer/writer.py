@@ -47,24 +47,22 @@ def _nanoseconds(timeout: Union[timedelta, float]) -> int:
 class Writer(WriterBase):
     """Attaches to a buffer and writes frames into it.
 
-    A writer may be used from several threads. Waiting calls let other Python threads run, answer Ctrl-C within 100 ms,
-    and end with a :class:`ZeroBufferException` as soon as another thread calls :meth:`close`.
+    A writer may be used from several threads. Waiting calls let other Python threads run, answer
+    Ctrl-C within 100 ms, and end with a :class:`ZeroBufferException` as soon as another thread
+    calls :meth:`close`.
 
-    Args:
-        name: name of the buffer, which its reader has created.
-        timeout: seconds to wait for the reader to appear; None waits for ever.
-        write_timeout: how long a write waits for space; a ``timedelta``, or seconds.
-        full: what a write into a full ring does: ``"block"`` waits and raises :class:`BufferFullException` after the
-            write timeout, ``"refuse"`` raises it at once, ``"drop"`` drops the frame and counts it in ``stats``.
-        wait: ``"adaptive"``, ``"block"`` or ``"spin"``, as for the reader.
-        owner: whose buffers are written to: those of the own user and of root (``"trusted"``), of one more user by
-            number, or ``"any"``. By default what ``ZEROBUFFER_OWNER`` says, or ``"trusted"``.
+    Args: name: name of the buffer, which its reader has created. timeout: seconds to wait for the
+    reader to appear; None waits for ever. write_timeout: how long a write waits for space; a
+    ``timedelta``, or seconds. full: what a write into a full ring does: ``"block"`` waits and
+    raises :class:`BufferFullException` after the write timeout, ``"refuse"`` raises it at once,
+    ``"drop"`` drops the frame and counts it in ``stats``. wait: ``"adaptive"``, ``"block"`` or
+    ``"spin"``, as for the reader. owner: whose buffers are written to: those of the own user and of
+    root (``"trusted"``), of one more user by number, or ``"any"``. By default what
+    ``ZEROBUFFER_OWNER`` says, or ``"trusted"``.
 
-    Raises:
-        WriterAlreadyConnectedException: the buffer has a live writer, or its reader has not yet noticed that the last
-            one crashed.
-        ZeroBufferException: no such buffer in time, no live reader, no permission, another protocol version.
-        ValueError: an option is not known.
+    Raises: WriterAlreadyConnectedException: the buffer has a live writer, or its reader has not yet
+    noticed that the last one crashed. ZeroBufferException: no such buffer in time, no live reader,
+    no permission, another protocol version. ValueError: an option is not known.
     """
 
     name: str
@@ -109,8 +107,9 @@ class Writer(WriterBase):
     async def write_frame_async(self, data: Union[bytes, bytearray, memoryview, Iterable[int]]) -> None:
         """As :meth:`write_frame`, without blocking the event loop while the ring is full.
 
-        May be cancelled: the frame has then been written whole or not at all. ``data`` must not change before the call
-        is over. Writes that are under way at the same time go out in the order of their calls.
+        May be cancelled: the frame has then been written whole or not at all. ``data`` must not
+        change before the call is over. Writes that are under way at the same time go out in the
+        order of their calls.
         """
         lane = self._lane
         if lane is None:

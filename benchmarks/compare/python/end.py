@@ -1,7 +1,7 @@
 """One end of one measurement, in Python: ``end.py SYSTEM ROLE KIND NAME BYTES DEPTH SECONDS TOUCH``.
 
-The same words, the same order of events and the same result lines as the Rust ends (``src/ends``); the supervisor starts
-both alike. Runs under the interpreter whose packages are measured.
+The same words, the same order of events and the same result lines as the Rust ends (``src/ends``);
+the supervisor starts both alike. Runs under the interpreter whose packages are measured.
 """
 
 from __future__ import annotations

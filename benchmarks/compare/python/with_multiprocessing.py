@@ -1,7 +1,7 @@
 """What Python brings along: Pipe, Queue, and shared_memory with two semaphores.
 
-Their ends must come from one parent. So the server forks the client, and the process that the supervisor takes for the
-client passes its lines on.
+Their ends must come from one parent. So the server forks the client, and the process that the
+supervisor takes for the client passes its lines on.
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ from zerobuffer import BufferConfig, Reader, Writer
 
 
 def receiver(task: Task, name: str) -> Take:
-    # Frames must not fill the ring exactly: a writer of 1.3.0 that finds the reader at its end stops for good.
+    # Frames must not fill the ring exactly: a writer of 1.3.0 that finds the reader at its end
+    # stops for good.
     reader = Reader(name, BufferConfig(64, task.depth * (task.size + 16) + 1024))
 
     def take(look: Look) -> int:
-        # 1.3.0 raises "writer dead" on a timeout before the first writer, so that the wait is long.
+        # 1.3.0 raises "writer dead" on a timeout before the first writer, so the wait is long.
         frame = reader.read_frame(timeout=60.0)
         assert frame is not None
         value = look(frame.data)
@@ -24,7 +25,8 @@ def receiver(task: Task, name: str) -> Take:
 
 
 def sender(task: Task, name: str) -> tuple[Put, Loan]:
-    # Attempts of 1.3.0 while its buffer is being made can spoil it for good: seldom ones do so seldom.
+    # Attempts of 1.3.0 while its buffer is being made can spoil it for good: seldom ones do so
+    # seldom.
     every = 0.01 if task.system.startswith("py-old") else 0.0002
     writer: Any = until("the buffer", lambda: Writer(name), every)
     size, mark = task.size, NUMBER.pack_into

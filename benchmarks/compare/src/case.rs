@@ -13,7 +13,8 @@ pub(crate) enum Kind {
     Stream,
     /// One way at full speed; the sender writes 8 bytes into memory of the system.
     Loan,
-    /// There and back, the next request follows at once. The server copies the request into its answer.
+    /// There and back, the next request follows at once. The server copies the request into its
+    /// answer.
     Trip,
     /// There and back, 1,000 times a second.
     Paced,

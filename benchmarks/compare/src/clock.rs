@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// `CLOCK_MONOTONIC` in nanoseconds: the same clock in every process, Python's `monotonic_ns` included.
+/// `CLOCK_MONOTONIC` in nanoseconds: the same clock in every process, Python's `monotonic_ns`
+/// included.
 pub(crate) fn monotonic_ns() -> u64 {
     read(libc::CLOCK_MONOTONIC)
 }
@@ -14,7 +15,8 @@ pub(crate) fn cpu_seconds() -> f64 {
 
 fn read(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call writes one timespec, which lives on this stack; both clocks always exist on Linux.
+    // SAFETY: the call writes one timespec, which lives on this stack; both clocks always exist on
+    // Linux.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
 }

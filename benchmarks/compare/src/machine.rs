@@ -42,7 +42,8 @@ impl Machine {
         })
     }
 
-    /// `2026-01-31-amd-epyc-2-processors` in `benchmarks/record`: the folder of this machine's record of today.
+    /// `2026-01-31-amd-epyc-2-processors` in `benchmarks/record`: the folder of this machine's
+    /// record of today.
     pub(crate) fn folder(&self) -> PathBuf {
         let words: String = self
             .processor

@@ -1,7 +1,8 @@
 //! ZeroBuffer beside its peers: `cargo xtask bench` builds and runs this.
 //!
-//! One program is all of it: the supervisor, which starts two processes for each measurement (`run`), the Rust ends of
-//! each system (`end`), and what turns results into tables and plots (`report`).
+//! One program is all of it: the supervisor, which starts two processes for each measurement
+//! (`run`), the Rust ends of each system (`end`), and what turns results into tables and plots
+//! (`report`).
 
 mod case;
 mod clock;

@@ -1,7 +1,8 @@
 //! What the instruction counts are taken of: bursts of small frames through a ring, in one process.
 //!
-//! `cargo xtask instructions` runs it under callgrind, which counts inside one of the functions below at a time. Frames
-//! of 64 bytes, so that the copy, which belongs to the C library, is a small part of the work around it.
+//! `cargo xtask instructions` runs it under callgrind, which counts inside one of the functions
+//! below at a time. Frames of 64 bytes, so the copy, which belongs to the C library, is a small
+//! part of the work around it.
 use std::{env, error::Error, hint::black_box, process};
 
 use zerobuffer::{BufferConfig, Reader, Writer};

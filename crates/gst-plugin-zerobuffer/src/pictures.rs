@@ -5,12 +5,14 @@ use zerobuffer_video::{Caps, Clock, Content, Description, Layout, Stamp, Video};
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     pub(crate) caps: gst::Caps,
-    /// The pictures and their tight rows; `None` for other media and for formats without known planes.
+    /// The pictures and their tight rows; `None` for other media and for formats without known
+    /// planes.
     pub(crate) video: Option<(Video, Layout)>,
 }
 
 impl Outgoing {
-    /// Reads caps that have been negotiated. Raw video that cannot be described is an error, other media is not looked at.
+    /// Reads caps that have been negotiated. Raw video that cannot be described is an error, other
+    /// media is not looked at.
     pub(crate) fn new(caps: &gst::Caps) -> Result<Outgoing, zerobuffer_video::Error> {
         let text = Caps::parse(&caps.to_string())?;
         let video = match Video::from_caps(&text) {

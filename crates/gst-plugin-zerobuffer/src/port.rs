@@ -1,4 +1,5 @@
-//! The writer's end of a ring as several threads of a pipeline use it: upstream takes loans, the sink publishes.
+//! The writer's end of a ring as several threads of a pipeline use it: upstream takes loans, the
+//! sink publishes.
 use std::io::IoSlice;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +19,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Attaches to what its creator, if it is of another implementation, may be filling in at this moment.
+/// Attaches to what its creator, if it is of another implementation, may be filling in at this
+/// moment.
 pub(crate) fn attached<T>(mut attach: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     for _ in 0..20 {
         match attach() {
@@ -40,7 +42,8 @@ pub(crate) struct Counts {
     pub(crate) readers: AtomicU64,
 }
 
-/// Ring memory that is lent to upstream: the pixels of one frame, which lie behind the room for its stamp.
+/// Ring memory that is lent to upstream: the pixels of one frame, which lie behind the room for its
+/// stamp.
 pub(crate) struct Loan {
     start: *mut u8,
     len: usize,
@@ -49,14 +52,15 @@ pub(crate) struct Loan {
     _mapped: Keepalive,
 }
 
-// SAFETY: a loan is the only owner of its part of the ring until it is dropped (see `Port::lend`); which thread uses it
-// makes no difference.
+// SAFETY: a loan is the only owner of its part of the ring until it is dropped (see `Port::lend`);
+// which thread uses it makes no difference.
 unsafe impl Send for Loan {}
 
 impl AsMut<[u8]> for Loan {
     fn as_mut(&mut self) -> &mut [u8] {
-        // SAFETY: `start` and `len` are those of the writer's pending frame, less its first bytes. The keepalive keeps them
-        // mapped. `Port` publishes or gives up that frame only when `alive` is unset or the sink owns the memory alone.
+        // SAFETY: `start` and `len` are those of the writer's pending frame, less its first bytes.
+        // The keepalive keeps them mapped. `Port` publishes or gives up that frame only when
+        // `alive` is unset or the sink owns the memory alone.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
     }
 }
@@ -105,7 +109,8 @@ pub(crate) enum Sent {
 }
 
 impl Port {
-    /// Connects to the ring `name`, unless that is done, waiting as `timeout` says. `Ok(false)`: interrupted.
+    /// Connects to the ring `name`, unless that is done, waiting as `timeout` says. `Ok(false)`:
+    /// interrupted.
     pub(crate) fn connect(
         &self,
         name: &str,
@@ -156,8 +161,8 @@ impl Port {
         Ok(true)
     }
 
-    /// Leaves the ring for good: waits until the reader has read and released everything, at most that long, and until
-    /// it has noticed the end.
+    /// Leaves the ring for good: waits until the reader has read and released everything, at most
+    /// that long, and until it has noticed the end.
     pub(crate) fn finish(&self, timeout: Option<Duration>) {
         self.drain(timeout);
         self.disconnect();
@@ -176,8 +181,8 @@ impl Port {
         }
     }
 
-    /// Leaves the ring. Memory that is lent stays mapped; upstream gets a moment to let go of it, since the next writer
-    /// of a ring that lives on may get the same place.
+    /// Leaves the ring. Memory that is lent stays mapped; upstream gets a moment to let go of it,
+    /// since the next writer of a ring that lives on may get the same place.
     pub(crate) fn disconnect(&self) {
         *lock(&self.handle) = None;
         let Some(Connected { writer, lent }) = lock(&self.connected).take() else { return };
@@ -214,7 +219,8 @@ impl Port {
 
     /// Lends ring memory for `size` bytes behind `prefix` bytes. `None`: not now, use other memory.
     ///
-    /// `stopping` is asked while it waits: it runs in upstream's thread, which `set_flushing` need not have reached yet.
+    /// `stopping` is asked while it waits: it runs in upstream's thread, which `set_flushing` need
+    /// not have reached yet.
     pub(crate) fn lend(
         &self,
         prefix: usize,
@@ -273,7 +279,8 @@ impl Port {
         Ok(Sent::InPlace)
     }
 
-    /// Copies a frame into the ring. A loan that upstream still has is waited for: its memory cannot be given up before.
+    /// Copies a frame into the ring. A loan that upstream still has is waited for: its memory
+    /// cannot be given up before.
     pub(crate) fn copy<'a>(
         &self,
         stamp: Option<Stamp>,

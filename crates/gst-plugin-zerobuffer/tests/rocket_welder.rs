@@ -1,4 +1,5 @@
-//! The published client (rocket-welder-sdk from PyPI) receives from `zerosink` and answers `zerofilter`.
+//! The published client (rocket-welder-sdk from PyPI) receives from `zerosink` and answers
+//! `zerofilter`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;

@@ -20,7 +20,8 @@ impl Description {
 
     /// Describes frames of one size, with the caps that the user names or none.
     ///
-    /// Caps of raw pictures must fit the size, which tells how the rows lie and whether the input has stamps.
+    /// Caps of raw pictures must fit the size, which tells how the rows lie and whether the input
+    /// has stamps.
     pub(crate) fn raw(frame_size: u64, caps: Option<&str>) -> Result<Description, Error> {
         let mut metadata = Metadata::raw(SENDER, caps.unwrap_or(RAW), Some(frame_size))?;
         if let Content::Video(_) = metadata.content {
@@ -55,7 +56,8 @@ pub(crate) fn picture_size(caps: &str) -> Result<Option<u64>, Error> {
     }
 }
 
-/// What a reader finds in the metadata block; every part may be missing, since any program may have written it.
+/// What a reader finds in the metadata block; every part may be missing, since any program may have
+/// written it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     /// All that the metadata say.

@@ -1,7 +1,7 @@
 //! The command line: global options, the list of commands, and the way from arguments to a command.
 //!
-//! Each command has its options and its code in one file below `commands/`; a new one is a file there and a line in
-//! `Command` and `dispatch` here.
+//! Each command has its options and its code in one file below `commands/`; a new one is a file
+//! there and a line in `Command` and `dispatch` here.
 use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -40,7 +40,8 @@ struct Options {
     /// Print no notes on stderr, only errors.
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Print on stderr what the library reports, too: who comes and goes. Twice: everything it logs.
+    /// Print on stderr what the library reports, too: who comes and goes. Twice: everything it
+    /// logs.
     #[arg(long, short, global = true, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -154,7 +155,8 @@ fn condense(text: &str) -> String {
     format!("{message}; `zerobuffer --help` explains the options")
 }
 
-/// Prints the library's warnings, with `--verbose` more, and with `ZEROBUFFER_LOG=debug` all that it logs.
+/// Prints the library's warnings, with `--verbose` more, and with `ZEROBUFFER_LOG=debug` all that
+/// it logs.
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
         0 => log::LevelFilter::Warn,

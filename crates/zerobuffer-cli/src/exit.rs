@@ -15,7 +15,8 @@ pub(crate) enum Exit {
     Input,
     /// There is no such buffer, or the other side did not come in time.
     Absent,
-    /// The buffer already has a reader or a writer, or its reader has not yet noticed the crash of the last writer.
+    /// The buffer already has a reader or a writer, or its reader has not yet noticed the crash of
+    /// the last writer.
     Taken,
     /// The other side died or went away before the end.
     PeerGone,
@@ -87,8 +88,8 @@ impl Exit {
 }
 
 impl Exit {
-    /// The exit that a process of our own ended with: what it means there, it means here. A signal that nobody asked
-    /// for, and that no person sends to end a run, is the end of a peer.
+    /// The exit that a process of our own ended with: what it means there, it means here. A signal
+    /// that nobody asked for, and that no person sends to end a run, is the end of a peer.
     pub(crate) fn of_status(status: ExitStatus) -> Exit {
         if let Some(code) = status.code() {
             return Exit::of_child(code);

@@ -45,7 +45,8 @@ impl Fail {
         self
     }
 
-    /// The line for stderr: never more than one, and without control characters that a hostile name may carry.
+    /// The line for stderr: never more than one, and without control characters that a hostile name
+    /// may carry.
     pub(crate) fn line(&self) -> Option<String> {
         self.message.as_deref().map(text::one_line)
     }
@@ -89,7 +90,8 @@ fn exit_of(error: &Error) -> Exit {
         | Error::NoResponseSpace { .. } => Exit::Resources,
         Error::Remote { .. } => Exit::Remote,
         Error::InvalidCommit { .. } | Error::NothingPending { .. } | Error::Forked { .. } => Exit::Internal,
-        // Closed is turned into the signal's code where the signal is known; the rest is the system's.
+        // Closed is turned into the signal's code where the signal is known; the rest is the
+        // system's.
         _ => Exit::Failure,
     }
 }

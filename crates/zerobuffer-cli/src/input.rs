@@ -117,7 +117,7 @@ impl Input {
         let mut bytes = Vec::new();
         loop {
             let start = bytes.len();
-            // Twice as much each time, so that memory follows what is there and not what might be.
+            // Twice as much each time, so memory follows what is there and not what might be.
             let more = start.max(64 << 10).min(most.saturating_sub(start));
             bytes.resize(start + more, 0);
             let got = self.fill(bytes.get_mut(start..).unwrap_or_default())?;

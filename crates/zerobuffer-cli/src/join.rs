@@ -13,8 +13,8 @@ const ATTEMPT: Duration = Duration::from_millis(100);
 /// How long a reader that does not look is waited for.
 const NOTICE: Duration = Duration::from_secs(1);
 
-/// The writer of a command that may connect again, and what its predecessors have sent. Ctrl-C interrupts whichever is
-/// there.
+/// The writer of a command that may connect again, and what its predecessors have sent. Ctrl-C
+/// interrupts whichever is there.
 #[derive(Clone)]
 pub(crate) struct Current(Arc<Mutex<State>>);
 
@@ -89,14 +89,14 @@ pub(crate) fn connect(name: &str, config: &WriterConfig, wait: Option<Duration>)
     }
 }
 
-/// Before a writer leaves that has sent nothing: gives its reader the time to see it, which else waits on as if nobody had
-/// come.
+/// Before a writer leaves that has sent nothing: gives its reader the time to see it, which else
+/// waits on as if nobody had come.
 pub(crate) fn let_notice(writer: &Writer) {
     if writer.stats().frames > 0 || !writer.is_reader_connected() {
         return;
     }
-    // The attach has left a token that a waiting reader takes, and then it looks who has come. A busy reader may take its
-    // time, and what it reads next tells it as well.
+    // The attach has left a token that a waiting reader takes, and then it looks who has come. A
+    // busy reader may take its time, and what it reads next tells it as well.
     let until = Instant::now() + NOTICE;
     while Instant::now() < until
         && writer.is_reader_connected()

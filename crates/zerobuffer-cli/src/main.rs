@@ -33,7 +33,8 @@ use zerobuffer_video::y4m;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
-    // A defect must not show a backtrace in the middle of someone's pipeline; the location is what a report needs.
+    // A defect must not show a backtrace in the middle of someone's pipeline; the location is what
+    // a report needs.
     std::panic::set_hook(Box::new(|info| say::error(&format!("internal error, please report it: {info}"))));
     match std::panic::catch_unwind(cli::run) {
         Ok(Ok(())) => ExitCode::SUCCESS,

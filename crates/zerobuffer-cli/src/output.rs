@@ -21,7 +21,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Opens `path`, or standard output for `-`. A file that is there keeps its content until the first write.
+    /// Opens `path`, or standard output for `-`. A file that is there keeps its content until the
+    /// first write.
     pub(crate) fn open(path: &str) -> Result<Output, Fail> {
         if path == "-" {
             return Output::stdout();

@@ -5,8 +5,8 @@ pub(crate) use zerobuffer_video::Rate;
 
 /// Tells when the next frame of a paced stream is due.
 ///
-/// The schedule is absolute, so that small delays do not add up; a stream that falls more than a second behind starts a
-/// new schedule instead of sending a burst.
+/// The schedule is absolute, so small delays do not add up; a stream that falls more than a second
+/// behind starts a new schedule instead of sending a burst.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     rate: Rate,

@@ -56,7 +56,7 @@ pub(crate) fn no_status() {
 pub(crate) fn raw_line(line: &str) {
     let mut shown = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
     let clear = if std::mem::take(&mut *shown) { CLEAR } else { "" };
-    // One write for the whole line, so that lines of several processes do not mix.
+    // One write for the whole line, so lines of several processes do not mix.
     write(&format!("{clear}{line}\n"));
 }
 

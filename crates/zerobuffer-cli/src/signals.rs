@@ -11,8 +11,8 @@ use crate::os;
 
 type Interrupter = Box<dyn Fn() + Send>;
 
-/// A signal this soon after the first is the same wish told twice: by the terminal and by a parent, or by `timeout`,
-/// which sends each signal to the process and to its group.
+/// A signal this soon after the first is the same wish told twice: by the terminal and by a parent,
+/// or by `timeout`, which sends each signal to the process and to its group.
 const SAME: Duration = Duration::from_secs(1);
 
 struct State {
@@ -27,8 +27,8 @@ static STATE: OnceLock<State> = OnceLock::new();
 
 /// Takes SIGINT, SIGTERM and SIGHUP, or what the system has instead.
 ///
-/// The first signal ends what is running in good order; a second one, a second or more later, ends the process on the
-/// spot.
+/// The first signal ends what is running in good order; a second one, a second or more later, ends
+/// the process on the spot.
 pub(crate) fn install() -> Result<(), Fail> {
     let state =
         State { caught: AtomicI32::new(0), when: OnceLock::new(), interrupters: Mutex::new(Vec::new()) };
@@ -38,7 +38,8 @@ pub(crate) fn install() -> Result<(), Fail> {
     os::catch(arrived).map_err(|error| Fail::io("cannot set up signal handling", &error))
 }
 
-/// Ends this process in good order when the process that started it is gone: standard input is a pipe from there.
+/// Ends this process in good order when the process that started it is gone: standard input is a
+/// pipe from there.
 pub(crate) fn follow_parent() -> Result<(), Fail> {
     let follow = || {
         // Nothing is ever written: what a read gives is the end.
@@ -63,8 +64,8 @@ fn arrived(signal: i32) {
     os::wake();
 }
 
-/// The exit of a process that `exit` ends. Where a signal ended it, the shell is to see just that: a loop of the shell
-/// then stops, too.
+/// The exit of a process that `exit` ends. Where a signal ended it, the shell is to see just that:
+/// a loop of the shell then stops, too.
 pub(crate) fn leave(exit: Exit) -> ExitCode {
     if let Some(signal) = caught().filter(|signal| exit_of(*signal) == exit) {
         os::die_of(signal);
@@ -89,7 +90,8 @@ fn take(signal: i32) -> Option<i32> {
 pub(crate) fn on_signal(interrupt: impl Fn() + Send + 'static) {
     let Some(state) = STATE.get() else { return };
     let mut interrupters = state.interrupters.lock().unwrap_or_else(PoisonError::into_inner);
-    // Under the lock: `take` stores the signal before it walks the list, so one of the two calls `interrupt`.
+    // Under the lock: `take` stores the signal before it walks the list, so one of the two calls
+    // `interrupt`.
     if caught().is_some() {
         interrupt();
     }

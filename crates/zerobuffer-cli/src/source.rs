@@ -90,7 +90,8 @@ impl Source {
         self.parameters.as_deref().unwrap_or_default()
     }
 
-    /// Goes to the next frame; `false` at the end of the input. Calling it again before `read` changes nothing.
+    /// Goes to the next frame; `false` at the end of the input. Calling it again before `read`
+    /// changes nothing.
     pub(crate) fn advance(&mut self) -> Result<bool, Fail> {
         if self.announced {
             return Ok(true);
@@ -184,7 +185,8 @@ impl Source {
     }
 }
 
-/// Reads up to a line feed, which is dropped, byte by byte: a larger read would take bytes of the frame.
+/// Reads up to a line feed, which is dropped, byte by byte: a larger read would take bytes of the
+/// frame.
 fn read_line(input: &mut Input, line: &mut Vec<u8>, what: &str) -> Result<(), Fail> {
     let mut byte = [0u8; 1];
     while line.len() <= MAX_LINE {

@@ -27,8 +27,8 @@ pub(crate) struct Progress {
 }
 
 impl Status {
-    /// Shows a line on standard error if a person can see it there. `apart`: no other program of a pipeline, which may
-    /// have such a line of its own, stands beside this one.
+    /// Shows a line on standard error if a person can see it there. `apart`: no other program of a
+    /// pipeline, which may have such a line of its own, stands beside this one.
     pub(crate) fn start(name: &str, apart: bool, look: impl Fn() -> Progress + Send + 'static) -> Status {
         let nothing = Status { stop: None, thread: None };
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");

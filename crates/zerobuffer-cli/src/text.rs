@@ -4,7 +4,8 @@
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
-        // Bidirectional overrides can make a name read as another one, so they count as control characters here.
+        // Bidirectional overrides can make a name read as another one, so they count as control
+        // characters here.
         if c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         {

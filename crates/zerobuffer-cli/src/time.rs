@@ -1,4 +1,5 @@
-//! Time spans on the command line (seconds, with a fraction if wanted) and the clocks that `demo` measures with.
+//! Time spans on the command line (seconds, with a fraction if wanted) and the clocks that `demo`
+//! measures with.
 use std::time::Duration;
 
 pub(crate) use crate::os::{cpu_ns, monotonic_ns};
@@ -21,7 +22,8 @@ pub(crate) fn parse_positive(text: &str) -> Result<Duration, String> {
 
 /// Prints a limit for people as they give it: `0.3 s`, `10 s`.
 pub(crate) fn seconds(time: Duration) -> String {
-    // Milliseconds are enough for any limit that a person sets, and hide what clocks and floating point add.
+    // Milliseconds are enough for any limit that a person sets, and hide what clocks and floating
+    // point add.
     let millis = time.as_millis();
     let (whole, rest) = (millis / 1000, millis % 1000);
     if rest == 0 {

@@ -42,7 +42,8 @@ fn full_hd_by_default() {
     for run in runs {
         check(run, 3_110_400);
     }
-    // 60 frames per second for half a second, plus the one at the start; a busy machine may give fewer.
+    // 60 frames per second for half a second, plus the one at the start; a busy machine may give
+    // fewer.
     assert!(runs[1]["frames"].as_u64().unwrap() <= 32, "{}", runs[1]);
 }
 
@@ -123,7 +124,8 @@ fn ctrl_c_ends_both_processes() {
 
 #[test]
 fn ctrl_c_in_a_terminal_leaves_nothing() {
-    // The terminal signals every process of the group at once; the parent must not signal its children a second time.
+    // The terminal signals every process of the group at once; the parent must not signal its
+    // children a second time.
     for pause in [0, 20, 100, 300, 700] {
         let Some(mut demo) = Terminal::start(&["demo", "--seconds", "60"]) else { return };
         let pid = demo.pid();

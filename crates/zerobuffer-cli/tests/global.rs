@@ -1,4 +1,5 @@
-//! `--global`: a buffer for all sessions where there are sessions, and a usual one elsewhere. Runs on every system.
+//! `--global`: a buffer for all sessions where there are sessions, and a usual one elsewhere. Runs
+//! on every system.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets the unexpected panics")]
 
 use std::process::{Child, Command, Stdio};
@@ -42,7 +43,8 @@ fn name(tag: &str) -> String {
     format!("{mark}zb-{tag}-{}", std::process::id())
 }
 
-/// Whether a segment of that name exists in the namespace of the machine, and in that of the session.
+/// Whether a segment of that name exists in the namespace of the machine, and in that of the
+/// session.
 #[cfg(windows)]
 fn spaces(name: &str) -> (bool, bool) {
     use std::os::windows::io::{FromRawHandle as _, OwnedHandle};

@@ -1,4 +1,5 @@
-//! `send` and `recv` beside GStreamer's raw pictures and y4m: byte for byte, also where rows are padded.
+//! `send` and `recv` beside GStreamer's raw pictures and y4m: byte for byte, also where rows are
+//! padded.
 #![cfg(unix)]
 // Outside test functions, too: a helper that fails is a failed test.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]

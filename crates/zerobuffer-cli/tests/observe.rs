@@ -192,7 +192,8 @@ fn what_may_not_be_looked_at_is_named() {
     assert!(!run(&["ls"]).ok().stderr.contains(&name), "root may look");
 }
 
-/// Frames are counted, not wrap markers; the fill is what waits or is held, not what an end of the ring wastes.
+/// Frames are counted, not wrap markers; the fill is what waits or is held, not what an end of the
+/// ring wastes.
 #[test]
 fn frames_and_fill_are_what_a_user_counts() {
     let name = name();

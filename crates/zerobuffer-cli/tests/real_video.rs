@@ -13,7 +13,8 @@ use std::process::{Command, Output, Stdio};
 
 use common::{assert_no_files, command, name, run, start, start_command};
 
-/// The clip that the environment names, if ffmpeg is there to decode it; a missing one fails where tests are required.
+/// The clip that the environment names, if ffmpeg is there to decode it; a missing one fails where
+/// tests are required.
 fn clip() -> Option<PathBuf> {
     let missing = match std::env::var_os("ZEROBUFFER_TEST_CLIP").map(PathBuf::from) {
         None => String::from("ZEROBUFFER_TEST_CLIP names no clip (cargo xtask env sets it)"),
@@ -115,7 +116,8 @@ fn formats_that_ffmpeg_writes() {
         ("gray", "181:93"),
         ("gray10le", "181:93"),
         ("yuv444p16le", "181:93"),
-        // ffmpeg 5.1 writes half a sample too few per chroma row of deep formats of odd width, and cannot read that back.
+        // ffmpeg 5.1 writes half a sample too few per chroma row of deep formats of odd width, and
+        // cannot read that back.
         ("yuv420p10le", "182:93"),
         ("yuv422p12le", "182:93"),
     ] {

@@ -1,4 +1,5 @@
-//! `record` and `replay`: byte for byte, whatever ends the recorder, and read by the official package.
+//! `record` and `replay`: byte for byte, whatever ends the recorder, and read by the official
+//! package.
 // The tests speak to the command by signals of Unix.
 #![cfg(unix)]
 // Outside test functions, too: a helper that fails is a failed test.
@@ -158,7 +159,8 @@ fn a_full_disk_ends_it_with_an_error_and_a_whole_file() {
     let name = name();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("full.mcap");
-    // A limit for files instead of a full disk; a program that ignores its signal is told by an error.
+    // A limit for files instead of a full disk; a program that ignores its signal is told by an
+    // error.
     let line = format!(
         "trap '' XFSZ; ulimit -f 16384; exec {} record {name} --ring 4MiB -o {}",
         env!("CARGO_BIN_EXE_zerobuffer"),

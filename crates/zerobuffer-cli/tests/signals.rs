@@ -54,7 +54,8 @@ fn recv_whose_output_nobody_empties() {
     let mut receiver =
         child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut sender = start(&["send", &name, "--size", "4MiB"]);
-    // The ring takes these five frames; 4 MiB are more than a pipe takes, so recv is in the middle of the first.
+    // The ring takes these five frames; 4 MiB are more than a pipe takes, so recv is in the middle
+    // of the first.
     sender.write(&noise(20 << 20, 1));
     std::thread::sleep(std::time::Duration::from_millis(300));
     rustix::process::kill_process(common::pid(receiver.id()), Signal::INT).unwrap();
@@ -81,7 +82,8 @@ fn send_that_waits_for_a_reader() {
 #[test]
 fn send_that_waits_for_input() {
     let name = name();
-    // Its standard input stays open and empty; first before it knows the format, then between frames.
+    // Its standard input stays open and empty; first before it knows the format, then between
+    // frames.
     let sender = start(&["send", &name]);
     std::thread::sleep(std::time::Duration::from_millis(200));
     stop(sender, Signal::INT, 130, &["Ctrl-C", "standard input"]);
@@ -127,7 +129,8 @@ fn a_signal_told_twice_counts_once_and_a_later_one_ends_it_on_the_spot() {
     assert_eq!(receiver.wait().signal, Some(2));
     assert_no_files(&name);
 
-    // A write to a socket that nobody reads from may outlast the first signal, if another thread takes that.
+    // A write to a socket that nobody reads from may outlast the first signal, if another thread
+    // takes that.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let name = self::name();
     let mut child = command(&["recv", &name]);

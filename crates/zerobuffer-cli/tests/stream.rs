@@ -200,7 +200,8 @@ fn a_second_sender_with_the_same_stream_is_welcome_while_the_reader_lives() {
         for frame in 0..2 {
             assert_same(reader.read().unwrap().data(), &noise(6, frame));
         }
-        // Its end must be seen before the next writer comes, or the two would be one to this reader.
+        // Its end must be seen before the next writer comes, or the two would be one to this
+        // reader.
         assert!(reader.read().is_err());
     }
     let other = y4m("YUV4MPEG2 W4 H4", 24, 1, "");
@@ -279,7 +280,8 @@ fn a_sender_that_sends_nothing_ends_its_receiver_whatever_it_has_failed_of() {
     let empty = b"YUV4MPEG2 W2 H2\n";
     for round in 0..5 {
         for (send, input, code) in [
-            // Larger than the ring, a description larger than the block, cut short in the first frame.
+            // Larger than the ring, a description larger than the block, cut short in the first
+            // frame.
             (&["--size", "5000"][..], &noise(5000, 1)[..], 3),
             (&["--size", "5", "--caps", &"x".repeat(500)], b"12345", 3),
             (&["--size", "5"], b"123", 3),

@@ -1,4 +1,5 @@
-//! The command while another process writes over the buffer: no run ends by a signal, in a panic or never (W13).
+//! The command while another process writes over the buffer: no run ends by a signal, in a panic or
+//! never (W13).
 // The tests speak to the command by signals and files of Unix.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
@@ -17,8 +18,8 @@ use common::{Done, command, files, name, start_command};
 
 /// How long the attack lasts.
 const LENGTH: Duration = Duration::from_secs(4);
-/// Exit codes that a damaged buffer may lead to: `zerobuffer --help` has the table. Not among them: 1 (the operating
-/// system), 9 (memory), 70 (a defect).
+/// Exit codes that a damaged buffer may lead to: `zerobuffer --help` has the table. Not among them:
+/// 1 (the operating system), 9 (memory), 70 (a defect).
 const OUTCOMES: [i32; 7] = [0, 3, 4, 5, 6, 7, 8];
 
 /// Runs the command to its end with bounded memory: what a field claims is not allocated.
@@ -36,8 +37,8 @@ fn bounded(plain: &Command) -> Command {
     limited
 }
 
-/// Under `AddressSanitizer`, whose shadow is an address space of terabytes, by the sanitizer's own limits. What it finds
-/// ends the command with a code of its own, which is in no table.
+/// Under `AddressSanitizer`, whose shadow is an address space of terabytes, by the sanitizer's own
+/// limits. What it finds ends the command with a code of its own, which is in no table.
 #[cfg(fuzzing)]
 fn bounded(plain: &Command) -> Command {
     let mut limited = Command::new(plain.get_program());

@@ -1,9 +1,10 @@
 //! The writer behind its lock, and the frame that a thread has reserved in it.
 //!
-//! A reservation belongs to the thread that made it, though any thread may commit it. Others wait for it. It ends by
-//! commit, abort or close, when its thread reserves or writes again, when its thread ends, or when another thread has
-//! waited for it in vain: an abandoned frame never blocks the writer for good. One that is taken away from another
-//! thread ends only once its view is released, which is done while attached: what can still be written to is not reused.
+//! A reservation belongs to the thread that made it, though any thread may commit it. Others wait
+//! for it. It ends by commit, abort or close, when its thread reserves or writes again, when its
+//! thread ends, or when another thread has waited for it in vain: an abandoned frame never blocks
+//! the writer for good. One that is taken away from another thread ends only once its view is
+//! released, which is done while attached: what can still be written to is not reused.
 
 use std::mem;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -142,7 +143,8 @@ impl Inner {
         self.writer.as_mut().is_some_and(Writer::abort)
     }
 
-    /// Reserves a frame: as the policy says while there is patience, or, without any, only if there is room.
+    /// Reserves a frame: as the policy says while there is patience, or, without any, only if there
+    /// is room.
     pub(crate) fn reserve(
         &mut self,
         size: usize,
@@ -165,7 +167,8 @@ impl Inner {
         Ok(Reserved { generation, fate, region, mapping })
     }
 
-    /// Remembers the view of a reservation, to be released with it. False if the reservation has ended meanwhile.
+    /// Remembers the view of a reservation, to be released with it. False if the reservation has
+    /// ended meanwhile.
     pub(crate) fn remember(&mut self, generation: u64, export: Export) -> bool {
         match &mut self.claim {
             Some(claim) if claim.generation == generation => {

@@ -115,7 +115,8 @@ impl DuplexClient {
                     Frame::received(response.into_frame(), Arc::clone(&self.source)),
                 )));
             }
-            // Only after an empty slice: a response that has been taken is handed out whatever the signal.
+            // Only after an empty slice: a response that has been taken is handed out whatever the
+            // signal.
             py.check_signals()?;
             if last {
                 return Ok(None);
@@ -194,7 +195,8 @@ impl DuplexClient {
         Ok((sequence, view.into_bound(py)))
     }
 
-    /// Sends the request of `acquire_request_buffer`, or its first `size` bytes; its memoryview is released.
+    /// Sends the request of `acquire_request_buffer`, or its first `size` bytes; its memoryview is
+    /// released.
     #[pyo3(signature = (*, size = None))]
     fn commit_request(&self, py: Python<'_>, size: Option<FrameSize>) -> PyResult<()> {
         let Some(reserved) = self.retire(py)? else {
@@ -230,7 +232,8 @@ impl DuplexClient {
         self.wait(py, &deadline, |slice| client.receive(slice))
     }
 
-    /// Waits until more than `seen` responses have come; how many have. `timeout` is a slice, not a whole wait.
+    /// Waits until more than `seen` responses have come; how many have. `timeout` is a slice, not a
+    /// whole wait.
     fn _await_arrival(&self, py: Python<'_>, seen: u64, timeout: f64) -> PyResult<u64> {
         let slice = Timeout::from_seconds(Some(timeout))?.start().slice();
         let client = self.client()?;

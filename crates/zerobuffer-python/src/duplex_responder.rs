@@ -85,7 +85,8 @@ impl DuplexResponder {
         with_bytes(data, |bytes| self.write_bytes(py, bytes))
     }
 
-    /// A writable view of `size` bytes of the response ring; for a second answer, of memory that goes nowhere.
+    /// A writable view of `size` bytes of the response ring; for a second answer, of memory that
+    /// goes nowhere.
     fn begin<'py>(&self, py: Python<'py>, size: FrameSize) -> PyResult<Bound<'py, PyMemoryView>> {
         let size = size.reserved()?;
         self.retire(py)?;

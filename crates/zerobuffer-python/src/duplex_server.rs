@@ -1,4 +1,5 @@
-//! `DuplexServerBase`: the native half of the duplex servers. Handlers run on the core's threads, attached.
+//! `DuplexServerBase`: the native half of the duplex servers. Handlers run on the core's threads,
+//! attached.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -37,7 +38,8 @@ pub(crate) struct DuplexServer {
 
 /// The Python side of a run.
 struct Callbacks {
-    /// What is called; let go when the run ends, since the core keeps its own handlers for the life of a server.
+    /// What is called; let go when the run ends, since the core keeps its own handlers for the life
+    /// of a server.
     functions: Mutex<Option<Functions>>,
     edits: bool,
     /// The run ends when a client goes, or none comes.
@@ -161,7 +163,8 @@ impl DuplexServer {
         started.map_err(raise)
     }
 
-    /// Stops within 200 ms, from a handler too. False if a handler is still busy: it may finish and answer.
+    /// Stops within 200 ms, from a handler too. False if a handler is still busy: it may finish and
+    /// answer.
     fn _stop(&self, py: Python<'_>) -> PyResult<bool> {
         let stopped = py.detach(|| self.current().is_none_or(|server| server.stop()));
         self.forget(py);
@@ -236,7 +239,8 @@ impl Drop for DuplexServer {
 }
 
 thread_local! {
-    /// What the last handler of this thread has raised, until the failure is reported: its client gets a text of it.
+    /// What the last handler of this thread has raised, until the failure is reported: its client
+    /// gets a text of it.
     static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
 }
 
@@ -267,8 +271,9 @@ pub(crate) fn busy_handlers() -> usize {
     BUSY.load(Ordering::Relaxed)
 }
 
-/// Calls Python code on a thread of the core. Until Python 3.14 the interpreter ends a thread that wants to go on while it
-/// is finalized: that unwinding must not come into Rust, so the thread stays here until the process is gone.
+/// Calls Python code on a thread of the core. Until Python 3.14 the interpreter ends a thread that
+/// wants to go on while it is finalized: that unwinding must not come into Rust, so the thread
+/// stays here until the process is gone.
 fn staying<T>(call: impl FnOnce() -> T) -> T {
     struct Stay;
     impl Drop for Stay {

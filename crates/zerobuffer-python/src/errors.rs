@@ -8,8 +8,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use zerobuffer::Error;
 
-/// The exception classes. Fetched when the module is imported: at the end of the interpreter nothing can be imported,
-/// and endpoints are still used (by `__del__`, by generators).
+/// The exception classes. Fetched when the module is imported: at the end of the interpreter
+/// nothing can be imported, and endpoints are still used (by `__del__`, by generators).
 struct Classes {
     general: Py<PyType>,
     not_found: Py<PyType>,
@@ -131,7 +131,8 @@ pub(crate) fn closed(text: impl Into<String>) -> PyErr {
     new(|c| &c.closed, text.into())
 }
 
-/// The exception for a core error of a client that sends. A server that has gone reads no requests any more.
+/// The exception for a core error of a client that sends. A server that has gone reads no requests
+/// any more.
 pub(crate) fn raise_sending(error: Error) -> PyErr {
     match error {
         Error::ServerGone { .. } => new(|c| &c.reader_dead, error.to_string()),
@@ -162,7 +163,8 @@ pub(crate) fn invalid_size(text: impl Into<String>) -> PyErr {
     new(|c| &c.invalid_size, text.into())
 }
 
-/// The general exception or a more precise one, with the system's own error as its `__cause__` (errno included).
+/// The general exception or a more precise one, with the system's own error as its `__cause__`
+/// (errno included).
 fn with_cause(text: String, source: &io::Error) -> PyErr {
     let error = match source.kind() {
         io::ErrorKind::PermissionDenied => new(|c| &c.access_denied, text),

@@ -1,4 +1,5 @@
-//! `Frame`: one received frame, or, as in 1.x, a frame that user code built around a memoryview of its own.
+//! `Frame`: one received frame, or, as in 1.x, a frame that user code built around a memoryview of
+//! its own.
 
 use std::mem;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use crate::source::{Source, Ticket};
 
 /// A received frame: zero-copy access to its bytes in the ring.
 ///
-/// Its ring space goes back to the writer when the frame is released (`Reader.release_frame`, `dispose`, leaving a
-/// `with` block) or dropped, and no view or array made from `data` is left.
+/// Its ring space goes back to the writer when the frame is released (`Reader.release_frame`,
+/// `dispose`, leaving a `with` block) or dropped, and no view or array made from `data` is left.
 #[pyclass(frozen, subclass, weakref, name = "Frame", module = "zerobuffer.types")]
 pub(crate) struct Frame {
     size: usize,
@@ -65,8 +66,9 @@ impl Frame {
         }
     }
 
-    /// A consumer has asked for the buffer as `np.ndarray(buffer=frame)` does, which lets go of it at once and holds
-    /// this object for the life of the array: from here on a release does not return the space before it is gone.
+    /// A consumer has asked for the buffer as `np.ndarray(buffer=frame)` does, which lets go of it
+    /// at once and holds this object for the life of the array: from here on a release does not
+    /// return the space before it is gone.
     pub(crate) fn keep_for_object(&self) {
         self.keeps.store(true, Relaxed);
     }
@@ -99,7 +101,8 @@ impl Frame {
         }
     }
 
-    /// The memoryview of the bytes, made on first use, and again if its user has released it (`with frame.data as d`).
+    /// The memoryview of the bytes, made on first use, and again if its user has released it
+    /// (`with frame.data as d`).
     fn view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         loop {
             let viewed = match &*self.state.lock() {
@@ -125,8 +128,9 @@ impl Frame {
                 State::Disposed | State::Kept(_) => return Err(disposed()),
             };
             let Some(region) = region else { return self.foreign_view(py) };
-            // Made without the lock (allocation may run finalisers) and without a hold: if another thread is faster,
-            // or releases the frame meanwhile, this pin has never been seen by anybody and is dropped.
+            // Made without the lock (allocation may run finalisers) and without a hold: if another
+            // thread is faster, or releases the frame meanwhile, this pin has never been seen by
+            // anybody and is dropped.
             let (pin, view) = Pin::export(py, region, None)?;
             let mut state = self.state.lock();
             match (mem::replace(&mut *state, State::Disposed), &self.source) {
@@ -162,7 +166,8 @@ impl Frame {
         }
     }
 
-    /// Lets go of everything; `explicit` if a caller asked for it (and not the last reference that went).
+    /// Lets go of everything; `explicit` if a caller asked for it (and not the last reference that
+    /// went).
     fn let_go(&self, py: Python<'_>, explicit: bool) -> PyResult<()> {
         let before = mem::replace(&mut *self.state.lock(), State::Disposed);
         match before {
@@ -215,7 +220,8 @@ impl Foreign {
     }
 }
 
-/// Releases a memoryview; one that a consumer of the buffer protocol still uses is left to that consumer: `false`.
+/// Releases a memoryview; one that a consumer of the buffer protocol still uses is left to that
+/// consumer: `false`.
 pub(crate) fn release(view: &Bound<'_, PyAny>) -> PyResult<bool> {
     match view.call_method0(intern!(view.py(), "release")) {
         Ok(_) => Ok(true),
@@ -273,7 +279,8 @@ impl Frame {
         self.let_go(py, true)
     }
 
-    /// The frame as a `NumPy` array, without a copy. `shape` and `dtype` default to what the buffer's metadata says.
+    /// The frame as a `NumPy` array, without a copy. `shape` and `dtype` default to what the
+    /// buffer's metadata says.
     #[pyo3(signature = (shape = None, dtype = None))]
     fn array<'py>(
         slf: &Bound<'py, Self>,
@@ -291,7 +298,8 @@ impl Frame {
             .call_method1(intern!(py, "frame_array"), (slf, shape, dtype, metadata))
     }
 
-    /// `NumPy` calls this once the buffer is refused, so that `np.asarray` of a released frame raises `ValueError`.
+    /// `NumPy` calls this once the buffer is refused, so `np.asarray` of a released frame raises
+    /// `ValueError`.
     #[pyo3(signature = (dtype = None, copy = None))]
     fn __array__<'py>(
         slf: &Bound<'py, Self>,
@@ -304,7 +312,8 @@ impl Frame {
             .call_method1(intern!(py, "plain_array"), (slf, dtype, copy))
     }
 
-    /// A `DLPack` capsule of what `array()` returns: of bytes, unless the metadata say more (needs `NumPy`).
+    /// A `DLPack` capsule of what `array()` returns: of bytes, unless the metadata say more (needs
+    /// `NumPy`).
     #[pyo3(signature = (**options))]
     fn __dlpack__<'py>(
         slf: &Bound<'py, Self>,
@@ -351,7 +360,8 @@ impl Frame {
         self.let_go(py, true)
     }
 
-    /// Only a frame of user code can be part of a cycle (through `on_dispose`): a received one refers to its pin.
+    /// Only a frame of user code can be part of a cycle (through `on_dispose`): a received one
+    /// refers to its pin.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Some(state) = self.state.try_lock()
             && let State::Foreign(foreign) = &*state

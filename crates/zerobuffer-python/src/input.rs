@@ -75,8 +75,8 @@ fn is_array(data: &Bound<'_, PyAny>) -> PyResult<bool> {
         || kind.hasattr(intern!(py, "__dlpack__"))?)
 }
 
-/// `bytes(7)` would be seven zero bytes, `bytes("x")` has no encoding, and a dict or a set would be its keys, in any
-/// order: none is what the caller meant.
+/// `bytes(7)` would be seven zero bytes, `bytes("x")` has no encoding, and a dict or a set would be
+/// its keys, in any order: none is what the caller meant.
 fn is_refused(data: &Bound<'_, PyAny>) -> bool {
     data.is_none()
         || data.is_instance_of::<PyString>()

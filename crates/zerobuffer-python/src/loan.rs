@@ -15,9 +15,10 @@ use crate::writer::Writer;
 
 /// A frame to be written in place.
 ///
-/// Entering it reserves the space. Leaving it publishes the frame, or nothing if an exception leaves the block. `commit`
-/// publishes it before that, shortened perhaps, and `abort` gives it up. It is used like the memoryview of its bytes:
-/// indexed, handed to whatever takes a buffer; `data` is that memoryview.
+/// Entering it reserves the space. Leaving it publishes the frame, or nothing if an exception
+/// leaves the block. `commit` publishes it before that, shortened perhaps, and `abort` gives it up.
+/// It is used like the memoryview of its bytes: indexed, handed to whatever takes a buffer; `data`
+/// is that memoryview.
 #[pyclass(frozen, weakref, name = "Loan", module = "zerobuffer._zerobuffer")]
 pub(crate) struct Loan {
     writer: Py<Writer>,
@@ -120,7 +121,8 @@ impl Loan {
         self.open_view(py)
     }
 
-    /// The bytes as a `NumPy` array. `shape` and `dtype` default to those that `Writer.loan` was given.
+    /// The bytes as a `NumPy` array. `shape` and `dtype` default to those that `Writer.loan` was
+    /// given.
     #[pyo3(signature = (shape = None, dtype = None))]
     fn array<'py>(
         slf: &Bound<'py, Self>,

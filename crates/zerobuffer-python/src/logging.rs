@@ -1,8 +1,9 @@
-//! Python's loggers `zerobuffer.reader` and `zerobuffer.writer`, for the glue and for records of the core.
+//! Python's loggers `zerobuffer.reader` and `zerobuffer.writer`, for the glue and for records of
+//! the core.
 //!
-//! The core logs while it may hold its own locks, so its records are queued per thread and handed to Python once the
-//! call has returned and the thread is attached again. What no call returns from, on the threads of a duplex server, is
-//! handed on by whichever thread comes next.
+//! The core logs while it may hold its own locks, so its records are queued per thread and handed
+//! to Python once the call has returned and the thread is attached again. What no call returns
+//! from, on the threads of a duplex server, is handed on by whichever thread comes next.
 
 use std::cell::RefCell;
 use std::mem;
@@ -31,7 +32,8 @@ pub(crate) struct Channel {
 
 struct Parts {
     logger: Py<PyAny>,
-    /// The logger's own memory of `isEnabledFor`; the logging package clears it whenever a level changes.
+    /// The logger's own memory of `isEnabledFor`; the logging package clears it whenever a level
+    /// changes.
     cache: Option<Py<PyDict>>,
 }
 
@@ -163,7 +165,8 @@ impl Log for Queue {
 /// `sys.is_finalizing`, looked up while modules can still be imported.
 static IS_FINALIZING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// Whether the interpreter is being torn down: endpoints that are collected then have nobody to tell.
+/// Whether the interpreter is being torn down: endpoints that are collected then have nobody to
+/// tell.
 fn is_finalizing(py: Python<'_>) -> PyResult<bool> {
     match IS_FINALIZING.get(py) {
         Some(function) => function.bind(py).call0()?.is_truthy(),
@@ -181,7 +184,8 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Hands what the core has logged on this thread, and what servers and ended threads have left, to Python. Costs one load when there is nothing.
+/// Hands what the core has logged on this thread, and what servers and ended threads have left, to
+/// Python. Costs one load when there is nothing.
 pub(crate) fn flush(py: Python<'_>) -> PyResult<()> {
     if QUEUED.load(Relaxed) == 0 {
         return Ok(());

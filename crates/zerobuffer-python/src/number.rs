@@ -1,11 +1,13 @@
-//! Whole numbers as arguments: one that is too large is wrong in the way that any other wrong number is.
+//! Whole numbers as arguments: one that is too large is wrong in the way that any other wrong
+//! number is.
 
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::errors::invalid_size;
 
-/// The size of a frame: of a number beyond 64 bits the largest or the smallest, which are no sizes either.
+/// The size of a frame: of a number beyond 64 bits the largest or the smallest, which are no sizes
+/// either.
 #[derive(Clone, Copy)]
 pub(crate) struct FrameSize(i64);
 

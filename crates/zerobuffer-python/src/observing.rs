@@ -1,4 +1,5 @@
-//! What `zerobuffer.observe` stands on: looking at buffers from outside, and removing what the dead have left.
+//! What `zerobuffer.observe` stands on: looking at buffers from outside, and removing what the dead
+//! have left.
 
 use std::path::PathBuf;
 
@@ -45,7 +46,8 @@ pub(crate) fn list(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     buffers.map_err(raise)?.iter().map(|info| describe(py, info)).collect()
 }
 
-/// What a left-over is: name, objects, bytes, why it is dead; and what was removed, if `remove` is given.
+/// What a left-over is: name, objects, bytes, why it is dead; and what was removed, if `remove` is
+/// given.
 type LeftOver = (String, Vec<PathBuf>, u64, String, Vec<PathBuf>);
 
 /// What dead processes have left; removed with `remove`.

@@ -7,9 +7,11 @@ use zerobuffer_video::{Audio, Content, Description, Kind, Layout, Plane, Samples
 /// Shape, dtype, strides in bytes, and the byte at which the first element is.
 type Array = (Vec<isize>, String, Option<Vec<usize>>, usize);
 
-/// The array that a frame of `size` bytes is, as its metadata describe it; `None` if they say nothing of it.
+/// The array that a frame of `size` bytes is, as its metadata describe it; `None` if they say
+/// nothing of it.
 ///
-/// `ValueError` for metadata that claim to describe the frame and do not, and for pictures that are no one array.
+/// `ValueError` for metadata that claim to describe the frame and do not, and for pictures that are
+/// no one array.
 #[pyfunction]
 #[pyo3(name = "_describe")]
 pub(crate) fn describe(metadata: &[u8], size: usize) -> PyResult<Option<Array>> {
@@ -70,7 +72,8 @@ fn pixels(video: &Video, layout: &Layout, start: usize) -> Option<Array> {
     Some((shape, dtype.to_owned(), Some(strides), start + first.offset))
 }
 
-/// Rows of OpenCV's one array for luma with a quarter of each chroma: height * 3 / 2, if the planes lie so.
+/// Rows of OpenCV's one array for luma with a quarter of each chroma: height * 3 / 2, if the planes
+/// lie so.
 fn stacked(video: &Video, planes: &[Plane]) -> Option<usize> {
     let [luma, chroma @ ..] = planes else { return None };
     let quarter = video.format.kind() == Kind::Yuv
@@ -78,7 +81,8 @@ fn stacked(video: &Video, planes: &[Plane]) -> Option<usize> {
         && chroma.iter().map(|plane| plane.row * plane.rows).sum::<usize>() * 2 == luma.row * luma.rows;
     let mut end = luma.offset + luma.stride * luma.rows;
     let follow = chroma.iter().all(|plane| {
-        // Two chroma rows side by side make one of the array only where there is no padding between them.
+        // Two chroma rows side by side make one of the array only where there is no padding between
+        // them.
         let fits = plane.offset == end
             && (plane.stride == luma.stride && plane.row == luma.row
                 || plane.stride == plane.row && luma.stride == luma.row);

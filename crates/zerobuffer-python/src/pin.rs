@@ -1,9 +1,10 @@
 //! Shared memory as a Python buffer and Python buffers as bytes: the one file with unsafe code.
 //!
-//! A `Pin` owns what keeps its bytes in place (a core frame, a metadata handle, the mapping) and exports them. Views
-//! refer to the pin, never to the `Frame`: when the last view is gone the pin is deallocated, and only then does the
-//! core get the ring space back. There is no release hook, so nothing can go wrong in one: the drop of the core frame
-//! takes the core's own leaf lock and nothing else. A pin refers to no Python object, so it cannot be part of a cycle.
+//! A `Pin` owns what keeps its bytes in place (a core frame, a metadata handle, the mapping) and
+//! exports them. Views refer to the pin, never to the `Frame`: when the last view is gone the pin
+//! is deallocated, and only then does the core get the ring space back. There is no release hook,
+//! so nothing can go wrong in one: the drop of the core frame takes the core's own leaf lock and
+//! nothing else. A pin refers to no Python object, so it cannot be part of a cycle.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -39,7 +40,8 @@ pub(crate) struct Region {
     readonly: bool,
 }
 
-// SAFETY: a region is an address and a length; whoever dereferences it answers for the bytes (see `Pin`).
+// SAFETY: a region is an address and a length; whoever dereferences it answers for the bytes (see
+// `Pin`).
 unsafe impl Send for Region {}
 // SAFETY: as above; there is no interior state.
 unsafe impl Sync for Region {}
@@ -71,7 +73,8 @@ pub(crate) struct Pin {
 }
 
 impl Pin {
-    /// A memoryview of `region`. Without a `hold` the caller must keep the bytes in place until `fill`.
+    /// A memoryview of `region`. Without a `hold` the caller must keep the bytes in place until
+    /// `fill`.
     pub(crate) fn export(
         py: Python<'_>,
         region: Region,
@@ -95,7 +98,8 @@ impl Pin {
         }
     }
 
-    /// Returns the space now and keeps the memory mapped: live views will show whatever comes next (`reclaim_on_release`).
+    /// Returns the space now and keeps the memory mapped: live views will show whatever comes next
+    /// (`reclaim_on_release`).
     pub(crate) fn reclaim(&self) {
         let mut hold = self.hold.lock();
         if let Some(Hold::Frame(frame, _)) = &*hold {
@@ -112,8 +116,9 @@ impl Pin {
             return Err(PyBufferError::new_err("the buffer changed its size while it was written"));
         }
         let len = signed(self.region.len)?;
-        // SAFETY: the region has `len` writable bytes that the pin keeps mapped; `source.raw` is a buffer that Python
-        // filled and that stays acquired; both lengths are equal, so nothing is written past the end.
+        // SAFETY: the region has `len` writable bytes that the pin keeps mapped; `source.raw` is a
+        // buffer that Python filled and that stays acquired; both lengths are equal, so nothing is
+        // written past the end.
         let code = unsafe {
             ffi::PyBuffer_ToContiguous(self.region.start.cast::<c_void>(), source.as_ptr(), len, C_ORDER)
         };
@@ -130,9 +135,9 @@ impl Pin {
     unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let Region { start, len, readonly } = slf.get().region;
         let len = signed(len)?;
-        // SAFETY: `view` is the interpreter's own request. The bytes stay mapped and in place while the pin lives, and
-        // the request keeps a reference to it (`view.obj`). Their content is shared with a peer by the protocol, which
-        // leaves frames alone that nobody has released.
+        // SAFETY: `view` is the interpreter's own request. The bytes stay mapped and in place while
+        // the pin lives, and the request keeps a reference to it (`view.obj`). Their content is
+        // shared with a peer by the protocol, which leaves frames alone that nobody has released.
         let code = unsafe {
             ffi::PyBuffer_FillInfo(
                 view,
@@ -150,7 +155,8 @@ impl Pin {
 // `Frame` lives in frame.rs; its buffer slots are here because they are unsafe code.
 #[pymethods]
 impl Frame {
-    /// Redirects a request (`memoryview(frame)`, `np.asarray(frame)`) to the exporter behind `frame.data`.
+    /// Redirects a request (`memoryview(frame)`, `np.asarray(frame)`) to the exporter behind
+    /// `frame.data`.
     ///
     /// # Safety
     /// Called by the interpreter only, with a `view` it owns.
@@ -160,8 +166,8 @@ impl Frame {
             Ok(exporter) => exporter,
             Err(error) => return Err(PyBufferError::new_err(error.value(py).to_string())),
         };
-        // SAFETY: `view` is the interpreter's own request, passed on unchanged. `view.obj` becomes the exporter, so
-        // a consumer that keeps the buffer holds that and not the frame.
+        // SAFETY: `view` is the interpreter's own request, passed on unchanged. `view.obj` becomes
+        // the exporter, so a consumer that keeps the buffer holds that and not the frame.
         let code = unsafe { ffi::PyObject_GetBuffer(exporter.as_ptr(), view, flags) };
         check(py, code)?;
         if flags & ffi::PyBUF_ANY_CONTIGUOUS == ffi::PyBUF_ANY_CONTIGUOUS {
@@ -170,8 +176,9 @@ impl Frame {
         Ok(())
     }
 
-    /// Never called, as the exporter answers the requests. That the slot exists tells consumers to hold a buffer for as
-    /// long as they use the memory: `np.frombuffer` holds the bare object of a type without it.
+    /// Never called, as the exporter answers the requests. That the slot exists tells consumers to
+    /// hold a buffer for as long as they use the memory: `np.frombuffer` holds the bare object of a
+    /// type without it.
     ///
     /// # Safety
     /// None.
@@ -182,7 +189,8 @@ impl Frame {
 // As for `Frame`.
 #[pymethods]
 impl Loan {
-    /// Redirects a request (`np.frombuffer(loan)`, `socket.recv_into(loan)`) to the memoryview of the reservation.
+    /// Redirects a request (`np.frombuffer(loan)`, `socket.recv_into(loan)`) to the memoryview of
+    /// the reservation.
     ///
     /// # Safety
     /// Called by the interpreter only, with a `view` it owns.
@@ -192,8 +200,8 @@ impl Loan {
             Ok(exporter) => exporter,
             Err(error) => return Err(PyBufferError::new_err(error.value(py).to_string())),
         };
-        // SAFETY: `view` is the interpreter's own request, passed on unchanged; `view.obj` becomes the memoryview,
-        // which cannot be released before the consumer lets go.
+        // SAFETY: `view` is the interpreter's own request, passed on unchanged; `view.obj` becomes
+        // the memoryview, which cannot be released before the consumer lets go.
         let code = unsafe { ffi::PyObject_GetBuffer(exporter.as_ptr(), view, flags) };
         check(py, code)
     }
@@ -218,13 +226,15 @@ impl View {
         unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) != 0 }
     }
 
-    /// Acquires the buffer of an object, with strides if that is what it has; `None` if it exports none.
+    /// Acquires the buffer of an object, with strides if that is what it has; `None` if it exports
+    /// none.
     pub(crate) fn acquire(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
         if !Self::is_offered(object) {
             return Ok(None);
         }
         let mut raw = Box::new(ffi::Py_buffer::new());
-        // SAFETY: `raw` is a valid place for the answer; it does not move (boxed) until it is released.
+        // SAFETY: `raw` is a valid place for the answer; it does not move (boxed) until it is
+        // released.
         let code = unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *raw, ffi::PyBUF_FULL_RO) };
         check(object.py(), code)?;
         Ok(Some(Self { raw }))
@@ -245,7 +255,8 @@ impl View {
         if self.raw.format.is_null() {
             return false;
         }
-        // SAFETY: a format that is not null is a string that the exporter keeps while the buffer is acquired.
+        // SAFETY: a format that is not null is a string that the exporter keeps while the buffer is
+        // acquired.
         let format = unsafe { CStr::from_ptr(self.raw.format) }.to_bytes();
         // Names of fields stand between colons.
         format.split(|&byte| byte == b':').step_by(2).any(|types| types.contains(&b'O'))
@@ -260,8 +271,9 @@ impl View {
         if self.raw.buf.is_null() || self.raw.len == 0 {
             return Some(&[]);
         }
-        // SAFETY: a contiguous buffer of `len` bytes that the exporter keeps in place while it is acquired. Another
-        // thread may write into it meanwhile, as with every consumer of the buffer protocol: then torn bytes are sent.
+        // SAFETY: a contiguous buffer of `len` bytes that the exporter keeps in place while it is
+        // acquired. Another thread may write into it meanwhile, as with every consumer of the
+        // buffer protocol: then torn bytes are sent.
         Some(unsafe { slice::from_raw_parts(self.raw.buf.cast::<u8>(), self.len()) })
     }
 
@@ -280,7 +292,8 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
-        // Views are made and dropped within one call from Python, so this only confirms the attachment.
+        // Views are made and dropped within one call from Python, so this only confirms the
+        // attachment.
         Python::attach(|_| {
             // SAFETY: `raw` was acquired and has not been released before.
             unsafe { ffi::PyBuffer_Release(&raw mut *self.raw) }

@@ -24,7 +24,7 @@ use crate::wait::{Deadline, Timeout};
 /// The native half of `zerobuffer.Reader`.
 #[pyclass(frozen, subclass, name = "ReaderBase", module = "zerobuffer._zerobuffer")]
 pub(crate) struct Reader {
-    /// Set by `__init__`, so that subclasses may have an `__init__` of their own.
+    /// Set by `__init__`, so subclasses may have an `__init__` of their own.
     core: OnceLock<Core>,
 }
 
@@ -83,7 +83,8 @@ impl Core {
         }
     }
 
-    /// A lock that a thread held at the fork stays held in the child for ever: so ask before waiting for one.
+    /// A lock that a thread held at the fork stays held in the child for ever: so ask before
+    /// waiting for one.
     fn refuse_fork(&self) -> Result<(), Error> {
         if process::id() == self.pid { Ok(()) } else { Err(Error::Forked { name: self.name() }) }
     }
@@ -130,7 +131,8 @@ impl Core {
             if let Some(frame) = slice.map_err(raise)? {
                 return Ok(Some(frame));
             }
-            // Only after an empty slice: a frame that has been taken is handed out whatever the signal.
+            // Only after an empty slice: a frame that has been taken is handed out whatever the
+            // signal.
             py.check_signals()?;
             if deadline.passed() {
                 return Ok(None);
@@ -161,7 +163,8 @@ impl Core {
         frame
     }
 
-    /// A frame that came back from a cancelled asynchronous read. For `Latest` only if the ring has nothing newer.
+    /// A frame that came back from a cancelled asynchronous read. For `Latest` only if the ring has
+    /// nothing newer.
     fn take_returned(&self, want: Want) -> Option<zerobuffer::Frame> {
         let mut returned = self.returned.lock();
         let taken = match want {
@@ -291,7 +294,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads the next frame; `timeout` in seconds, None waits for ever. None if there is none in time.
+    /// Reads the next frame; `timeout` in seconds, None waits for ever. None if there is none in
+    /// time.
     #[pyo3(signature = (timeout = Some(5.0)), text_signature = "($self, timeout=5.0)")]
     fn read_frame(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Frame>> {
         self.core()?.read(py, Want::Next, Timeout::from_seconds(timeout)?)
@@ -418,7 +422,8 @@ impl Reader {
         self.core.get().is_none_or(|core| core.closed.load(Relaxed))
     }
 
-    /// Closes the endpoint and removes the buffer; a blocked call of another thread ends at once. Idempotent.
+    /// Closes the endpoint and removes the buffer; a blocked call of another thread ends at once.
+    /// Idempotent.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.core.get().map_or(Ok(()), |core| core.close(py))
     }

@@ -136,7 +136,8 @@ impl Sending {
         if process::id() == self.pid { Error::Closed { name } } else { Error::Forked { name } }
     }
 
-    /// A lock that a thread held at the fork stays held in the child for ever: so ask before waiting for one.
+    /// A lock that a thread held at the fork stays held in the child for ever: so ask before
+    /// waiting for one.
     fn refuse_fork(&self) -> Result<(), Error> {
         if process::id() == self.pid { Ok(()) } else { Err(self.gone()) }
     }
@@ -223,9 +224,10 @@ impl Sending {
         }
     }
 
-    /// Ends a reservation that stands in the way: the caller's own, that of a thread that has ended, or, with `evict`,
-    /// any. Its view is released first, so that nobody writes into a place that is used again; one of another thread
-    /// that cannot be released, as arrays made from it live, is left alone.
+    /// Ends a reservation that stands in the way: the caller's own, that of a thread that has
+    /// ended, or, with `evict`, any. Its view is released first, so nobody writes into a place that
+    /// is used again; one of another thread that cannot be released, as arrays made from it live,
+    /// is left alone.
     fn clear_the_way(&self, py: Python<'_>, evict: bool) -> PyResult<()> {
         let standing = self.inner.try_lock().and_then(|inner| inner.in_the_way(py));
         let Some((generation, owner, export)) = standing else { return Ok(()) };

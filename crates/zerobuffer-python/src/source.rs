@@ -1,4 +1,5 @@
-//! What the frames of one reader share: its handle, and a count of released frames that views still hold.
+//! What the frames of one reader share: its handle, and a count of released frames that views still
+//! hold.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -16,7 +17,8 @@ use crate::logging;
 /// Bytes in front of every frame.
 const HEADER: usize = 16;
 
-/// Pins of all readers of the process that outlived their frame: a stalled *writer* looks at this one.
+/// Pins of all readers of the process that outlived their frame: a stalled *writer* looks at this
+/// one.
 static PINNED_ANYWHERE: AtomicUsize = AtomicUsize::new(0);
 
 /// What a reader says of itself, also once it is closed.
@@ -102,7 +104,8 @@ impl Source {
         Ok(metadata.map(|block| PyBytes::new(py, block.data())))
     }
 
-    /// Lets go of the ring; its counters stay, and the metadata if `frames` are left that may ask for them.
+    /// Lets go of the ring; its counters stay, and the metadata if `frames` are left that may ask
+    /// for them.
     pub(crate) fn close(self: &Arc<Self>) {
         if Arc::strong_count(self) > 1
             && let Ok(Some(metadata)) = self.metadata()
@@ -123,8 +126,9 @@ impl Source {
         self.held.fetch_sub(1, Relaxed);
     }
 
-    /// Called when a read has waited a whole slice in vain: garbage cycles may hold the space that the writer waits for,
-    /// or the caller may. Collects once per set of pinned frames, and warns once if the space stays in use.
+    /// Called when a read has waited a whole slice in vain: garbage cycles may hold the space that
+    /// the writer waits for, or the caller may. Collects once per set of pinned frames, and warns
+    /// once if the space stays in use.
     pub(crate) fn stalled(&self, py: Python<'_>) -> PyResult<()> {
         let (pinned, held) = (self.pinned.load(Relaxed), self.held.load(Relaxed));
         if pinned == 0 && held == 0 {
@@ -153,7 +157,8 @@ impl Source {
         let Summary { utilization, capacity, .. } = self.summary();
         let name = &self.name;
         let used = utilization * 100.0;
-        // A nearly empty ring does not keep the writer waiting: then the silence has another reason.
+        // A nearly empty ring does not keep the writer waiting: then the silence has another
+        // reason.
         if pinned > 0 && utilization >= 0.25 {
             return Some(format!(
                 "buffer '{name}': {pinned} released frame(s) are still held by memoryviews or arrays made from \
@@ -175,7 +180,8 @@ impl Source {
     }
 }
 
-/// Called when a write has waited a whole slice in vain: the reader may live in this process, its views in garbage.
+/// Called when a write has waited a whole slice in vain: the reader may live in this process, its
+/// views in garbage.
 pub(crate) fn writer_stalled(py: Python<'_>, seen: &mut usize) -> PyResult<()> {
     let pinned = PINNED_ANYWHERE.load(Relaxed);
     if pinned != 0 && pinned != *seen {

@@ -10,7 +10,7 @@ use crate::logging::{Channel, READER, WRITER};
 /// Bytes in front of every frame.
 const HEADER: u64 = 16;
 
-/// Follows one endpoint's position, so that going back to the start of the ring is noticed.
+/// Follows one endpoint's position, so going back to the start of the ring is noticed.
 pub(crate) struct Trace {
     reads: bool,
     position: AtomicU64,
@@ -25,16 +25,17 @@ impl Trace {
         Self { reads: false, position: AtomicU64::new(0) }
     }
 
-    /// Logs control block, semaphores and wrap-around, after a frame of `size` bytes. Only to be called while DEBUG is
-    /// on: a look opens the segment.
+    /// Logs control block, semaphores and wrap-around, after a frame of `size` bytes. Only to be
+    /// called while DEBUG is on: a look opens the segment.
     pub(crate) fn look(&self, py: Python<'_>, name: &str, size: usize) -> PyResult<()> {
         let channel: &Channel = if self.reads { &READER } else { &WRITER };
-        // A buffer that cannot be looked at (closed, replaced) is not worth an error in a log record.
+        // A buffer that cannot be looked at (closed, replaced) is not worth an error in a log
+        // record.
         let Ok(info) = py.detach(|| observe::inspect(name)) else { return Ok(()) };
         let position = if self.reads { info.read_pos } else { info.write_pos };
         let before = self.position.swap(position, Relaxed);
-        // Where the frame began, as the position alone need not have gone down: frames of half a ring end at one place.
-        // Between ends of this library a frame takes a multiple of 16 bytes.
+        // Where the frame began, as the position alone need not have gone down: frames of half a
+        // ring end at one place. Between ends of this library a frame takes a multiple of 16 bytes.
         let total = size as u64 + HEADER;
         let at_start = position == total || position == total.next_multiple_of(HEADER);
         if position < before || (before != 0 && at_start) {

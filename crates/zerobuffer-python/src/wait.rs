@@ -24,7 +24,8 @@ pub(crate) enum Timeout {
 }
 
 impl Timeout {
-    /// Reads seconds; a negative number counts as 0, as differences of clock readings do come out negative.
+    /// Reads seconds; a negative number counts as 0, as differences of clock readings do come out
+    /// negative.
     pub(crate) fn from_seconds(seconds: Option<f64>) -> PyResult<Self> {
         match seconds {
             None => Ok(Self::Never),

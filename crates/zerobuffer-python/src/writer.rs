@@ -23,7 +23,7 @@ use crate::wait::{SLICE, Timeout};
 /// The native half of `zerobuffer.Writer`.
 #[pyclass(frozen, subclass, name = "WriterBase", module = "zerobuffer._zerobuffer")]
 pub(crate) struct Writer {
-    /// Set by `__init__`, so that subclasses may have an `__init__` of their own.
+    /// Set by `__init__`, so subclasses may have an `__init__` of their own.
     core: OnceLock<Sending>,
 }
 
@@ -160,7 +160,8 @@ impl Writer {
         Ok(self.reserve_view(py, size)?.1)
     }
 
-    /// Publishes the frame of `get_frame_buffer`, or its first `size` bytes; the memoryview is released.
+    /// Publishes the frame of `get_frame_buffer`, or its first `size` bytes; the memoryview is
+    /// released.
     #[pyo3(signature = (*, size = None))]
     fn commit_frame(&self, py: Python<'_>, size: Option<FrameSize>) -> PyResult<()> {
         let len = size.map(FrameSize::reserved).transpose()?;
@@ -172,8 +173,9 @@ impl Writer {
         self.abort(py, None)
     }
 
-    /// `with writer.loan(size) as view:` writes a frame in place; it is committed unless an exception leaves the block.
-    /// With a `dtype`, `size` is a shape, and `view.array()` an array of it.
+    /// `with writer.loan(size) as view:` writes a frame in place; it is committed unless an
+    /// exception leaves the block. With a `dtype`, `size` is a shape, and `view.array()` an array
+    /// of it.
     #[pyo3(signature = (size, dtype = None))]
     fn loan(slf: &Bound<'_, Self>, size: &Bound<'_, PyAny>, dtype: Option<Py<PyAny>>) -> PyResult<Loan> {
         slf.get().core()?;

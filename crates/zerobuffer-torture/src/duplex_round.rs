@@ -1,5 +1,6 @@
-//! A round on a duplex channel: client and server in processes of their own, killed, stopped, closed and replaced at random
-//! moments. Every answer is checked against its request, which no other client has ever made (D1, D3, D5).
+//! A round on a duplex channel: client and server in processes of their own, killed, stopped,
+//! closed and replaced at random moments. Every answer is checked against its request, which no
+//! other client has ever made (D1, D3, D5).
 
 use crate::{
     leftovers,
@@ -91,7 +92,8 @@ impl Round {
         self.close(Role::Server)
     }
 
-    /// The ends that live now have spoken to each other: of two conversations in a row, the second began after this.
+    /// The ends that live now have spoken to each other: of two conversations in a row, the second
+    /// began after this.
     fn settle(&mut self) -> Result<()> {
         let client = self.end(Role::Client)?;
         client.catch_up();

@@ -1,4 +1,5 @@
-//! What an endpoint has done, in a file of its own that outlives its process: a mapped page of plain counters.
+//! What an endpoint has done, in a file of its own that outlives its process: a mapped page of
+//! plain counters.
 
 use anyhow::{Context as _, Result};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
@@ -36,7 +37,8 @@ impl Ledger {
             let file = File::options().read(true).write(true).create_new(true).open(path)?;
             file.set_permissions(fs::Permissions::from_mode(0o666))?;
             file.set_len(BYTES as u64)?;
-            // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing that exists.
+            // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing that
+            // exists.
             let base = unsafe {
                 let protection = ProtFlags::READ | ProtFlags::WRITE;
                 mmap(ptr::null_mut(), BYTES, protection, MapFlags::SHARED, &file, 0)?
@@ -48,7 +50,8 @@ impl Ledger {
     }
 
     fn word(&self, field: Field) -> &AtomicU64 {
-        // SAFETY: the mapping is never removed, page aligned, and longer than all fields; all accesses are atomic.
+        // SAFETY: the mapping is never removed, page aligned, and longer than all fields; all
+        // accesses are atomic.
         unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(field as usize)) }
     }
 

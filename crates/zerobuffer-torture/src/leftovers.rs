@@ -12,7 +12,7 @@ pub(crate) fn of(name: &str) -> Vec<PathBuf> {
     shared.chain(locks).filter(|path| fs::symlink_metadata(path).is_ok()).collect()
 }
 
-/// Removes them, so that one failure does not spoil what comes after it.
+/// Removes them, so one failure does not spoil what comes after it.
 pub(crate) fn sweep(name: &str) -> Vec<PathBuf> {
     let left = of(name);
     for path in &left {

@@ -1,5 +1,6 @@
-//! Fault injection: endpoints in processes of their own are killed, stopped, closed and starved at random moments, and
-//! every byte, every frame and every file is accounted for. `RELIABILITY.md` says what the figures mean.
+//! Fault injection: endpoints in processes of their own are killed, stopped, closed and starved at
+//! random moments, and every byte, every frame and every file is accounted for. `RELIABILITY.md`
+//! says what the figures mean.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
@@ -212,7 +213,8 @@ impl Kind {
     }
 }
 
-/// One round in so many is with the published 1.3.0 at one end; it takes several times as long as another.
+/// One round in so many is with the published 1.3.0 at one end; it takes several times as long as
+/// another.
 const OLD_ROUNDS: u64 = 50;
 const FULL_ROUNDS: u64 = 20;
 const DUPLEX_ROUNDS: u64 = 8;

@@ -1,4 +1,5 @@
-//! A round with the published package 1.3.0 at one end: what it loses by its own ways is counted, not promised.
+//! A round with the published package 1.3.0 at one end: what it loses by its own ways is counted,
+//! not promised.
 
 use crate::{
     ledger::records,
@@ -36,7 +37,7 @@ pub(crate) fn run(name: &str, base: &Path, seed: u64, python: &Path) -> Tally {
     Tally { old: round.old, violations, ..Tally::default() }
 }
 
-/// A quarter of the ring at most: what always finds a place with an old reader.
+/// A quarter of the ring at most: what always finds a place with a legacy reader.
 fn plan(name: &str, folder: &Path, seed: u64) -> Plan {
     let mut plan = Plan::draw(name.to_owned(), folder, seed);
     plan.payload = plan.payload.max(4096);
@@ -77,7 +78,8 @@ impl Round {
             self.linger();
             self.kill(&mut writer)?;
             if old_writer {
-                // One old writer after another without a pause is the hazard that stays with them.
+                // One legacy writer after another without a pause is the hazard that stays with
+                // them.
                 reader.order("watch");
                 reader.expect("gone").context("the old writer was killed")?;
             }
@@ -87,7 +89,8 @@ impl Round {
         self.linger();
         if self.rng.bool() {
             self.kill(&mut reader)?;
-            // Until its successor has taken the name over, the count of what it had read is nobody's.
+            // Until its successor has taken the name over, the count of what it had read is
+            // nobody's.
             self.forget_ledgers()?;
             writer.expect("gone").context("the reader was killed")?;
             if old_writer {
@@ -137,7 +140,7 @@ impl Round {
         Ok(())
     }
 
-    /// By number of frames: old writers begin again at 1.
+    /// By number of frames: legacy writers begin again at 1.
     fn count(&mut self) -> Result<()> {
         let sum = |prefix| -> Result<u64> {
             Ok(records(&self.plan.folder, prefix)?.iter().map(|record| record.frames).sum())

@@ -1,4 +1,5 @@
-//! What a round is like: geometry, sizes, habits of both ends. Drawn from the round's seed, passed on as arguments.
+//! What a round is like: geometry, sizes, habits of both ends. Drawn from the round's seed, passed
+//! on as arguments.
 
 use crate::{pattern::Pattern, process::OTHER_USER};
 use anyhow::{Context as _, Result};
@@ -50,7 +51,8 @@ impl Plan {
         }
     }
 
-    /// Whose buffers the round's writers attach to: an end of another user is told of, as in an application.
+    /// Whose buffers the round's writers attach to: an end of another user is told of, as in an
+    /// application.
     pub(crate) fn owner(&self) -> Owner {
         if self.mode == 0o600 { Owner::Trusted } else { Owner::User(OTHER_USER) }
     }

@@ -111,7 +111,7 @@ impl Endpoint {
         thread::spawn(move || {
             let mut text = String::new();
             if errors.read_to_string(&mut text).is_ok() && !text.trim().is_empty() {
-                // A line of its own, so that it counts as a complaint.
+                // A line of its own, so it counts as a complaint.
                 let _ = failures.send(format!("bad {}", text.trim().replace('\n', " | ")));
             }
         });

@@ -346,7 +346,8 @@ impl Round {
         }
     }
 
-    /// After all processes have ended: was everything delivered that was published to a reader which came to its end?
+    /// After all processes have ended: was everything delivered that was published to a reader
+    /// which came to its end?
     fn judge(&mut self) -> Result<()> {
         let writers = records(&self.plan.folder, "w-")?;
         let readers = records(&self.plan.folder, "r-")?;

@@ -1,4 +1,5 @@
-//! One process that lives as long as the run and makes, uses and loses endpoints of every kind: what it holds stays flat.
+//! One process that lives as long as the run and makes, uses and loses endpoints of every kind:
+//! what it holds stays flat.
 
 use crate::{
     child::{Orders, footprint, say},
@@ -16,9 +17,11 @@ use std::{
 
 /// Between two samples.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Fewer samples say nothing: the allocator's caches and the first use of everything are in the first third.
+/// Fewer samples say nothing: the allocator's caches and the first use of everything are in the
+/// first third.
 const ENOUGH: usize = 30;
-/// Resident KiB that the last third may have more than the first: caches that fill late. A leak is not of a size.
+/// Resident KiB that the last third may have more than the first: caches that fill late. A leak is
+/// not of a size.
 const SLACK: u64 = 2048;
 
 /// Descriptors, threads and resident KiB at one moment.
@@ -124,7 +127,8 @@ fn sweep(name: &str) {
     }
 }
 
-/// The long-lived process: rounds of streams and channels until it is ended. Between two rounds it has no endpoint.
+/// The long-lived process: rounds of streams and channels until it is ended. Between two rounds it
+/// has no endpoint.
 pub(crate) fn steady(name: &str) -> Result<()> {
     Orders::listen();
     let mut told = Instant::now();

@@ -75,7 +75,8 @@ impl Tally {
         self.violations.extend(other.violations);
     }
 
-    /// Whether everything that is promised held. What is lost with an old peer is reported, not promised.
+    /// Whether everything that is promised held. What is lost with a legacy peer is reported, not
+    /// promised.
     pub(crate) fn is_clean(&self) -> bool {
         self.lost + self.torn + self.leftovers + self.old.torn == 0 && self.violations.is_empty()
     }

@@ -16,7 +16,8 @@ pub enum Range {
     Limited,
 }
 
-/// GStreamer's `colorimetry`: a name such as `bt709`, or four numbers `range:matrix:transfer:primaries`.
+/// GStreamer's `colorimetry`: a name such as `bt709`, or four numbers
+/// `range:matrix:transfer:primaries`.
 ///
 /// The numbers are GStreamer's enumerations; 0 is unknown throughout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -33,7 +33,8 @@ pub enum Clock {
 const CLOCKS: [(Clock, &str); 3] =
     [(Clock::Pts, "pts"), (Clock::Monotonic, "monotonic"), (Clock::Realtime, "realtime")];
 
-/// The contents of a metadata block. Every part may be missing, since any program may have written it.
+/// The contents of a metadata block. Every part may be missing, since any program may have written
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
@@ -111,7 +112,8 @@ impl Description {
         description
     }
 
-    /// Describes frames by a caps string, and says nothing of rows and stamps. Caps of raw pictures or sound must be whole.
+    /// Describes frames by a caps string, and says nothing of rows and stamps. Caps of raw pictures
+    /// or sound must be whole.
     ///
     /// `frame_size`: where all frames have one size.
     pub fn raw(sender: &str, caps: &str, frame_size: Option<u64>) -> Result<Description> {
@@ -192,8 +194,8 @@ impl Description {
 
     /// Reads a metadata block.
     ///
-    /// A block that is neither JSON nor caps describes nothing, which is no error. An error is what claims to describe
-    /// raw pictures or sound and is wrong or contradicts itself.
+    /// A block that is neither JSON nor caps describes nothing, which is no error. An error is what
+    /// claims to describe raw pictures or sound and is wrong or contradicts itself.
     pub fn parse(metadata: &[u8]) -> Result<Description> {
         let Some(object) = object(metadata) else {
             // A bare caps string.
@@ -342,7 +344,8 @@ fn object(metadata: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// What a caps string describes. Text that does not begin like caps of raw pictures or sound is nothing that can be wrong.
+/// What a caps string describes. Text that does not begin like caps of raw pictures or sound is
+/// nothing that can be wrong.
 fn content(caps: &str) -> Result<Content> {
     let raw = |media: &str| caps.trim_start().starts_with(media);
     let claims = raw("video/x-raw") || raw("audio/x-raw");

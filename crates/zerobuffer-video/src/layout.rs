@@ -23,7 +23,8 @@ impl Plane {
     }
 }
 
-/// The planes of a picture in the order in which they lie in memory, and the bytes that all of it takes.
+/// The planes of a picture in the order in which they lie in memory, and the bytes that all of it
+/// takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     planes: Vec<Plane>,
@@ -36,7 +37,8 @@ impl Layout {
         Layout::stacked(video, |_, bare| Some(bare)).ok_or_else(|| too_large(video))
     }
 
-    /// Rows as GStreamer pads them where nothing else is said, equal to its `gst_video_info_set_format`.
+    /// Rows as GStreamer pads them where nothing else is said, equal to its
+    /// `gst_video_info_set_format`.
     pub fn padded(video: &Video) -> Result<Layout> {
         let spec = video.format.spec();
         let halves = video.format.halves_rows();
@@ -56,7 +58,8 @@ impl Layout {
         Layout::stacked(video, pad).ok_or_else(|| too_large(video))
     }
 
-    /// Rows and planes as the sender announces them. Without `offsets` each plane follows the one before it.
+    /// Rows and planes as the sender announces them. Without `offsets` each plane follows the one
+    /// before it.
     ///
     /// The picture ends with its last plane's last row, padding included.
     pub fn announced(video: &Video, strides: &[u64], offsets: Option<&[u64]>) -> Result<Layout> {
@@ -98,7 +101,8 @@ impl Layout {
         Ok(Layout { planes, size: end })
     }
 
-    /// One plane after the other. `pad` gives a plane the stride and the rows that it takes in memory.
+    /// One plane after the other. `pad` gives a plane the stride and the rows that it takes in
+    /// memory.
     fn stacked(video: &Video, pad: impl Fn(&PlaneSpec, Plane) -> Option<Plane>) -> Option<Layout> {
         let spec: &Spec = video.format.spec();
         let mut planes = Vec::with_capacity(spec.planes.len());
@@ -145,7 +149,8 @@ impl Layout {
         }) && end == self.size
     }
 
-    /// Runs of `picture`'s bytes that make up the picture with tight rows: whole planes where rows have no padding.
+    /// Runs of `picture`'s bytes that make up the picture with tight rows: whole planes where rows
+    /// have no padding.
     ///
     /// A run is empty where `picture` is shorter than the layout says.
     pub fn runs<'a>(&'a self, picture: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
@@ -159,9 +164,11 @@ impl Layout {
         })
     }
 
-    /// Copies the rows of `source`, which lie as `from` says, to where this layout has them. Padding stays as it was.
+    /// Copies the rows of `source`, which lie as `from` says, to where this layout has them.
+    /// Padding stays as it was.
     ///
-    /// Nothing happens to rows that either picture is too short for. Both layouts must be of one picture.
+    /// Nothing happens to rows that either picture is too short for. Both layouts must be of one
+    /// picture.
     pub fn fill(&self, picture: &mut [u8], from: &Layout, source: &[u8]) {
         for (to, from) in self.planes.iter().zip(&from.planes) {
             let (rows, row) = if to.stride == to.row && from.stride == from.row {

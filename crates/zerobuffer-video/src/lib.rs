@@ -1,8 +1,10 @@
-//! What frames are: GStreamer caps, pixel formats with planes and strides, time stamps, y4m, and the metadata that says so.
+//! What frames are: GStreamer caps, pixel formats with planes and strides, time stamps, y4m, and
+//! the metadata that says so.
 //!
-//! Programs that exchange pictures have to agree on more than bytes. This crate holds that agreement once: it turns the
-//! metadata block of a buffer into a [`Description`], and the length of a frame into a [`Picture`] with its planes and its
-//! [`Stamp`]. It knows no buffers and makes no system calls.
+//! Programs that exchange pictures have to agree on more than bytes. This crate holds that
+//! agreement once: it turns the metadata block of a buffer into a [`Description`], and the length
+//! of a frame into a [`Picture`] with its planes and its [`Stamp`]. It knows no buffers and makes
+//! no system calls.
 //!
 //! ```
 //! use zerobuffer_video::{Description, Format, Video};
@@ -17,7 +19,8 @@
 //! # Ok::<(), zerobuffer_video::Error>(())
 //! ```
 //!
-//! `docs/video.md` in the repository specifies the keys of the metadata for programs in other languages.
+//! `docs/video.md` in the repository specifies the keys of the metadata for programs in other
+//! languages.
 #![forbid(unsafe_code)]
 
 mod audio;

@@ -14,7 +14,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The ratio as given; `None` when either part is 0, which means unknown wherever video formats write ratios.
+    /// The ratio as given; `None` when either part is 0, which means unknown wherever video formats
+    /// write ratios.
     #[must_use]
     pub const fn new(num: u32, den: u32) -> Option<Rate> {
         if num == 0 || den == 0 { None } else { Some(Rate { num, den }) }

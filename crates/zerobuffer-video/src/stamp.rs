@@ -1,6 +1,7 @@
 //! The stamp: number, time and exposure of a frame, in front of its pixels.
 
-/// The 24 bytes in front of a frame's pixels: three little-endian u64, for each of which `u64::MAX` means none.
+/// The 24 bytes in front of a frame's pixels: three little-endian u64, for each of which `u64::MAX`
+/// means none.
 ///
 /// It is the frame header of the existing video clients (`<QQQ` in Python's struct notation).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,7 +21,8 @@ impl Stamp {
     /// Bytes of a stamp.
     pub const SIZE: usize = 24;
 
-    /// The stamp as it stands in front of the pixels. A value of `u64::MAX` cannot be told from none.
+    /// The stamp as it stands in front of the pixels. A value of `u64::MAX` cannot be told from
+    /// none.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Stamp::SIZE] {
         let mut bytes = [0; Stamp::SIZE];

@@ -142,7 +142,8 @@ impl Video {
         }
     }
 
-    /// What GStreamer takes for the colours of such pictures where nothing is said, but with this range.
+    /// What GStreamer takes for the colours of such pictures where nothing is said, but with this
+    /// range.
     ///
     /// Caps cannot carry a range alone: GStreamer drops a colorimetry without a matrix.
     #[must_use]

@@ -52,7 +52,8 @@ fn ask(program: &str, input: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// 10,000 sizes for each of the formats is a minute of Python; a build with optimisation or the gate has that time.
+/// 10,000 sizes for each of the formats is a minute of Python; a build with optimisation or the
+/// gate has that time.
 fn count() -> usize {
     if std::env::var_os("ZEROBUFFER_GSTREAMER").is_some() { 10_000 } else { 500 }
 }

@@ -1,4 +1,5 @@
-//! Parsers beside arbitrary text: nothing panics, and what was read is written and read again alike.
+//! Parsers beside arbitrary text: nothing panics, and what was read is written and read again
+//! alike.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::format_push_string)]
 use proptest::prelude::*;
 use zerobuffer_video::{

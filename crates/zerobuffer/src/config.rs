@@ -2,7 +2,8 @@
 
 use std::{str::FromStr, time::Duration};
 
-/// The longest sleep before an endpoint looks around: for a dead peer, a lost wake-up, an interrupt.
+/// The longest sleep before an endpoint looks around: for a dead peer, a lost wake-up, an
+/// interrupt.
 pub const WAIT_SLICE: Duration = Duration::from_millis(50);
 
 /// How an endpoint waits for the other one.
@@ -11,7 +12,8 @@ pub const WAIT_SLICE: Duration = Duration::from_millis(50);
 pub enum WaitStrategy {
     /// Sleep at once: lowest CPU use, about ten microseconds per wake-up.
     Block,
-    /// Spin for some microseconds, yielding, only while recent waits were that short; otherwise sleep at once.
+    /// Spin for some microseconds, yielding, only while recent waits were that short; otherwise
+    /// sleep at once.
     #[default]
     Adaptive,
     /// Never sleep: one core at 100 % while waiting.
@@ -22,7 +24,8 @@ pub enum WaitStrategy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FullRingPolicy {
-    /// Wait for the reader, at most the write timeout, then fail with [`Error::Full`](crate::Error::Full).
+    /// Wait for the reader, at most the write timeout, then fail with
+    /// [`Error::Full`](crate::Error::Full).
     #[default]
     Block,
     /// Fail at once with [`Error::Full`](crate::Error::Full).
@@ -60,8 +63,9 @@ impl BufferConfig {
     /// A ring of so many bytes, rounded up to a multiple of 64; it may not be 0. All else is as in
     /// [`Self::default`].
     ///
-    /// A frame takes 16 bytes more than its payload, rounded up to a multiple of 16; the largest possible frame is the
-    /// ring less 16 bytes. A ring of P bytes holds P / (that number) frames of one size that are unread or held.
+    /// A frame takes 16 bytes more than its payload, rounded up to a multiple of 16; the largest
+    /// possible frame is the ring less 16 bytes. A ring of P bytes holds P / (that number) frames
+    /// of one size that are unread or held.
     #[must_use]
     pub fn ring(bytes: u64) -> Self {
         Self {
@@ -75,17 +79,17 @@ impl BufferConfig {
         }
     }
 
-    /// A metadata block of so many bytes, rounded up to a multiple of 64: 1024 unless told otherwise. 8 of them hold
-    /// the length. It may be 0: then the writer can set no metadata.
+    /// A metadata block of so many bytes, rounded up to a multiple of 64: 1024 unless told
+    /// otherwise. 8 of them hold the length. It may be 0: then the writer can set no metadata.
     #[must_use]
     pub fn metadata(mut self, bytes: u64) -> Self {
         self.metadata_size = bytes;
         self
     }
 
-    /// Permission bits of the shared objects, whatever the umask: 0660 for a group, 0666 for everybody. A peer needs
-    /// read and write permission. Unless told otherwise, what the environment variable `ZEROBUFFER_MODE` says in octal
-    /// digits, else 0600.
+    /// Permission bits of the shared objects, whatever the umask: 0660 for a group, 0666 for
+    /// everybody. A peer needs read and write permission. Unless told otherwise, what the
+    /// environment variable `ZEROBUFFER_MODE` says in octal digits, else 0600.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
@@ -99,17 +103,18 @@ impl BufferConfig {
         self
     }
 
-    /// Whether the ring's pages are mapped when the buffer is created (the default) instead of at first touch.
+    /// Whether the ring's pages are mapped when the buffer is created (the default) instead of at
+    /// first touch.
     #[must_use]
     pub fn prefault(mut self, on: bool) -> Self {
         self.prefault = on;
         self
     }
 
-    /// Whether processes of other sessions can find the buffer. Windows alone has sessions: there a service and a
-    /// desktop program, or two users' programs, meet under a global name only, and creating one needs the privilege
-    /// `SeCreateGlobalPrivilege`, which services and administrators have. Elsewhere every name is global, and this
-    /// changes nothing.
+    /// Whether processes of other sessions can find the buffer. Windows alone has sessions: there a
+    /// service and a desktop program, or two users' programs, meet under a global name only, and
+    /// creating one needs the privilege `SeCreateGlobalPrivilege`, which services and
+    /// administrators have. Elsewhere every name is global, and this changes nothing.
     #[must_use]
     pub fn global(mut self, on: bool) -> Self {
         self.global = on;
@@ -135,8 +140,8 @@ impl BufferConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Owner {
-    /// Those of root and of the process's own user. The environment variable `ZEROBUFFER_OWNER` can widen this default:
-    /// to `any`, or to the number of one more user.
+    /// Those of root and of the process's own user. The environment variable `ZEROBUFFER_OWNER` can
+    /// widen this default: to `any`, or to the number of one more user.
     #[default]
     Trusted,
     /// Those of one more user, by number.
@@ -207,8 +212,8 @@ impl WriterConfig {
         self
     }
 
-    /// How long [`Writer::connect_with`](crate::Writer::connect_with) waits for a reader to create the buffer;
-    /// `None` waits for ever. Not at all unless told otherwise.
+    /// How long [`Writer::connect_with`](crate::Writer::connect_with) waits for a reader to create
+    /// the buffer; `None` waits for ever. Not at all unless told otherwise.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();
@@ -236,9 +241,10 @@ impl WriterConfig {
         self
     }
 
-    /// Whether frames go through the whole ring in turn, so that each stays readable for whoever watches the buffer until
-    /// the ring has been written once more. Off unless told otherwise: a place that is free again and still in the
-    /// processor's cache is then used first. What the ring has room for is the same.
+    /// Whether frames go through the whole ring in turn, so each stays readable for whoever watches
+    /// the buffer until the ring has been written once more. Off unless told otherwise: a place
+    /// that is free again and still in the processor's cache is then used first. What the ring has
+    /// room for is the same.
     #[must_use]
     pub fn whole_ring(mut self, on: bool) -> Self {
         self.whole_ring = on;

@@ -1,7 +1,9 @@
-//! Crash points: under `cfg(crash_points)` a test can end the process before or after any change that others see.
+//! Crash points: under `cfg(crash_points)` a test can end the process before or after any change
+//! that others see.
 //!
-//! Every store to shared memory, every presence lock and every change of a name goes through [`around`], so that the
-//! points need no list: each passage has a number, and the place of its caller. Without the cfg nothing is left of it.
+//! Every store to shared memory, every presence lock and every change of a name goes through
+//! [`around`], so the points need no list: each passage has a number, and the place of its caller.
+//! Without the cfg nothing is left of it.
 
 /// Under a model checker a simulated process may end at one of the points.
 #[cfg(any(loom, shuttle))]

@@ -54,7 +54,8 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// Something has the name that is not proven to be a buffer whose reader is dead. Nothing was done to it.
+    /// Something has the name that is not proven to be a buffer whose reader is dead. Nothing was
+    /// done to it.
     #[error(
         "'{name}' exists and is no buffer: {object} may be another program's, so it is left alone; remove it if nobody uses it, or choose another name"
     )]
@@ -127,7 +128,8 @@ pub enum Error {
         max: u64,
     },
 
-    /// The frame can never be placed from the present position, since the reader is of another implementation.
+    /// The frame can never be placed from the present position, since the reader is of another
+    /// implementation.
     #[error(
         "buffer '{name}': a frame of {size} bytes cannot be placed in a ring of {capacity} bytes at its present position beside a reader of another implementation; a ring of {needed_capacity} bytes would do"
     )]
@@ -170,8 +172,9 @@ pub enum Error {
     Full {
         /// The buffer.
         name: String,
-        /// Bytes of the ring that must be free: the frame's payload and header, rounded up to a multiple of 16. Beside
-        /// a reader of another implementation it is not rounded, and includes what is skipped at the end of the ring.
+        /// Bytes of the ring that must be free: the frame's payload and header, rounded up to a
+        /// multiple of 16. Beside a reader of another implementation it is not rounded, and
+        /// includes what is skipped at the end of the ring.
         needed: u64,
         /// Bytes of the ring that this writer may use now.
         free: u64,
@@ -218,7 +221,8 @@ pub enum Error {
         found: u64,
     },
 
-    /// A name of the buffer was removed under its reader, which no writer finds any more. All frames were delivered.
+    /// A name of the buffer was removed under its reader, which no writer finds any more. All
+    /// frames were delivered.
     #[error(
         "buffer '{name}': its name {lost} was removed while the reader waited, so that no writer finds it: create the buffer again (RemoveIPC=yes in /etc/systemd/logind.conf removes names at the user's last logout: set it to no, or run as a system user)"
     )]
@@ -425,7 +429,7 @@ pub enum Error {
         max: u64,
     },
 
-    /// Responses that nobody receives fill the response ring, so that the server cannot take requests.
+    /// Responses that nobody receives fill the response ring, so the server cannot take requests.
     #[error(
         "channel '{name}': {waiting} responses of {bytes} bytes wait to be received in a response ring of {capacity}, the server waits for room there, and so the request ring stays full: receive responses, then send again, or connect with a larger `response_size`"
     )]

@@ -4,7 +4,8 @@
     clippy::inline_always,
     reason = "where each instruction counts, and left to itself the compiler decides otherwise"
 )]
-// The model checkers' builds have the two endpoints on simulated memory, and nothing else of the library.
+// The model checkers' builds have the two endpoints on simulated memory, and nothing else of the
+// library.
 #![cfg_attr(
     any(loom, shuttle),
     allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations)

@@ -1,5 +1,6 @@
-//! The one place that says which atomics, locks and clock the protocol code runs on: those of std, or, under
-//! `cfg(loom)` and `cfg(shuttle)`, those of a model checker (`tests/loom`, `tests/shuttle`).
+//! The one place that says which atomics, locks and clock the protocol code runs on: those of std,
+//! or, under `cfg(loom)` and `cfg(shuttle)`, those of a model checker (`tests/loom`,
+//! `tests/shuttle`).
 
 mod counted;
 mod edge;
@@ -65,7 +66,7 @@ impl<T> Latch<T> {
     }
 }
 
-/// Locks; what is guarded stays consistent at every step, so that a panic elsewhere does not spoil it.
+/// Locks; what is guarded stays consistent at every step, so a panic elsewhere does not spoil it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -83,8 +84,8 @@ pub(crate) fn fence_after_latch() {
     edge::fence(End::E4Reader);
 }
 
-/// Loom orders a sequentially consistent fence with other fences only, and not with a sequentially consistent load, as the
-/// language does: the writer's look at a credit has a fence there.
+/// Loom orders a sequentially consistent fence with other fences only, and not with a sequentially
+/// consistent load, as the language does: the writer's look at a credit has a fence there.
 #[inline(always)]
 pub(crate) fn order_look() {
     #[cfg(loom)]

@@ -1,4 +1,5 @@
-//! Peers made by hand: what another implementation leaves in shared memory between two of its stores.
+//! Peers made by hand: what another implementation leaves in shared memory between two of its
+//! stores.
 // glibc semaphores and OFD locks are made by hand here.
 #![cfg(target_os = "linux")]
 #![allow(
@@ -44,7 +45,7 @@ impl Drop for Other {
     }
 }
 
-/// A reader of ours whose registered writer is a process of another implementation.
+/// A native reader whose registered writer is a process of another implementation.
 fn beside_an_old_writer(case: &str) -> (Name, Other, Reader, Segment) {
     let (name, old) = (Name::new(case), Other::start());
     let reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
@@ -65,7 +66,7 @@ fn post_data(name: &Name) {
     }
 }
 
-/// An old writer's frame, without the charge and the token.
+/// A legacy writer's frame, without the charge and the token.
 fn put_frame(segment: &Segment, at: u64, sequence: u64, payload: &[u8]) -> u64 {
     let header = segment.ring() + at;
     segment.set(header, payload.len() as u64);
@@ -249,7 +250,7 @@ fn a_frame_that_was_never_charged_is_credited_without_harm() {
     }
 }
 
-/// A buffer of an old reader: a segment without the mark, two semaphores, no locks.
+/// A buffer of a legacy reader: a segment without the mark, two semaphores, no locks.
 fn plant(name: &Name, bytes: &[u8]) -> Segment {
     std::fs::write(name.shm(), bytes).unwrap();
     for path in name.semaphores() {
@@ -258,7 +259,8 @@ fn plant(name: &Name, bytes: &[u8]) -> Segment {
     Segment::open(name)
 }
 
-/// W8: in a container an old endpoint that was process 1 is followed by one of ours that is process 1.
+/// W8: in a container a legacy endpoint that was process 1 is followed by a native one that is
+/// process 1.
 #[test]
 fn an_old_endpoint_that_had_our_pid_is_dead() {
     let (name, own) = (Name::new("hand-own"), u64::from(std::process::id()));
@@ -285,7 +287,8 @@ fn a_writer_that_waits_for_an_old_reader_behind_a_wrap_sleeps() {
     writer.write(&[1; 384]).unwrap();
     segment.set(READ_POS, 400);
     segment.set(FREE, 1024 - 400);
-    // Wraps, and skips 224 bytes; the reader credits them at the marker, and holds the frame before it.
+    // Wraps, and skips 224 bytes; the reader credits them at the marker, and holds the frame before
+    // it.
     writer.write(&[2; 284]).unwrap();
     segment.set(READ_POS, 0);
     segment.set(FREE, 100 + 224);
@@ -317,9 +320,11 @@ fn unread_bytes_that_overlap_a_held_frame_are_corrupt() {
     assert_eq!(held.data(), [1; 84]);
 }
 
-/// Holds or frees one of the segment's presence bytes, as another endpoint of this implementation would.
+/// Holds or frees one of the segment's presence bytes, as another endpoint of this implementation
+/// would.
 fn hold_byte(file: &File, kind: i32, byte: i64) {
-    // SAFETY: a zeroed `flock` is valid, the descriptor is open, and the structure outlives the call.
+    // SAFETY: a zeroed `flock` is valid, the descriptor is open, and the structure outlives the
+    // call.
     unsafe {
         let mut lock: libc::flock = std::mem::zeroed();
         lock.l_type = kind as libc::c_short;

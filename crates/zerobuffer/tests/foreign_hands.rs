@@ -1,4 +1,5 @@
-//! What others do to a buffer that is in use: read locks on its presence bytes, names that are taken away.
+//! What others do to a buffer that is in use: read locks on its presence bytes, names that are
+//! taken away.
 #![cfg(all(target_os = "linux", not(macos_sys)))]
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +37,8 @@ fn is_root() -> bool {
 /// Runs `body` as another user. On Linux each thread has its own.
 fn as_nobody<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let thread = thread::spawn(move || {
-        // SAFETY: plain numbers; the call itself, unlike that of the C library, changes this thread only.
+        // SAFETY: plain numbers; the call itself, unlike that of the C library, changes this thread
+        // only.
         let done = unsafe {
             libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>())
                 | libc::syscall(libc::SYS_setresgid, NOBODY, NOBODY, NOBODY)
@@ -74,7 +76,8 @@ fn read_locks_keep_nobody_out_and_hide_nothing() {
     let held = as_nobody(move || {
         assert_eq!(File::open(guard).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         let file = File::open(segment).unwrap();
-        // The reader's own locks are in the way of one lock on everything: those between and behind them are not.
+        // The reader's own locks are in the way of one lock on everything: those between and behind
+        // them are not.
         let mut lock: libc::flock = unsafe_zeroed();
         lock.l_type = libc::F_RDLCK as libc::c_short;
         for (start, len) in [(1, 2), (128, 64), (1, 63), (256, 0)] {

@@ -1,4 +1,5 @@
-//! Endpoints in a process that forks: the child neither destroys them, nor uses them, nor keeps them "present".
+//! Endpoints in a process that forks: the child neither destroys them, nor uses them, nor keeps
+//! them "present".
 // Other systems have no fork, or no locks that one inherits.
 #![cfg(target_os = "linux")]
 #![allow(
@@ -31,14 +32,16 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // SAFETY: the pid is that of a child made by this test and not yet reaped by anyone else's wait.
+        // SAFETY: the pid is that of a child made by this test and not yet reaped by anyone else's
+        // wait.
         unsafe { libc::kill(self.0, libc::SIGKILL) };
     }
 }
 
 #[test]
 fn a_child_does_not_keep_a_dead_parent_present() {
-    // A plain fork, and a child that another program has taken over (descriptors that survive exec).
+    // A plain fork, and a child that another program has taken over (descriptors that survive
+    // exec).
     for how in ["fork idle", "fork use", "sleeper"] {
         let name = Name::new("fork");
         let (mut reader, mut writer) = (Peer::ours(), Peer::ours());

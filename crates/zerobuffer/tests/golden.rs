@@ -1,4 +1,5 @@
-//! The exact bytes of a segment after each step of a fixed script, as written down in `tests/golden`.
+//! The exact bytes of a segment after each step of a fixed script, as written down in
+//! `tests/golden`.
 //!
 //! `ZEROBUFFER_TEST_BLESS=1` writes the files anew; a difference is a change of the wire format.
 #![allow(
@@ -19,11 +20,12 @@ use std::path::Path;
 use common::segment::{READ_POS, READER_PID, WRITER_PID};
 use common::{Name, Peer, Segment};
 
-/// Control block, metadata block, ring; a reader of ours makes the native block behind them.
+/// Control block, metadata block, ring; a native reader makes the native block behind them.
 const LEN: usize = 128 + 64 + 256;
 const NATIVE: usize = 1024;
 
-/// One snapshot: file name, what it shows, what the ends (`r`eader, `w`riter) did since the one before.
+/// One snapshot: file name, what it shows, what the ends (`r`eader, `w`riter) did since the one
+/// before.
 type Step = (&'static str, &'static str, &'static [(char, &'static str)]);
 
 const SCRIPT: &[Step] = &[
@@ -140,7 +142,8 @@ fn an_old_writer_leaves_the_same_bytes() {
 fn an_old_reader_sees_the_same_bytes() {
     let Some(mut old) = Peer::old() else { return };
     let mut snapshots = play(&mut old, &mut Peer::ours(), LEN);
-    // An old reader goes back to 0 at once after an exact fill; ours says 256, for the sake of old writers (A1).
+    // A legacy reader goes back to 0 at once after an exact fill; ours says 256, for the sake of
+    // legacy writers (A1).
     for bytes in &mut snapshots[4..] {
         let position = &mut bytes[READ_POS as usize..READ_POS as usize + 8];
         assert_eq!(position, 0_u64.to_le_bytes());

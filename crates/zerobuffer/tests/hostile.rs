@@ -1,6 +1,8 @@
-//! Hostile or damaged shared memory: every control field and header field, by extremes and by single bits.
+//! Hostile or damaged shared memory: every control field and header field, by extremes and by
+//! single bits.
 //!
-//! Ends of ours answer with an error or ignore what they do not need; they never crash, hang or read elsewhere.
+//! Ends of ours answer with an error or ignore what they do not need; they never crash, hang or
+//! read elsewhere.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -109,7 +111,8 @@ fn hostile_values(field: u64) -> Vec<u64> {
 
 #[test]
 fn no_value_of_any_field_crashes_or_hangs_an_end() {
-    // The words of the control block that are in use, the metadata length, and both words of the unread header.
+    // The words of the control block that are in use, the metadata length, and both words of the
+    // unread header.
     let ring = METADATA + 64;
     let words: Vec<u64> =
         (0..12).map(|word| word * 8).chain([METADATA, ring + THIRD, ring + THIRD + 8]).collect();
@@ -170,7 +173,7 @@ fn absurd_semaphores_delay_frames_by_a_slice_at_most() {
                     let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
                     std::os::unix::fs::FileExt::write_all_at(&file, &value.to_le_bytes(), 0).unwrap();
                 }
-                // More than fits, so that both ends have to wait.
+                // More than fits, so both ends have to wait.
                 writer.tell(&format!("stream {} 6 1 600 mix", key + 1));
                 reader.must(&format!("drain {} 6 1 600", key + 1));
                 writer.must_reply();
@@ -216,7 +219,8 @@ fn a_wrong_value_is_named() {
         if *error == "Sequence" {
             assert!(message.contains('3'), "the expected number is missing: {message}");
         }
-        // Damage does not heal: the same call fails the same way (metadata and `free` may be mended by the peer).
+        // Damage does not heal: the same call fails the same way (metadata and `free` may be mended
+        // by the peer).
         if command.starts_with("read") {
             peer.must_fail(command, error);
         }

@@ -1,4 +1,5 @@
-//! Who owns a place or a name: pids that are overwritten or reused, names that are taken away by force.
+//! Who owns a place or a name: pids that are overwritten or reused, names that are taken away by
+//! force.
 // Names are unlinked and pids chosen by means of Linux.
 #![cfg(target_os = "linux")]
 #![allow(
@@ -22,7 +23,8 @@ use zerobuffer::{BufferConfig, Error, Reader, Writer};
 /// A wait that was meant to last much longer was ended by the peer, not by the clock.
 const PROMPT: Duration = Duration::from_secs(10);
 
-/// W7: a pid that a refused foreign writer has zeroed is asserted again; a foreign pid stops the writer.
+/// W7: a pid that a refused foreign writer has zeroed is asserted again; a foreign pid stops the
+/// writer.
 #[test]
 fn a_writer_defends_its_place() {
     let name = Name::new("defend");
@@ -71,7 +73,7 @@ fn a_reused_pid_does_not_keep_a_dead_peer_alive() {
     reader.kill();
     let heir = process_with_pid(reader.pid());
     if heir.is_none() {
-        // A reader's segment is marked, so that any live pid in it will do for those who want its name.
+        // A reader's segment is marked, so any live pid in it will do for those who want its name.
         Segment::open(&name).set(READER_PID, u64::from(std::os::unix::process::parent_id()));
     }
     writer.must("timeout 20000");
@@ -107,8 +109,8 @@ impl Drop for Killed {
     }
 }
 
-/// D10, E5: a reader whose name was taken away by force and given to another takes nothing away when it closes, and
-/// its writer learns that nobody will see what it writes.
+/// D10, E5: a reader whose name was taken away by force and given to another takes nothing away
+/// when it closes, and its writer learns that nobody will see what it writes.
 #[test]
 fn a_name_that_has_a_new_owner_is_left_alone() {
     let (mut first, mut second) = (Peer::ours(), Peer::ours());
@@ -118,7 +120,8 @@ fn a_name_that_has_a_new_owner_is_left_alone() {
         first.must(&format!("create {} 64 1024", &*name));
         writer.must(&format!("connect {} 0", &*name));
         writer.must("write 1 300 write");
-        // As other implementations do it: without asking who lives there. Some names may stay behind.
+        // As other implementations do it: without asking who lives there. Some names may stay
+        // behind.
         fs::remove_file(name.shm()).unwrap();
         for (index, path) in name.semaphores().iter().chain(&name.locks()[..1]).enumerate() {
             if kept >> index & 1 == 0 {
@@ -151,7 +154,8 @@ fn a_name_that_has_a_new_owner_is_left_alone() {
     }
 }
 
-/// The same while the first reader lives on: its writer notices when it looks, in a full ring at the latest.
+/// The same while the first reader lives on: its writer notices when it looks, in a full ring at
+/// the latest.
 #[cfg_attr(
     macos_sys,
     ignore = "on macOS a buffer's name is that of its lock file: memory does not know its own"
@@ -170,8 +174,8 @@ fn a_writer_in_a_segment_without_a_name_is_told() {
     assert!(message.starts_with("ReaderGone") && start.elapsed() < PROMPT, "{message}");
 }
 
-/// Whoever judges a dead reader holds its presence byte for an instant: a writer that looks just then must not take the
-/// judge for a reader of another implementation.
+/// Whoever judges a dead reader holds its presence byte for an instant: a writer that looks just
+/// then must not take the judge for a reader of another implementation.
 #[test]
 fn a_judge_is_no_reader() {
     use std::os::fd::AsRawFd;

@@ -1,6 +1,7 @@
 //! Streams between this implementation and the published Python package 1.3.0, in both directions.
 //!
-//! Letters with digits (A1, B4 …) name known faults of the older implementations; `docs/PROTOCOL.md` rules are W numbers.
+//! Letters with digits (A1, B4 …) name known faults of the older implementations;
+//! `docs/PROTOCOL.md` rules are W numbers.
 // The published Python package runs on Linux only.
 #![cfg(target_os = "linux")]
 #![allow(
@@ -16,7 +17,7 @@ mod common;
 use common::segment::{READ_POS, WRITE_POS};
 use common::{Name, Peer, Segment};
 
-/// The largest frame that our writer can always place for an old reader, whatever the position.
+/// The largest frame that our writer can always place for a legacy reader, whatever the position.
 fn placeable(ring: u64) -> u64 {
     (ring - 15) / 2 - 16
 }
@@ -53,15 +54,16 @@ fn old_frames_of_random_sizes_reach_our_reader() {
             let name = Name::new("old-ours");
             ours.must(&format!("create {} 64 {ring}", &*name));
             old.must(&format!("connect {}", &*name));
-            // Half the ring: a larger frame is unwritable for the old writer at some positions (A5). Tails of
-            // 1–15 bytes, which stop an old reader for good (A2), do occur.
+            // Half the ring: a larger frame is unwritable for the legacy writer at some positions
+            // (A5). Tails of 1–15 bytes, which stop a legacy reader for good (A2), do occur.
             let max = ring / 2 - 16;
             old.tell(&format!("stream 1 {count} {seed} {max} {api}"));
             assert_eq!(ours.must(&format!("drain 1 {count} {seed} {max}")), format!("1 {count}"));
             old.must_reply();
             assert_eq!(Segment::open(&name).free(), ring, "space is lost in a ring of {ring} bytes");
             old.must("close");
-            // A4: with wraps that have no marker the counters of the two ends drift; the end is seen all the same.
+            // A4: with wraps that have no marker the counters of the two ends drift; the end is
+            // seen all the same.
             ours.must_fail("read 5000 0", "WriterGone");
             ours.must("close");
             name.assert_gone();
@@ -91,8 +93,9 @@ fn exact_fills_pass_in_both_directions() {
             ours.must(&format!("create {} 64 {ring}", &*name));
             old.must(&format!("connect {}", &*name));
             for key in 1..=12 {
-                // A1: the old writer goes past the end of the ring after an exact fill, unless the reader publishes
-                // the ring's size as its position. Ours does, which rescues it.
+                // A1: the legacy writer goes past the end of the ring after an exact fill, unless
+                // the reader publishes the ring's size as its position. Ours does, which rescues
+                // it.
                 old.must(&format!("write {key} {len} {api}"));
                 assert_eq!(ours.must(&format!("read 5000 {key}")), format!("{key} {len}"));
                 if key % parts == 0 {
@@ -150,7 +153,8 @@ fn tails_of_every_length_pass_from_old_to_ours() {
     }
 }
 
-/// A2: a frame that can only leave a tail of 1–15 bytes is refused for an old reader, at once and with the remedy.
+/// A2: a frame that can only leave a tail of 1–15 bytes is refused for a legacy reader, at once and
+/// with the remedy.
 #[test]
 fn a_frame_that_an_old_reader_could_not_survive_is_refused() {
     let Some(mut old) = Peer::old() else { return };
@@ -169,7 +173,8 @@ fn a_frame_that_an_old_reader_could_not_survive_is_refused() {
     // Nothing was published by the refusals.
     ours.must("write 1 1008 write");
     assert_eq!(old.must("read 5000 1"), "1 1008");
-    // Mid-ring, an old reader cannot be sent a frame that needs more than the ring with its wasted tail (A5).
+    // Mid-ring, a legacy reader cannot be sent a frame that needs more than the ring with its
+    // wasted tail (A5).
     ours.must("write 2 484 write");
     assert_eq!(old.must("read 5000 2"), "2 484");
     ours.must_fail("write 3 900 write", "Unplaceable");
@@ -201,14 +206,16 @@ fn metadata_pass_in_both_directions() {
         old.must(&format!("set-meta 9 {len}"));
         assert_eq!(ours.must("get-meta 9"), len.to_string());
         old.must("close");
-        // The block is written once per buffer, by whichever writer; the same bytes again are no contradiction.
+        // The block is written once per buffer, by whichever writer; the same bytes again are no
+        // contradiction.
         ours.must(&format!("connect {} 0", &*name));
         let other = if len == 1 { 2 } else { 1 };
         ours.must_fail(&format!("set-meta 9 {other}"), "MetadataAlreadyWritten");
         ours.must(&format!("set-meta 9 {len}"));
         ours.must("close");
     }
-    // Empty metadata are accepted by the old writer; reading them is an error only in the old reader.
+    // Empty metadata are accepted by the legacy writer; reading them is an error only in the legacy
+    // reader.
     let name = Name::new("meta");
     ours.must(&format!("create {} 64 1024", &*name));
     old.must(&format!("connect {}", &*name));
@@ -265,8 +272,9 @@ fn frames_held_by_our_reader_survive_an_old_writer() {
     }
 }
 
-/// B1: an old reader that holds two frames returns the wrong amounts of space and loses some with each pair. Our
-/// writer then says how much is free, and neither hangs nor takes the loss for corruption.
+/// B1: a legacy reader that holds two frames returns the wrong amounts of space and loses some with
+/// each pair. Our writer then says how much is free, and neither hangs nor takes the loss for
+/// corruption.
 #[test]
 fn space_lost_by_an_old_reader_ends_as_a_full_ring() {
     let Some(mut old) = Peer::old() else { return };
@@ -303,8 +311,9 @@ fn space_lost_by_an_old_reader_ends_as_a_full_ring() {
     old.must("close");
 }
 
-/// B4: an old reader returns a wasted tail when it reads the marker, although it still holds the frame in front of it.
-/// An old writer then runs into the held frame; ours does not count that tail as free.
+/// B4: a legacy reader returns a wasted tail when it reads the marker, although it still holds the
+/// frame in front of it. A legacy writer then runs into the held frame; ours does not count that
+/// tail as free.
 #[test]
 fn frames_held_by_an_old_reader_survive_our_writer() {
     let Some(mut old) = Peer::old() else { return };
@@ -334,7 +343,8 @@ fn frames_held_by_an_old_reader_survive_our_writer() {
     old.must("close");
 }
 
-/// C2: a token that got lost leaves a frame behind for an old reader. Ours finds it in the ring within a wait slice.
+/// C2: a token that got lost leaves a frame behind for a legacy reader. Ours finds it in the ring
+/// within a wait slice.
 #[test]
 fn frames_without_tokens_are_found() {
     let Some(mut old) = Peer::old() else { return };

@@ -1,6 +1,7 @@
 //! The published Python package 1.3.0 at the other end when either end dies, closes or is replaced.
 //!
-//! Letters with digits (C7, D8 …) name known faults of the older implementations; W numbers are protocol rules.
+//! Letters with digits (C7, D8 …) name known faults of the older implementations; W numbers are
+//! protocol rules.
 // The published Python package runs on Linux only.
 #![cfg(target_os = "linux")]
 #![allow(
@@ -62,7 +63,8 @@ fn a_killed_old_writer_is_noticed_and_its_frames_are_delivered() {
         let message = ours.must_fail("read 1000 0", "WriterGone");
         assert!(message.contains(&old.pid().to_string()), "{message}");
 
-        // A writer of ours takes over where the dead one stopped, and the ring has its whole space again.
+        // A native writer takes over where the dead one stopped, and the ring has its whole space
+        // again.
         let mut next = Peer::ours();
         next.must(&format!("connect {} 20000", &*name));
         assert_eq!(Segment::open(&name).free(), RING);
@@ -90,10 +92,11 @@ fn an_old_reader_gets_every_frame_of_our_killed_writer() {
         ours.kill();
         let delivered: u64 = old.must_reply().parse().unwrap();
         let sent = acknowledged(&mut ours);
-        // The last frame may be published without its token; an old reader sees it only with the next one.
+        // The last frame may be published without its token; a legacy reader sees it only with the
+        // next one.
         assert!((sent..=sent + 1).contains(&delivered), "{delivered} frames delivered, {sent} acknowledged");
 
-        // W9: our successor continues the numbers, which an old reader insists on.
+        // W9: our successor continues the numbers, which a legacy reader insists on.
         let mut next = Peer::ours();
         next.must(&format!("connect {} 0", &*name));
         let key = next.must(&format!("write {} 100 write", delivered + 1)).parse::<u64>().unwrap();
@@ -111,8 +114,8 @@ fn closing_ends_are_noticed_by_blocked_peers() {
     let Some(mut old) = Peer::old() else { return };
     let mut ours = Peer::ours();
 
-    // C4: an old reader looks at the writer only after its own timeout. Ours posts nothing when it closes, since the
-    // token would kill an old reader whose counters have drifted (W6).
+    // C4: a legacy reader looks at the writer only after its own timeout. Ours posts nothing when
+    // it closes, since the token would kill a legacy reader whose counters have drifted (W6).
     let name = Name::new("close-our-w");
     old.must(&format!("create {} 64 {RING}", &*name));
     ours.must(&format!("connect {} 0", &*name));
@@ -121,7 +124,7 @@ fn closing_ends_are_noticed_by_blocked_peers() {
     assert_eq!(old.must("until-gone 1 1 40"), "50");
     old.must("close");
 
-    // Our closing reader wakes an old writer that is blocked for space.
+    // Our closing reader wakes a legacy writer that is blocked for space.
     let name = Name::new("close-our-r");
     ours.must(&format!("create {} 64 {RING}", &*name));
     old.must(&format!("connect {}", &*name));
@@ -136,7 +139,7 @@ fn closing_ends_are_noticed_by_blocked_peers() {
     old.must("close");
     name.assert_gone();
 
-    // Old ends post nothing when they close: ours find out by themselves.
+    // Legacy ends post nothing when they close: ours find out by themselves.
     let name = Name::new("close-old-w");
     ours.must(&format!("create {} 64 {RING}", &*name));
     old.must(&format!("connect {}", &*name));
@@ -209,8 +212,8 @@ fn our_writer_continues_after_an_old_one() {
             old.must(&format!("connect {}", &*name));
             let mut position = 0;
             for key in 1..=frames {
-                // Multiples of 16 keep the old writer from tails that stop the old reader (A2), and an exact fill
-                // would make it write past the end of the ring (A1).
+                // Multiples of 16 keep the legacy writer from tails that stop the legacy reader
+                // (A2), and an exact fill would make it write past the end of the ring (A1).
                 let len = 16 * (1 + key % 11);
                 let total = if position + len + 16 == RING { len + 32 } else { len + 16 };
                 position = if position + total > RING { total } else { position + total };
@@ -220,7 +223,8 @@ fn our_writer_continues_after_an_old_one() {
                 }
             }
             old.must("close");
-            // D8: an old successor would start at 1 again, and the old reader would refuse it. Ours continues (W9).
+            // D8: an old successor would start at 1 again, and the legacy reader would refuse it.
+            // Ours continues (W9).
             ours.must(&format!("connect {} 0", &*name));
             let next = frames + 1;
             assert_eq!(ours.must(&format!("write {next} 77 write")), next.to_string());
@@ -247,14 +251,14 @@ fn our_reader_accepts_an_old_writer_after_any_other() {
     ours.must("close");
     for _ in 0..3 {
         reader.must_fail("read 2000 0", "WriterGone");
-        // D8: an old writer starts at 1. With all read, our reader takes that for what it is.
+        // D8: a legacy writer starts at 1. With all read, our reader takes that for what it is.
         old.must(&format!("connect {}", &*name));
         old.tell(&format!("stream 1 100 2 {MAX} mix"));
         assert_eq!(reader.must(&format!("drain 1 100 2 {MAX}")), "1 100");
         old.must_reply();
         old.must("close");
     }
-    // And a writer of ours after it continues from the old one's numbers.
+    // And a native writer after it continues from the old one's numbers.
     reader.must_fail("read 2000 0", "WriterGone");
     ours.must(&format!("connect {} 0", &*name));
     assert_eq!(ours.must("write 101 500 write"), "101");
@@ -284,10 +288,10 @@ fn our_reader_takes_over_the_name_of_a_dead_old_reader() {
         }
         let orphan = attached.then(|| Segment::open(&name));
         let mut ours = Peer::ours();
-        // E2: an old reader could never have this name again while a writer is attached.
+        // E2: a legacy reader could never have this name again while a writer is attached.
         ours.must(&format!("create {} 64 {RING}", &*name));
         if let Some(orphan) = orphan {
-            // D9: the old writer would write into the orphan for ever; our reader has told it.
+            // D9: the legacy writer would write into the orphan for ever; our reader has told it.
             assert_eq!(orphan.get(READER_PID), 0);
             assert!(writer.ask("write 2 100 write").starts_with("err ReaderDeadException"));
             writer.must("close");
@@ -324,7 +328,8 @@ fn an_old_reader_takes_over_the_name_of_our_dead_reader() {
             writer.must("close");
             assert_eq!(Segment::open(&name).get(WRITER_PID), 0);
         }
-        // E2: an old reader gets the name only when no live writer is registered; ours has left, as it should.
+        // E2: a legacy reader gets the name only when no live writer is registered; ours has left,
+        // as it should.
         old.must(&format!("create {} 64 {RING}", &*name));
         writer.must(&format!("connect {} 0", &*name));
         writer.tell(&format!("stream 1 100 4 {MAX} plain-mix"));
@@ -335,8 +340,9 @@ fn an_old_reader_takes_over_the_name_of_our_dead_reader() {
     }
 }
 
-/// W10: an old writer dies between publishing its position and charging for the frame. The next writer is ours, the
-/// reader old: the frame without a token is late by one, and what it returns was never charged.
+/// W10: a legacy writer dies between publishing its position and charging for the frame. The next
+/// writer is ours, the reader old: the frame without a token is late by one, and what it returns
+/// was never charged.
 #[test]
 fn our_writer_after_an_old_one_that_died_between_its_stores() {
     let Some(mut reader) = Peer::old() else { return };
@@ -358,7 +364,8 @@ fn our_writer_after_an_old_one_that_died_between_its_stores() {
 
         let mut ours = Peer::ours();
         if read_before {
-            // With its token, but still uncharged: then `free` exceeds the ring as soon as it is released.
+            // With its token, but still uncharged: then `free` exceeds the ring as soon as it is
+            // released.
             post(&name, 1);
             assert_eq!(reader.must("read 5000 3"), "3 112");
             assert_eq!(segment.free(), RING + 128);
@@ -390,8 +397,8 @@ fn post(name: &Name, tokens: u32) {
     file.write_all_at(&(u32::from_le_bytes(value) + tokens).to_le_bytes(), 0).unwrap();
 }
 
-/// W4: an old writer caught, or killed, in the middle of a wrap: the tail is charged, the position not yet moved. The
-/// frames of the lap before are not taken for new ones.
+/// W4: a legacy writer caught, or killed, in the middle of a wrap: the tail is charged, the
+/// position not yet moved. The frames of the lap before are not taken for new ones.
 #[test]
 fn our_reader_meets_an_old_writer_in_the_middle_of_a_wrap() {
     for killed in [false, true] {

@@ -82,7 +82,8 @@ fn a_write_timeout_of_zero_notices_a_dead_reader() {
     expect_error(error, "ReaderGone");
 }
 
-/// W10: whatever instruction the writer was killed at, its frames arrive, no space is lost, a successor continues.
+/// W10: whatever instruction the writer was killed at, its frames arrive, no space is lost, a
+/// successor continues.
 #[test]
 fn writers_killed_at_random_times() {
     let mut reader = Peer::ours();
@@ -124,7 +125,8 @@ fn last_sent(writer: &mut Peer, otherwise: u64) -> u64 {
     writer.remaining().iter().rev().find_map(number).unwrap_or(otherwise)
 }
 
-/// W10 with frames in hand: they stay whole while the ring around them is repaired, and their space comes back.
+/// W10 with frames in hand: they stay whole while the ring around them is repaired, and their space
+/// comes back.
 #[test]
 fn frames_held_across_the_death_of_their_writer() {
     for round in 0..25 {
@@ -173,7 +175,8 @@ fn frames_held_across_the_death_of_their_writer() {
     }
 }
 
-/// The successor of a killed writer waits for the reader's repair, within a bound, and says so if there is none.
+/// The successor of a killed writer waits for the reader's repair, within a bound, and says so if
+/// there is none.
 #[test]
 fn a_successor_that_comes_before_the_repair() {
     let (mut reader, mut next) = (Peer::ours(), Peer::ours());
@@ -392,7 +395,8 @@ fn a_thousand_buffers_leave_nothing() {
     name.assert_gone();
 }
 
-/// Where every name is the machine's, asking for that changes nothing: the same objects under the same names.
+/// Where every name is the machine's, asking for that changes nothing: the same objects under the
+/// same names.
 #[cfg(not(windows))]
 #[test]
 fn global_changes_nothing_where_there_are_no_sessions() {

@@ -1,4 +1,5 @@
-//! Buffers and leftovers that no endpoint of ours has made: files in `/dev/shm` under a buffer's name.
+//! Buffers and leftovers that no native endpoint has made: files in `/dev/shm` under a buffer's
+//! name.
 // The files are those of Linux.
 #![cfg(target_os = "linux")]
 #![allow(
@@ -31,8 +32,8 @@ fn pair(name: &Name) -> (Reader, Writer) {
     (reader, Writer::connect(name).unwrap())
 }
 
-/// Leftovers of every kind under the name: lock files, a dead reader's segment, semaphores with tokens in them. A segment
-/// alone is no proof: nothing says that it is not somebody's copy of one.
+/// Leftovers of every kind under the name: lock files, a dead reader's segment, semaphores with
+/// tokens in them. A segment alone is no proof: nothing says that it is not somebody's copy of one.
 #[test]
 fn planted_leftovers_are_taken_over() {
     // Makes the folders of the lock files as they should be.
@@ -83,8 +84,8 @@ fn a_foreign_file_under_a_semaphores_name() {
     }
 }
 
-/// A segment with its semaphores made without any endpoint; its reader is a live process without presence locks,
-/// as an old reader is.
+/// A segment with its semaphores made without any endpoint; its reader is a live process without
+/// presence locks, as a legacy reader is.
 fn plant(name: &Name, segment: &[u8]) {
     for path in name.semaphores() {
         fs::write(path, semaphore_by_hand(0)).unwrap();
@@ -96,7 +97,8 @@ fn a_live_pid() -> u64 {
     u64::from(std::os::unix::process::parent_id())
 }
 
-/// A2 and A5: what an old reader cannot be sent is refused at once, with the ring size that would do.
+/// A2 and A5: what a legacy reader cannot be sent is refused at once, with the ring size that would
+/// do.
 #[test]
 fn frames_that_are_unplaceable_for_an_old_reader() {
     let name = Name::new("old-geometry");
@@ -122,7 +124,8 @@ fn frames_that_are_unplaceable_for_an_old_reader() {
     assert!(message.contains("26") && message.contains("256"), "{message}");
 }
 
-/// A commit may be shorter than its loan, unless the rest would become a tail that an old reader dies of (A2).
+/// A commit may be shorter than its loan, unless the rest would become a tail that a legacy reader
+/// dies of (A2).
 #[test]
 fn a_shorter_commit_stays_valid_for_an_old_reader() {
     let name = Name::new("old-commit");

@@ -1,4 +1,5 @@
-//! What a ring of a size holds, with default settings, whoever pauses, holds or bursts; and who is told of returned space.
+//! What a ring of a size holds, with default settings, whoever pauses, holds or bursts; and who is
+//! told of returned space.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,7 +36,8 @@ fn next(reader: &mut Reader, key: u64) -> Frame {
     frame
 }
 
-/// A paced stream first: whatever the writer has learnt of its reader, the ring takes what its size says.
+/// A paced stream first: whatever the writer has learnt of its reader, the ring takes what its size
+/// says.
 fn pace(reader: &mut Reader, writer: &mut Writer, frames: u64, size: usize) {
     for key in 1..=frames {
         writer.write(&content(key, size)).unwrap();
@@ -79,7 +81,8 @@ fn a_reader_that_holds_frames_gets_all_that_the_ring_has_room_for() {
     }
 }
 
-/// A detector of several frame times on a camera: the ring takes what comes meanwhile, and `latest` the newest.
+/// A detector of several frame times on a camera: the ring takes what comes meanwhile, and `latest`
+/// the newest.
 #[test]
 fn a_slow_detector_costs_no_frame_that_the_ring_has_room_for() {
     let (name, size, depth) = (Name::new("detector"), 300_000, 8);
@@ -162,8 +165,8 @@ fn released_space_is_usable_without_a_further_call() {
     }
 }
 
-/// Two processes over two buffers: each reads, releases, and waits for the other's next batch. A writer that begins to wait
-/// after a release finds its space.
+/// Two processes over two buffers: each reads, releases, and waits for the other's next batch. A
+/// writer that begins to wait after a release finds its space.
 #[test]
 fn lockstep_over_two_buffers_never_sleeps_beside_space() {
     for ring in [8_u64 << 10, 64 << 10, 1 << 20] {
@@ -255,7 +258,8 @@ fn a_drained_ring_takes_what_its_size_says_in_any_order_of_release() {
     }
 }
 
-/// After any history of frames of one size: all but one sixteen bytes a frame. Space is given back in order.
+/// After any history of frames of one size: all but one sixteen bytes a frame. Space is given back
+/// in order.
 #[test]
 fn a_ring_with_a_history_takes_what_its_size_says() {
     for size in SIZES {

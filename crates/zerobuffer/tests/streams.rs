@@ -1,4 +1,5 @@
-//! Streams of frames between two ends of ours: sizes, rings, waits, write and read calls, full rings, held frames.
+//! Streams of frames between two native ends: sizes, rings, waits, write and read calls, full
+//! rings, held frames.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -78,7 +79,8 @@ fn a_million_frames_in_small_rings() {
 #[test]
 fn a_ring_of_five_gib() {
     let ring: u64 = 5 << 30;
-    // SAFETY: zeroed bytes are a valid `statvfs`, the call fills it, and the path is a terminated constant.
+    // SAFETY: zeroed bytes are a valid `statvfs`, the call fills it, and the path is a terminated
+    // constant.
     let free = unsafe {
         let mut stat: libc::statvfs = std::mem::zeroed();
         assert_eq!(libc::statvfs(c"/dev/shm".as_ptr(), &raw mut stat), 0);
@@ -97,7 +99,8 @@ fn a_ring_of_five_gib() {
     let mut reader = Reader::create(&name, config).unwrap();
     let mut writer = Writer::connect_with(&name, WriterConfig::default()).unwrap();
     assert_eq!((reader.capacity(), writer.max_frame_size()), (ring, ring - 16));
-    // Loans of 1.2 GiB of which only both ends are filled; the last one goes round the end of the ring.
+    // Loans of 1.2 GiB of which only both ends are filled; the last one goes round the end of the
+    // ring.
     let large = 1_288_490_189_usize;
     for key in 1..=9 {
         let len = if key % 2 == 0 { 70_000 + key as usize } else { large };
@@ -121,7 +124,7 @@ fn available_memory() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// W11: between ends of ours a frame of the largest size passes from any position.
+/// W11: between native ends a frame of the largest size passes from any position.
 #[test]
 fn the_largest_frame_passes_an_empty_ring_from_every_position() {
     for ring in [64, 128, 256] {
@@ -318,14 +321,15 @@ fn full_ring_policies_and_their_counters() {
     expect_error(writer.try_loan(100), "Full");
     assert_eq!(writer.stats().dropped, 3, "an attempt drops nothing");
     drop(reader.try_read().unwrap());
-    // Dropped frames leave no gap in the numbers: an old reader would take one for an error.
+    // Dropped frames leave no gap in the numbers: a legacy reader would take one for an error.
     assert_eq!(writer.write(&content(5, 100)).unwrap().sequence(), Some(5));
     for key in 2..=5 {
         check(reader.try_read().unwrap().expect("a frame is there").data(), key).unwrap();
     }
 }
 
-/// W3: any number of frames in hand, released in any order from any thread; content never changes under a holder.
+/// W3: any number of frames in hand, released in any order from any thread; content never changes
+/// under a holder.
 #[test]
 fn frames_held_and_released_in_any_order_from_other_threads() {
     let name = Name::new("held");

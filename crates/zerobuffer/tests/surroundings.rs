@@ -1,4 +1,5 @@
-//! Users, umasks, a full /dev/shm, odd lock directories, pid namespaces: what surrounds the endpoints.
+//! Users, umasks, a full /dev/shm, odd lock directories, pid namespaces: what surrounds the
+//! endpoints.
 // Namespaces, mounts and users of Linux.
 #![cfg(target_os = "linux")]
 #![allow(
@@ -37,7 +38,8 @@ fn root(what: &str) -> bool {
     root
 }
 
-/// True when a new mount or pid namespace can be made here; otherwise prints why the test is skipped.
+/// True when a new mount or pid namespace can be made here; otherwise prints why the test is
+/// skipped.
 fn namespaces() -> bool {
     if !root("make namespaces") {
         return false;
@@ -105,8 +107,8 @@ fn a_dev_shm_that_is_too_small() {
     agent.must("close");
 }
 
-/// Every open of a creation and of an attach fails once. That is an error which says what could not be opened; it does not
-/// make an endpoint without presence locks, or one without its lock files.
+/// Every open of a creation and of an attach fails once. That is an error which says what could not
+/// be opened; it does not make an endpoint without presence locks, or one without its lock files.
 #[test]
 fn descriptors_that_run_out_in_the_middle() {
     for attaching in [false, true] {
@@ -145,8 +147,8 @@ fn descriptors_that_run_out_in_the_middle() {
     }
 }
 
-/// The same for a moment, which other threads of the process may end and begin at any time: what could not be opened then
-/// is not taken for something that this system does not have.
+/// The same for a moment, which other threads of the process may end and begin at any time: what
+/// could not be opened then is not taken for something that this system does not have.
 #[test]
 fn descriptors_that_run_out_for_a_moment() {
     for role in ["reader", "writer"] {
@@ -265,7 +267,8 @@ fn an_ordinary_user_creates_buffers_too() {
     name.assert_gone();
 }
 
-/// A link in the place of the lock directory or of a lock file leads nowhere: nothing is made or removed behind it.
+/// A link in the place of the lock directory or of a lock file leads nowhere: nothing is made or
+/// removed behind it.
 #[test]
 fn links_in_the_place_of_the_locks() {
     if !namespaces() {
@@ -354,8 +357,8 @@ fn own_pid_namespace() -> io::Result<()> {
     }
 }
 
-/// A container in the sense of the kernel: pids, mounts, `/proc` and the folders of lock files are its own, `/dev/shm` is
-/// everybody's.
+/// A container in the sense of the kernel: pids, mounts, `/proc` and the folders of lock files are
+/// its own, `/dev/shm` is everybody's.
 fn own_container() -> io::Result<()> {
     own_pid_namespace()?;
     private_mounts()?;
@@ -434,8 +437,8 @@ fn streams_deaths_and_successors(surroundings: fn() -> io::Result<()>, assert_go
     }
 }
 
-/// The number of a writer in a container, mostly 1, exists wherever its reader looks. It must be known for one of ours
-/// although it died before any reader saw it alive.
+/// The number of a writer in a container, mostly 1, exists wherever its reader looks. It must be
+/// known for a native one although it died before any reader saw it alive.
 #[cfg_attr(macos_sys, ignore = "macOS has no pid namespaces, and its semaphores have no note of the writer")]
 #[test]
 fn a_writer_of_another_pid_namespace_that_nobody_has_seen_alive() {

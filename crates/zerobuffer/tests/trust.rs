@@ -1,4 +1,5 @@
-//! Whom an endpoint trusts: owners of buffers and folders, limits of the process, locks that others hold.
+//! Whom an endpoint trusts: owners of buffers and folders, limits of the process, locks that others
+//! hold.
 // Users, mounts and limits of Linux.
 #![cfg(all(target_os = "linux", not(macos_sys)))]
 #![allow(
@@ -118,7 +119,8 @@ fn semaphores_of_another_user() {
     assert!(message.contains("65534") && message.contains("sem-w"), "{message}");
 }
 
-/// S1, S2: what another user could exchange is left out, and nothing is made, changed or removed in it or behind it.
+/// S1, S2: what another user could exchange is left out, and nothing is made, changed or removed in
+/// it or behind it.
 #[test]
 fn lock_folders_that_another_user_could_exchange() {
     if !mounts() {
@@ -196,7 +198,8 @@ fn tree(folder: &Path) -> Vec<(PathBuf, u32, u32)> {
     found
 }
 
-/// S7: everybody can look at a lock file, whatever the umask of its maker; what was made for all is for all.
+/// S7: everybody can look at a lock file, whatever the umask of its maker; what was made for all is
+/// for all.
 #[test]
 fn lock_files_and_folders_have_their_mode() {
     if !mounts() {
@@ -240,7 +243,8 @@ fn what_cannot_be_looked_at_is_not_free() {
     agent.must("close");
 }
 
-/// S7: a relative TMPDIR begins where the process was when it made the buffer, wherever it goes then.
+/// S7: a relative TMPDIR begins where the process was when it made the buffer, wherever it goes
+/// then.
 #[test]
 fn a_relative_temporary_folder() {
     let folder = std::env::temp_dir().join(format!("zerobuffer-relative-{}", std::process::id()));
@@ -313,7 +317,8 @@ fn the_mode_of_the_environment() {
     assert!(message.contains("ZEROBUFFER_MODE") && message.contains("octal"), "{message}");
 }
 
-/// I7: another implementation stores its pid after the sizes, and its objects are not taken from it in between.
+/// I7: another implementation stores its pid after the sizes, and its objects are not taken from it
+/// in between.
 #[test]
 fn a_control_block_without_a_pid_is_young_for_a_second() {
     for has_pid in [false, true] {

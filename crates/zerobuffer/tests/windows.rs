@@ -1,4 +1,5 @@
-//! What is different on Windows: names that live with handles, the two conventions of other implementations, sessions.
+//! What is different on Windows: names that live with handles, the two conventions of other
+//! implementations, sessions.
 // Named kernel objects.
 #![cfg(windows)]
 #![allow(
@@ -76,7 +77,8 @@ fn a_writer_finds_the_readers_of_both_conventions() {
         let old = Old::plant(&names(&name), reader.pid());
         let mut writer = Writer::connect(&name).unwrap();
         assert_eq!(old.word(WRITER_PID), u64::from(std::process::id()));
-        // With an old reader the largest frame passes an empty ring once, and there is one token per frame.
+        // With a legacy reader the largest frame passes an empty ring once, and there is one token
+        // per frame.
         writer.write(&content(1, 100)).unwrap();
         writer.write(&content(2, 100)).unwrap();
         assert_eq!((old.word(WRITTEN_COUNT), old.word(FREE)), (2, 1024 - 232));
@@ -92,7 +94,7 @@ fn a_writer_finds_the_readers_of_both_conventions() {
     }
 }
 
-/// An old reader is alive by its pid alone: its name is refused, and never waited for.
+/// A legacy reader is alive by its pid alone: its name is refused, and never waited for.
 #[test]
 fn a_live_old_reader_keeps_its_name() {
     let (name, reader) = (Name::new("old-live"), other());
@@ -103,14 +105,14 @@ fn a_live_old_reader_keeps_its_name() {
     assert_eq!(old.word(READER_PID), reader.pid());
 }
 
-/// A name that an old writer keeps open after its reader's death: who wants it tells that writer, waits for a moment, and
-/// says what is in the way; once it lets go, the name is had at once.
+/// A name that a legacy writer keeps open after its reader's death: who wants it tells that writer,
+/// waits for a moment, and says what is in the way; once it lets go, the name is had at once.
 #[test]
 fn a_dead_reader_whose_name_is_kept_open() {
     let name = Name::new("old-dead");
     let old = Old::plant(&session_names(&name), dead_pid());
     let orphans = observe::orphans().unwrap();
-    // There is no lock file, so that it is not listed; the look itself works.
+    // There is no lock file, so it is not listed; the look itself works.
     assert!(orphans.iter().all(|orphan| orphan.name != *name));
     let message = expect_error(Reader::create(&name, BufferConfig::ring(64).metadata(0)), "NotReady");
     assert!(message.contains(&*name) && message.contains("close that writer"), "{message}");
@@ -155,7 +157,8 @@ fn a_name_that_belongs_to_something_else() {
     expect_error(Writer::connect(&name), "Corrupt");
 }
 
-/// Sizes that do not fit the section, and sections of every small size: an error with numbers, never an access violation.
+/// Sizes that do not fit the section, and sections of every small size: an error with numbers,
+/// never an access violation.
 #[test]
 fn segments_that_a_writer_must_not_attach_to() {
     let reader = other();
@@ -181,7 +184,7 @@ fn held_frames_do_not_keep_the_name() {
     writer.write(&content(1, 300)).unwrap();
     let (frame, handle) = (reader.read().unwrap(), reader.handle());
     reader.close().unwrap();
-    // The old writer is still attached, and holds the semaphores' names.
+    // The legacy writer is still attached, and holds the semaphores' names.
     let mut next = Reader::create(&name, BufferConfig::ring(2048).metadata(0)).unwrap();
     expect_error(writer.write(b"x"), "ReaderGone");
     check(frame.data(), 1).unwrap();
@@ -195,7 +198,8 @@ fn held_frames_do_not_keep_the_name() {
     drop((frame, handle));
 }
 
-/// The writer of a killed reader does not take the successor, which holds the same name, for its reader.
+/// The writer of a killed reader does not take the successor, which holds the same name, for its
+/// reader.
 #[test]
 fn a_successor_is_not_taken_for_the_dead_reader() {
     let name = Name::new("heir");
@@ -318,7 +322,8 @@ fn make_semaphore_if(name: &str) -> Option<OwnedHandle> {
     name.starts_with("sem-").then(|| make_semaphore(name))
 }
 
-/// More than the machine can commit. wine commits whatever it is asked for, up to what a file may have.
+/// More than the machine can commit. wine commits whatever it is asked for, up to what a file may
+/// have.
 #[test]
 fn a_ring_that_no_machine_has_room_for() {
     let name = Name::new("too-large");

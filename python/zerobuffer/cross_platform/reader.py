@@ -1,6 +1,7 @@
 """Reads and checks frames: ``python -m zerobuffer.cross_platform.reader NAME``.
 
-Exit codes: 0; 1 if a frame was wrong or reading ended with an error; 2 if the buffer could not be created.
+Exit codes: 0; 1 if a frame was wrong or reading ended with an error; 2 if the buffer could not be
+created.
 """
 
 import argparse

@@ -21,8 +21,9 @@ _FIVE_SECONDS = 5_000_000_000
 class ResponseWriter(Writer):
     """Writes the response to one request, until the handler returns.
 
-    The first frame is the response. It bears the request's sequence number and goes out in the order of the requests:
-    writing waits for earlier ones. Further frames are dropped, and reported to the error handlers.
+    The first frame is the response. It bears the request's sequence number and goes out in the
+    order of the requests: writing waits for earlier ones. Further frames are dropped, and reported
+    to the error handlers.
     """
 
     def __init__(self, responder: DuplexResponder) -> None:

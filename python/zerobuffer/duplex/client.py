@@ -63,20 +63,19 @@ def _failed(error: Union[RemoteError, ResponseTooLargeException]) -> DuplexRespo
 class DuplexClient(IDuplexClient):
     """Sends requests to the server of a channel and receives its responses; usable from several threads.
 
-    A request is either sent by :meth:`send_request`, and its response received by :meth:`receive_response` with any
-    other, or it is a :meth:`call`, which returns the response that belongs to it.
+    A request is either sent by :meth:`send_request`, and its response received by
+    :meth:`receive_response` with any other, or it is a :meth:`call`, which returns the response
+    that belongs to it.
 
-    Args:
-        channel_name: name of the channel; its server must be running, or start within ``timeout``.
-        response_size: bytes of the response ring, which are reserved at once; by default as many as the request ring
-            has, at most 256 MiB.
-        response_metadata_size: bytes of the response buffer's metadata block.
-        timeout: seconds to wait for the server.
-        write_timeout: seconds that a request waits for space in the request ring; None waits for ever.
-        mode: permission bits of the response buffer, by default as for :class:`~zerobuffer.Reader`.
-        wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
-        global_: whether processes of other Windows sessions can find the response buffer, which needs the privilege
-            ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this changes nothing.
+    Args: channel_name: name of the channel; its server must be running, or start within
+    ``timeout``. response_size: bytes of the response ring, which are reserved at once; by default
+    as many as the request ring has, at most 256 MiB. response_metadata_size: bytes of the response
+    buffer's metadata block. timeout: seconds to wait for the server. write_timeout: seconds that a
+    request waits for space in the request ring; None waits for ever. mode: permission bits of the
+    response buffer, by default as for :class:`~zerobuffer.Reader`. wait: ``"adaptive"``,
+    ``"block"`` or ``"spin"``. global_: whether processes of other Windows sessions can find the
+    response buffer, which needs the privilege ``SeCreateGlobalPrivilege``; elsewhere every process
+    can anyway, and this changes nothing.
 
     Raises:
         ZeroBufferException: there is no server in time, or no room for ``response_size``.
@@ -142,8 +141,8 @@ class DuplexClient(IDuplexClient):
             timeout_ms: milliseconds to wait.
             timeout: the same in seconds; None waits for ever, 5 if neither is given.
 
-        Raises:
-            WriterDeadException, ReaderDeadException: the server has gone, and all its responses are read.
+        Raises: WriterDeadException, ReaderDeadException: the server has gone, and all its responses
+        are read.
         """
         seconds = _seconds(timeout_ms, timeout)
         try:
@@ -173,8 +172,8 @@ class DuplexClient(IDuplexClient):
     def call(self, data: Any, timeout: Optional[float] = 5.0) -> DuplexResponse:
         """Send a request and return its own response; a falsy one after ``timeout`` seconds (None waits for ever).
 
-        A response that comes later is dropped. A server of another implementation does not say which request it
-        answers: there the n-th response is taken for that to the n-th request.
+        A response that comes later is dropped. A server of another implementation does not say
+        which request it answers: there the n-th response is taken for that to the n-th request.
         """
         try:
             sequence, answer = self._core._call(data, timeout)

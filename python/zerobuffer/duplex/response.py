@@ -22,8 +22,8 @@ class DuplexResponse:
     sequence: int
     data: Optional[memoryview]
     _frame: Optional[Frame] = None
-    #: Why there is no response: what the handler raised (:class:`RemoteError`), or a response that did not fit; None if
-    #: there is one, or if it has not come in time.
+    #: Why there is no response: what the handler raised (:class:`RemoteError`), or a response that
+    #: did not fit; None if there is one, or if it has not come in time.
     error: Optional[Exception] = field(default=None, compare=False)
 
     @property

@@ -65,7 +65,8 @@ def _check(handler: Any, on_init: Any = None) -> None:
 
 
 def _refuse_coroutines(handler: Callable[..., object]) -> None:
-    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
+    # noqa: B004
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):
         raise TypeError("the handler is a coroutine function: give it to start_async")
 
 
@@ -210,15 +211,14 @@ class _Server(IDuplexServer):
 class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
     """A server whose handler reads the request and writes one response.
 
-    Args:
-        channel_name: name of the channel.
-        config: sizes of the request buffer.
-        timeout: seconds without a client after which that is reported; 5 unless persistent, then never.
-        persistent: go on when the client has gone, or none has come in time. By default the server then reports it to
-            its error handlers (``WriterDeadException`` for a client that has gone) and stops, as in 1.x.
-        mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
-        global_: whether processes of other Windows sessions can find the request buffer, which needs the privilege
-            ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this changes nothing.
+    Args: channel_name: name of the channel. config: sizes of the request buffer. timeout: seconds
+    without a client after which that is reported; 5 unless persistent, then never. persistent: go
+    on when the client has gone, or none has come in time. By default the server then reports it to
+    its error handlers (``WriterDeadException`` for a client that has gone) and stops, as in 1.x.
+    mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
+    global_: whether processes of other Windows sessions can find the request buffer, which needs
+    the privilege ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this changes
+    nothing.
     """
 
     def __init__(
@@ -243,12 +243,10 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
     ) -> None:
         """Create the request buffer, which exists when this returns, and serve from now on.
 
-        Args:
-            handler: is given each request and a writer for its response. The request is released when it returns.
-            on_init: is given the client's metadata, if it has written any, before its first request; the view is valid
-                during the call.
-            mode: where handlers run.
-            workers: threads of ``THREAD_POOL``; one per processor, at least two, by default.
+        Args: handler: is given each request and a writer for its response. The request is released
+        when it returns. on_init: is given the client's metadata, if it has written any, before its
+        first request; the view is valid during the call. mode: where handlers run. workers: threads
+        of ``THREAD_POOL``; one per processor, at least two, by default.
 
         Raises:
             ZeroBufferException: the server is running.
@@ -275,7 +273,8 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
     ) -> None:
         """As :meth:`start`, with a coroutine function that runs in this event loop.
 
-        What it writes goes out when it has returned: writing never blocks the loop, at the price of one copy.
+        What it writes goes out when it has returned: writing never blocks the loop, at the price of
+        one copy.
         """
         _check(handler, on_init)
         count = _workers(mode, workers)

@@ -9,8 +9,9 @@ from typing import Optional
 class BufferNamingService:
     """Gives each base name a name of its own for this test run.
 
-    The run is ``<HARMONY_HOST_PID>_<HARMONY_FEATURE_ID>`` if both variables are set and not empty, so that processes
-    of one Harmony run agree; else ``<pid>_<nanoseconds>``, which differs between instances.
+    The run is ``<HARMONY_HOST_PID>_<HARMONY_FEATURE_ID>`` if both variables are set and not empty,
+    so processes of one Harmony run agree; else ``<pid>_<nanoseconds>``, which differs between
+    instances.
 
     Args:
         logger: where the chosen run is logged, at DEBUG; the module's logger by default.

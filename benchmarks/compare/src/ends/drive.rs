@@ -1,7 +1,7 @@
 //! What the two ends do with a system: stream, answer, ask; the same code for all.
 //!
-//! The first 8 bytes of each frame are its number, which the receiver checks; two numbers mark where the measured part
-//! begins and ends.
+//! The first 8 bytes of each frame are its number, which the receiver checks; two numbers mark
+//! where the measured part begins and ends.
 
 use std::hint::black_box;
 use std::io::{Write as _, stdin, stdout};
@@ -21,8 +21,8 @@ const END: u64 = u64::MAX;
 const WARM_UP: f64 = 0.1;
 /// Enough for every percentile, and small enough to stay out of the caches' way.
 const MAX_SAMPLES: usize = 1 << 20;
-/// After the first frame of a stream: iceoryx2 drops what does not fit its buffer before the subscriber has connected, which
-/// it does when it finds the first one.
+/// After the first frame of a stream: iceoryx2 drops what does not fit its buffer before the
+/// subscriber has connected, which it does when it finds the first one.
 const SETTLE: Duration = Duration::from_millis(20);
 /// Bytes sent between two looks at the clock.
 const CLOCK_EVERY: usize = 64 << 10;

@@ -1,7 +1,7 @@
 //! The floor: a busy-polled ring of slots in shared memory that does nothing but the copy.
 //!
-//! No checks, no waiting other than spinning, no recovery: what a ring on this machine cannot beat. Each side keeps a
-//! copy of the other's counter and looks again only when that copy says "wait".
+//! No checks, no waiting other than spinning, no recovery: what a ring on this machine cannot beat.
+//! Each side keeps a copy of the other's counter and looks again only when that copy says "wait".
 
 use std::fs::{File, OpenOptions, remove_file};
 use std::os::fd::AsRawFd as _;
@@ -42,7 +42,8 @@ pub(crate) struct FloorSender {
 impl Memory {
     fn map(file: &File, shape: Shape) -> Result<Self> {
         let (stride, length) = extent(shape);
-        // SAFETY: a new shared mapping of `length` bytes, which the file has; nothing is at an address of our choice.
+        // SAFETY: a new shared mapping of `length` bytes, which the file has; nothing is at an
+        // address of our choice.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -60,8 +61,8 @@ impl Memory {
     }
 
     fn counter(&self, at: usize) -> &AtomicU64 {
-        // SAFETY: the mapping is page-aligned, lives as long as `self`, and has COUNTERS bytes before the slots; both
-        // processes reach the counters by atomics only.
+        // SAFETY: the mapping is page-aligned, lives as long as `self`, and has COUNTERS bytes
+        // before the slots; both processes reach the counters by atomics only.
         unsafe { AtomicU64::from_ptr(self.base.add(at).cast()) }
     }
 
@@ -80,7 +81,8 @@ fn extent(shape: Shape) -> (usize, usize) {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping that `map` made, and nothing borrowed from it outlives `self`.
+        // SAFETY: this is the mapping that `map` made, and nothing borrowed from it outlives
+        // `self`.
         unsafe { libc::munmap(self.base.cast(), self.length) };
     }
 }
@@ -125,7 +127,8 @@ impl Receiver for FloorReceiver {
                 std::hint::spin_loop();
             }
         }
-        // SAFETY: the sender has published this slot and does not touch it until the counter below says so.
+        // SAFETY: the sender has published this slot and does not touch it until the counter below
+        // says so.
         let frame =
             unsafe { std::slice::from_raw_parts(self.memory.slot(self.next), self.memory.shape.bytes) };
         let seen = look(frame);
@@ -147,7 +150,8 @@ impl Sender for FloorSender {
                 std::hint::spin_loop();
             }
         }
-        // SAFETY: the receiver has given this slot back and does not touch it until the counter below says so.
+        // SAFETY: the receiver has given this slot back and does not touch it until the counter
+        // below says so.
         fill(unsafe { std::slice::from_raw_parts_mut(self.memory.slot(self.next), self.memory.shape.bytes) });
         self.next += 1;
         self.memory.counter(0).store(self.next, Ordering::Release);

@@ -1,4 +1,5 @@
-//! The two ends of a measurement, in Rust: each system as a way to send and to receive, and what is done with it.
+//! The two ends of a measurement, in Rust: each system as a way to send and to receive, and what is
+//! done with it.
 
 mod drive;
 mod floor;

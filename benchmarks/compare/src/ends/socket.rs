@@ -1,4 +1,5 @@
-//! A Unix stream socket with the largest buffers that the system allows; frames have one size, so none needs a length.
+//! A Unix stream socket with the largest buffers that the system allows; frames have one size, so
+//! none needs a length.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;

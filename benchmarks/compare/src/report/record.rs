@@ -86,7 +86,8 @@ impl Run {
         self.values.get(key).copied()
     }
 
-    /// The figure of a kind: µs per frame, p50 in µs, CPU seconds per 1,000 frames, ms to the first frame.
+    /// The figure of a kind: µs per frame, p50 in µs, CPU seconds per 1,000 frames, ms to the first
+    /// frame.
     pub(crate) fn figure(&self, kind: Kind) -> Option<f64> {
         match kind {
             Kind::Stream | Kind::Loan => Some(self.value("seconds")? * 1e6 / self.value("frames")?),

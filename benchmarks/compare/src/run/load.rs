@@ -28,7 +28,8 @@ impl Load {
     }
 }
 
-/// Busy seconds of all processors since the start of the system, time that the hypervisor took included.
+/// Busy seconds of all processors since the start of the system, time that the hypervisor took
+/// included.
 fn busy_seconds() -> Result<f64> {
     let text = std::fs::read_to_string("/proc/stat")?;
     let line = text.lines().next().context("/proc/stat is empty")?;

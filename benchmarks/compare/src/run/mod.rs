@@ -140,7 +140,8 @@ fn measure(options: &Options, group: &Group) -> Result<Vec<(&'static str, Vec<Ru
             let what = || format!("{}/{}/{name}", group.kind, group.size.name);
             match attempt(options, group, system) {
                 Ok(run) => runs.push(run),
-                // A peer that fails is not measured further, and does not end the measurement of the others.
+                // A peer that fails is not measured further, and does not end the measurement of
+                // the others.
                 Err(error) if !system.is_ours() => eprintln!("bench: {} left out: {error:#}", what()),
                 Err(error) => return Err(error.context(what())),
             }

@@ -83,7 +83,8 @@ impl End {
                 let python = options.pythons.get(environment);
                 let python = python.with_context(|| format!("no --python {environment}=PATH"))?;
                 let mut command = Command::new(python);
-                // Not from the checkout: its package folder must not stand in for the installed one.
+                // Not from the checkout: its package folder must not stand in for the installed
+                // one.
                 command.current_dir("/").arg("-B").arg(options.scripts.join("end.py"));
                 command
             }
@@ -148,7 +149,8 @@ impl Drop for End {
 fn pin(processor: usize) -> std::io::Result<()> {
     // SAFETY: a cpu_set_t is bits only, for which zero is a value.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the set lives on this stack; a processor beyond its size is refused by the call below.
+    // SAFETY: the set lives on this stack; a processor beyond its size is refused by the call
+    // below.
     unsafe { libc::CPU_SET(processor, &mut set) };
     // SAFETY: reads one set of the given size.
     match unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) } {

@@ -1,4 +1,5 @@
-//! `--only`: `KIND/SIZE/SYSTEM`, each a list of words with commas, each word exact or with a star at its end.
+//! `--only`: `KIND/SIZE/SYSTEM`, each a list of words with commas, each word exact or with a star
+//! at its end.
 
 use anyhow::{Result, bail};
 

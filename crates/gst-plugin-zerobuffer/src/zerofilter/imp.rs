@@ -268,7 +268,8 @@ impl BaseTransformImpl for ZeroFilter {
             Err(Failure::Ring(error)) => {
                 let mut client = lock(&self.client);
                 if client.as_ref().is_some_and(Client::is_server_connected) {
-                    // It is there, and has no answer to this picture: it is too slow, or its handler failed.
+                    // It is there, and has no answer to this picture: it is too slow, or its
+                    // handler failed.
                     self.counts.late.fetch_add(1, Ordering::Relaxed);
                     (error.to_string(), settings.on_timeout)
                 } else {

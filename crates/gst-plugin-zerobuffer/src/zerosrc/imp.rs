@@ -405,8 +405,8 @@ impl ZeroSrc {
         Ok(reader)
     }
 
-    /// Puts a new ring in the place of the present one, whose metadata are written and describe the last writer's frames.
-    /// Buffers downstream keep the old one's memory.
+    /// Puts a new ring in the place of the present one, whose metadata are written and describe the
+    /// last writer's frames. Buffers downstream keep the old one's memory.
     fn renew(&self, guard: &mut Option<Started>) -> Result<(), Error> {
         gst::info!(CAT, imp = self, "the writer has gone: a new ring for the next one");
         *lock(&self.handle) = None;

@@ -11,10 +11,11 @@ pub(super) struct Anchor {
 }
 
 impl Anchor {
-    /// The running time of a frame stamped `stamp` that arrives at `now`, and whether the count began anew.
+    /// The running time of a frame stamped `stamp` that arrives at `now`, and whether the count
+    /// began anew.
     ///
-    /// It does when stamps run backwards, or when they have drifted from the clock here by more than a second: a source
-    /// was restarted, or its counter has wrapped.
+    /// It does when stamps run backwards, or when they have drifted from the clock here by more
+    /// than a second: a source was restarted, or its counter has wrapped.
     pub(super) fn place(&mut self, stamp: u64, now: u64) -> (u64, bool) {
         if let Some((arrival, origin)) = self.first
             && stamp >= self.last

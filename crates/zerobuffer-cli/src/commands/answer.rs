@@ -26,7 +26,8 @@ pub(super) struct Limits {
 
 /// Runs `program` by the shell with `request` as its standard input; gives what it printed.
 ///
-/// It is ended, with all that it started, when it exceeds a limit or when nobody is left who wants its answer.
+/// It is ended, with all that it started, when it exceeds a limit or when nobody is left who wants
+/// its answer.
 pub(super) fn run(
     programs: &Programs,
     program: &str,
@@ -81,8 +82,8 @@ fn failure(program: &str, status: ExitStatus, tail: &[u8]) -> String {
     format!("'{program}' ended with {status}{said}")
 }
 
-/// Prints a program's standard error on ours, and keeps its end, on a thread of its own: whatever else holds that pipe
-/// open is not waited for.
+/// Prints a program's standard error on ours, and keeps its end, on a thread of its own: whatever
+/// else holds that pipe open is not waited for.
 fn pass_on(
     mut stderr: std::process::ChildStderr,
     tail: Arc<Mutex<Vec<u8>>>,

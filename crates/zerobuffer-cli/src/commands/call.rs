@@ -31,15 +31,16 @@ pub(crate) struct Args {
     /// Wait at most this long for the response.
     #[arg(long, value_name = "SECONDS", value_parser = time::parse, default_value = "10")]
     timeout: Duration,
-    /// Bytes of the response ring, which is reserved at once: the largest response is 16 bytes less.
+    /// Bytes of the response ring, which is reserved at once: the largest response is 16 bytes
+    /// less.
     #[arg(long, value_name = "BYTES", value_parser = size::parse_positive, default_value = "16MiB")]
     response_size: u64,
-    /// Let processes of other Windows sessions find the response, which needs the privilege `SeCreateGlobalPrivilege`;
-    /// elsewhere every process can anyway, and this changes nothing.
+    /// Let processes of other Windows sessions find the response, which needs the privilege
+    /// `SeCreateGlobalPrivilege`; elsewhere every process can anyway, and this changes nothing.
     #[arg(long)]
     global: bool,
-    /// Trust the server of another user: that user's number, or any. Without it only your own and root's are trusted, since
-    /// it reads every request.
+    /// Trust the server of another user: that user's number, or any. Without it only your own and
+    /// root's are trusted, since it reads every request.
     #[arg(long, value_name = "USER")]
     owner: Option<Owner>,
     /// Metadata for the server: a file.

@@ -1,4 +1,5 @@
-//! Errors of a duplex channel in the words of its users, who know neither its two buffers nor their names.
+//! Errors of a duplex channel in the words of its users, who know neither its two buffers nor their
+//! names.
 use zerobuffer::Error;
 
 use crate::fail::Fail;

@@ -5,7 +5,8 @@ use crate::cli::PublicCli;
 use crate::fail::Fail;
 use crate::output;
 
-/// Print a completion script, for instance: zerobuffer completions bash > /etc/bash_completion.d/zerobuffer
+/// Print a completion script, for instance: zerobuffer completions bash >
+/// /etc/bash_completion.d/zerobuffer
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The shell to complete for.

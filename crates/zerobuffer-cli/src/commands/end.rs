@@ -1,4 +1,5 @@
-//! A process that this one has started to be the other end of something: watched, ended, asked what it measured.
+//! A process that this one has started to be the other end of something: watched, ended, asked what
+//! it measured.
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
@@ -16,8 +17,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// A process of this program, in another role; ended when this is dropped.
 ///
-/// It has a process group of its own: Ctrl-C at the terminal is for this process, which asks it to end, once. Its standard
-/// input is a pipe that closes with this process, whose end it takes for such a request.
+/// It has a process group of its own: Ctrl-C at the terminal is for this process, which asks it to
+/// end, once. Its standard input is a pipe that closes with this process, whose end it takes for
+/// such a request.
 pub(super) struct End {
     /// What messages call it.
     role: &'static str,
@@ -77,7 +79,8 @@ impl End {
         Ok(self.status)
     }
 
-    /// Asks it to end, as its parent's end would; gives the moment after which it is ended for good.
+    /// Asks it to end, as its parent's end would; gives the moment after which it is ended for
+    /// good.
     pub(super) fn ask_to_end(&mut self) -> Instant {
         drop(self.child.stdin.take());
         Instant::now() + GRACE
@@ -123,11 +126,11 @@ impl Drop for End {
     }
 }
 
-/// Removes what a killed end of ours has left of the buffer `name`, which has no other user.
+/// Removes what a killed native end has left of the buffer `name`, which has no other user.
 pub(super) fn sweep(name: &str) {
     if observe::inspect(name).is_ok() {
-        // A new reader takes a dead one's name over, and its own close takes everything along. If somebody lives there
-        // after all, it is left alone.
+        // A new reader takes a dead one's name over, and its own close takes everything along. If
+        // somebody lives there after all, it is left alone.
         let _ = Reader::create(name, BufferConfig::ring(64).metadata(0)).and_then(Reader::close);
     }
 }

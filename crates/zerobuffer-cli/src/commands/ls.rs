@@ -15,7 +15,8 @@ pub(crate) struct Args {
     /// Print JSON: an array of objects.
     #[arg(long)]
     json: bool,
-    /// Print the list again and again until stopped, every two seconds or as often as is said; `zerobuffer top` shows more.
+    /// Print the list again and again until stopped, every two seconds or as often as is said;
+    /// `zerobuffer top` shows more.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = time::parse_positive)]
     watch: Option<Duration>,
 }
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     let terminal = std::io::stdout().is_terminal();
     loop {
         if terminal && !args.json {
-            // From the top of an empty screen, so that the list stands still.
+            // From the top of an empty screen, so the list stands still.
             output::print("\x1b[H\x1b[2J")?;
         }
         once(args)?;

@@ -21,7 +21,8 @@ struct State {
 }
 
 impl Programs {
-    /// Starts one. It has a process group of its own: a Ctrl-C at the terminal is for `serve`, which lets it finish.
+    /// Starts one. It has a process group of its own: a Ctrl-C at the terminal is for `serve`,
+    /// which lets it finish.
     pub(super) fn start<T>(
         &self,
         command: &mut Command,

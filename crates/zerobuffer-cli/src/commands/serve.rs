@@ -1,4 +1,5 @@
-//! `zerobuffer serve`: a program that filters standard input to standard output answers a channel's requests.
+//! `zerobuffer serve`: a program that filters standard input to standard output answers a channel's
+//! requests.
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +17,12 @@ use crate::{say, signals, size, time};
 /// How long requests that were sent, and then programs that were asked to end, are waited for.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Answer the requests of the duplex channel NAME with a program: each request is its standard input, and what it
-/// prints is the response.
+/// Answer the requests of the duplex channel NAME with a program: each request is its standard
+/// input, and what it prints is the response.
 ///
-/// The program is started once per request, by `sh -c`. If it fails, prints nothing or prints more than a response can
-/// carry, the caller is told so at once, and a line on stderr says it here. It is ended when it runs for longer than --timeout, and when its caller has gone. Serves one client
+/// The program is started once per request, by `sh -c`. If it fails, prints nothing or prints more
+/// than a response can carry, the caller is told so at once, and a line on stderr says it here. It
+/// is ended when it runs for longer than --timeout, and when its caller has gone. Serves one client
 /// after the other until stopped; programs that then still run after two seconds are ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: zerobuffer serve shout --exec 'tr a-z A-Z'")]
@@ -33,7 +35,8 @@ pub(crate) struct Args {
     /// End a program that runs for longer than this [default: only when its caller has gone].
     #[arg(long, value_name = "SECONDS", value_parser = time::parse_positive)]
     timeout: Option<Duration>,
-    /// Run so many programs at once for a client that sends several requests; responses still go out in request order.
+    /// Run so many programs at once for a client that sends several requests; responses still go
+    /// out in request order.
     #[arg(long, value_name = "COUNT", default_value = "1")]
     workers: NonZeroUsize,
     /// Bytes of the request ring, for instance 64MiB.
@@ -42,16 +45,16 @@ pub(crate) struct Args {
     /// Bytes of the client's metadata block.
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "4096")]
     metadata: u64,
-    /// Permission bits of the channel in octal; 660 lets the group call, 666 everyone [default: 600, or
-    /// what ZEROBUFFER_MODE says].
+    /// Permission bits of the channel in octal; 660 lets the group call, 666 everyone [default:
+    /// 600, or what ZEROBUFFER_MODE says].
     #[arg(long, value_parser = parse_mode)]
     mode: Option<u32>,
-    /// Trust the clients of another user: that user's number, or any. Without it only your own and root's are trusted, since
-    /// a client reads every response.
+    /// Trust the clients of another user: that user's number, or any. Without it only your own and
+    /// root's are trusted, since a client reads every response.
     #[arg(long, value_name = "USER")]
     owner: Option<Owner>,
-    /// Let processes of other Windows sessions find the channel, which needs the privilege `SeCreateGlobalPrivilege`;
-    /// elsewhere every process can anyway, and this changes nothing.
+    /// Let processes of other Windows sessions find the channel, which needs the privilege
+    /// `SeCreateGlobalPrivilege`; elsewhere every process can anyway, and this changes nothing.
     #[arg(long)]
     global: bool,
 }

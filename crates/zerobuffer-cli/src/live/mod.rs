@@ -157,7 +157,8 @@ impl Sample {
             info.metadata.as_deref().and_then(|metadata| serde_json::from_slice(metadata).ok());
         let said = json.as_ref().and_then(|json| json.get("frame_size")).and_then(Value::as_u64);
         let (used, waiting) = (info.used, info.frames_waiting);
-        // What waits in the ring tells where the writer does not: each frame has a header of 16 bytes.
+        // What waits in the ring tells where the writer does not: each frame has a header of 16
+        // bytes.
         let measured = (waiting > 0 && used > 0).then(|| (float(used) / float(waiting) - 16.0).max(0.0));
         Sample {
             frames: info.last_sequence,

@@ -42,7 +42,8 @@ pub(crate) fn may_act_for(owner: zerobuffer::observe::Owner) -> bool {
     uid.is_root() || owner == zerobuffer::observe::Owner::User(uid.as_raw())
 }
 
-/// Has `caught` called with SIGINT, SIGTERM and, unless it is ignored (nohup), SIGHUP; on a thread of its own.
+/// Has `caught` called with SIGINT, SIGTERM and, unless it is ignored (nohup), SIGHUP; on a thread
+/// of its own.
 pub(crate) fn catch(caught: fn(i32)) -> io::Result<()> {
     let pipe = io::pipe()?;
     let _ = WAKE.set(pipe);
@@ -55,7 +56,8 @@ pub(crate) fn catch(caught: fn(i32)) -> io::Result<()> {
     thread.spawn(move || signals.forever().for_each(caught)).map(drop)
 }
 
-/// Ends this process by the signal, as if it had never been caught. Returns only where that is impossible.
+/// Ends this process by the signal, as if it had never been caught. Returns only where that is
+/// impossible.
 pub(crate) fn die_of(signal: i32) {
     let _ = signal_hook::low_level::emulate_default_handler(signal);
 }
@@ -68,8 +70,8 @@ pub(crate) fn wake() {
     }
 }
 
-/// Whether whoever started us asked for SIGHUP to be ignored; std has no call for it. Where there is no /proc to ask,
-/// SIGHUP is left as it is: to be ended is better than not to be left alone.
+/// Whether whoever started us asked for SIGHUP to be ignored; std has no call for it. Where there
+/// is no /proc to ask, SIGHUP is left as it is: to be ended is better than not to be left alone.
 fn hangup_is_ignored() -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return true };
     status
@@ -142,7 +144,8 @@ pub(crate) fn wait_writable(file: &File) -> io::Result<()> {
     wait(Some((file.as_fd(), PollFlags::OUT)), None).map(drop)
 }
 
-/// Makes a pipe larger. Only speed depends on it; it fails on what is no pipe and beyond the system's limit.
+/// Makes a pipe larger. Only speed depends on it; it fails on what is no pipe and beyond the
+/// system's limit.
 pub(crate) fn widen(file: &File) {
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(file, PIPE);
@@ -184,9 +187,9 @@ pub(crate) fn standard_output() -> io::Result<File> {
     let stdout = io::stdout();
     let file = stdout.as_fd().try_clone_to_owned().map(File::from)?;
     let is_pipe = file.metadata().is_ok_and(|metadata| is_fifo(&metadata));
-    // A blocked write to a pipe cannot be interrupted. Opening the pipe anew gives a description of our own, so that
-    // making it non-blocking leaves alone the other programs that share this standard output.
-    // Without /proc there is none, and only a second signal ends such a write.
+    // A blocked write to a pipe cannot be interrupted. Opening the pipe anew gives a description of
+    // our own, so making it non-blocking leaves alone the other programs that share this standard
+    // output. Without /proc there is none, and only a second signal ends such a write.
     let own = is_pipe
         .then(|| {
             File::options()

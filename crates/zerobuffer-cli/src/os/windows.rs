@@ -32,7 +32,8 @@ pub(crate) fn may_act_for(_: zerobuffer::observe::Owner) -> bool {
     true
 }
 
-/// Has `caught` called for Ctrl-C, and when the console is closed or the user logs off; on a thread of the system.
+/// Has `caught` called for Ctrl-C, and when the console is closed or the user logs off; on a thread
+/// of the system.
 pub(crate) fn catch(caught: fn(i32)) -> io::Result<()> {
     let _ = CAUGHT.set(caught);
     // SAFETY: the handler is a function of the right type, and lives as long as the process.

@@ -299,7 +299,8 @@ impl Terminal {
         found.unwrap()
     }
 
-    /// What a person types; `\u{3}` is Ctrl-C, which the terminal turns into a signal for all of its processes.
+    /// What a person types; `\u{3}` is Ctrl-C, which the terminal turns into a signal for all of
+    /// its processes.
     pub(crate) fn type_in(&mut self, keys: &str) {
         self.0.write(keys.as_bytes());
     }

@@ -1,4 +1,5 @@
-//! The processes that are killed: one endpoint each, told what to do on standard input, telling on standard output.
+//! The processes that are killed: one endpoint each, told what to do on standard input, telling on
+//! standard output.
 
 mod channel;
 mod reader;
@@ -39,7 +40,8 @@ static ORDERS: Orders =
     Orders { finish: AtomicBool::new(false), close: AtomicBool::new(false), watch: AtomicBool::new(false) };
 
 impl Orders {
-    /// Listens on a thread of its own. The end of the input is the supervisor's end, and then this process's.
+    /// Listens on a thread of its own. The end of the input is the supervisor's end, and then this
+    /// process's.
     pub(crate) fn listen() -> &'static Self {
         thread::spawn(|| {
             for line in std::io::stdin().lock().lines() {
@@ -101,14 +103,15 @@ pub(crate) fn footprint() -> String {
     format!("{} {} {rss}", count("/proc/self/fd"), count("/proc/self/task"))
 }
 
-/// Pauses now and then, for a random time, so that both ends meet in every state.
+/// Pauses now and then, for a random time, so both ends meet in every state.
 fn pause(rng: &mut fastrand::Rng, most: u64) {
     if most > 0 && rng.u32(0..4) == 0 {
         thread::sleep(Duration::from_micros(rng.u64(0..=most)));
     }
 }
 
-/// Tries something with few descriptors left, one time in eight: then it may be refused, for that reason alone.
+/// Tries something with few descriptors left, one time in eight: then it may be refused, for that
+/// reason alone.
 fn starving<T>(
     rng: &mut fastrand::Rng,
     attempt: impl FnOnce() -> zerobuffer::Result<T>,

@@ -1,4 +1,5 @@
-//! A reader process: creates the buffer, checks every byte of every frame, holds some and releases them in any order.
+//! A reader process: creates the buffer, checks every byte of every frame, holds some and releases
+//! them in any order.
 
 use super::{Orders, footprint, hello, now, pause, say, segment, starving};
 use crate::{
@@ -63,7 +64,8 @@ impl State<'_> {
                 continue;
             }
             pause(&mut self.rng, self.plan.pause);
-            // Looked at before the read: what that says of an earlier writer is not the end of one that came meanwhile.
+            // Looked at before the read: what that says of an earlier writer is not the end of one
+            // that came meanwhile.
             let finishes = orders.finishes();
             match self.read(&mut reader) {
                 Ok(Some(frame)) => self.take(frame),

@@ -1,5 +1,5 @@
-//! A writer process: attaches, streams frames by every way of the API until it is told to finish, attaches again to
-//! the next reader.
+//! A writer process: attaches, streams frames by every way of the API until it is told to finish,
+//! attaches again to the next reader.
 
 use super::{Orders, footprint, hello, now, pause, say, segment, starving};
 use crate::{
@@ -76,7 +76,8 @@ impl Stream<'_> {
             self.metadata(&mut writer)?;
         }
         let mut written = 0;
-        // A writer that comes and goes without a frame, between two looks of a reader that has met no other, is none to it.
+        // A writer that comes and goes without a frame, between two looks of a reader that has met
+        // no other, is none to it.
         while written == 0 || !orders.finishes() {
             pause(self.rng, self.plan.pause);
             let started = now();
@@ -130,7 +131,8 @@ impl Stream<'_> {
                 pattern.fill(used, sequence);
                 spare.fill(0xEE);
                 match loan.commit_len(size) {
-                    // An old reader cannot skip the few bytes that this length would leave at the end (W2).
+                    // A legacy reader cannot skip the few bytes that this length would leave at the
+                    // end (W2).
                     Err(Error::InvalidCommit { .. }) => {
                         writer.write(&pattern.content(sequence))?.sequence().unwrap_or(0)
                     }

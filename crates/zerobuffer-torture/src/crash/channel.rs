@@ -1,4 +1,5 @@
-//! Runs on a duplex channel: a victim that is its client or its server, the other end as survivor, the successor (D5).
+//! Runs on a duplex channel: a victim that is its client or its server, the other end as survivor,
+//! the successor (D5).
 
 use super::{
     channel_victim::{CALLS, answered, connect_client, converse, server_config},
@@ -57,7 +58,8 @@ impl Survivor {
     }
 }
 
-/// What a client's death may make of a request or an answer. All else would be a fault of the server's own.
+/// What a client's death may make of a request or an answer. All else would be a fault of the
+/// server's own.
 fn is_expected(failure: &Failure) -> bool {
     match failure {
         Failure::ClientGone { .. } | Failure::NoResponseBuffer { .. } => true,

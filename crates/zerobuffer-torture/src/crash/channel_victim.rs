@@ -58,8 +58,8 @@ pub(crate) fn answered(request: Frame, mut response: Responder) -> Result<(), Bo
     Ok(())
 }
 
-/// Asks by each way of the API in turn, with the requests after `last`; every answer must be the request's own. Returns how
-/// many it has made.
+/// Asks by each way of the API in turn, with the requests after `last`; every answer must be the
+/// request's own. Returns how many it has made.
 pub(crate) fn converse(client: &Client, last: u64) -> Result<u64> {
     for key in last + 1..=last + CALLS {
         let request = PATTERN.content(key);

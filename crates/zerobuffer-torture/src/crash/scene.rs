@@ -157,7 +157,8 @@ impl Scene {
         self.folder.join("passages")
     }
 
-    /// What the victim has passed: number and place. Its threads may go on for a moment after the one that ends it.
+    /// What the victim has passed: number and place. Its threads may go on for a moment after the
+    /// one that ends it.
     pub(crate) fn passages(&self) -> Result<Vec<(u64, String)>> {
         let text = fs::read_to_string(self.log()).unwrap_or_default();
         let passage = |line: &str| {
@@ -198,7 +199,8 @@ impl Scene {
         )
     }
 
-    /// A writer or client that dies somewhere in its frames; in front of an attach elsewhere in every run.
+    /// A writer or client that dies somewhere in its frames; in front of an attach elsewhere in
+    /// every run.
     pub(super) fn predecessor(&self) -> Result<Victim> {
         let elsewhere = mix(self.at.len() as u64 + self.at.parse().unwrap_or(0));
         let (script, at) = match self.script {
@@ -254,7 +256,8 @@ impl Scene {
         self.stream_to_the_end(reader, intake)
     }
 
-    /// A new writer, on a thread, that sends frames and closes; the reader gets all, and then the ring is as if fresh.
+    /// A new writer, on a thread, that sends frames and closes; the reader gets all, and then the
+    /// ring is as if fresh.
     fn stream_to_the_end(&mut self, mut reader: Reader, mut intake: Intake) -> Result<()> {
         let name = self.name.clone();
         let successor = thread::spawn(move || send(&name));
@@ -408,7 +411,8 @@ fn connect(name: &str, over: &AtomicBool) -> Result<Option<Writer>> {
     Ok(None)
 }
 
-/// Writes to the victim until it is gone. The reader before it may still be there at the first attempt.
+/// Writes to the victim until it is gone. The reader before it may still be there at the first
+/// attempt.
 fn feed(name: &str, over: &AtomicBool) -> Result<()> {
     while let Some(writer) = connect(name, over)? {
         // It may have come to the successor.

@@ -33,7 +33,8 @@ pub(crate) fn ledger(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("{name}.ledger"))
 }
 
-/// A reader with writers in processes of their own, some of which are killed in the middle of something.
+/// A reader with writers in processes of their own, some of which are killed in the middle of
+/// something.
 pub(crate) fn stream_with_deaths(name: &str, round: u64) -> Result<()> {
     let mut reader = Reader::create(name, buffer()).context("create")?;
     for turn in 0..3 {

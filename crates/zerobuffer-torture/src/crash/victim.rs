@@ -1,4 +1,5 @@
-//! The processes that end at a crash point: short scripts that pass through everything an endpoint does.
+//! The processes that end at a crash point: short scripts that pass through everything an endpoint
+//! does.
 
 use super::channel_victim;
 use crate::{
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use std::{path::Path, thread, time::Duration};
 use zerobuffer::{BufferConfig, Frame, Reader, WaitStrategy, Writer, WriterConfig, observe};
 
-/// A small ring, so that a few frames meet every kind of wrap.
+/// A small ring, so a few frames meet every kind of wrap.
 pub(crate) const PAYLOAD: u64 = 512;
 pub(crate) const PATTERN: Pattern = Pattern { key: 0x0C4A_5409, max: PAYLOAD - 16 };
 /// Frames that a writer sends.

@@ -1,7 +1,8 @@
 //! GStreamer's caps: what a stream is, as text.
 //!
-//! Read are the typed form (`video/x-raw, width=(int)640`), the short one of command lines (`video/x-raw,width=640`)
-//! and `640x480 RGB @ 30.00fps`. Written is the typed form, as GStreamer's `gst_caps_to_string` does.
+//! Read are the typed form (`video/x-raw, width=(int)640`), the short one of command lines
+//! (`video/x-raw,width=640`) and `640x480 RGB @ 30.00fps`. Written is the typed form, as
+//! GStreamer's `gst_caps_to_string` does.
 mod parse;
 mod value;
 
@@ -30,7 +31,8 @@ impl Caps {
         parse::caps(text)
     }
 
-    /// The first structure, which describes the stream once its form is settled; `None` for `ANY` and `EMPTY`.
+    /// The first structure, which describes the stream once its form is settled; `None` for `ANY`
+    /// and `EMPTY`.
     #[must_use]
     pub fn first(&self) -> Option<&Structure> {
         self.structures.first()

@@ -12,7 +12,8 @@ pub struct Value {
 enum Content {
     /// The text without quotes and escapes.
     One(String),
-    /// A list `{ }`, a range `[ ]` or an array `< >`, as written between the brackets, and the brackets.
+    /// A list `{ }`, a range `[ ]` or an array `< >`, as written between the brackets, and the
+    /// brackets.
     Several(char, Vec<String>, char),
 }
 
@@ -94,7 +95,8 @@ impl fmt::Display for Value {
     }
 }
 
-/// Writes `text` as GStreamer does: bare if nothing in it could end it, else quoted, each special byte escaped.
+/// Writes `text` as GStreamer does: bare if nothing in it could end it, else quoted, each special
+/// byte escaped.
 fn quoted(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let bare = |b: u8| b.is_ascii_alphanumeric() || b"_-+/:.".contains(&b);
     if !text.is_empty() && text != "NULL" && text.bytes().all(bare) {

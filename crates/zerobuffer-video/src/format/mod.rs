@@ -136,8 +136,9 @@ impl Format {
         self.0.planes.len()
     }
 
-    /// Components that each pixel has side by side, where the only plane consists of whole pixels: 3 for `RGB`, 2 for
-    /// `YUY2`, 1 for `GRAY8`. `None` for formats of several planes and for packed ones.
+    /// Components that each pixel has side by side, where the only plane consists of whole pixels:
+    /// 3 for `RGB`, 2 for `YUY2`, 1 for `GRAY8`. `None` for formats of several planes and for
+    /// packed ones.
     #[must_use]
     pub fn components(self) -> Option<usize> {
         match self.0.planes {

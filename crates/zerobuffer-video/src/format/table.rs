@@ -1,4 +1,5 @@
-//! The table of formats, in the order of GStreamer's enumeration. A test compares it with GStreamer's own arithmetic.
+//! The table of formats, in the order of GStreamer's enumeration. A test compares it with
+//! GStreamer's own arithmetic.
 use super::Kind::{Gray, Palette, Rgb, Yuv};
 use super::Samples::{Packed, U8, U16Be, U16Le};
 use super::{Kind, Padding, PlaneSpec, Samples, Spec};

@@ -33,8 +33,8 @@ const fn chroma(
     Chroma { tag, gstreamer, planes, step, bytes_per_sample }
 }
 
-/// Every chroma format known to mjpegtools or written by ffmpeg. The first with a given GStreamer name is the one that
-/// `Chroma::from_format` gives back.
+/// Every chroma format known to mjpegtools or written by ffmpeg. The first with a given GStreamer
+/// name is the one that `Chroma::from_format` gives back.
 pub(super) const CHROMAS: &[Chroma] = &[
     chroma("420jpeg", Some("I420"), Planes::Colour, (2, 2), 1),
     chroma("420", Some("I420"), Planes::Colour, (2, 2), 1),
@@ -74,7 +74,8 @@ impl Chroma {
         CHROMAS.iter().find(|chroma| chroma.tag == tag)
     }
 
-    /// The form that y4m has for a pixel format, with the chroma samples at `site` where it has names for that.
+    /// The form that y4m has for a pixel format, with the chroma samples at `site` where it has
+    /// names for that.
     #[must_use]
     pub fn from_format(format: Format, site: Option<ChromaSite>) -> Option<&'static Chroma> {
         let named = || CHROMAS.iter().filter(|chroma| chroma.gstreamer == Some(format.name()));
@@ -93,7 +94,8 @@ impl Chroma {
         self.gstreamer
     }
 
-    /// Where the chroma samples sit, for the names that say so: plain `420` and other subsamplings do not.
+    /// Where the chroma samples sit, for the names that say so: plain `420` and other subsamplings
+    /// do not.
     #[must_use]
     pub fn site(&self) -> Option<ChromaSite> {
         match self.tag {

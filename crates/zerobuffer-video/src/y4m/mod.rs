@@ -38,7 +38,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Parses a header line (without line feed). The error says what is wrong with it, not where it came from.
+    /// Parses a header line (without line feed). The error says what is wrong with it, not where it
+    /// came from.
     pub fn parse(line: &str) -> Result<Header> {
         Header::read(line).map_err(Error::Y4m)
     }

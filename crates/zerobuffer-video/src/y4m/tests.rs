@@ -81,7 +81,8 @@ fn every_chroma_format_reads_back_from_pictures() {
             continue;
         };
         let back = Header::from_video(&video).unwrap();
-        // Plain 420 is one of four names of one layout, and the only one that does not say where its samples are.
+        // Plain 420 is one of four names of one layout, and the only one that does not say where
+        // its samples are.
         let tag = if chroma.tag() == "420" { "420jpeg" } else { chroma.tag() };
         assert_eq!(back.line, line.replace("C420 ", &format!("C{tag} ")));
         assert_eq!(Layout::tight(&video).unwrap().size() as u64, header.frame_size, "{line}");

@@ -55,7 +55,8 @@ pub struct ServerConfig {
 }
 
 impl Default for ServerConfig {
-    /// The default request buffer, one thread, one client after the other for ever, 5 s for a full response ring.
+    /// The default request buffer, one thread, one client after the other for ever, 5 s for a full
+    /// response ring.
     fn default() -> Self {
         Self {
             buffer: BufferConfig::default(),
@@ -72,8 +73,8 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// The request buffer, which the server creates. Its [`BufferConfig::global`] and [`ClientConfig::global`] are chosen
-    /// apart: a channel between two sessions needs both.
+    /// The request buffer, which the server creates. Its [`BufferConfig::global`] and
+    /// [`ClientConfig::global`] are chosen apart: a channel between two sessions needs both.
     #[must_use]
     pub fn buffer(mut self, buffer: BufferConfig) -> Self {
         self.buffer = buffer;
@@ -87,23 +88,24 @@ impl ServerConfig {
         self
     }
 
-    /// Whose clients are answered; [`Owner::Trusted`] unless told otherwise. Who may send requests is chosen by the
-    /// [mode](BufferConfig::mode) of the request buffer.
+    /// Whose clients are answered; [`Owner::Trusted`] unless told otherwise. Who may send requests
+    /// is chosen by the [mode](BufferConfig::mode) of the request buffer.
     #[must_use]
     pub fn owner(mut self, owner: Owner) -> Self {
         self.owner = owner;
         self
     }
 
-    /// Whether the server goes on when its client has gone (the default), or reports that and stops.
+    /// Whether the server goes on when its client has gone (the default), or reports that and
+    /// stops.
     #[must_use]
     pub fn persistent(mut self, on: bool) -> Self {
         self.persistent = on;
         self
     }
 
-    /// After how long without a client [`Failure::NoClient`] is reported, once; a server that is not persistent then
-    /// stops. `None`, the default, waits for ever.
+    /// After how long without a client [`Failure::NoClient`] is reported, once; a server that is
+    /// not persistent then stops. `None`, the default, waits for ever.
     #[must_use]
     pub fn client_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.client_timeout = timeout;
@@ -117,22 +119,25 @@ impl ServerConfig {
         self
     }
 
-    /// How the server waits for space in the response ring; for requests, see [`BufferConfig::wait`].
+    /// How the server waits for space in the response ring; for requests, see
+    /// [`BufferConfig::wait`].
     #[must_use]
     pub fn wait(mut self, wait: WaitStrategy) -> Self {
         self.wait = wait;
         self
     }
 
-    /// Adds a function that is told of every failure, on the thread where it happens. A panic in it is caught.
+    /// Adds a function that is told of every failure, on the thread where it happens. A panic in it
+    /// is caught.
     #[must_use]
     pub fn on_error(mut self, handler: impl Fn(&Failure) + Send + Sync + 'static) -> Self {
         self.on_error.push(Arc::new(handler));
         self
     }
 
-    /// A function that gets the client's metadata, `None` if it has written none: once per client, before the handler
-    /// gets its first request. An error is reported, and the request is handled all the same.
+    /// A function that gets the client's metadata, `None` if it has written none: once per client,
+    /// before the handler gets its first request. An error is reported, and the request is handled
+    /// all the same.
     #[must_use]
     pub fn on_init(
         mut self,
@@ -183,8 +188,8 @@ pub struct ClientConfig {
 }
 
 impl Default for ClientConfig {
-    /// A response ring as large as the request ring, at most 256 MiB, with 4096 bytes of metadata, the own user's alone;
-    /// no waiting for a server, 5 s for a full request ring.
+    /// A response ring as large as the request ring, at most 256 MiB, with 4096 bytes of metadata,
+    /// the own user's alone; no waiting for a server, 5 s for a full request ring.
     fn default() -> Self {
         Self {
             response_metadata_size: 4096,
@@ -209,8 +214,9 @@ impl ClientConfig {
         self.response_size.unwrap_or(requests.min(MOST_RESPONSES))
     }
 
-    /// Bytes of the response ring, which the client creates and reserves at once; the largest response is 16 bytes less.
-    /// Without this call it is as large as the server's request ring, at most 256 MiB.
+    /// Bytes of the response ring, which the client creates and reserves at once; the largest
+    /// response is 16 bytes less. Without this call it is as large as the server's request ring, at
+    /// most 256 MiB.
     #[must_use]
     pub fn response_size(mut self, bytes: u64) -> Self {
         self.response_size = Some(bytes);
@@ -238,7 +244,8 @@ impl ClientConfig {
         self
     }
 
-    /// Whether a server of another session can find the response buffer: see [`BufferConfig::global`].
+    /// Whether a server of another session can find the response buffer: see
+    /// [`BufferConfig::global`].
     #[must_use]
     pub fn global(mut self, on: bool) -> Self {
         self.global = on;
@@ -252,8 +259,8 @@ impl ClientConfig {
         self
     }
 
-    /// How long another client is given to leave the channel, if that is longer than the connect timeout; 500 ms by
-    /// default. For callers that connect in several short attempts.
+    /// How long another client is given to leave the channel, if that is longer than the connect
+    /// timeout; 500 ms by default. For callers that connect in several short attempts.
     #[must_use]
     pub fn succession(mut self, patience: Duration) -> Self {
         self.succession = patience;

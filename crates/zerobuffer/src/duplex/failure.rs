@@ -15,8 +15,8 @@ pub enum Failure {
     #[allow(missing_docs)]
     NoClient { channel: String, waited: Duration },
 
-    /// A client is connected to the request buffer, but there is no response buffer to answer into. Its requests are
-    /// dropped; a server that is not persistent stops.
+    /// A client is connected to the request buffer, but there is no response buffer to answer into.
+    /// Its requests are dropped; a server that is not persistent stops.
     #[error("channel '{channel}': the client's response buffer cannot be used after {waited:?}: {source}")]
     #[allow(missing_docs)]
     NoResponseBuffer { channel: String, waited: Duration, source: Error },
@@ -43,11 +43,13 @@ pub enum Failure {
         channel: String,
         request: u64,
         answers: u32,
-        /// The client numbers responses as they come: from here on each seems to answer an earlier request.
+        /// The client numbers responses as they come: from here on each seems to answer an earlier
+        /// request.
         renumbered: bool,
     },
 
-    /// The request buffer cannot be read any more. It is created anew; a server that is not persistent stops.
+    /// The request buffer cannot be read any more. It is created anew; a server that is not
+    /// persistent stops.
     #[error("channel '{channel}': {source}")]
     #[allow(missing_docs)]
     Buffer { channel: String, source: Error },

@@ -1,8 +1,9 @@
 //! Request and response over two buffers: a server that answers frames with frames (D1–D7).
 //!
-//! The channel `C` is the buffer `C_request`, which the [`Server`] creates and reads, and the buffer `C_response`, which
-//! the [`Client`] creates and reads. One client is connected at a time; when it goes, the next one may come. Frames
-//! carry nothing but the payload: an answer belongs to the request whose sequence number it bears.
+//! The channel `C` is the buffer `C_request`, which the [`Server`] creates and reads, and the
+//! buffer `C_response`, which the [`Client`] creates and reads. One client is connected at a time;
+//! when it goes, the next one may come. Frames carry nothing but the payload: an answer belongs to
+//! the request whose sequence number it bears.
 //!
 //! ```
 //! use std::time::Duration;
@@ -29,8 +30,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The other end may be of another implementation. Then answers are numbered 1, 2, 3, … as they are written, so that
-//! they match their requests only while the handler answers each one exactly once.
+//! The other end may be of another implementation. Then answers are numbered 1, 2, 3, … as they are
+//! written, so they match their requests only while the handler answers each one exactly once.
 #![forbid(unsafe_code)]
 
 mod client;

@@ -1,7 +1,8 @@
-//! What a client is told of a request that was not answered: the payload of a response that bears the mark of a failure.
+//! What a client is told of a request that was not answered: the payload of a response that bears
+//! the mark of a failure.
 //!
-//! It is a JSON object: `kind`, `message` and `detail` are strings; `size` and `max` stand beside them where a response
-//! did not fit the response ring. It is cut to what fits.
+//! It is a JSON object: `kind`, `message` and `detail` are strings; `size` and `max` stand beside
+//! them where a response did not fit the response ring. It is cut to what fits.
 
 mod json;
 
@@ -18,8 +19,9 @@ const LONGEST_KIND: usize = 64;
 /// A failure that a handler tells its client: [`Client::call`](super::Client::call) gives it as
 /// [`Error::Remote`].
 ///
-/// A handler returns it as its error, or sends it by [`Responder::fail`](super::Responder::fail). Any other error is
-/// told as kind `error`, a panic as `panic`, a request without an answer as `no-answer`.
+/// A handler returns it as its error, or sends it by [`Responder::fail`](super::Responder::fail).
+/// Any other error is told as kind `error`, a panic as `panic`, a request without an answer as
+/// `no-answer`.
 ///
 /// ```
 /// use std::time::Duration;

@@ -76,7 +76,8 @@ impl Error {
         }
     }
 
-    /// The buffer or channel that this is about; `None` for a configuration or an object of the system.
+    /// The buffer or channel that this is about; `None` for a configuration or an object of the
+    /// system.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match self {

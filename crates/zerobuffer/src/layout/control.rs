@@ -1,4 +1,5 @@
-//! The 128-byte control block ("OIEB"): where each field lies, and a private copy of all of them (W1).
+//! The 128-byte control block ("OIEB"): where each field lies, and a private copy of all of them
+//! (W1).
 
 use super::{CONTROL_SIZE, Geometry};
 use crate::error::{Error, Result};
@@ -104,7 +105,8 @@ impl ControlSnapshot {
         }
     }
 
-    /// The checks that every attach makes first: block size, major version, sizes against the real segment.
+    /// The checks that every attach makes first: block size, major version, sizes against the real
+    /// segment.
     pub(crate) fn geometry(&self, name: &str, segment: u64) -> Result<Geometry> {
         if u64::from(self.oieb_size) != CONTROL_SIZE {
             return Err(Error::Corrupt {

@@ -1,4 +1,5 @@
-//! The 16 bytes in front of every frame: payload size and sequence number, both little-endian u64 (W1).
+//! The 16 bytes in front of every frame: payload size and sequence number, both little-endian u64
+//! (W1).
 
 /// Bytes of a frame header. A payload size of 0 makes it a wrap marker.
 pub const FRAME_HEADER_SIZE: u64 = 16;
@@ -11,11 +12,13 @@ pub(crate) struct FrameHeader {
     pub(crate) sequence: u64,
 }
 
-/// Set in the sequence number of a header at offset 0 while its frame is a loan behind a wrap (W9). Nobody reads it
-/// before the frame is published, except a successor writer that asks which number comes next.
+/// Set in the sequence number of a header at offset 0 while its frame is a loan behind a wrap (W9).
+/// Nobody reads it before the frame is published, except a successor writer that asks which number
+/// comes next.
 const UNPUBLISHED: u64 = 1 << 63;
 
-/// Set in the sequence number of a response that tells of a failure. Only a reader that takes free numbers meets it.
+/// Set in the sequence number of a response that tells of a failure. Only a reader that takes free
+/// numbers meets it.
 pub(crate) const FAILURE: u64 = 1 << 62;
 
 impl FrameHeader {

@@ -1,4 +1,5 @@
-//! Offsets and bytes of a segment: control block (OIEB), frame header, sizes. Pure arithmetic, no OS (W1).
+//! Offsets and bytes of a segment: control block (OIEB), frame header, sizes. Pure arithmetic, no
+//! OS (W1).
 #![forbid(unsafe_code)]
 
 mod control;

@@ -1,11 +1,13 @@
-//! Which buffer names are allowed on every system (W12); `sys::check_name` adds what its system asks besides.
+//! Which buffer names are allowed on every system (W12); `sys::check_name` adds what its system
+//! asks besides.
 
 use crate::error::{Error, Result};
 
 /// Longest name, bytes: `sem.sem-w-` and the name must fit the 255 bytes of a file name.
 const MAX_NAME: usize = 245;
 
-/// Refuses what cannot be a file name, and what would reach another directory or another buffer's semaphores.
+/// Refuses what cannot be a file name, and what would reach another directory or another buffer's
+/// semaphores.
 pub(crate) fn check(name: &str) -> Result<()> {
     let reason = if name.is_empty() {
         "it is empty"

@@ -1,4 +1,5 @@
-//! The native block: 1024 bytes behind the ring, in which ends of this implementation keep account of it.
+//! The native block: 1024 bytes behind the ring, in which ends of this implementation keep account
+//! of it.
 
 use super::FRAME_HEADER_SIZE;
 
@@ -6,7 +7,8 @@ use super::FRAME_HEADER_SIZE;
 pub(crate) const NATIVE_SIZE: u64 = 1024;
 /// Entries of the table of jumps, and of that of claims.
 pub(crate) const ENTRIES: u64 = 16;
-/// In native form a frame's total is a multiple of this plus one, so that every payload is 16-byte aligned.
+/// In native form a frame's total is a multiple of this plus one, so every payload is 16-byte
+/// aligned.
 pub(crate) const ROUNDING: u64 = 15;
 
 /// One of the block's 64-bit words: its offset in the block. Counters of bytes never wrap.
@@ -41,7 +43,8 @@ impl NativeWord {
     /// Of the writer: number of the newest claim.
     pub(crate) const CLAIMS: Self = Self(136);
 
-    /// The entry of jump `number`: frames from that byte of the stream on lie from that ring offset on.
+    /// The entry of jump `number`: frames from that byte of the stream on lie from that ring offset
+    /// on.
     pub(crate) const fn jump(number: u64) -> [Self; 2] {
         let start = 192 + 16 * (number % ENTRIES);
         [Self(start), Self(start + 8)]
@@ -59,14 +62,15 @@ impl NativeWord {
     }
 }
 
-/// What a frame of `size` payload bytes takes from a ring: header and payload, rounded up. More than any ring for sizes
-/// beyond all. `rounding`: 0 in legacy form, [`ROUNDING`] in native form.
+/// What a frame of `size` payload bytes takes from a ring: header and payload, rounded up. More
+/// than any ring for sizes beyond all. `rounding`: 0 in legacy form, [`ROUNDING`] in native form.
 #[inline]
 pub(crate) const fn rounded(size: u64, rounding: u64) -> u64 {
     size.saturating_add(FRAME_HEADER_SIZE + rounding) & !rounding
 }
 
-/// A private copy of the block, for who looks and takes no part. The words were read one after the other.
+/// A private copy of the block, for who looks and takes no part. The words were read one after the
+/// other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NativeSnapshot {
     bytes: [u8; NATIVE_SIZE as usize],
@@ -97,7 +101,8 @@ impl NativeSnapshot {
         self.word(NativeWord::FRAMES).saturating_sub(self.word(NativeWord::FRAMES_TAKEN))
     }
 
-    /// Where byte `of` of the stream lies in the ring, by the newest jump that holds for it; `None`: the table is too young.
+    /// Where byte `of` of the stream lies in the ring, by the newest jump that holds for it;
+    /// `None`: the table is too young.
     pub(crate) fn place(&self, of: u64) -> Option<u64> {
         let newest = self.word(NativeWord::JUMPS);
         (newest.saturating_sub(ENTRIES - 2)..=newest).rev().find_map(|number| {

@@ -1,6 +1,7 @@
 //! The accessors that endpoints and their handles have in common.
 
-/// What an endpoint and its handle tell of their buffer, from any thread. `$of` leads to the `Link`.
+/// What an endpoint and its handle tell of their buffer, from any thread. `$of` leads to the
+/// `Link`.
 macro_rules! buffer_accessors {
     ($of:tt) => {
         /// The buffer's name.
@@ -32,14 +33,14 @@ macro_rules! buffer_accessors {
 /// What only a handle does: ending the endpoint's blocked call from another thread.
 macro_rules! handle_controls {
     () => {
-        /// Ends the blocked call with [`Error::Closed`](crate::Error::Closed), and each later one until
-        /// [`Self::resume`]. The endpoint stays connected until it is closed or dropped.
+        /// Ends the blocked call with [`Error::Closed`](crate::Error::Closed), and each later one
+        /// until [`Self::resume`]. The endpoint stays connected until it is closed or dropped.
         pub fn interrupt(&self) {
             self.0.interrupt();
         }
 
-        /// Takes [`Self::interrupt`] back: calls work again. A call that was blocked has ended all the same, if it has
-        /// noticed the interrupt by then.
+        /// Takes [`Self::interrupt`] back: calls work again. A call that was blocked has ended all
+        /// the same, if it has noticed the interrupt by then.
         pub fn resume(&self) {
             self.0.resume();
         }

@@ -96,13 +96,14 @@ impl Link {
         }
     }
 
-    /// Allows calls again. The wake-up of the interrupt may still lie there: surplus ones do no harm.
+    /// Allows calls again. The wake-up of the interrupt may still lie there: surplus ones do no
+    /// harm.
     pub(crate) fn resume(&self) {
         self.interrupted.store(false, Ordering::SeqCst);
     }
 
-    /// From now on the endpoint touches nothing that a successor may own. `false`: it had ended before, or belongs to
-    /// the parent of this process.
+    /// From now on the endpoint touches nothing that a successor may own. `false`: it had ended
+    /// before, or belongs to the parent of this process.
     pub(crate) fn begin_end(&self) -> bool {
         !self.is_forked() && !self.closed.swap(true, Ordering::AcqRel)
     }

@@ -1,7 +1,9 @@
-//! Who is alive: facts in, a judgement out. One table for readers, one for writers, the same on every system.
+//! Who is alive: facts in, a judgement out. One table for readers, one for writers, the same on
+//! every system.
 //!
-//! A native endpoint is present for its life. Its process number proves nothing: it may belong to another process here,
-//! or to nobody in this pid namespace. A legacy endpoint has nothing but its number.
+//! A native endpoint is present for its life. Its process number proves nothing: it may belong to
+//! another process here, or to nobody in this pid namespace. A legacy endpoint has nothing but its
+//! number.
 
 use crate::{config::WAIT_SLICE, ring::TOMBSTONE, sys::process};
 use std::time::Duration;
@@ -13,11 +15,13 @@ pub(crate) struct Facts {
     pub(crate) pid: u64,
     pub(crate) process: Process,
     pub(crate) known: KnownBy,
-    /// Whether somebody other than the judge holds the role's presence; `None` where that cannot be asked.
+    /// Whether somebody other than the judge holds the role's presence; `None` where that cannot be
+    /// asked.
     pub(crate) held: Option<bool>,
     /// The capability level that is announced for the role; 0 if none is.
     pub(crate) level: u8,
-    /// For how long nothing has moved that only this endpoint moves. [`NEVER_SEEN`] for a judge that did not watch.
+    /// For how long nothing has moved that only this endpoint moves. [`NEVER_SEEN`] for a judge
+    /// that did not watch.
     pub(crate) still_for: Duration,
 }
 
@@ -134,12 +138,14 @@ impl Process {
 }
 
 impl Facts {
-    /// The table of readers. A segment never changes its reader, so that its mark tells its kind for good.
+    /// The table of readers. A segment never changes its reader, so its mark tells its kind for
+    /// good.
     pub(crate) fn reader(&self) -> Life {
         match self.held {
             Some(true) if self.pid == 0 => Life::Doubtful(Reason::Closing),
             _ if self.pid == 0 => Life::Gone(Reason::Closed),
-            // A native reader announces its level before its buffer has a name, and for as long as it is present.
+            // A native reader announces its level before its buffer has a name, and for as long as
+            // it is present.
             Some(true) if self.level > 0 => Life::Alive,
             Some(true) if self.is_native() => Life::Doubtful(Reason::BeingJudged),
             Some(true) => match self.process {
@@ -151,7 +157,8 @@ impl Facts {
         }
     }
 
-    /// The table of writers. Who holds the presence may be one that only tries to become the writer; it is there.
+    /// The table of writers. Who holds the presence may be one that only tries to become the
+    /// writer; it is there.
     pub(crate) fn writer(&self) -> Life {
         match self.held {
             _ if self.pid == 0 => Life::Gone(Reason::Closed),
@@ -166,8 +173,8 @@ impl Facts {
         self.known != KnownBy::Nothing
     }
 
-    /// A native endpoint that is not present. Its number may have a new bearer; or it lives, and something has closed its
-    /// descriptors: then it moves.
+    /// A native endpoint that is not present. Its number may have a new bearer; or it lives, and
+    /// something has closed its descriptors: then it moves.
     fn absent(&self) -> Life {
         match self.process {
             Process::Missing | Process::Own => Life::Gone(Reason::NotPresent),
@@ -176,7 +183,8 @@ impl Facts {
         }
     }
 
-    /// A legacy endpoint, or one whose presence cannot be asked for. However idle, it lives while its process does.
+    /// A legacy endpoint, or one whose presence cannot be asked for. However idle, it lives while
+    /// its process does.
     fn by_number(&self) -> Life {
         match self.process {
             Process::Missing => Life::Gone(Reason::NoProcess),

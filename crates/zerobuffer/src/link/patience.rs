@@ -11,8 +11,8 @@ type Hook<'a> = &'a mut dyn FnMut() -> ControlFlow<()>;
 
 /// How long a call may wait, and who is asked meanwhile whether it goes on.
 ///
-/// The time begins with the first wait and runs on over all calls that are given the same patience: calls that share
-/// one share its time, and count as one wait in the statistics.
+/// The time begins with the first wait and runs on over all calls that are given the same patience:
+/// calls that share one share its time, and count as one wait in the statistics.
 ///
 /// ```
 /// use std::{ops::ControlFlow, time::Duration};
@@ -70,16 +70,16 @@ impl<'a> Patience<'a> {
         Self { limit, hook: None, began: None, next_question: None, counted: false }
     }
 
-    /// Has `go_on` called about every 50 ms of waiting, on the waiting thread. `Break` ends the call as if its time were
-    /// over; the patience itself lasts.
+    /// Has `go_on` called about every 50 ms of waiting, on the waiting thread. `Break` ends the
+    /// call as if its time were over; the patience itself lasts.
     #[must_use]
     pub fn asking(mut self, go_on: &'a mut dyn FnMut() -> ControlFlow<()>) -> Self {
         self.hook = Some(go_on);
         self
     }
 
-    /// The continuation of a wait that was counted: it counts no further one. For bindings that cannot hand one
-    /// patience from slice to slice.
+    /// The continuation of a wait that was counted: it counts no further one. For bindings that
+    /// cannot hand one patience from slice to slice.
     #[doc(hidden)]
     #[must_use]
     pub fn continued(mut self, continued: bool) -> Self {
@@ -148,7 +148,8 @@ impl<'a> Patience<'a> {
         answer.is_break()
     }
 
-    /// A part of this patience, for one call: a wait slice of its time, without the hook. [`Self::took`] gives it back.
+    /// A part of this patience, for one call: a wait slice of its time, without the hook.
+    /// [`Self::took`] gives it back.
     pub(crate) fn slice(&mut self) -> Patience<'static> {
         if self.began.is_none() && !matches!(self.limit, Limit::Never) && !self.is_over() {
             self.begin(Instant::now());
@@ -171,7 +172,8 @@ impl<'a> Patience<'a> {
         }
     }
 
-    /// Sleeps for a `pause` between two attempts. `Break`: the wait is over, though not before `grace` by time alone.
+    /// Sleeps for a `pause` between two attempts. `Break`: the wait is over, though not before
+    /// `grace` by time alone.
     pub(crate) fn pause(&mut self, pause: Duration, grace: Instant) -> ControlFlow<()> {
         let now = Instant::now();
         if now >= grace && self.is_over_at(|| now) {

@@ -2,8 +2,8 @@
 
 use crate::layout::level;
 
-/// The other endpoint's capabilities, by the level that it announces. A *legacy* endpoint, of another implementation,
-/// announces none; a *native* one does as long as it is present.
+/// The other endpoint's capabilities, by the level that it announces. A *legacy* endpoint, of
+/// another implementation, announces none; a *native* one does as long as it is present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     level: u8,
@@ -26,7 +26,8 @@ impl Peer {
         self.is_native()
     }
 
-    /// As a reader, it has made the native block, and follows a writer into the native form of the ring.
+    /// As a reader, it has made the native block, and follows a writer into the native form of the
+    /// ring.
     pub(crate) fn has_native_form(self) -> bool {
         self.level >= level::NATIVE
     }

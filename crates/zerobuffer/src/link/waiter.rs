@@ -8,11 +8,12 @@ use std::{hint, time::Duration};
 
 /// How long an adaptive wait spins.
 const SPIN: Duration = Duration::from_micros(20);
-/// After a wait longer than this the next one does not spin: the peer comes at its own pace. Above the time that waking
-/// a sleeper takes (30 to 50 µs between two processors), so that two endpoints that have both slept get out of it.
+/// After a wait longer than this the next one does not spin: the peer comes at its own pace. Above
+/// the time that waking a sleeper takes (30 to 50 µs between two processors), so two endpoints that
+/// have both slept get out of it.
 const WORTH: Duration = Duration::from_micros(100);
-/// After a wait longer than this the next glance is a short one: the peer needs more than a moment, and perhaps this
-/// processor.
+/// After a wait longer than this the next glance is a short one: the peer needs more than a moment,
+/// and perhaps this processor.
 const MOMENT: Duration = Duration::from_micros(3);
 /// At most 2 to the power of this many waits go without a spin after spins in vain.
 const DISCOURAGED: u32 = 4;
@@ -22,7 +23,8 @@ const LOOKS: u32 = 64;
 const GLANCES: u32 = 80;
 /// Rounds of a short glance.
 const SHORT_GLANCES: u32 = 20;
-/// Rounds of a long glance. It outlasts a yield, so that two endpoints that yield in turn find each other again.
+/// Rounds of a long glance. It outlasts a yield, so two endpoints that yield in turn find each
+/// other again.
 const LONG_GLANCES: u32 = 240;
 /// One of so many short glances is a long one instead.
 const LONG_EVERY: u32 = 16;
@@ -46,8 +48,8 @@ impl Waiter {
         Self { strategy, rounds, waits: 0, in_vain: 0, skip: 0 }
     }
 
-    /// Looks a few times without reading a clock: what a peer at work needs for one frame. The pause leaves it the cache
-    /// line that both look at, so that one look finds several frames.
+    /// Looks a few times without reading a clock: what a peer at work needs for one frame. The
+    /// pause leaves it the cache line that both look at, so one look finds several frames.
     #[inline]
     pub(crate) fn glance(&self, mut ready: impl FnMut() -> bool) -> bool {
         (0..self.rounds).any(|_| {
@@ -56,7 +58,8 @@ impl Waiter {
         })
     }
 
-    /// Spins as the strategy says, at most until `until`. `true`: `ready` has become true; `false`: sleep now.
+    /// Spins as the strategy says, at most until `until`. `true`: `ready` has become true; `false`:
+    /// sleep now.
     pub(crate) fn spin(&mut self, until: Instant, ready: impl FnMut() -> bool) -> bool {
         if self.rounds == 0 {
             return false;
@@ -64,8 +67,8 @@ impl Waiter {
         let adaptive = self.strategy == WaitStrategy::Adaptive;
         let until = if adaptive { until.min(Instant::now() + SPIN) } else { until };
         let found = spin(until, adaptive, ready);
-        // One that yielded to the peer for longer than it would have spun has done what a sleep does, and the peer could
-        // not tell that this endpoint waits.
+        // One that yielded to the peer for longer than it would have spun has done what a sleep
+        // does, and the peer could not tell that this endpoint waits.
         self.spun(found && (!adaptive || Instant::now() < until));
         found
     }

@@ -1,4 +1,5 @@
-//! The shared segment as the protocol sees it: control words by atomics, the ring by checked byte ranges.
+//! The shared segment as the protocol sees it: control words by atomics, the ring by checked byte
+//! ranges.
 //!
 //! Every read and write of shared memory by the ring goes through this file. It knows no cursor.
 
@@ -61,7 +62,8 @@ enum Access {
 /// Asks for a cache line. Only a hint.
 #[inline]
 fn prefetch(line: *const u8, access: Access) {
-    // SAFETY: a prefetch changes no byte, register or flag, and never faults; x86-64 processors without `prefetchw` ignore it.
+    // SAFETY: a prefetch changes no byte, register or flag, and never faults; x86-64 processors
+    // without `prefetchw` ignore it.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         if access == Access::Write {
@@ -87,7 +89,8 @@ fn prefetch(line: *const u8, access: Access) {
 ///
 /// # Safety
 ///
-/// `base` stays the same, and points at `len` readable and writable bytes, until the value is dropped.
+/// `base` stays the same, and points at `len` readable and writable bytes, until the value is
+/// dropped.
 pub(crate) unsafe trait Memory: Send + Sync + 'static {
     fn base(&self) -> NonNull<u8>;
     fn len(&self) -> usize;
@@ -107,7 +110,8 @@ pub(crate) struct Region {
     #[cfg(any(loom, shuttle))]
     tracked: Arc<Tracked>,
     _memory: Box<dyn Memory>,
-    /// A block of nobody else's, all zero: the words of a segment without one say "legacy form" for ever.
+    /// A block of nobody else's, all zero: the words of a segment without one say "legacy form" for
+    /// ever.
     _spare: Option<Box<[AtomicWord; NATIVE_SIZE as usize / 8]>>,
     /// Up to where the reader has seen frames published, on the scale of [`Span::end`].
     #[cfg(debug_assertions)]
@@ -143,7 +147,8 @@ impl Region {
         Some(Self {
             base,
             native,
-            // SAFETY: the ring is behind the control block and the metadata, inside of what was just measured.
+            // SAFETY: the ring is behind the control block and the metadata, inside of what was
+            // just measured.
             ring: unsafe { base.add(geometry.payload_offset() as usize) },
             geometry,
             #[cfg(any(loom, shuttle))]
@@ -192,7 +197,8 @@ impl Region {
     #[cfg(not(any(loom, shuttle)))]
     #[inline]
     fn word(&self, word: Word) -> &AtomicU64 {
-        // SAFETY: every word lies in the first 128 bytes at a multiple of 8, and is accessed atomically by all.
+        // SAFETY: every word lies in the first 128 bytes at a multiple of 8, and is accessed
+        // atomically by all.
         unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(word as usize).cast()) }
     }
 
@@ -204,7 +210,8 @@ impl Region {
     #[cfg(not(any(loom, shuttle)))]
     #[inline]
     fn native(&self, word: NativeWord) -> &AtomicU64 {
-        // SAFETY: every word lies in the block's 1024 bytes at a multiple of 8, and is accessed atomically by all.
+        // SAFETY: every word lies in the block's 1024 bytes at a multiple of 8, and is accessed
+        // atomically by all.
         unsafe { AtomicU64::from_ptr(self.native.as_ptr().add(word.offset()).cast()) }
     }
 
@@ -278,7 +285,8 @@ impl Region {
         inside.then(|| unsafe { self.ring.add(at as usize) })
     }
 
-    /// Asks for what follows a frame's header: it is used behind locked operations, which wait for what is asked before.
+    /// Asks for what follows a frame's header: it is used behind locked operations, which wait for
+    /// what is asked before.
     #[inline]
     pub(crate) fn prefetch_frame(&self, at: u64, total: u64) {
         self.prefetch(at, CACHE_LINE..total.min(PREFETCHED), Access::Read);
@@ -290,8 +298,8 @@ impl Region {
         self.prefetch(at, 0..len, Access::Write);
     }
 
-    /// Asks for the lines of a range of bytes behind a ring offset. A hint, so that nothing is checked: what lies outside of
-    /// the ring, or of the mapping, is not asked for or asked for in vain.
+    /// Asks for the lines of a range of bytes behind a ring offset. A hint, so nothing is checked:
+    /// what lies outside of the ring, or of the mapping, is not asked for or asked for in vain.
     #[inline]
     fn prefetch(&self, at: u64, mut range: Range<u64>, access: Access) {
         let first = self.ring.as_ptr().wrapping_add(at as usize);
@@ -313,8 +321,8 @@ impl Region {
         let address = self.ring(at, FRAME_HEADER_SIZE)?;
         self.reads(address, FRAME_HEADER_SIZE);
         let address = address.cast::<Unaligned>();
-        // SAFETY: 16 readable bytes. A header that its writer may be storing just now is read only to be judged
-        // implausible; volatile keeps it a single copy.
+        // SAFETY: 16 readable bytes. A header that its writer may be storing just now is read only
+        // to be judged implausible; volatile keeps it a single copy.
         let [size, sequence] = unsafe { [address.read_volatile(), address.add(1).read_volatile()] };
         Some(FrameHeader { size: u64::from_le(size.0), sequence: u64::from_le(sequence.0) })
     }
@@ -349,8 +357,8 @@ impl Region {
         let _ = end;
     }
 
-    /// In debug builds: a frame lies in what was published, and in its own share of that. An access outside of it, and
-    /// inside the mapping, is one that no guard page and no sanitizer sees.
+    /// In debug builds: a frame lies in what was published, and in its own share of that. An access
+    /// outside of it, and inside the mapping, is one that no guard page and no sanitizer sees.
     #[inline]
     fn check(&self, span: &Span) {
         #[cfg(debug_assertions)]
@@ -396,8 +404,9 @@ impl Region {
     #[inline]
     pub(crate) fn frame(&self, span: &Span) -> &[u8] {
         self.check(span);
-        // SAFETY: the range is inside the ring, the region keeps it mapped, and the protocol leaves the bytes of a
-        // frame alone until its span is released; a peer that breaks the protocol is SECURITY.md's subject.
+        // SAFETY: the range is inside the ring, the region keeps it mapped, and the protocol leaves
+        // the bytes of a frame alone until its span is released; a peer that breaks the protocol is
+        // SECURITY.md's subject.
         unsafe { self.read_only(self.payload(span.at, span.size)).as_ref() }
     }
 
@@ -405,15 +414,16 @@ impl Region {
     #[inline]
     pub(crate) fn frame_mut<'a>(&'a self, span: &'a mut Span) -> &'a mut [u8] {
         self.check(span);
-        // SAFETY: as above; a span exists once, so that the exclusive borrow of it is one of its bytes.
+        // SAFETY: as above; a span exists once, so the exclusive borrow of it is one of its bytes.
         unsafe { self.writable(self.payload(span.at, span.size)).as_mut() }
     }
 
     /// The payload of a reserved, unpublished slot.
     #[inline]
     pub(crate) fn slot_mut<'a>(&'a self, slot: &'a mut Slot) -> &'a mut [u8] {
-        // SAFETY: the range is inside the ring, the region keeps it mapped, and no reader looks at it before it is
-        // published; a slot exists once, so that the exclusive borrow of it is one of its bytes.
+        // SAFETY: the range is inside the ring, the region keeps it mapped, and no reader looks at
+        // it before it is published; a slot exists once, so the exclusive borrow of it is one of
+        // its bytes.
         unsafe { self.writable(self.payload(slot.at, slot.size)).as_mut() }
     }
 
@@ -456,14 +466,14 @@ impl Region {
         fits.then(|| unsafe { self.metadata_base().add(8) })
     }
 
-    /// A copy of the first `len` content bytes; `None` if the block is smaller. The bytes may change meanwhile: what is
-    /// read of the control block after this tells whether they have.
+    /// A copy of the first `len` content bytes; `None` if the block is smaller. The bytes may
+    /// change meanwhile: what is read of the control block after this tells whether they have.
     pub(crate) fn copy_metadata(&self, len: u64) -> Option<Vec<u8>> {
         let start = self.metadata_content(len)?;
         self.reads(start, len);
         let byte = |at: usize| {
-            // SAFETY: the byte is inside the block, which the region keeps mapped; a byte is aligned anywhere, and one
-            // that the peer writes at the same time is read as an atomic.
+            // SAFETY: the byte is inside the block, which the region keeps mapped; a byte is
+            // aligned anywhere, and one that the peer writes at the same time is read as an atomic.
             unsafe { AtomicU8::from_ptr(start.as_ptr().add(at)) }.load(Ordering::Acquire)
         };
         Some((0..len as usize).map(byte).collect())
@@ -475,8 +485,8 @@ impl Region {
     pub(crate) fn put_metadata(&self, content: &[u8]) -> bool {
         let Some(room) = self.metadata_content(content.len() as u64) else { return false };
         self.writes(self.metadata_base(), content.len() as u64 + 8);
-        // SAFETY: the room is as long as the content, 8 bytes precede it, and no reader looks at either before
-        // `metadata_written_bytes` says so.
+        // SAFETY: the room is as long as the content, 8 bytes precede it, and no reader looks at
+        // either before `metadata_written_bytes` says so.
         crash::around(|| unsafe {
             ptr::copy_nonoverlapping(content.as_ptr(), room.as_ptr(), content.len());
         });

@@ -1,12 +1,13 @@
-//! The memory of a region under a model checker: its words are the checker's atomics, and loom watches every byte.
+//! The memory of a region under a model checker: its words are the checker's atomics, and loom
+//! watches every byte.
 
 use crate::{
     layout::{CONTROL_SIZE, ControlSnapshot, NATIVE_SIZE, NativeWord, Word},
     sync::AtomicU64,
 };
 
-/// Control and native words, and, under loom, one cell per byte of the segment: an access that no edge orders after an earlier one to
-/// the same byte is reported as a data race.
+/// Control and native words, and, under loom, one cell per byte of the segment: an access that no
+/// edge orders after an earlier one to the same byte is reported as a data race.
 #[derive(Debug)]
 pub(crate) struct Tracked {
     words: Vec<AtomicU64>,
@@ -69,6 +70,7 @@ impl Tracked {
     }
 }
 
-// SAFETY: loom's cells are not `Sync` because they hand out pointers; these only register accesses, and hold nothing.
+// SAFETY: loom's cells are not `Sync` because they hand out pointers; these only register accesses,
+// and hold nothing.
 #[cfg(loom)]
 unsafe impl Sync for Tracked {}

@@ -28,7 +28,8 @@ pub struct Peer {
     pub level: u8,
 }
 
-/// A copy of a buffer's state at one moment. The fields are read one after the other while the stream goes on.
+/// A copy of a buffer's state at one moment. The fields are read one after the other while the
+/// stream goes on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BufferInfo {
@@ -76,8 +77,9 @@ pub struct BufferInfo {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidName`], [`Error::NotFound`], [`Error::PermissionDenied`], [`Error::Os`], and [`Error::Corrupt`] for a
-/// file without a control block. Other impossible values are listed as [`BufferInfo::defects`].
+/// [`Error::InvalidName`], [`Error::NotFound`], [`Error::PermissionDenied`], [`Error::Os`], and
+/// [`Error::Corrupt`] for a file without a control block. Other impossible values are listed as
+/// [`BufferInfo::defects`].
 pub fn inspect(name: &str) -> Result<BufferInfo> {
     sys::check_name(name)?;
     let segment = Segment::open_read_only(name).map_err(|error| match error {
@@ -93,13 +95,15 @@ pub fn inspect(name: &str) -> Result<BufferInfo> {
 ///
 /// # Errors
 ///
-/// [`Error::Os`] if the shared-memory folder cannot be listed. Files that are no buffers are left out.
+/// [`Error::Os`] if the shared-memory folder cannot be listed. Files that are no buffers are left
+/// out.
 pub fn list() -> Result<Vec<BufferInfo>> {
     let names = sys::traces()?.buffers;
     Ok(names.iter().filter_map(|name| inspect(name).ok()).filter(is_a_buffer).collect())
 }
 
-/// The names of buffers that exist and may not be looked at: another user's, whose mode keeps us out.
+/// The names of buffers that exist and may not be looked at: another user's, whose mode keeps us
+/// out.
 ///
 /// # Errors
 ///
@@ -230,7 +234,8 @@ fn contents(segment: &Segment, geometry: Geometry, control: &ControlSnapshot) ->
     let (capacity, write_pos, read_pos) = (geometry.payload, control.write_pos, control.read_pos);
     let taken = capacity - control.payload_free.min(capacity);
     let same = write_pos % capacity == read_pos % capacity;
-    // A ring that is full of held frames looks like one that is full of unread ones: then the counters tell.
+    // A ring that is full of held frames looks like one that is full of unread ones: then the
+    // counters tell.
     let is_full = same && taken == capacity && control.written_count != control.read_count;
     let unread = walk(read_pos, write_pos, capacity, is_full, &mut header);
     // Without an unread frame, the last one of this lap, or of the lap before it.

@@ -1,4 +1,5 @@
-//! Looking at buffers from outside, and removing dead ones. Nothing here maps a segment or disturbs a stream.
+//! Looking at buffers from outside, and removing dead ones. Nothing here maps a segment or disturbs
+//! a stream.
 //!
 //! ```
 //! use zerobuffer::{BufferConfig, Reader, observe};

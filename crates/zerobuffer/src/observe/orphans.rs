@@ -36,7 +36,8 @@ impl Owner {
 pub struct Orphan {
     /// The buffer's name.
     pub name: String,
-    /// Segment, semaphores and lock files, as far as they exist; on Windows also names that are no files.
+    /// Segment, semaphores and lock files, as far as they exist; on Windows also names that are no
+    /// files.
     pub objects: Vec<PathBuf>,
     /// Memory that removing them sets free, bytes.
     pub bytes: u64,
@@ -44,17 +45,18 @@ pub struct Orphan {
     pub reason: String,
     /// The user that it belongs to; 0 on Windows.
     pub uid: u32,
-    /// Its reader seems dead, but nothing proves it: a reader of another implementation that may run in another
-    /// container. [`remove`] refuses it, [`remove_unproven`] does not.
+    /// Its reader seems dead, but nothing proves it: a reader of another implementation that may
+    /// run in another container. [`remove`] refuses it, [`remove_unproven`] does not.
     pub unproven: bool,
 }
 
-/// What the caller's own dead processes have left: buffers whose reader is gone, semaphores and lock files without a
-/// buffer.
+/// What the caller's own dead processes have left: buffers whose reader is gone, semaphores and
+/// lock files without a buffer.
 ///
 /// # Errors
 ///
-/// [`Error::Os`] if the shared-memory folder cannot be listed. What may not be looked at is left out.
+/// [`Error::Os`] if the shared-memory folder cannot be listed. What may not be looked at is left
+/// out.
 pub fn orphans() -> Result<Vec<Orphan>> {
     orphans_of(Owner::Caller)
 }
@@ -73,15 +75,16 @@ pub fn orphans_of(owner: Owner) -> Result<Vec<Orphan>> {
     Ok(found)
 }
 
-/// Removes an orphan's objects, judged once more under the locks of creation, and says what was removed.
+/// Removes an orphan's objects, judged once more under the locks of creation, and says what was
+/// removed.
 ///
 /// Only objects of the orphan's user are removed, and only what is proven dead.
 ///
 /// # Errors
 ///
-/// [`Error::ReaderAlreadyConnected`] if the name has come to life meanwhile; [`Error::NotABuffer`] if it stands for
-/// something else by now; [`Error::NotReady`] if its death is [unproven](Orphan::unproven); [`Error::PermissionDenied`];
-/// [`Error::Os`].
+/// [`Error::ReaderAlreadyConnected`] if the name has come to life meanwhile; [`Error::NotABuffer`]
+/// if it stands for something else by now; [`Error::NotReady`] if its death is
+/// [unproven](Orphan::unproven); [`Error::PermissionDenied`]; [`Error::Os`].
 pub fn remove(orphan: &Orphan) -> Result<Vec<PathBuf>> {
     removed(orphan, false)
 }
@@ -106,8 +109,8 @@ fn removed(orphan: &Orphan, forced: bool) -> Result<Vec<PathBuf>> {
 fn dead_buffer(name: &str, owner: Owner) -> Option<Orphan> {
     let segment = Segment::open_read_only(name).ok().filter(|segment| owner.includes(segment.uid))?;
     let Verdict::Dead { pid, reason } = sys::judge(&segment) else { return None };
-    // A legacy reader is judged by its number, which means nothing in another container. The lock file that it holds for its
-    // life proves its death if it is there and free.
+    // A legacy reader is judged by its number, which means nothing in another container. The lock
+    // file that it holds for its life proves its death if it is there and free.
     let unproven = !segment.is_marked() && !sys::has_lock_file(name);
     if !segment.is_marked() && sys::is_being_made(name) {
         return None;

@@ -17,8 +17,9 @@ pub(super) struct Walk {
     pub(super) complete: bool,
 }
 
-/// Walks over the frames between two positions. From a position to itself leads one lap if the ring `is_full`, and nowhere
-/// if not. `header` copies the header at an offset of the ring; a walk costs one for each frame.
+/// Walks over the frames between two positions. From a position to itself leads one lap if the ring
+/// `is_full`, and nowhere if not. `header` copies the header at an offset of the ring; a walk costs
+/// one for each frame.
 pub(super) fn walk(
     from: u64,
     to: u64,

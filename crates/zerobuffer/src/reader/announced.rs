@@ -6,7 +6,7 @@ pub(super) enum Announced {
     /// Nothing yet.
     #[default]
     No,
-    /// An old writer's position has stood still for a slice: the token is lost, or to come.
+    /// A legacy writer's position has stood still for a slice: the token is lost, or to come.
     ByPosition,
     /// A token that was taken for it.
     ByToken,

@@ -9,12 +9,13 @@ use std::{
 
 /// One received frame: a view of shared memory, not a copy.
 ///
-/// Any number of frames may be held, moved to other threads and dropped in any order. Dropping a frame returns its ring
-/// space, in ring order: space behind a frame that is still held stays taken until that one is dropped too. A frame
-/// stays readable after its reader was closed.
+/// Any number of frames may be held, moved to other threads and dropped in any order. Dropping a
+/// frame returns its ring space, in ring order: space behind a frame that is still held stays taken
+/// until that one is dropped too. A frame stays readable after its reader was closed.
 ///
-/// The payload begins at a multiple of 16 bytes in memory if the writer is of this library, so that it can be viewed as
-/// numbers without a copy. A frame of another implementation's writer may begin anywhere.
+/// The payload begins at a multiple of 16 bytes in memory if the writer is of this library, so it
+/// can be viewed as numbers without a copy. A frame of another implementation's writer may begin
+/// anywhere.
 ///
 /// ```
 /// # use zerobuffer::{BufferConfig, Reader, Writer};
@@ -58,8 +59,8 @@ impl Frame {
         self.span.sequence
     }
 
-    /// Keeps the memory of [`Self::data`] mapped after the frame was dropped, for bindings that cannot end a view. What
-    /// the memory then shows is whatever the writer puts there.
+    /// Keeps the memory of [`Self::data`] mapped after the frame was dropped, for bindings that
+    /// cannot end a view. What the memory then shows is whatever the writer puts there.
     #[doc(hidden)]
     #[must_use]
     pub fn keep_alive(&self) -> Keepalive {

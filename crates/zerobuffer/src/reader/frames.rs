@@ -6,8 +6,8 @@ use std::borrow::BorrowMut;
 
 /// The frames of a reader, until its writer has left and all of them are read.
 ///
-/// It waits for each frame for ever, also for the first writer. An error is the last item. Made by a loop over a
-/// [`Reader`], or over `&mut reader`, which may be read on behind the loop.
+/// It waits for each frame for ever, also for the first writer. An error is the last item. Made by
+/// a loop over a [`Reader`], or over `&mut reader`, which may be read on behind the loop.
 ///
 /// ```
 /// # use zerobuffer::{BufferConfig, Reader, Writer};

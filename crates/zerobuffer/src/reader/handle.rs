@@ -38,7 +38,8 @@ impl ReaderHandle {
         self.0.is_writer_connected()
     }
 
-    /// Takes a legacy writer's metadata out of the buffer (D7): see [`ReaderShared::keep_metadata`].
+    /// Takes a legacy writer's metadata out of the buffer (D7): see
+    /// [`ReaderShared::keep_metadata`].
     pub(crate) fn keep_metadata(&self, metadata: &Metadata) {
         self.0.keep_metadata(metadata);
     }
@@ -48,8 +49,9 @@ impl ReaderHandle {
         self.0.forget_metadata();
     }
 
-    /// Makes room for the metadata of the next writer (D7). A writer of ours that is attached already has done that.
-    /// With another one, the present metadata are its predecessor's if they are `known` to be.
+    /// Makes room for the metadata of the next writer (D7). A native writer that is attached
+    /// already has done that. With another one, the present metadata are its predecessor's if they
+    /// are `known` to be.
     pub(crate) fn renew_metadata(&self, known: bool) {
         self.0.renew_metadata(known);
     }

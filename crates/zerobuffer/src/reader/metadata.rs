@@ -36,7 +36,8 @@ impl Metadata {
                 (writer, 0) => Ok(shared.kept_metadata(writer)),
                 (_, written) => Self::copy(shared, written),
             };
-            // A writer writes them once: only with another one, or when they are removed, can they have changed.
+            // A writer writes them once: only with another one, or when they are removed, can they
+            // have changed.
             if state(shared) == before {
                 return copied;
             }

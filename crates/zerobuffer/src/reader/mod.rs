@@ -40,8 +40,8 @@ const WRITER_POLL: Duration = Duration::from_millis(5);
 
 /// The reading endpoint of a buffer: creates it, owns its name, removes it when closed or dropped.
 ///
-/// Reading takes `&mut self`, so that a buffer has one consumer by construction; frames, the [`ReaderHandle`] and the
-/// state methods may be used from any thread at the same time.
+/// Reading takes `&mut self`, so a buffer has one consumer by construction; frames, the
+/// [`ReaderHandle`] and the state methods may be used from any thread at the same time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -78,14 +78,14 @@ pub struct Reader {
 impl Reader {
     /// Creates the buffer `name` and waits for nothing.
     ///
-    /// A dead reader's name is taken over; a live reader's is refused. The memory is reserved now: too little of it is
-    /// an error here and never a crash later.
+    /// A dead reader's name is taken over; a live reader's is refused. The memory is reserved now:
+    /// too little of it is an error here and never a crash later.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidName`], [`Error::InvalidConfig`], [`Error::ReaderAlreadyConnected`], [`Error::NotABuffer`],
-    /// [`Error::NoSpace`], [`Error::Limited`],
-    /// [`Error::PermissionDenied`], [`Error::NoPrivilege`], [`Error::NotReady`], [`Error::Os`].
+    /// [`Error::InvalidName`], [`Error::InvalidConfig`], [`Error::ReaderAlreadyConnected`],
+    /// [`Error::NotABuffer`], [`Error::NoSpace`], [`Error::Limited`], [`Error::PermissionDenied`],
+    /// [`Error::NoPrivilege`], [`Error::NotReady`], [`Error::Os`].
     #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
     pub fn create(name: &str, config: BufferConfig) -> Result<Self> {
         sys::check_name(name)?;
@@ -156,14 +156,15 @@ impl Reader {
         }
     }
 
-    /// The next frame, or `None` when `timeout` has passed without one, also while no writer has come yet.
+    /// The next frame, or `None` when `timeout` has passed without one, also while no writer has
+    /// come yet.
     ///
     /// # Errors
     ///
-    /// [`Error::WriterGone`] once a writer has been seen, is gone, and all its frames are read; again at each call until
-    /// the next writer attaches. [`Error::NamesRemoved`] if no writer can find the buffer any more.
-    /// [`Error::Corrupt`] and [`Error::Sequence`] stay. [`Error::Closed`] after [`ReaderHandle::interrupt`],
-    /// [`Error::Forked`] in a forked child.
+    /// [`Error::WriterGone`] once a writer has been seen, is gone, and all its frames are read;
+    /// again at each call until the next writer attaches. [`Error::NamesRemoved`] if no writer can
+    /// find the buffer any more. [`Error::Corrupt`] and [`Error::Sequence`] stay. [`Error::Closed`]
+    /// after [`ReaderHandle::interrupt`], [`Error::Forked`] in a forked child.
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Frame>> {
         if timeout.is_zero() {
             return self.try_read();
@@ -227,11 +228,13 @@ impl Reader {
         first.map(|frame| self.skip_from(frame)).transpose()
     }
 
-    /// Waits until a writer is attached, or has been and left frames to read. `false`: none came within `timeout`.
+    /// Waits until a writer is attached, or has been and left frames to read. `false`: none came
+    /// within `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::NamesRemoved`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`], [`Error::Sequence`].
+    /// [`Error::NamesRemoved`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`],
+    /// [`Error::Sequence`].
     pub fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool> {
         self.wait_for_writer_with(&mut Patience::at_most(timeout))
     }
@@ -240,7 +243,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`Error::NamesRemoved`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`], [`Error::Sequence`].
+    /// [`Error::NamesRemoved`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`],
+    /// [`Error::Sequence`].
     pub fn wait_for_writer_with(&mut self, patience: &mut Patience<'_>) -> Result<bool> {
         patience.begin(Instant::now());
         let mut token = false;
@@ -283,7 +287,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if length and control block contradict each other; looked at anew by each call.
+    /// [`Error::Corrupt`] if length and control block contradict each other; looked at anew by each
+    /// call.
     pub fn metadata(&self) -> Result<Option<Metadata>> {
         Metadata::read(&self.shared)
     }
@@ -294,8 +299,8 @@ impl Reader {
         self.shared.is_writer_connected()
     }
 
-    /// Whether the last writer went without closing, as seen by the latest read: it crashed or was killed, and what it
-    /// sent may be incomplete. `false` while a writer is attached.
+    /// Whether the last writer went without closing, as seen by the latest read: it crashed or was
+    /// killed, and what it sent may be incomplete. `false` while a writer is attached.
     #[must_use]
     pub fn writer_died(&self) -> bool {
         self.watch.died()
@@ -315,7 +320,8 @@ impl Reader {
         ReaderHandle::new(Arc::clone(&self.shared))
     }
 
-    /// Tells the writer, removes the buffer's names and gives up the reader's role. Frames stay readable.
+    /// Tells the writer, removes the buffer's names and gives up the reader's role. Frames stay
+    /// readable.
     ///
     /// # Errors
     ///

@@ -8,7 +8,8 @@ const VARIABLE: &str = "ZEROBUFFER_MODE";
 /// Nobody but the own user.
 const PRIVATE: u32 = 0o600;
 
-/// The permission bits of a buffer: those asked for, else those of the environment, else the own user's alone.
+/// The permission bits of a buffer: those asked for, else those of the environment, else the own
+/// user's alone.
 pub(super) fn of(asked: Option<u32>) -> Result<u32> {
     chosen(asked, || env::var_os(VARIABLE).map(|text| text.to_string_lossy().into_owned()))
 }

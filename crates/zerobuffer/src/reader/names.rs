@@ -25,7 +25,8 @@ impl NamesWatch {
         Self { next_look: Instant::now() + EVERY, lost: None, reported: false }
     }
 
-    /// Looks if it is time to. A running stream goes on without its names, so this only warns; `Some`: they are lost.
+    /// Looks if it is time to. A running stream goes on without its names, so this only warns;
+    /// `Some`: they are lost.
     pub(super) fn look(&mut self, names: Option<&NameGuard>, buffer: &str, now: Instant) -> Option<&str> {
         if self.lost.is_none() && now >= self.next_look {
             self.next_look = now + EVERY;
@@ -41,8 +42,8 @@ impl NamesWatch {
         self.lost.as_deref()
     }
 
-    /// Fails if the names are lost and no writer is attached, so that none ever comes. The end of the last writer is
-    /// reported first, once.
+    /// Fails if the names are lost and no writer is attached, so none ever comes. The end of the
+    /// last writer is reported first, once.
     pub(super) fn check(&mut self, names: Option<&NameGuard>, buffer: &str, now: Instant) -> Result<()> {
         match self.look(names, buffer, now).map(str::to_owned) {
             Some(lost) => Err(Error::NamesRemoved { name: buffer.to_owned(), lost }),

@@ -14,7 +14,8 @@ use crate::{
 };
 use std::{ops::Deref, time::Duration};
 
-/// The value of the space semaphore from which on a further token would tell the writer nothing new (W5).
+/// The value of the space semaphore from which on a further token would tell the writer nothing new
+/// (W5).
 const ENOUGH_TOKENS: u32 = 2;
 
 #[derive(Debug)]
@@ -23,7 +24,8 @@ pub(crate) struct ReaderShared {
     pub(crate) credit: Credit,
     /// The pid of the last writer that was seen to hold its presence byte.
     pub(crate) present_writer: AtomicU64,
-    /// Metadata that were taken out of the buffer, so that a legacy successor finds room for its own; and whose they are.
+    /// Metadata that were taken out of the buffer, so a legacy successor finds room for its own;
+    /// and whose they are.
     kept: Mutex<Option<(u64, Metadata)>>,
 }
 
@@ -52,8 +54,8 @@ impl ReaderShared {
         }
     }
 
-    /// After a credit. Edge E4: the credit and the look at the semaphore are in one total order with the writer's taking
-    /// of tokens and its look at `free`, so that one of both sees the other.
+    /// After a credit. Edge E4: the credit and the look at the semaphore are in one total order
+    /// with the writer's taking of tokens and its look at `free`, so one of both sees the other.
     #[inline]
     pub(crate) fn wake_writer(&self) {
         fence_after_latch();
@@ -77,8 +79,8 @@ impl ReaderShared {
         self.remove_metadata(|writer| known || writer == 0);
     }
 
-    /// Takes the metadata of a legacy writer out of the buffer and keeps a copy. Its successor may come as soon as it is
-    /// gone, before anybody can make room, and could not write its own.
+    /// Takes the metadata of a legacy writer out of the buffer and keeps a copy. Its successor may
+    /// come as soon as it is gone, before anybody can make room, and could not write its own.
     pub(crate) fn keep_metadata(&self, metadata: &Metadata) {
         let writer = self.region.load(Word::WriterPid, Ordering::Acquire);
         if writer == 0 || writer == TOMBSTONE || self.knows_writer(writer) || !self.is_active() {
@@ -99,7 +101,8 @@ impl ReaderShared {
         lock(&self.kept).as_ref().filter(|(writer, _)| *writer == pid).map(|(_, metadata)| metadata.clone())
     }
 
-    /// Removes the metadata if the registered writer is as wanted, while no native writer is attached or attaches.
+    /// Removes the metadata if the registered writer is as wanted, while no native writer is
+    /// attached or attaches.
     fn remove_metadata(&self, wanted: impl Fn(u64) -> bool) {
         let presence = lock(&self.presence);
         let held = Held::take(presence.as_ref(), Role::Writer).unwrap_or(None);
@@ -112,7 +115,8 @@ impl ReaderShared {
     pub(super) fn clear_metadata(&self) {
         let written = self.region.load(Word::MetadataWritten, Ordering::Acquire);
         if written != 0 {
-            // A legacy writer does not write metadata while there are some: these are still the same.
+            // A legacy writer does not write metadata while there are some: these are still the
+            // same.
             self.region.store(Word::MetadataFree, self.region.metadata_capacity(), Ordering::Relaxed);
             self.region.exchange(Word::MetadataWritten, written, 0);
         }
@@ -135,9 +139,9 @@ impl ReaderShared {
         Facts { pid, process, known, held, level: 0, still_for }.writer()
     }
 
-    /// What tells that `pid` is a native writer: it was seen to hold its presence byte, or has noted itself before it
-    /// registered. Without the note, one that dies before it is looked at would be judged by its number, which in this pid
-    /// namespace may be another, living process.
+    /// What tells that `pid` is a native writer: it was seen to hold its presence byte, or has
+    /// noted itself before it registered. Without the note, one that dies before it is looked at
+    /// would be judged by its number, which in this pid namespace may be another, living process.
     pub(crate) fn writer_known_by(&self, pid: u64) -> KnownBy {
         if self.present_writer.load(Ordering::Relaxed) == pid {
             KnownBy::Sight
@@ -153,9 +157,10 @@ impl ReaderShared {
         self.writer_known_by(pid) != KnownBy::Nothing
     }
 
-    /// Whether somebody holds the writer's presence byte; `None` where that cannot be asked. If so, `pid` is known to be of
-    /// this implementation, unless somebody may only be trying to become the writer: an attempt beside a live old writer
-    /// holds the byte for an instant, again and again, and the claim all the time.
+    /// Whether somebody holds the writer's presence byte; `None` where that cannot be asked. If so,
+    /// `pid` is known to be of this implementation, unless somebody may only be trying to become
+    /// the writer: an attempt beside a live legacy writer holds the byte for an instant, again and
+    /// again, and the claim all the time.
     pub(crate) fn sees_writer_present(&self, pid: u64) -> Option<bool> {
         let presence = lock(&self.presence);
         let presence = presence.as_ref()?;

@@ -3,12 +3,13 @@
 use super::{Frame, Latest, Reader, announced::Announced};
 use crate::{error::Result, link::Patience, memory::Span};
 
-/// A reader that never has to wait leaves the tokens alone for so many looks, so that they do not overflow.
+/// A reader that never has to wait leaves the tokens alone for so many looks, so they do not
+/// overflow.
 const SWALLOW_AT: u32 = 1 << 12;
 
 impl Reader {
-    /// The next frame, if it is there or comes in the next moment, and nothing is odd about it: what most reads find.
-    /// `None` says nothing of what else there is.
+    /// The next frame, if it is there or comes in the next moment, and nothing is odd about it:
+    /// what most reads find. `None` says nothing of what else there is.
     #[inline]
     pub(super) fn read_plainly(&mut self) -> Option<Frame> {
         let frame = self.take_plainly();
@@ -44,7 +45,8 @@ impl Reader {
         if !self.watch.is_settled() || !self.watch.is_current(shared) || self.unswallowed >= SWALLOW_AT {
             return false;
         }
-        // A settled writer that publishes in order is one of ours; who noticed it may not have told the ring.
+        // A settled writer that publishes in order is a native one; who noticed it may not have
+        // told the ring.
         self.consumer.set_writer(true, false);
         // What is odd is found again, and told, by the full look.
         let looked = self.consumer.refresh(&shared.region, &shared.credit);
@@ -53,7 +55,8 @@ impl Reader {
         found
     }
 
-    /// Whether what is published says so itself: frames in native form do, and those of a writer that publishes in order.
+    /// Whether what is published says so itself: frames in native form do, and those of a writer
+    /// that publishes in order.
     #[inline]
     pub(super) fn announces_itself(&self) -> bool {
         self.consumer.is_native() || self.watch.publishes_in_order()
@@ -134,11 +137,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Passes over all frames but the newest. `frame` was handed out, and counts for the one that is.
+    /// Passes over all frames but the newest. `frame` was handed out, and counts for the one that
+    /// is.
     pub(super) fn skip_from(&mut self, mut frame: Frame) -> Result<Latest> {
         let mut skipped = 0;
         let counted = frame.len() as u64;
-        // What is known, then what one look finds: beside a writer at full speed there would be no end to it.
+        // What is known, then what one look finds: beside a writer at full speed there would be no
+        // end to it.
         for looked in [false, true] {
             if looked && !self.consumer.has_available() {
                 self.look()?;

@@ -40,7 +40,8 @@ impl Reader {
             }
             let until = patience.until(self.watch.due(now));
             if self.watch.publishes_in_order() {
-                // Before the spin: the tokens of frames that were found by their position would end it at once.
+                // Before the spin: the tokens of frames that were found by their position would end
+                // it at once.
                 self.swallow_tokens();
                 // Edge E3: a frame whose token was just swallowed is seen now.
                 self.check()?;
@@ -48,7 +49,8 @@ impl Reader {
                     return Ok(Some(frame));
                 }
             }
-            // A writer that has just left has posted for the last time, and that token may be among the swallowed ones.
+            // A writer that has just left has posted for the last time, and that token may be among
+            // the swallowed ones.
             let left_now = attached && !self.watch.is_attached();
             if !self.watch.publishes_in_order() && self.shared.data.take() {
                 // Left lying there, one without a frame would end every spin at once.
@@ -69,12 +71,13 @@ impl Reader {
         if self.watch.token_announces() { Announced::ByToken } else { Announced::No }
     }
 
-    /// Whether a frame of a writer of ours arrives in the next moment.
+    /// Whether a frame of a native writer arrives in the next moment.
     #[inline]
     pub(super) fn glance(&self) -> bool {
         let region = &self.shared.region;
-        // With our own position instead, the look that finds the frame came a moment earlier, and the round trip took longer
-        // (0.44 to 0.39 µs at 64 B): the writer is not done with that line.
+        // With our own position instead, the look that finds the frame came a moment earlier, and
+        // the round trip took longer (0.44 to 0.39 µs at 64 B): the writer is not done with that
+        // line.
         let consumer = &self.consumer;
         let before = consumer.progress(region);
         // A ring without room is one that is full of frames: the position will not move.
@@ -86,11 +89,12 @@ impl Reader {
     fn spin(&mut self, until: Instant) -> bool {
         let (shared, consumer) = (&self.shared, &self.consumer);
         let in_order = self.announces_itself();
-        // An old writer's position may stand ahead of its token for long.
+        // A legacy writer's position may stand ahead of its token for long.
         let before = consumer.progress(&shared.region);
         let moved = || consumer.progress(&shared.region) != before;
-        // Tokens count too: for an old writer they are the announcement, and a full lap leaves the position as it was. They
-        // are looked at less often, since a writer that posts needs their cache line, and the look may be a system call.
+        // Tokens count too: for a legacy writer they are the announcement, and a full lap leaves
+        // the position as it was. They are looked at less often, since a writer that posts needs
+        // their cache line, and the look may be a system call.
         let every = if Semaphore::VALUE_IS_CHEAP { 16 } else { 256 };
         let mut looks = 0_u32;
         self.waiter.spin(until, || {
@@ -107,8 +111,8 @@ impl Reader {
         if swallowed > 0 {
             self.watch.look(&self.shared);
             if !self.announces_itself() {
-                // An old writer has just come: without its tokens each of its frames would wait for a later one. The number
-                // is anybody's to write (W13).
+                // A legacy writer has just come: without its tokens each of its frames would wait
+                // for a later one. The number is anybody's to write (W13).
                 let most = self.shared.region.capacity() / (FRAME_HEADER_SIZE + 1);
                 (0..most.min(swallowed.into())).for_each(|_| self.shared.data.post());
             }
@@ -126,7 +130,8 @@ impl Reader {
         false
     }
 
-    /// Without a frame to take: is the writer gone, has it crashed, or has it left a frame without a token?
+    /// Without a frame to take: is the writer gone, has it crashed, or has it left a frame without
+    /// a token?
     pub(super) fn look_around(&mut self, now: Instant) -> Result<Announced> {
         self.watch.look(&self.shared);
         let finding =
@@ -141,7 +146,7 @@ impl Reader {
             _ if self.consumer.has_available() => Ok(Announced::ByPosition),
             None => Ok(Announced::No),
             Some(pid) => {
-                // What it has posted must not vouch for an old writer's frames.
+                // What it has posted must not vouch for a legacy writer's frames.
                 self.swallow_tokens();
                 let name = self.shared.name.clone();
                 let gone = Error::WriterGone { name, pid };
@@ -166,7 +171,7 @@ mod tests {
         reader.swallow_tokens();
         assert_eq!(reader.shared.data.value(), 0, "nobody writes: they announce nothing");
         post(&reader, 3);
-        // Not looked at since: a process that lives, and is no writer of ours.
+        // Not looked at since: a process that lives, and is no native writer.
         reader.shared.region.store(Word::WriterPid, 1, Ordering::SeqCst);
         reader.swallow_tokens();
         assert_eq!(reader.shared.data.value(), 3);

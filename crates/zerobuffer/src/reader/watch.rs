@@ -1,4 +1,5 @@
-//! What a reader knows of its writer: which kind it is, whether it lives, what to do after its death (W5, W8–W10).
+//! What a reader knows of its writer: which kind it is, whether it lives, what to do after its
+//! death (W5, W8–W10).
 
 use super::ReaderShared;
 use crate::{
@@ -28,10 +29,10 @@ pub(crate) struct WriterWatch {
     fresh: bool,
     /// Nothing was unread at some time after the last frame was taken.
     drained: bool,
-    /// Nobody was attached while nothing was unread, and no frame was taken since: the next one is a new writer's, even if that one has left
-    /// before it was seen.
+    /// Nobody was attached while nothing was unread, and no frame was taken since: the next one is
+    /// a new writer's, even if that one has left before it was seen.
     vacant: bool,
-    /// Frames of an old writer that were taken without their tokens, which are still to come.
+    /// Frames of a legacy writer that were taken without their tokens, which are still to come.
     owed_tokens: u32,
     /// When the writer was last judged.
     judged: Instant,
@@ -71,15 +72,15 @@ impl WriterWatch {
         self.pid != 0 && self.pid != TOMBSTONE
     }
 
-    /// Whether a published position alone announces frames: the writer releases it, or is gone. An old writer's plain
-    /// stores may be seen out of order, so that its tokens count (W5).
+    /// Whether a published position alone announces frames: the writer releases it, or is gone. An
+    /// legacy writer's plain stores may be seen out of order, so its tokens count (W5).
     #[inline]
     pub(crate) fn publishes_in_order(&self) -> bool {
         self.ours || !self.is_attached()
     }
 
-    /// Whether a writer is attached, and nothing is open about whose frames come: only then may a look that finds nothing go
-    /// unnoted (see [`Self::drained`]).
+    /// Whether a writer is attached, and nothing is open about whose frames come: only then may a
+    /// look that finds nothing go unnoted (see [`Self::drained`]).
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
         self.is_attached() && !self.fresh
@@ -126,9 +127,9 @@ impl WriterWatch {
 
     /// Whether a frame that does not carry the next number may start a new count (W9).
     ///
-    /// `native`: it was published in native form, which only writers of ours do.
+    /// `native`: it was published in native form, which only native writers do.
     pub(crate) fn accepts(&mut self, sequence: u64, native: bool) -> bool {
-        // After a death a writer of ours may have come and gone unseen, so that its kind is not known.
+        // After a death a native writer may have come and gone unseen, so its kind is not known.
         let accepted = if native || self.ours || (self.died && self.vacant) {
             self.fresh || self.vacant
         } else {
@@ -172,7 +173,8 @@ impl WriterWatch {
         shared.sees_writer_present(pid);
         let ours = shared.knows_writer(pid);
         if !ours && shared.region.load(Word::WriterPid, Ordering::Acquire) != pid {
-            // It has left meanwhile, and with it what tells its kind: as good as one that nobody saw.
+            // It has left meanwhile, and with it what tells its kind: as good as one that nobody
+            // saw.
             self.pid = 0;
             return;
         }
@@ -189,7 +191,8 @@ impl WriterWatch {
         log::info!(target: "zerobuffer::reader", "buffer '{}': writer {pid}{kind} is attached", shared.name);
     }
 
-    /// Judges the writer when there is no frame to take; at most one slice passes between two judgements.
+    /// Judges the writer when there is no frame to take; at most one slice passes between two
+    /// judgements.
     pub(crate) fn judge(
         &mut self,
         shared: &ReaderShared,
@@ -224,8 +227,9 @@ impl WriterWatch {
             || region.load(Word::MetadataWritten, Ordering::Relaxed) != 0
     }
 
-    /// When a waiting reader has to look around next: a slice from now at the latest, earlier if the writer's judgement
-    /// is due earlier. Else its death would be found up to two slices after it.
+    /// When a waiting reader has to look around next: a slice from now at the latest, earlier if
+    /// the writer's judgement is due earlier. Else its death would be found up to two slices after
+    /// it.
     pub(crate) fn due(&self, now: Instant) -> Instant {
         let judgement = self.judged + WAIT_SLICE;
         if judgement > now { judgement.min(now + WAIT_SLICE) } else { now + WAIT_SLICE }
@@ -271,14 +275,14 @@ impl WriterWatch {
         ReaderShared::writer_life(self.pid, held, known, still_for).is_gone()
     }
 
-    /// Restores the ring while holding the writer's presence byte, so that no writer attaches meanwhile (W10). Does
-    /// nothing if a writer holds it.
+    /// Restores the ring while holding the writer's presence byte, so no writer attaches meanwhile
+    /// (W10). Does nothing if a writer holds it.
     fn repair(&mut self, shared: &ReaderShared, consumer: &mut Consumer) -> Result<(), Fault> {
         self.with_writer_byte(shared, |watch| {
             let dead = watch.pid;
             if consumer.takes_free_sequences() {
-                // Metadata belong to the writer: a legacy successor, which may come as soon as the place is free, finds
-                // none.
+                // Metadata belong to the writer: a legacy successor, which may come as soon as the
+                // place is free, finds none.
                 let registered = shared.region.load(Word::WriterPid, Ordering::SeqCst);
                 if registered != 0 && (registered == dead || registered == TOMBSTONE) {
                     shared.clear_metadata();
@@ -286,7 +290,8 @@ impl WriterWatch {
             }
             let is_dead = |pid| pid == dead || pid == TOMBSTONE;
             if consumer.repair(&shared.region, &shared.credit, is_dead)? {
-                // No writer is attached, and none attaches while the byte is held: nobody sleeps on the space semaphore.
+                // No writer is attached, and none attaches while the byte is held: nobody sleeps on
+                // the space semaphore.
                 shared.space.forget_sleepers();
                 shared.data.forget_writer();
                 watch.vacant |= !consumer.has_unread(&shared.region, &shared.credit);
@@ -296,7 +301,7 @@ impl WriterWatch {
         })
     }
 
-    /// Does something while no writer of ours is attached, nor attaches; nothing if one is.
+    /// Does something while no native writer is attached, nor attaches; nothing if one is.
     fn with_writer_byte(
         &mut self,
         shared: &ReaderShared,
@@ -311,7 +316,7 @@ impl WriterWatch {
 /// Back to legacy form, if everything is read and given back. The writer's byte is held.
 fn leave_native_form(shared: &ReaderShared, consumer: &mut Consumer) {
     if consumer.may_leave(&shared.region, &shared.credit) {
-        // What native writers have posted must not vouch for an old writer's frames.
+        // What native writers have posted must not vouch for a legacy writer's frames.
         shared.data.take_all();
         if consumer.leave_native_form(&shared.region, &shared.credit) {
             shared.space.post();

@@ -1,5 +1,5 @@
-//! The reader's half of the ring: find the next frame, know what is unread, repair after a crashed writer. The front of both
-//! forms.
+//! The reader's half of the ring: find the next frame, know what is unread, repair after a crashed
+//! writer. The front of both forms.
 
 use super::{Credit, Fault, legacy, native};
 use crate::{
@@ -48,14 +48,15 @@ impl Consumer {
         }
     }
 
-    /// Who writes in legacy form from now on: one of this implementation charges before it publishes; a new one may count
-    /// from 1.
+    /// Who writes in legacy form from now on: one of this implementation charges before it
+    /// publishes; a new one may count from 1.
     pub(crate) fn set_writer(&mut self, charged_first: bool, may_restart: bool) {
         self.legacy.charged_first = charged_first;
         self.legacy.may_restart = may_restart;
     }
 
-    /// Whether the frames are of a writer in native form, whose counter alone announces them, whoever is registered.
+    /// Whether the frames are of a writer in native form, whose counter alone announces them,
+    /// whoever is registered.
     #[inline]
     pub(crate) fn is_native(&self) -> bool {
         self.is_native
@@ -82,7 +83,8 @@ impl Consumer {
         if self.is_native { self.native_known() } else { self.handed_out + self.available }
     }
 
-    /// The word by which a writer publishes. It moves with every frame but, in legacy form, one that fills the ring.
+    /// The word by which a writer publishes. It moves with every frame but, in legacy form, one
+    /// that fills the ring.
     #[inline]
     pub(crate) fn progress(&self, region: &Region) -> u64 {
         if self.is_native {
@@ -92,7 +94,8 @@ impl Consumer {
         }
     }
 
-    /// When everything known has been taken: whether the writer has gone on. A hint, without an order.
+    /// When everything known has been taken: whether the writer has gone on. A hint, without an
+    /// order.
     #[inline]
     pub(crate) fn sees_news(&self, region: &Region) -> bool {
         let moved = self.progress(region);
@@ -132,8 +135,8 @@ impl Consumer {
         self.look_in_native_form(region, credit)
     }
 
-    /// Takes the next frame if it lies at the position and carries the number that is due. `None` says nothing of what else
-    /// there is.
+    /// Takes the next frame if it lies at the position and carries the number that is due. `None`
+    /// says nothing of what else there is.
     #[inline(always)]
     pub(crate) fn next_plain(&mut self, region: &Region) -> Option<Span> {
         let header = region.header(self.at)?;
@@ -203,13 +206,15 @@ impl Consumer {
         Span { at, size, sequence, start, end: self.handed_out }
     }
 
-    /// Whether shared memory is as it must be while no writer is attached. A hint: nothing is locked.
+    /// Whether shared memory is as it must be while no writer is attached. A hint: nothing is
+    /// locked.
     pub(crate) fn is_settled(&self, region: &Region, credit: &Credit) -> bool {
         if self.is_native { !self.may_leave(region, credit) } else { self.is_legacy_settled(region, credit) }
     }
 
-    /// Clears a dead writer's registration, and restores what it left half done (W10, N10). The caller holds the writer's
-    /// presence byte, so that no writer attaches meanwhile. `false`: a live writer is registered, nothing was done.
+    /// Clears a dead writer's registration, and restores what it left half done (W10, N10). The
+    /// caller holds the writer's presence byte, so no writer attaches meanwhile. `false`: a live
+    /// writer is registered, nothing was done.
     pub(crate) fn repair(
         &mut self,
         region: &Region,

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 /// How far everything handed out has been released.
 ///
-/// Positions here count all bytes since the creation; they never wrap, and each region handed out is one interval. Each
-/// release that moves the prefix credits it at once: what the other end may need later is not known here.
+/// Positions here count all bytes since the creation; they never wrap, and each region handed out
+/// is one interval. Each release that moves the prefix credits it at once: what the other end may
+/// need later is not known here.
 #[derive(Debug)]
 pub(crate) struct Credit {
     /// Everything before this has been released and is credited.
@@ -42,20 +43,24 @@ impl Credit {
         CreditGuard { credit: self, ledger: self.ledger.lock() }
     }
 
-    /// Bytes handed out up to `handed_out` and not credited yet, or more: another thread may be crediting.
+    /// Bytes handed out up to `handed_out` and not credited yet, or more: another thread may be
+    /// crediting.
     pub(crate) fn held_at_most(&self, handed_out: u64) -> u64 {
         handed_out - self.credited.load(Ordering::Relaxed)
     }
 
-    /// Takes back the interval `start..end`. `true` if bytes were credited and the writer may have to be woken.
+    /// Takes back the interval `start..end`. `true` if bytes were credited and the writer may have
+    /// to be woken.
     #[inline]
     pub(crate) fn release(&self, region: &Region, start: u64, end: u64) -> bool {
         let mut guard = self.lock();
         let credited = self.credited.load(Ordering::Relaxed);
         let Some(prefix) = guard.release(credited, start, end) else { return false };
-        // Edge E2, release end: the bytes are read; the writer may overwrite them. Also the first half of edge E4.
+        // Edge E2, release end: the bytes are read; the writer may overwrite them. Also the first
+        // half of edge E4.
         if let Some(shift) = guard.ledger.shift {
-            // Before the writer can know: whoever sees a frame that it publishes into this space sees the space here.
+            // Before the writer can know: whoever sees a frame that it publishes into this space
+            // sees the space here.
             self.credited.store(prefix, Ordering::Relaxed);
             let release = order(End::E2Release, Ordering::Release);
             region.native_store(NativeWord::CREDITED, prefix.wrapping_add(shift), release);
@@ -66,7 +71,8 @@ impl Credit {
         true
     }
 
-    /// From now on credits are bytes of the stream. The answer is what is held, which must be nothing.
+    /// From now on credits are bytes of the stream. The answer is what is held, which must be
+    /// nothing.
     pub(super) fn enter_native(&self, handed_out: u64, shift: u64) -> u64 {
         let mut guard = self.lock();
         let held = guard.held(handed_out);
@@ -85,7 +91,8 @@ impl Credit {
 }
 
 impl CreditGuard<'_> {
-    /// Adds an interval; where the released prefix ends now. `None`: an older one is not released yet.
+    /// Adds an interval; where the released prefix ends now. `None`: an older one is not released
+    /// yet.
     #[inline]
     fn release(&mut self, credited: u64, start: u64, end: u64) -> Option<u64> {
         if start != credited {

@@ -1,7 +1,9 @@
-//! The protocol over an abstract region: cursors, placement, publishing, crediting, recovery. No OS calls.
+//! The protocol over an abstract region: cursors, placement, publishing, crediting, recovery. No OS
+//! calls.
 //!
-//! A ring is in native form while a writer of this implementation writes for a reader of it, else in legacy form, which is
-//! that of all other implementations. [`Producer`] and [`Consumer`] are the fronts of both.
+//! A ring is in native form while a writer of this implementation writes for a reader of it, else
+//! in legacy form, which is that of all other implementations. [`Producer`] and [`Consumer`] are
+//! the fronts of both.
 #![forbid(unsafe_code)]
 
 mod consumer;
@@ -16,5 +18,6 @@ pub(crate) use credit::Credit;
 pub(crate) use fault::Fault;
 pub(crate) use producer::{Attach, Producer, Refusal, Shortage, reader_movement};
 
-/// Stands in `writer_pid` for "the dead writer's entry is being removed": no process has this number (W10).
+/// Stands in `writer_pid` for "the dead writer's entry is being removed": no process has this
+/// number (W10).
 pub(crate) const TOMBSTONE: u64 = 0x7fff_ffff;

@@ -1,4 +1,5 @@
-//! The writer's half of the ring: reserve a place, publish what was put there. The front of both forms.
+//! The writer's half of the ring: reserve a place, publish what was put there. The front of both
+//! forms.
 
 use super::{Fault, legacy, native};
 use crate::{
@@ -15,7 +16,8 @@ const AHEAD: u64 = 512;
 pub(crate) struct Producer {
     /// Where the next frame goes if its total is within the window.
     at: u64,
-    /// Bytes from `at` on that are known to be free, in which nothing needs to be done but to store a header.
+    /// Bytes from `at` on that are known to be free, in which nothing needs to be done but to store
+    /// a header.
     window: u64,
     /// By how much less than one step totals are rounded up.
     rounding: u64,
@@ -35,7 +37,8 @@ enum Form {
 pub(crate) struct Attach {
     /// What is registered in `writer_pid`.
     pub(crate) own_pid: u64,
-    /// The writer is registered, holds its presence byte, and the reader's level has the native form.
+    /// The writer is registered, holds its presence byte, and the reader's level has the native
+    /// form.
     pub(crate) native: bool,
     /// The reader takes any sequence number (W8).
     pub(crate) free_sequences: bool,
@@ -77,8 +80,8 @@ impl Producer {
     pub(crate) fn attach(region: &Region, attach: Attach) -> Result<Self, Fault> {
         let word = |word| region.load(word, Ordering::Acquire);
         let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
-        // Before the native form is entered: it takes `free` away, which is asked too. One that died between the position
-        // and the count of its first frame has been there, too.
+        // Before the native form is entered: it takes `free` away, which is asked too. One that
+        // died between the position and the count of its first frame has been there, too.
         let walked = legacy::next_sequence(region, to, from, count, attach.free_sequences);
         let is_first = walked == 1 && count == 0;
         let entered =
@@ -116,8 +119,8 @@ impl Producer {
         self.next_sequence = sequence;
     }
 
-    /// A place for `size` payload bytes in the window, where its header is stored; nobody reads that before
-    /// [`Self::publish`].
+    /// A place for `size` payload bytes in the window, where its header is stored; nobody reads
+    /// that before [`Self::publish`].
     #[inline(always)]
     pub(crate) fn reserve_in_window(&mut self, region: &Region, size: u64) -> Option<Slot> {
         let total = rounded(size, self.rounding);
@@ -145,7 +148,8 @@ impl Producer {
 
     /// Publishes the first `len` bytes of a slot. The caller posts the data semaphore afterwards.
     ///
-    /// `Ok(None)`: with so few bytes the end of the ring would be spoilt for an old reader; the slot stays reserved.
+    /// `Ok(None)`: with so few bytes the end of the ring would be spoilt for a legacy reader; the
+    /// slot stays reserved.
     #[inline(always)]
     pub(crate) fn publish(&mut self, region: &Region, slot: &Slot, len: u64) -> Result<Option<u64>, Fault> {
         let sequence = self.next_sequence;
@@ -190,8 +194,8 @@ pub(crate) fn reader_movement(region: &Region) -> [u64; 4] {
     [free, count, credited, taken]
 }
 
-/// Asks for the lines of the frames to come as soon as this one is published: without this every line of a small frame
-/// would cost its whole way from the reader's cache.
+/// Asks for the lines of the frames to come as soon as this one is published: without this every
+/// line of a small frame would cost its whole way from the reader's cache.
 #[inline]
 fn prefetch(region: &Region, at: u64, total: u64, window: u64) {
     if window < 2 * AHEAD {

@@ -1,4 +1,5 @@
-//! A value that is lent many times: each share keeps it alive as an `Arc` does, but lending takes no atomic operation.
+//! A value that is lent many times: each share keeps it alive as an `Arc` does, but lending takes
+//! no atomic operation.
 
 use super::{Arc, AtomicU64, Ordering};
 use std::{fmt, ops::Deref, ptr::NonNull};
@@ -54,7 +55,7 @@ impl<T> Lender<T> {
 
 impl<T> Drop for Lender<T> {
     fn drop(&mut self) {
-        // All but the one that is dropped with it, so that this is never the last.
+        // All but the one that is dropped with it, so this is never the last.
         self.share.counted().outstanding.fetch_sub(self.left, Ordering::AcqRel);
     }
 }
@@ -75,7 +76,8 @@ impl<T> Share<T> {
     }
 
     pub(crate) fn to_arc(&self) -> Arc<Counted<T>> {
-        // SAFETY: the pointer comes from `Arc::into_raw`, and that `Arc` lives as long as there are shares.
+        // SAFETY: the pointer comes from `Arc::into_raw`, and that `Arc` lives as long as there are
+        // shares.
         unsafe {
             Arc::increment_strong_count(self.0.as_ptr());
             Arc::from_raw(self.0.as_ptr())
@@ -96,7 +98,8 @@ impl<T> Drop for Share<T> {
     #[inline]
     fn drop(&mut self) {
         if self.counted().outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // SAFETY: the pointer comes from `Arc::into_raw`; the last share drops that `Arc`, and is not used after this.
+            // SAFETY: the pointer comes from `Arc::into_raw`; the last share drops that `Arc`, and
+            // is not used after this.
             drop(unsafe { Arc::from_raw(self.0.as_ptr()) });
         }
     }

@@ -1,4 +1,5 @@
-//! The ends of the happens-before edges (DESIGN.md, "Memory ordering"), each of which loom's tests can weaken.
+//! The ends of the happens-before edges (DESIGN.md, "Memory ordering"), each of which loom's tests
+//! can weaken.
 
 use super::Ordering;
 
@@ -22,11 +23,13 @@ pub enum End {
     E3Release,
     /// `Semaphore::take`, `take_all`, `wait`.
     E3Acquire,
-    /// `ReaderShared::wake_writer`, after the credit: fence, and load of the space semaphore's value.
+    /// `ReaderShared::wake_writer`, after the credit: fence, and load of the space semaphore's
+    /// value.
     E4Reader,
     /// `Usable::look`, `Writing::look`, after `Semaphore::take_all` or `wait`: load of `free`.
     E4Writer,
-    /// `Usable::charge`: subtraction from `free`. Legacy form only, so that no case of loom's reaches it.
+    /// `Usable::charge`: subtraction from `free`. Legacy form only, so no case of loom's reaches
+    /// it.
     E5Release,
     /// `Consumer::tie`: load of `free`.
     E5Acquire,
@@ -56,7 +59,8 @@ pub enum End {
     E10Acquire,
 }
 
-/// The ordering of an access that is this end of an edge: the given one, unless loom's tests have weakened that end.
+/// The ordering of an access that is this end of an edge: the given one, unless loom's tests have
+/// weakened that end.
 #[cfg(not(loom))]
 #[inline(always)]
 pub(crate) const fn order(_: End, ordering: Ordering) -> Ordering {

@@ -11,17 +11,20 @@ use std::{
 /// Looks of a waiting thread after which it gives its processor up, and after which it sleeps.
 const SPINS: u32 = 100;
 const LOOKS: u32 = 120;
-/// A holder that is kept from running may need the very processor that a waiting thread of higher priority uses.
+/// A holder that is kept from running may need the very processor that a waiting thread of higher
+/// priority uses.
 const PAUSE: Duration = Duration::from_micros(50);
 
-/// Mutual exclusion whose end wakes nobody: who waits looks again. For uses that are short and hardly ever meet.
+/// Mutual exclusion whose end wakes nobody: who waits looks again. For uses that are short and
+/// hardly ever meet.
 #[derive(Default)]
 pub(crate) struct Latch<T> {
     held: AtomicBool,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: one thread at a time gets to the value, and shares it at most by a reference to its guard.
+// SAFETY: one thread at a time gets to the value, and shares it at most by a reference to its
+// guard.
 unsafe impl<T: Send + Sync> Sync for Latch<T> {}
 
 impl<T> Latch<T> {
@@ -78,7 +81,8 @@ impl<T> DerefMut for LatchGuard<'_, T> {
 impl<T> Drop for LatchGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // On x86-64 a locked exchange, which is the fence that a credit needs behind it (`fence_after_latch`).
+        // On x86-64 a locked exchange, which is the fence that a credit needs behind it
+        // (`fence_after_latch`).
         self.0.held.swap(false, Ordering::Release);
     }
 }

@@ -28,7 +28,8 @@ pub(super) fn retried<T>(mut attempt: impl FnMut() -> Result<T, Blocked>) -> Res
         match attempt() {
             Ok(done) => return Ok(done),
             Err(Blocked { error, patience }) => {
-                // From the first refusal on: a wait for the folder's lock says nothing about the name.
+                // From the first refusal on: a wait for the folder's lock says nothing about the
+                // name.
                 if blocked.get_or_insert_with(Instant::now).elapsed() >= patience {
                     return Err(error);
                 }

@@ -6,13 +6,14 @@ use std::io;
 /// Holds a role's presence until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
-    /// `None`: presence does not work here, so that there is nothing to hold.
+    /// `None`: presence does not work here, so there is nothing to hold.
     presence: Option<&'a Presence>,
     role: Role,
 }
 
 impl<'a> Held<'a> {
-    /// Takes a role. `Ok(None)`: somebody else holds it. Without a presence there is nothing to take, and nobody to ask.
+    /// Takes a role. `Ok(None)`: somebody else holds it. Without a presence there is nothing to
+    /// take, and nobody to ask.
     pub(crate) fn take(presence: Option<&'a Presence>, role: Role) -> io::Result<Option<Self>> {
         let taken = presence.map_or(Ok(true), |presence| presence.try_lock(role))?;
         Ok(taken.then_some(Self { presence, role }))

@@ -1,4 +1,5 @@
-//! All operating-system calls. One folder per system, the same names in each, and `unix` for what two of them share; nothing above this folder knows the system.
+//! All operating-system calls. One folder per system, the same names in each, and `unix` for what
+//! two of them share; nothing above this folder knows the system.
 //!
 //! What each system provides:
 //!
@@ -7,9 +8,9 @@
 //! | `check_name(name)` | what every system asks of a buffer's name (`layout::name`), and what this one asks besides |
 //! | `create(&Request) -> Created` | a buffer that exists under its name, complete; a dead reader's name is taken over (W12) |
 //! | `NameGuard` | in `Created`: the names; `remove()`, and the drop, give up what still is ours (W6) |
-//! | `Segment` | a buffer of another process before it is trusted: `open(name)` to attach, `open_read_only(name)` to look; the fields `size`, `mode`, `uid` (0 where there is no such thing); `control()`, `read_at(&mut bytes, offset)`, `is_marked()` (a reader of ours made it), `is_held(role)`, `level(role)`; `map(len)`, `presence()`, `semaphore(name, signal)` for who attaches |
+//! | `Segment` | a buffer of another process before it is trusted: `open(name)` to attach, `open_read_only(name)` to look; the fields `size`, `mode`, `uid` (0 where there is no such thing); `control()`, `read_at(&mut bytes, offset)`, `is_marked()` (a native reader made it), `is_held(role)`, `level(role)`; `map(len)`, `presence()`, `semaphore(name, signal)` for who attaches |
 //! | `Mapping` | memory of a segment, implements `memory::Memory`; unmapped on drop |
-//! | `Semaphore` | a wake-up: `value`, `post`, `take`, `take_all`, `wait(timeout)`; `retire` when its endpoint closes; `VALUE_IS_CHEAP`: it is read from memory; `forget_sleepers`; `noted_writer`, `note_writer`, `forget_writer`: a word that a writer of ours leaves its pid in |
+//! | `Semaphore` | a wake-up: `value`, `post`, `take`, `take_all`, `wait(timeout)`; `retire` when its endpoint closes; `VALUE_IS_CHEAP`: it is read from memory; `forget_sleepers`; `noted_writer`, `note_writer`, `forget_writer`: a word that a native writer leaves its pid in |
 //! | `Presence` | "this endpoint lives", dropped by the kernel with the process (W8): `try_lock`, `unlock`, `is_held`, `level` (of others), `announce`; `is_unlinked`: the segment has lost its name |
 //! | `judge(&Segment) -> Verdict`, `remove_dead(name, Removal)` | whether a reader lives; removing what is left of a dead one, judged again |
 //! | `traces()`, `objects(name, uid)`, `lonely(name, uid)`, `owners(name)`, `own_uid()`, `has_lock_file(name)`, `is_being_made(name)`, `tokens(name, signal)`, `noted_writer(name, &Segment)` | for `observe`: which buffers there may be, and what one consists of |
@@ -18,8 +19,9 @@
 //! | `process::end_at_once()` | ends this process as a kill does, for crash points |
 //! | `fork::Birth` | in which process an endpoint was made; never forked where there is no fork |
 //!
-//! A name without its object is `io::ErrorKind::NotFound` in `Error::Os`. On the data path are `Semaphore::post`,
-//! `value`, `take`, `take_all`, `Birth::is_forked` and memory of a `Mapping` alone.
+//! A name without its object is `io::ErrorKind::NotFound` in `Error::Os`. On the data path are
+//! `Semaphore::post`, `value`, `take`, `take_all`, `Birth::is_forked` and memory of a `Mapping`
+//! alone.
 
 use crate::layout::CONTROL_SIZE;
 use std::path::PathBuf;
@@ -58,7 +60,8 @@ compile_error!("zerobuffer: this operating system is not supported yet");
 
 pub(crate) use held::Held;
 
-/// Who is present (W8). The numbers are those of the bytes that stand for them where presence is a lock on a file.
+/// Who is present (W8). The numbers are those of the bytes that stand for them where presence is a
+/// lock on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
 pub(crate) enum Role {

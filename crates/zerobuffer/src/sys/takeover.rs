@@ -1,7 +1,8 @@
 //! Who may take a name over (W12): the rule, once for all systems.
 //!
-//! What has the name is *foreign* until it is proven to be a buffer. Only a proven buffer of a dead reader is written to
-//! and removed. A system tells what it finds ([`Site`]) and removes what it is told to.
+//! What has the name is *foreign* until it is proven to be a buffer. Only a proven buffer of a dead
+//! reader is written to and removed. A system tells what it finds ([`Site`]) and removes what it is
+//! told to.
 
 use super::{Segment, Verdict, blocked::Blocked};
 use crate::{
@@ -25,7 +26,8 @@ pub(super) struct Facts {
     pub(super) size: u64,
     /// It has the mark of a reader of this implementation.
     pub(super) marked: bool,
-    /// Whether somebody other than the judge has the reader's role; `None` where that cannot be asked.
+    /// Whether somebody other than the judge has the reader's role; `None` where that cannot be
+    /// asked.
     pub(super) held: Option<bool>,
     /// It has changed so lately that another implementation may still be making it.
     pub(super) young: bool,
@@ -89,13 +91,15 @@ pub(super) fn judge(facts: &Facts) -> Verdict {
     };
     match reader.reader() {
         Life::Alive | Life::Doubtful(_) => Verdict::Alive { pid },
-        // The pid is the last thing that another implementation writes, and the first that it takes back.
+        // The pid is the last thing that another implementation writes, and the first that it takes
+        // back.
         Life::Gone(Reason::Closed) if facts.young && !facts.marked => Verdict::Young,
         Life::Gone(reason) => facts.dead(pid, reason.of_reader()),
     }
 }
 
-/// The reader's role in what was found, as a judge tries to take it. It is held as long as this lives.
+/// The reader's role in what was found, as a judge tries to take it. It is held as long as this
+/// lives.
 pub(super) struct Hold<G> {
     /// `Some(false)`: somebody else has it. `None`: that cannot be asked.
     pub(super) taken: Option<bool>,
@@ -103,7 +107,8 @@ pub(super) struct Hold<G> {
     pub(super) guard: G,
 }
 
-/// What one system finds under a name, and does with it. All of it happens under the locks of creation.
+/// What one system finds under a name, and does with it. All of it happens under the locks of
+/// creation.
 pub(super) trait Site {
     /// What holds the reader's role until it is dropped.
     type Guard;
@@ -126,7 +131,8 @@ pub(super) trait Site {
     fn remove(&self, segment: Segment) -> Result<bool, Blocked>;
 }
 
-/// Makes sure that nothing has the name, or says what has. `true`: a dead reader's buffer was removed.
+/// Makes sure that nothing has the name, or says what has. `true`: a dead reader's buffer was
+/// removed.
 pub(super) fn take_over<S: Site>(site: &S) -> Result<bool, Blocked> {
     let name = site.name();
     let Some(segment) = site.find()? else { return Ok(false) };

@@ -38,7 +38,8 @@ pub(super) fn attach(
     loop {
         let (trouble, grace) = match open(name, trusted) {
             Ok(opened) => match register(name, opened, patience, whole_ring) {
-                // The reader closed between validation and registration: the next one may be on its way.
+                // The reader closed between validation and registration: the next one may be on its
+                // way.
                 Err(error @ Error::NotReady { .. }) => (error, Duration::ZERO),
                 other => return other,
             },
@@ -155,8 +156,8 @@ fn open(name: &str, trusted: Owner) -> Result<Opened, Trouble> {
     Ok(Opened { region, data, space, presence, reader_pid: control.reader_pid, peer })
 }
 
-/// Takes the writer's role, waiting for a predecessor's end while there is patience. On failure every lock is dropped
-/// with `opened`, and nothing is left behind.
+/// Takes the writer's role, waiting for a predecessor's end while there is patience. On failure
+/// every lock is dropped with `opened`, and nothing is left behind.
 fn register(
     name: &str,
     opened: Opened,
@@ -229,10 +230,12 @@ impl Drop for Registration<'_> {
     }
 }
 
-/// Registers our pid, and says whether the presence byte is really locked. `Ok(None)`: a live writer is there.
+/// Registers our pid, and says whether the presence byte is really locked. `Ok(None)`: a live
+/// writer is there.
 ///
-/// With a reader of ours a crashed predecessor's entry is removed by that reader alone, which repairs the ring first
-/// (W10): a tombstone asks it to, and this waits for it. `data` is that reader's semaphore; `None`: it is an old one.
+/// With a native reader a crashed predecessor's entry is removed by that reader alone, which
+/// repairs the ring first (W10): a tombstone asks it to, and this waits for it. `data` is that
+/// reader's semaphore; `None`: it is an old one.
 fn claim(
     name: &str,
     region: &Region,
@@ -252,15 +255,15 @@ fn claim(
     let started = Instant::now();
     loop {
         let Some(held) = hold(locks, Role::Writer) else { return Ok(None) };
-        // With the byte held: a registered writer of ours is dead, an old one is judged by its pid.
+        // With the byte held: a registered native writer is dead, an old one is judged by its pid.
         let pid = region.load(Word::WriterPid, order(End::E8Acquire, Ordering::SeqCst));
         let stale = pid != 0 && is_stale(pid);
         let vacant = pid == 0 || (!ours && stale);
-        // With the byte held, whose last holder has let go of both; before the registration, so that who sees that sees the
-        // level.
+        // With the byte held, whose last holder has let go of both; before the registration, so who
+        // sees that sees the level.
         if vacant && announced(name, locks) {
-            // Edge E8, acquire end: positions and `free` are read after this.
-            // First the note: a reader that sees the number knows whose it is, even if it looks after our death.
+            // Edge E8, acquire end: positions and `free` are read after this. First the note: a
+            // reader that sees the number knows whose it is, even if it looks after our death.
             // Where the locks do not work, a note would make a living writer look dead.
             if let Some(data) = data.filter(|_| held.is_locked()) {
                 data.note_writer(own_pid);
@@ -279,7 +282,8 @@ fn claim(
             return Ok(None);
         }
         drop(held);
-        // A token without a frame: to an old reader, or beside a live old writer, it would announce one.
+        // A token without a frame: to a legacy reader, or beside a live legacy writer, it would
+        // announce one.
         if let Some(data) = data.filter(|_| stale) {
             data.post();
         }
@@ -302,7 +306,8 @@ fn announced(name: &str, locks: Option<&Presence>) -> bool {
     })
 }
 
-/// Takes a role, waiting for a judge that holds it for an instant. Where presence does not work there is nothing to take.
+/// Takes a role, waiting for a judge that holds it for an instant. Where presence does not work
+/// there is nothing to take.
 fn hold(locks: Option<&Presence>, role: Role) -> Option<Held<'_>> {
     let started = Instant::now();
     loop {

@@ -9,8 +9,9 @@ use crate::{
 
 #[doc(hidden)]
 impl Writer {
-    /// [`Self::loan`] without a borrow: the frame stays pending in the writer until [`Self::commit`], [`Self::abort`]
-    /// or the next write, which abandons it. A frame that the policy drops is counted, and is [`Error::Full`].
+    /// [`Self::loan`] without a borrow: the frame stays pending in the writer until
+    /// [`Self::commit`], [`Self::abort`] or the next write, which abandons it. A frame that the
+    /// policy drops is counted, and is [`Error::Full`].
     ///
     /// # Errors
     ///
@@ -63,8 +64,8 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::NothingPending`]; [`Error::InvalidCommit`], after which the frame is still pending; [`Error::Replaced`],
-    /// [`Error::Forked`], [`Error::Corrupt`], after which it is abandoned.
+    /// [`Error::NothingPending`]; [`Error::InvalidCommit`], after which the frame is still pending;
+    /// [`Error::Replaced`], [`Error::Forked`], [`Error::Corrupt`], after which it is abandoned.
     pub fn commit(&mut self, len: usize) -> Result<u64> {
         let Some(slot) = self.pending.take() else {
             return Err(Error::NothingPending { name: self.shared.name.clone() });

@@ -9,8 +9,8 @@ use std::{
 
 /// Ring memory for one frame, filled in place and then committed; dropping it publishes nothing.
 ///
-/// The bytes are whatever was in the ring before. They begin at a multiple of 16 bytes in memory if the reader is of this
-/// library.
+/// The bytes are whatever was in the ring before. They begin at a multiple of 16 bytes in memory if
+/// the reader is of this library.
 ///
 /// ```
 /// # use zerobuffer::{BufferConfig, Reader, Writer};
@@ -58,8 +58,8 @@ impl<'w> FrameMut<'w> {
     ///
     /// # Errors
     ///
-    /// As [`Self::commit`], and [`Error::InvalidCommit`](crate::Error::InvalidCommit): more than loaned, none, or a length
-    /// that an old reader could not cope with.
+    /// As [`Self::commit`], and [`Error::InvalidCommit`](crate::Error::InvalidCommit): more than
+    /// loaned, none, or a length that a legacy reader could not cope with.
     pub fn commit_len(self, len: usize) -> Result<Outcome> {
         if self.private.is_some() {
             return Ok(Outcome::Dropped);
@@ -79,7 +79,8 @@ impl<'w> FrameMut<'w> {
     }
 }
 
-/// Fills the loan from its start; at its end nothing more is taken. Publish with [`FrameMut::commit_written`].
+/// Fills the loan from its start; at its end nothing more is taken. Publish with
+/// [`FrameMut::commit_written`].
 ///
 /// ```
 /// # use std::io::Write;

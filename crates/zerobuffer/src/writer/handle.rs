@@ -45,12 +45,14 @@ impl WriterHandle {
         self.0.is_reader_connected()
     }
 
-    /// Whether the reader has closed the buffer: one load, for the data path. A death is not noticed.
+    /// Whether the reader has closed the buffer: one load, for the data path. A death is not
+    /// noticed.
     pub(crate) fn has_reader_closed(&self) -> bool {
         self.0.region.load(Word::ReaderPid, Ordering::Acquire) == 0
     }
 
-    /// Why the reader is not there any more, if it is not; `patient`: it has stood still for a slice.
+    /// Why the reader is not there any more, if it is not; `patient`: it has stood still for a
+    /// slice.
     pub(crate) fn reader_loss(&self, patient: bool) -> Option<Error> {
         let still_for = if patient { liveness::NEVER_SEEN } else { Duration::ZERO };
         self.0.reader_loss(still_for).map(|reason| self.0.reader_gone(reason))

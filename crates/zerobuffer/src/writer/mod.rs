@@ -93,13 +93,14 @@ impl Writer {
         Self::connect_with(name, WriterConfig::default())
     }
 
-    /// Connects to the buffer `name`, waiting for its reader as long as the configuration says. A failed attempt leaves
-    /// no trace in the buffer.
+    /// Connects to the buffer `name`, waiting for its reader as long as the configuration says. A
+    /// failed attempt leaves no trace in the buffer.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidName`], [`Error::NotFound`], [`Error::NotReady`], [`Error::WriterAlreadyConnected`],
-    /// [`Error::CrashNotNoticed`], [`Error::Version`], [`Error::Corrupt`], [`Error::PermissionDenied`], [`Error::Os`].
+    /// [`Error::InvalidName`], [`Error::NotFound`], [`Error::NotReady`],
+    /// [`Error::WriterAlreadyConnected`], [`Error::CrashNotNoticed`], [`Error::Version`],
+    /// [`Error::Corrupt`], [`Error::PermissionDenied`], [`Error::Os`].
     pub fn connect_with(name: &str, config: WriterConfig) -> Result<Self> {
         let mut patience = Patience::for_timeout(config.connect_timeout);
         Self::connect_within(name, config, &mut patience)
@@ -122,10 +123,11 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::EmptyFrame`], [`Error::FrameTooLarge`], [`Error::Unplaceable`], [`Error::Full`], [`Error::ReaderGone`],
-    /// [`Error::Replaced`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`]. After [`Error::Full`] no byte of the
-    /// frame is published, and the call may be repeated. The position may have moved to the start of the ring, for a
-    /// frame too large to fit otherwise: then a smaller one may find no room either until the reader looks.
+    /// [`Error::EmptyFrame`], [`Error::FrameTooLarge`], [`Error::Unplaceable`], [`Error::Full`],
+    /// [`Error::ReaderGone`], [`Error::Replaced`], [`Error::Closed`], [`Error::Forked`],
+    /// [`Error::Corrupt`]. After [`Error::Full`] no byte of the frame is published, and the call
+    /// may be repeated. The position may have moved to the start of the ring, for a frame too large
+    /// to fit otherwise: then a smaller one may find no room either until the reader looks.
     pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
         self.write_parts(&[data], data.len(), IfFull::Policy)
     }
@@ -170,7 +172,8 @@ impl Writer {
         self.write_parts(&[data], data.len(), IfFull::Fail)
     }
 
-    /// As [`Self::write_vectored`], but a full ring is [`Error::Full`] at once, whatever the policy.
+    /// As [`Self::write_vectored`], but a full ring is [`Error::Full`] at once, whatever the
+    /// policy.
     ///
     /// # Errors
     ///
@@ -201,8 +204,9 @@ impl Writer {
         self.publish(slot, len as u64).map(|sequence| Outcome::Sent { sequence })
     }
 
-    /// Lends ring memory for a frame of `size` bytes, to be filled in place. A full ring is met as the policy says; a
-    /// loan that [`FullRingPolicy::DropNewest`] drops is private memory, and its commit is [`Outcome::Dropped`].
+    /// Lends ring memory for a frame of `size` bytes, to be filled in place. A full ring is met as
+    /// the policy says; a loan that [`FullRingPolicy::DropNewest`] drops is private memory, and its
+    /// commit is [`Outcome::Dropped`].
     ///
     /// # Errors
     ///
@@ -255,7 +259,8 @@ impl Writer {
 
     #[inline(always)]
     fn publish(&mut self, slot: Slot, len: u64) -> Result<u64> {
-        // Filling it may have taken long: our position is outdated if another writer has come meanwhile (W7).
+        // Filling it may have taken long: our position is outdated if another writer has come
+        // meanwhile (W7).
         self.shared.check_place(self.shared.registered())?;
         let published = self.producer.publish(&self.shared.region, &slot, len);
         let Some(sequence) = published.map_err(|fault| self.fail(fault))? else {
@@ -276,12 +281,14 @@ impl Writer {
         Error::InvalidCommit { name: self.shared.name.clone(), len, loaned, reason }
     }
 
-    /// Writes the metadata, once per buffer; a later writer may only repeat what its predecessor wrote. At most [`Self::metadata_capacity`] less 8 bytes, may be empty.
+    /// Writes the metadata, once per buffer; a later writer may only repeat what its predecessor
+    /// wrote. At most [`Self::metadata_capacity`] less 8 bytes, may be empty.
     ///
     /// # Errors
     ///
-    /// [`Error::MetadataAlreadyWritten`], also when a previous writer did; [`Error::MetadataTooLarge`];
-    /// [`Error::ReaderGone`], [`Error::Replaced`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`].
+    /// [`Error::MetadataAlreadyWritten`], also when a previous writer did;
+    /// [`Error::MetadataTooLarge`]; [`Error::ReaderGone`], [`Error::Replaced`], [`Error::Closed`],
+    /// [`Error::Forked`], [`Error::Corrupt`].
     pub fn set_metadata(&mut self, data: &[u8]) -> Result<()> {
         self.check()?;
         let (shared, size) = (&self.shared, data.len() as u64);
@@ -289,7 +296,8 @@ impl Writer {
         let name = || shared.name.clone();
         let written = region.load(Word::MetadataWritten, Ordering::Acquire);
         if written != 0 {
-            // A writer that was started anew says what its predecessor has said: that is so already.
+            // A writer that was started anew says what its predecessor has said: that is so
+            // already.
             let same = written == size + 8
                 && region.metadata_prefix() == size
                 && region.copy_metadata(size).as_deref() == Some(data);
@@ -337,7 +345,8 @@ impl Writer {
         self.producer.next_sequence()
     }
 
-    /// Whether the reader takes any sequence number (W8 level 2), as duplex endpoints of this implementation do.
+    /// Whether the reader takes any sequence number (W8 level 2), as duplex endpoints of this
+    /// implementation do.
     pub(crate) fn has_free_sequences(&self) -> bool {
         self.shared.peer.free_sequences()
     }
@@ -366,7 +375,8 @@ impl Writer {
         WriterHandle::new(Arc::clone(&self.shared))
     }
 
-    /// Abandons a pending frame, tells the reader, and gives up the writer's role. Published frames stay readable.
+    /// Abandons a pending frame, tells the reader, and gives up the writer's role. Published frames
+    /// stay readable.
     ///
     /// # Errors
     ///
@@ -383,13 +393,15 @@ impl Writer {
             return;
         }
         self.producer.leave(&shared.region);
-        // W6: the pid, the wake-up (an old reader can be killed by it), the lock last. Edge E7, release end.
+        // W6: the pid, the wake-up (a legacy reader can be killed by it), the lock last. Edge E7,
+        // release end.
         let release = order(End::E7Release, Ordering::SeqCst);
         let left = shared.region.exchange_as(Word::WriterPid, shared.own_pid, 0, release);
         if shared.peer.is_native() {
             // The note is ours alone as long as the byte is.
             shared.data.forget_writer();
-            // Beside an old writer that has taken this one's place, a token without a frame would announce one.
+            // Beside a legacy writer that has taken this one's place, a token without a frame would
+            // announce one.
             if left {
                 shared.data.post();
             }

@@ -38,8 +38,8 @@ impl Deref for WriterShared {
 }
 
 impl WriterShared {
-    /// The pid in the writer's place. It is read once for each decision: a foreign one that has been seen must not be forgotten
-    /// because its bearer has left meanwhile (W7).
+    /// The pid in the writer's place. It is read once for each decision: a foreign one that has
+    /// been seen must not be forgotten because its bearer has left meanwhile (W7).
     #[inline]
     pub(crate) fn registered(&self) -> u64 {
         self.region.load(Word::WriterPid, Ordering::Relaxed)
@@ -54,7 +54,8 @@ impl WriterShared {
             && registered == self.own_pid
     }
 
-    /// The sticky reasons for which nothing works any more, and what the control block says of both endpoints.
+    /// The sticky reasons for which nothing works any more, and what the control block says of both
+    /// endpoints.
     pub(crate) fn check_open(&self, registered: u64) -> Result<()> {
         self.ensure_open()?;
         if self.region.load(Word::ReaderPid, Ordering::Acquire) == 0 {
@@ -69,10 +70,12 @@ impl WriterShared {
         if registered == self.own_pid { Ok(()) } else { self.reassert(registered) }
     }
 
-    /// W7: a pid of 0 was stored by somebody who should not have; another pid means that our place is taken.
+    /// W7: a pid of 0 was stored by somebody who should not have; another pid means that our place
+    /// is taken.
     #[cold]
     fn reassert(&self, registered: u64) -> Result<()> {
-        // Once the place was taken our private position is outdated, also when the other writer has left.
+        // Once the place was taken our private position is outdated, also when the other writer has
+        // left.
         let earlier = self.replaced_by.load(Ordering::Relaxed);
         let found = if earlier != 0 {
             earlier
@@ -93,8 +96,8 @@ impl WriterShared {
         Error::ReaderGone { name: self.name.clone(), pid: self.reader_pid, reason }
     }
 
-    /// Why the reader is gone, if it is; `still_for`: for how long nothing has moved that only it moves (system calls: not
-    /// for the data path).
+    /// Why the reader is gone, if it is; `still_for`: for how long nothing has moved that only it
+    /// moves (system calls: not for the data path).
     pub(crate) fn reader_loss(&self, still_for: Duration) -> Option<&'static str> {
         let (life, is_unlinked) = self.reader_life(still_for);
         match life {

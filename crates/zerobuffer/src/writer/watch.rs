@@ -3,7 +3,8 @@
 use super::WriterShared;
 use crate::{config::WAIT_SLICE, error::Result, link::Still, ring::reader_movement, sync::Instant};
 
-/// Whether the reader lives, looked at only when the ring is full and once per slice, since it takes system calls.
+/// Whether the reader lives, looked at only when the ring is full and once per slice, since it
+/// takes system calls.
 #[derive(Debug)]
 pub(super) struct ReaderWatch {
     /// Why the reader is gone, once it was found to be: it does not come back to this segment.
@@ -22,8 +23,8 @@ impl ReaderWatch {
         self.lost
     }
 
-    /// Looks if it is time to, and says when it is again. Fails if the reader is gone: at once if that is certain, else
-    /// after a slice without movement (W8).
+    /// Looks if it is time to, and says when it is again. Fails if the reader is gone: at once if
+    /// that is certain, else after a slice without movement (W8).
     pub(super) fn look(&mut self, shared: &WriterShared, now: Instant) -> Result<Instant> {
         if now < self.next_look {
             return Ok(self.next_look);

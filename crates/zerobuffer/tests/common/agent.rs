@@ -1,7 +1,8 @@
-//! The agent: a process that holds one reader and one writer and does what it is told, line by line.
+//! The agent: a process that holds one reader and one writer and does what it is told, line by
+//! line.
 //!
-//! `python/old_peer.py` understands the same commands with the published package. Each command gets one reply,
-//! `ok …` or `err Variant: message`. Frame `key` carries `content(key, len)`.
+//! `python/old_peer.py` understands the same commands with the published package. Each command gets
+//! one reply, `ok …` or `err Variant: message`. Frame `key` carries `content(key, len)`.
 
 use std::io::IoSlice;
 #[cfg(target_os = "linux")]
@@ -85,7 +86,8 @@ pub(crate) fn send(writer: &mut Writer, key: u64, len: usize, api: &str) -> zero
             pattern::fill(&mut frame, key);
             frame.commit()?
         }
-        // One byte shorter than loaned: always valid for every peer of the agent's streams, which are ours.
+        // One byte shorter than loaned: always valid for every peer of the agent's streams, which
+        // are ours.
         "commit-len" => {
             let spare = usize::from(len as u64 + 17 <= writer.capacity() / 2);
             let mut frame = writer.loan(len + spare)?;
@@ -124,8 +126,9 @@ fn limit_descriptors(wanted: u64) {
 }
 
 #[cfg(target_os = "linux")]
-/// `starve NAME reader|writer COUNT`: makes an end so many times while another thread lets the descriptors run out for
-/// moments; how often that was refused, and how often there was an end of another kind than usual.
+/// `starve NAME reader|writer COUNT`: makes an end so many times while another thread lets the
+/// descriptors run out for moments; how often that was refused, and how often there was an end of
+/// another kind than usual.
 fn starve(name: &str, reading: bool, count: u32) -> Answer {
     let over = std::sync::atomic::AtomicBool::new(false);
     // The listing is one of them; the rest need not be the lowest numbers.
@@ -263,7 +266,8 @@ impl Agent {
             }
             #[cfg(target_os = "linux")]
             "limit-file-size" => {
-                // SAFETY: the structure is filled before it is read, and outlives the calls. The hard limit stays.
+                // SAFETY: the structure is filled before it is read, and outlives the calls. The
+                // hard limit stays.
                 let done = unsafe {
                     let mut limit: libc::rlimit = std::mem::zeroed();
                     let read = libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit);
@@ -319,12 +323,14 @@ impl Agent {
         writer.and(reader)
     }
 
-    /// `fork idle|use|drop`: a child that leaves the endpoints alone, tries them, or drops them; it stays alive in
-    /// the first two cases. The child's pid, and what its attempts to read and to write gave.
+    /// `fork idle|use|drop`: a child that leaves the endpoints alone, tries them, or drops them; it
+    /// stays alive in the first two cases. The child's pid, and what its attempts to read and to
+    /// write gave.
     #[cfg(target_os = "linux")]
     fn fork(&mut self, mode: &str) -> Answer {
         let (mut output, mut input) = std::io::pipe().unwrap();
-        // SAFETY: the child runs on the forking thread alone and ends by `_exit` or a signal, never by returning.
+        // SAFETY: the child runs on the forking thread alone and ends by `_exit` or a signal, never
+        // by returning.
         let child = unsafe { libc::fork() };
         if child != 0 {
             drop(input);
@@ -332,8 +338,8 @@ impl Agent {
             output.read_to_string(&mut text).unwrap();
             return Ok(format!("{child} {text}"));
         }
-        // SAFETY: these calls take plain numbers. The pipes to the test stay the parent's; the alarm ends a
-        // child that the test has forgotten.
+        // SAFETY: these calls take plain numbers. The pipes to the test stay the parent's; the
+        // alarm ends a child that the test has forgotten.
         unsafe {
             libc::close(0);
             libc::close(1);
@@ -400,7 +406,8 @@ impl Agent {
         Ok(frame)
     }
 
-    /// `drain FIRST COUNT SEED MAX`: that stream, complete and in order; the first and the last sequence.
+    /// `drain FIRST COUNT SEED MAX`: that stream, complete and in order; the first and the last
+    /// sequence.
     fn drain(&mut self, words: &[&str]) -> Answer {
         let (first, count): (u64, u64) = (number(words, 1), number(words, 2));
         let (mut start, mut last) = (None, 0);
@@ -415,7 +422,8 @@ impl Agent {
         Ok(format!("{} {last}", start.unwrap_or(0)))
     }
 
-    /// `until-gone FIRST SEED MAX`: reads that stream until its writer is gone; the number of frames.
+    /// `until-gone FIRST SEED MAX`: reads that stream until its writer is gone; the number of
+    /// frames.
     fn until_gone(&mut self, words: &[&str]) -> Answer {
         let first: u64 = number(words, 1);
         for key in first.. {
@@ -434,7 +442,8 @@ impl Agent {
     }
 }
 
-/// `churn NAME COUNT`: creates, uses and closes that many pairs; the growth in descriptors or handles, and in mappings.
+/// `churn NAME COUNT`: creates, uses and closes that many pairs; the growth in descriptors or
+/// handles, and in mappings.
 fn churn(name: &str, count: u64) -> Answer {
     let mut before = (0, 0);
     for key in 0..count {

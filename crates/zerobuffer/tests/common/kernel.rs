@@ -48,7 +48,8 @@ fn open_section(name: &str) -> io::Result<OwnedHandle> {
     owned(unsafe { OpenFileMappingW(FILE_MAP_READ | FILE_MAP_WRITE, 0, wide(name).as_ptr()) })
 }
 
-/// A section of that many bytes, as another implementation makes it: the name lives as long as this.
+/// A section of that many bytes, as another implementation makes it: the name lives as long as
+/// this.
 pub(crate) fn make_section(name: &str, size: usize) -> OwnedHandle {
     let name = wide(name);
     // SAFETY: the name outlives the call.

@@ -1,4 +1,5 @@
-//! macOS: named objects of the kernel, looked at past every endpoint. Shared memory is reached by a mapping alone.
+//! macOS: named objects of the kernel, looked at past every endpoint. Shared memory is reached by a
+//! mapping alone.
 
 use std::ffi::CString;
 use std::ptr;
@@ -9,7 +10,8 @@ fn terminated(name: &str) -> CString {
     CString::new(name).unwrap()
 }
 
-/// Which of a buffer's objects exist, by their names. A semaphore whose name would be shortened is left out.
+/// Which of a buffer's objects exist, by their names. A semaphore whose name would be shortened is
+/// left out.
 pub(crate) fn existing(name: &str) -> Vec<String> {
     let segment = format!("/{name}");
     let mut found = Vec::new();
@@ -49,7 +51,8 @@ unsafe impl Sync for View {}
 impl View {
     pub(crate) fn open(name: &Name) -> Self {
         let segment = terminated(&format!("/{}", &**name));
-        // SAFETY: the name outlives the calls, the structure is one that the call fills, and the mapping is a fresh one.
+        // SAFETY: the name outlives the calls, the structure is one that the call fills, and the
+        // mapping is a fresh one.
         unsafe {
             let descriptor = libc::shm_open(segment.as_ptr(), libc::O_RDWR, 0);
             assert!(descriptor >= 0, "{}", std::io::Error::last_os_error());

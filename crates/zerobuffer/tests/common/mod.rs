@@ -1,4 +1,5 @@
-//! Support of the black-box tests: names that clean up, helper processes, frame contents, raw segment access.
+//! Support of the black-box tests: names that clean up, helper processes, frame contents, raw
+//! segment access.
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part of this module")]
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +28,8 @@ pub(crate) use segment::Segment;
 /// By how much less is done where each wake-up goes through wine's server, which takes some 80 µs.
 pub(crate) const LESS: u64 = if cfg!(windows) { 10 } else { 1 };
 
-/// Says why a test, or a part of it, is not run here; past the capture of the test harness, so that it is seen.
+/// Says why a test, or a part of it, is not run here; past the capture of the test harness, so it
+/// is seen.
 pub(crate) fn skipped(reason: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {reason}");

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What precedes every name of one run of `cargo xtask test`, which looks for left-overs by it alone; else nothing.
+/// What precedes every name of one run of `cargo xtask test`, which looks for left-overs by it
+/// alone; else nothing.
 pub(crate) fn mark() -> String {
     std::env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default()
 }

@@ -1,8 +1,9 @@
-//! Frame sizes and contents that both ends compute alike; `python/old_peer.py` holds the same functions.
+//! Frame sizes and contents that both ends compute alike; `python/old_peer.py` holds the same
+//! functions.
 
 use std::sync::OnceLock;
 
-/// A prime, so that no frame size lines up with the repetition.
+/// A prime, so no frame size lines up with the repetition.
 const PERIOD: usize = 65_521;
 
 /// splitmix64.

@@ -15,7 +15,8 @@ const MARK: &str = "@@ ";
 /// No reply for this long is a hang, also on a machine that does ten other things.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The entry point of helper processes: runs an agent when this binary was started as one, else nothing.
+/// The entry point of helper processes: runs an agent when this binary was started as one, else
+/// nothing.
 #[test]
 #[ignore = "entry point of helper processes, started by other tests"]
 fn role_entry() {
@@ -60,7 +61,8 @@ impl Peer {
     #[cfg(target_os = "linux")]
     pub(crate) fn ours_after(setup: fn() -> io::Result<()>) -> Self {
         let mut command = Self::command();
-        // SAFETY: the set-ups of the tests are system calls on constants and plain numbers, without allocation.
+        // SAFETY: the set-ups of the tests are system calls on constants and plain numbers, without
+        // allocation.
         unsafe { command.pre_exec(setup) };
         Self::start(command, "agent in its own surroundings")
     }
@@ -109,8 +111,8 @@ impl Peer {
 
     pub(crate) fn start(mut command: Command, what: &str) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        // Elsewhere a helper whose test is gone ends with its input.
-        // SAFETY: the closure runs between fork and exec and makes one async-signal-safe system call.
+        // Elsewhere a helper whose test is gone ends with its input. SAFETY: the closure runs
+        // between fork and exec and makes one async-signal-safe system call.
         #[cfg(target_os = "linux")]
         unsafe {
             command.pre_exec(|| {
@@ -232,7 +234,8 @@ impl Drop for Peer {
     }
 }
 
-/// Wine answers some of many starts at a time with an internal error, which the next attempt does not meet.
+/// Wine answers some of many starts at a time with an internal error, which the next attempt does
+/// not meet.
 fn spawn(command: &mut Command) -> io::Result<Child> {
     const INTERNAL_ERROR: i32 = 1359;
     for _ in 0..50 {

@@ -79,7 +79,7 @@ impl Segment {
         self.0.put(offset as usize, data);
     }
 
-    /// The tests that ask make whole segments with readers of ours.
+    /// The tests that ask make whole segments with native readers.
     #[allow(clippy::unused_self, reason = "as the other one")]
     pub(crate) fn len(&self) -> u64 {
         u64::MAX

@@ -1,4 +1,5 @@
-//! A buffer's files as bytes, damaged past every endpoint: what a hostile peer may do, drawn from a source of bytes.
+//! A buffer's files as bytes, damaged past every endpoint: what a hostile peer may do, drawn from a
+//! source of bytes.
 //!
 //! The fuzzer's source is its input, that of the tests with running streams a seeded generator.
 
@@ -80,8 +81,8 @@ impl Victim {
         Ok(0)
     }
 
-    /// One change: of the control block, the native block, the metadata prefix, a frame header, any other word, or a
-    /// semaphore.
+    /// One change: of the control block, the native block, the metadata prefix, a frame header, any
+    /// other word, or a semaphore.
     pub(crate) fn damage(&self, source: Source<'_>) -> io::Result<()> {
         let ring = CONTROL + self.metadata;
         let kind = source();
@@ -135,9 +136,11 @@ pub(crate) fn generator(mut seed: u64) -> impl FnMut() -> u8 {
     }
 }
 
-/// Damages whichever buffers have the names, again and again, for so long; how many changes were made.
+/// Damages whichever buffers have the names, again and again, for so long; how many changes were
+/// made.
 ///
-/// The pauses are of every length up to some milliseconds, so that the ends get everywhere between two changes.
+/// The pauses are of every length up to some milliseconds, so the ends get everywhere between two
+/// changes.
 pub(crate) fn keep_damaging(names: &[String], metadata: u64, payload: u64, seed: u64, time: Duration) -> u64 {
     let (mut source, started, mut changes) = (generator(seed), Instant::now(), 0);
     while started.elapsed() < time {

@@ -1,4 +1,5 @@
-//! The agent: a process that holds a duplex server or client and does what it is told, line by line.
+//! The agent: a process that holds a duplex server or client and does what it is told, line by
+//! line.
 
 use crate::common::{Peer, check, content, process::reply};
 use std::{
@@ -268,7 +269,8 @@ fn respond_in_place(responder: &mut Responder, data: &[u8]) -> Result<(), BoxErr
     Ok(())
 }
 
-/// The request's last byte says what goes wrong. Each answer is the request and the number of the answer.
+/// The request's last byte says what goes wrong. Each answer is the request and the number of the
+/// answer.
 fn mischief(data: &[u8], mut responder: Responder) -> Result<(), BoxError> {
     let answer = |number: u8| [data, &[number]].concat();
     match data.last() {

@@ -79,7 +79,8 @@ fn a_client_closed_by_another_thread_ends_all_waits() {
     });
     expect_error(client.send(b"x"), "Closed");
     let left = channel.response.leftovers();
-    // On Windows the server, which is still in its handler, has the semaphores open and so keeps their names.
+    // On Windows the server, which is still in its handler, has the semaphores open and so keeps
+    // their names.
     let kept = |path: &std::path::PathBuf| cfg!(windows) && path.to_string_lossy().starts_with("sem-");
     assert!(left.iter().all(kept), "{left:?}");
     client.close().unwrap();
@@ -115,7 +116,8 @@ fn who_may_not_connect_leaves_no_trace() {
     drop(client.call(b"x", LONG).unwrap());
 }
 
-/// The name of the response buffer is the longer one: no server can have such a channel, and none is waited for.
+/// The name of the response buffer is the longer one: no server can have such a channel, and none
+/// is waited for.
 #[test]
 fn a_channel_whose_buffers_cannot_be_named_is_refused_by_both_ends() {
     for name in ["a/b", "..//", "sem.x", &"n".repeat(237), &"n".repeat(246)] {

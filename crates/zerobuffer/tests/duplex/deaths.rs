@@ -61,7 +61,8 @@ fn a_server_killed_at_any_point_is_noticed_within_a_slice() {
         check(channel.connect().call(&content(2, 20), LONG).unwrap().data(), 2).unwrap();
     }
     latencies.sort();
-    // A slice is 50 ms, twice that for a pid that still exists (a zombie does not); the machine is shared.
+    // A slice is 50 ms, twice that for a pid that still exists (a zombie does not); the machine is
+    // shared.
     let median = latencies[latencies.len() / 2];
     assert!(median < Duration::from_millis(250), "noticed after {latencies:?}");
 }
@@ -101,7 +102,8 @@ fn a_client_that_came_and_went_unseen_is_told_from_its_successor() {
         for key in 1..=3 {
             first.must(&format!("send {key} 100"));
         }
-        // The place of one that died is free as soon as the server looks, that of one that closed at once.
+        // The place of one that died is free as soon as the server looks, that of one that closed
+        // at once.
         let next = if dies {
             first.kill();
             thread::scope(|scope| {
@@ -148,8 +150,9 @@ fn clients_that_send_and_die_leave_their_answers_to_nobody() {
     }
 }
 
-/// A client may die between the position and the count of its first request: its successor still leaves a number out,
-/// or the server would take its first request for one more of the dead client, and drop it.
+/// A client may die between the position and the count of its first request: its successor still
+/// leaves a number out, or the server would take its first request for one more of the dead client,
+/// and drop it.
 #[test]
 fn a_client_killed_before_it_has_counted_its_first_request_is_told_from_its_successor() {
     let channel = Channel::new("dcount");
@@ -164,7 +167,8 @@ fn a_client_killed_before_it_has_counted_its_first_request_is_told_from_its_succ
     check(next.receive(LONG).unwrap().unwrap().data(), 2).unwrap();
 }
 
-/// Whichever of its two buffers a dying server is seen to leave first, its client hears of the server.
+/// Whichever of its two buffers a dying server is seen to leave first, its client hears of the
+/// server.
 #[test]
 fn a_client_that_waits_for_a_server_that_ends_is_told_of_the_server() {
     for round in 0..24_u64 {

@@ -143,7 +143,8 @@ fn four_ends_of_a_call_are_four_errors() {
     peer.must("close");
 }
 
-/// One that answers and one that fails, from another process that is killed in between: nobody gets a strange answer.
+/// One that answers and one that fails, from another process that is killed in between: nobody gets
+/// a strange answer.
 #[test]
 fn failures_of_a_killed_client_do_not_reach_the_next_one() {
     let channel = Channel::new("dfailk");

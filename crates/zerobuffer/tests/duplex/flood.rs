@@ -1,4 +1,5 @@
-//! Many requests in flight: what fits the rings never blocks both ends, and what does not is told (D9).
+//! Many requests in flight: what fits the rings never blocks both ends, and what does not is told
+//! (D9).
 
 use crate::{
     Channel, LONG,

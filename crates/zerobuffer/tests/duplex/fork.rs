@@ -1,4 +1,5 @@
-//! A forked child of a process that serves and asks: nothing hangs there, nothing of the parent's is touched.
+//! A forked child of a process that serves and asks: nothing hangs there, nothing of the parent's
+//! is touched.
 
 use crate::{Channel, LONG};
 use std::{
@@ -8,7 +9,8 @@ use std::{
 };
 use zerobuffer::duplex::{Server, ServerConfig};
 
-/// Runs `child` in a forked child and returns its exit code; `None`: it was still running after 10 s.
+/// Runs `child` in a forked child and returns its exit code; `None`: it was still running after 10
+/// s.
 fn forked(child: impl FnOnce() -> i32) -> Option<i32> {
     // SAFETY: the child calls what the test is about, and ends by `_exit`.
     let pid = unsafe { libc::fork() };

@@ -48,7 +48,7 @@ fn old_and_new_clients_take_turns() {
         if round % 4 < 2 {
             old.must(&format!("connect {}", channel.name));
             for key in 1..=3 {
-                // An old client counts from 1, whoever was there before it.
+                // A legacy client counts from 1, whoever was there before it.
                 assert_eq!(old.must(&format!("send {key} 200")), key.to_string());
                 assert_eq!(old.must(&format!("receive 20000 {key}")), format!("{key} 200"));
             }
@@ -94,7 +94,8 @@ fn an_old_client_killed_in_the_middle_is_followed_by_the_next() {
     assert_eq!(peer.must("running"), "true");
 }
 
-/// The limits of an old client: it takes the n-th response for the answer to the n-th request (D2).
+/// The limits of a legacy client: it takes the n-th response for the answer to the n-th request
+/// (D2).
 #[test]
 fn an_old_client_s_numbers_shift_when_an_answer_is_missing_and_that_is_reported() {
     let Some(mut old) = old() else { return };
@@ -106,7 +107,8 @@ fn an_old_client_s_numbers_shift_when_an_answer_is_missing_and_that_is_reported(
         old.must(&format!("send-byte {kind}"));
     }
     for expected in ["1 0", "2 3", "3 0", "none"] {
-        // The second answer to request 2 is not sent. The answer to request 4 seems to be that to request 3.
+        // The second answer to request 2 is not sent. The answer to request 4 seems to be that to
+        // request 3.
         assert_eq!(
             old.must(&format!("receive-byte {}", if expected == "none" { 100 } else { 20_000 })),
             expected
@@ -145,7 +147,7 @@ fn our_client_asks_an_old_server() {
         old.must("stop");
         assert!(client.call(b"x", LONG).unwrap_err().is_peer_gone());
         drop(client);
-        // The old server leaves its semaphores behind.
+        // The legacy server leaves its semaphores behind.
         channel.response.assert_gone();
     }
 }
@@ -158,7 +160,8 @@ fn an_old_server_killed_is_noticed_and_one_without_answers_shifts_them() {
     let client = channel.connect();
     assert_eq!(client.call(&[1, 10], LONG).unwrap().data(), [1, 10]);
     expect_error(client.call(&[0, 20], Duration::from_millis(200)), "NoResponse");
-    // Responses of an old server bear no request's number: this one is taken for that of request 2, and dropped.
+    // Responses of a legacy server bear no request's number: this one is taken for that of request
+    // 2, and dropped.
     expect_error(client.call(&[1, 30], Duration::from_millis(200)), "NoResponse");
     old.kill();
     assert!(client.call(&[1, 40], LONG).unwrap_err().is_peer_gone());

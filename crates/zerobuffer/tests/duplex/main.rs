@@ -1,5 +1,5 @@
-//! Duplex channels between processes: the scenarios of the protocol's feature files, order, deaths, and other
-//! implementations.
+//! Duplex channels between processes: the scenarios of the protocol's feature files, order, deaths,
+//! and other implementations.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

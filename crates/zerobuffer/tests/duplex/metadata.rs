@@ -55,7 +55,8 @@ fn metadata_of_a_killed_client_do_not_reach_the_next_one() {
     assert_eq!(server.must("inits"), "100 102 none");
 }
 
-/// A client of another implementation by hand: its writer stores words, its process is another one, which is killed.
+/// A client of another implementation by hand: its writer stores words, its process is another one,
+/// which is killed.
 #[cfg(target_os = "linux")]
 mod legacy {
     use crate::{
@@ -95,7 +96,7 @@ mod legacy {
             requests.set(METADATA_WRITTEN, block.len() as u64);
         }
 
-        /// A request of four bytes; without a token, so that it is found when nothing moves.
+        /// A request of four bytes; without a token, so it is found when nothing moves.
         fn send(&self, sequence: u64) {
             let requests = &self.requests;
             let at = requests.get(WRITE_POS);
@@ -138,7 +139,8 @@ mod legacy {
             });
             if round % 3 == 2 {
                 client.kill();
-                // Another one takes a dead one's place at once. It finds room, and its own are not removed with its predecessor's.
+                // Another one takes a dead one's place at once. It finds room, and its own are not
+                // removed with its predecessor's.
                 let next = Legacy::attach(&channel);
                 next.set_metadata(100 + round);
                 drop(answers);

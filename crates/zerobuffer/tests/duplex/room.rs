@@ -1,4 +1,5 @@
-//! Requests in flight whose sum fits the rings: neither end waits for the other, and no answer is lost.
+//! Requests in flight whose sum fits the rings: neither end waits for the other, and no answer is
+//! lost.
 
 use crate::{
     Channel, LONG,
@@ -7,7 +8,8 @@ use crate::{
 };
 use std::time::Instant;
 
-/// Sends `count` requests of `size` bytes before it fetches the first answer, and does so again after that.
+/// Sends `count` requests of `size` bytes before it fetches the first answer, and does so again
+/// after that.
 fn in_flight(count: u64, size: usize, ring: u64) {
     let channel = Channel::new("flight");
     let _server = server(&channel, "echo", &format!("ring={ring}"));

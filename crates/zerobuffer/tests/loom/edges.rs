@@ -137,7 +137,8 @@ fn e3() {
     );
 }
 
-/// Two tokens lie there, so that the reader posts no further one unless it sees that the writer has taken them.
+/// Two tokens lie there, so the reader posts no further one unless it sees that the writer has
+/// taken them.
 fn e4() {
     let (mut reader, mut writer) = pair("e4", 0, 192);
     let mut frames: Vec<_> = (0..3)
@@ -192,8 +193,9 @@ fn e7() {
     );
 }
 
-/// A writer dies with its frame published and taken. Its successor goes on with the number that the repair leaves. The frame
-/// is held, so that the reader stays in native form: else E9 orders the number, too.
+/// A writer dies with its frame published and taken. Its successor goes on with the number that the
+/// repair leaves. The frame is held, so the reader stays in native form: else E9 orders the number,
+/// too.
 fn e8() {
     let (mut reader, writer) = pair("e8", 0, 64);
     drop(writer);
@@ -215,7 +217,8 @@ fn e8() {
                     assert_eq!(writer.next_sequence(), 2, "{REPEATED}");
                     Some(writer)
                 }
-                // The reader has looked once, while the successor held the byte, or holds it just now for too long.
+                // The reader has looked once, while the successor held the byte, or holds it just
+                // now for too long.
                 Err(Error::CrashNotNoticed { .. } | Error::WriterAlreadyConnected { .. }) => None,
                 Err(error) => panic!("{error}"),
             }
@@ -230,7 +233,8 @@ fn e8() {
     drop((held, reader));
 }
 
-/// The last frame of a writer that has closed is released, and the reader leaves the native form, which the next one enters.
+/// The last frame of a writer that has closed is released, and the reader leaves the native form,
+/// which the next one enters.
 fn e9() {
     let (mut reader, mut writer) = pair("e9", 0, 64);
     writer.write(&[7; 8]).unwrap();
@@ -244,7 +248,8 @@ fn e9() {
             Err(error) => panic!("{error:?}"),
         },
         move || {
-            // In a thread of its own: the fence of a release in this one would order all that follows.
+            // In a thread of its own: the fence of a release in this one would order all that
+            // follows.
             loom::thread::spawn(move || drop(last)).join().unwrap();
             assert!(matches!(reader.try_read(), Ok(None) | Err(Error::WriterGone { .. })));
             reader
@@ -252,12 +257,14 @@ fn e9() {
     );
 }
 
-/// A frame is unread while the writer jumps for the next one: its reader may see the jump before that is published.
+/// A frame is unread while the writer jumps for the next one: its reader may see the jump before
+/// that is published.
 fn e10() {
     let (mut reader, mut writer) = pair("e10", 0, 128);
     writer.write(&[1; 16]).unwrap();
     let first = reader.try_read().unwrap().unwrap();
-    // Behind the one that is held. When that is released, the start of the ring is the lowest place.
+    // Behind the one that is held. When that is released, the start of the ring is the lowest
+    // place.
     writer.write(&[2; 16]).unwrap();
     drop(first);
     together(

@@ -1,7 +1,9 @@
-//! Loom explores every execution of two threads on a tiny ring that the memory model allows: one case per happens-before
-//! edge of DESIGN.md, which holds as it ships, and which fails when either end of its edge is weakened to `Relaxed`.
+//! Loom explores every execution of two threads on a tiny ring that the memory model allows: one
+//! case per happens-before edge of DESIGN.md, which holds as it ships, and which fails when either
+//! end of its edge is weakened to `Relaxed`.
 //!
-//! `cargo xtask loom` builds and runs it; `CASE` or `CASE weaken END` as arguments repeat one run in this process.
+//! `cargo xtask loom` builds and runs it; `CASE` or `CASE weaken END` as arguments repeat one run
+//! in this process.
 
 #[cfg(loom)]
 mod edges;

@@ -1,4 +1,5 @@
-//! The table of cases, and one process per run: what a failed execution leaves in loom ends with its process.
+//! The table of cases, and one process per run: what a failed execution leaves in loom ends with
+//! its process.
 
 use crate::{edges, streams};
 use std::{
@@ -21,10 +22,11 @@ use zerobuffer::simulated::{
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) scenario: fn(),
-    /// The ends of its edge, each with a part of the message with which the case fails when that one is weak.
+    /// The ends of its edge, each with a part of the message with which the case fails when that
+    /// one is weak.
     pub(crate) weak: &'static [(End, &'static str)],
-    /// Ends that are weak in all its runs, since they would hide its own: a sequentially consistent load of loom's sees the
-    /// newest store, whatever orders it.
+    /// Ends that are weak in all its runs, since they would hide its own: a sequentially consistent
+    /// load of loom's sees the newest store, whatever orders it.
     pub(crate) without: &'static [End],
     /// How often a thread may be interrupted where it need not be; `None`: any number of times.
     pub(crate) preemptions: Option<usize>,
@@ -93,8 +95,9 @@ fn here(name: &str, end: Option<&String>) -> ExitCode {
 
 std::thread_local!(static SWAPPED: Cell<bool> = const { Cell::new(false) });
 
-/// Does both at the same time. Each is the first thread in one of two explorations: loom remembers one access per word
-/// when it looks for another order, and from one side alone it misses some. What they return lives until both are done.
+/// Does both at the same time. Each is the first thread in one of two explorations: loom remembers
+/// one access per word when it looks for another order, and from one side alone it misses some.
+/// What they return lives until both are done.
 pub(crate) fn together<A: 'static, B: 'static>(
     one: impl FnOnce() -> A + 'static,
     other: impl FnOnce() -> B + 'static,

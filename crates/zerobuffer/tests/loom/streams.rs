@@ -32,7 +32,8 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// The token of a close may be swallowed in the very look that notices it: nobody posts another one.
+/// The token of a close may be swallowed in the very look that notices it: nobody posts another
+/// one.
 fn close() {
     let (mut reader, writer) = pair("close", 0, 64);
     // One that it has not met has not left it either.
@@ -46,7 +47,8 @@ fn close() {
     );
 }
 
-/// A frame is released while the reader takes the last one that it knows of: it is credited at once.
+/// A frame is released while the reader takes the last one that it knows of: it is credited at
+/// once.
 fn keep_back() {
     const RING: u64 = 8192;
     let (mut reader, mut writer) = pair("keep-back", 0, RING);
@@ -64,10 +66,12 @@ fn keep_back() {
     drop((writer, reader, last));
 }
 
-/// The writer waits for space, the reader for frames, and both sleep at once when there is nothing to do.
+/// The writer waits for space, the reader for frames, and both sleep at once when there is nothing
+/// to do.
 fn stream(ring: u64, sizes: &'static [u64]) {
     let (mut reader, mut writer) = pair("stream", 0, ring);
-    // Told and asked in one step each: loom switches between the threads at its own operations only.
+    // Told and asked in one step each: loom switches between the threads at its own operations
+    // only.
     let oracle = Rc::new(RefCell::new(Oracle::waiting(ring)));
     let told = Rc::clone(&oracle);
     together(

@@ -1,8 +1,9 @@
-//! The ring's operations as data, and the one oracle that says what they must do: a queue of byte vectors with a byte
-//! budget.
+//! The ring's operations as data, and the one oracle that says what they must do: a queue of byte
+//! vectors with a byte budget.
 //!
-//! The property test (`tests/model.rs`) and the fuzzer drive it step by step beside a real buffer ([`Rig`]); the
-//! schedules of shuttle and loom (`src/schedules`) drive it from several threads at once.
+//! The property test (`tests/model.rs`) and the fuzzer drive it step by step beside a real buffer
+//! ([`Rig`]); the schedules of shuttle and loom (`src/schedules`) drive it from several threads at
+//! once.
 
 #![allow(dead_code, reason = "each user has its own part of this module")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
@@ -53,7 +54,8 @@ pub(crate) struct Oracle {
     pub(crate) is_exact: bool,
     /// A writer has died, and none has attached since.
     is_orphaned: bool,
-    /// The last frames of writers that died: each may never have been published, although its number is used up.
+    /// The last frames of writers that died: each may never have been published, although its
+    /// number is used up.
     doubtful: Vec<u64>,
     /// The total of all frames since nothing was outstanding, if it is the same.
     uniform: Option<u64>,
@@ -98,8 +100,8 @@ impl Oracle {
         }
     }
 
-    /// For a writer that blocks until there is room: steps are told to the oracle in another order than the one in which
-    /// they happen, so that `free` is exact only when nobody is at work.
+    /// For a writer that blocks until there is room: steps are told to the oracle in another order
+    /// than the one in which they happen, so `free` is exact only when nobody is at work.
     pub(crate) fn waiting(capacity: u64) -> Self {
         Self { waits: true, ..Self::new(capacity) }
     }
@@ -150,8 +152,8 @@ impl Oracle {
         self.is_orphaned = true;
     }
 
-    /// A writer begins with that number. After a death it says whether the last frame was published; where the next one
-    /// goes is not known here.
+    /// A writer begins with that number. After a death it says whether the last frame was
+    /// published; where the next one goes is not known here.
     pub(crate) fn attached(&mut self, number: u64) {
         if std::mem::take(&mut self.is_orphaned) {
             if number + 1 == self.next_sequence {
@@ -165,9 +167,10 @@ impl Oracle {
         assert_eq!(self.next_sequence, number, "W9: a successor continues");
     }
 
-    /// The reader has come upon that number. `true`: one or more before it were never published. A writer that dies between the
-    /// last header of a frame at offset 0 and its charge leaves what a frame that was read leaves (RELIABILITY.md), and its
-    /// successor goes on behind it. The frame's write had not returned.
+    /// The reader has come upon that number. `true`: one or more before it were never published. A
+    /// writer that dies between the last header of a frame at offset 0 and its charge leaves what a
+    /// frame that was read leaves (RELIABILITY.md), and its successor goes on behind it. The
+    /// frame's write had not returned.
     pub(crate) fn found(&mut self, number: u64) -> bool {
         let mut is_gap = false;
         while self

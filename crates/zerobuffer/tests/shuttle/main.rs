@@ -1,7 +1,9 @@
-//! Shuttle runs random schedules of whole endpoints: waiting, closing, dying at any crash point, coming again.
+//! Shuttle runs random schedules of whole endpoints: waiting, closing, dying at any crash point,
+//! coming again.
 //!
-//! `cargo xtask loom` builds and runs it. Every schedule follows from its seed alone, which is printed when it fails:
-//! `--seed N` repeats it; `--seconds N` runs as many as there is time for, from a random seed or from `--from N`.
+//! `cargo xtask loom` builds and runs it. Every schedule follows from its seed alone, which is
+//! printed when it fails: `--seed N` repeats it; `--seconds N` runs as many as there is time for,
+//! from a random seed or from `--from N`.
 
 #[cfg(shuttle)]
 #[path = "../oracle/mod.rs"]

@@ -39,7 +39,8 @@ impl Random {
     }
 }
 
-/// Stays with a thread for a while, how long is drawn per schedule: short turns find other faults than long ones.
+/// Stays with a thread for a while, how long is drawn per schedule: short turns find other faults
+/// than long ones.
 #[derive(Debug)]
 pub(crate) struct RandomScheduler {
     seed: u64,

@@ -1,5 +1,5 @@
-//! Readers that close or die anywhere, and a writer that goes from one to the next: it is told, and never left waiting;
-//! the name can be had again; and what is delivered is what was written.
+//! Readers that close or die anywhere, and a writer that goes from one to the next: it is told, and
+//! never left waiting; the name can be had again; and what is delivered is what was written.
 
 use crate::{
     oracle::content,

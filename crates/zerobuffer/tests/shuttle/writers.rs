@@ -1,5 +1,6 @@
-//! One reader, which lives to the end, and writers that close or die anywhere: every frame whose write has returned is
-//! delivered once, in order and whole, numbers go on, and no byte of the ring is lost.
+//! One reader, which lives to the end, and writers that close or die anywhere: every frame whose
+//! write has returned is delivered once, in order and whole, numbers go on, and no byte of the ring
+//! is lost.
 
 use crate::{
     oracle::{Oracle, Step, content},
@@ -21,7 +22,8 @@ const READER: u64 = 1001;
 const FIRST_WRITER: u64 = 2001;
 const CONTENDER: u64 = 3001;
 
-/// What everybody tells, and is told, in one step each: threads are switched at shuttle's operations only.
+/// What everybody tells, and is told, in one step each: threads are switched at shuttle's
+/// operations only.
 type Told = Arc<Mutex<Oracle>>;
 
 pub(crate) fn run(mut random: Random) {
@@ -39,8 +41,8 @@ pub(crate) fn run(mut random: Random) {
         for life in 0..=own.below(4) {
             live(FIRST_WRITER + life, &mut own, &told);
         }
-        // The last one writes a frame and closes, so that the reader comes to an end: a writer that came and went without
-        // a trace is none.
+        // The last one writes a frame and closes, so the reader comes to an end: a writer that came
+        // and went without a trace is none.
         enter(FIRST_WRITER + 9);
         let mut writer = attach(&told);
         write(&mut writer, Step::Write(1), &told);

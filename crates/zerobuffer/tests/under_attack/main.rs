@@ -1,5 +1,6 @@
-//! Streams that run while a process of its own writes over their control blocks, metadata, headers and semaphores: no
-//! end crashes, hangs or takes memory for what it reads, and every error names a buffer and a field (W13).
+//! Streams that run while a process of its own writes over their control blocks, metadata, headers
+//! and semaphores: no end crashes, hangs or takes memory for what it reads, and every error names a
+//! buffer and a field (W13).
 // The damage is done to the files in /dev/shm.
 #![cfg(target_os = "linux")]
 #![allow(
@@ -21,7 +22,8 @@ use common::{Name, Peer};
 /// How long each scene lasts, milliseconds.
 const LENGTH: u64 = 3000;
 
-/// Plays the roles side by side on one buffer or channel while an attacker has its way; what each of them says.
+/// Plays the roles side by side on one buffer or channel while an attacker has its way; what each
+/// of them says.
 fn play(names: &[&str], roles: &[&str], subject: &str) -> Vec<Report> {
     let seed = std::env::var("ZEROBUFFER_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| std::process::id().into());

@@ -1,4 +1,5 @@
-//! The processes under attack, and the attacker: each does its part for a while and says what it has met.
+//! The processes under attack, and the attacker: each does its part for a while and says what it
+//! has met.
 
 use crate::common::{Peer, process::reply, variant};
 use crate::damage::{generator, keep_damaging};
@@ -23,8 +24,8 @@ const METADATA: u64 = 64;
 const RING: u64 = 1024;
 /// Address space of a process, bytes: what a field of shared memory claims is not allocated.
 const SPACE: u64 = 1 << 30;
-/// A call that is told to wait for some milliseconds at most, or for half a second where a peer may be on its way. Ten
-/// times as long on a busy machine is no hang.
+/// A call that is told to wait for some milliseconds at most, or for half a second where a peer may
+/// be on its way. Ten times as long on a busy machine is no hang.
 const HANG: Duration = Duration::from_secs(20);
 
 #[test]
@@ -38,7 +39,8 @@ fn role_under_attack() {
 pub(crate) fn start() -> Peer {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "roles::role_under_attack", "--ignored", "--nocapture", "--test-threads", "1"]);
-    // In builds with the sanitizer, whose own memory is beyond every limit, its allocator says no instead.
+    // In builds with the sanitizer, whose own memory is beyond every limit, its allocator says no
+    // instead.
     command.env("ASAN_OPTIONS", "max_allocation_size_mb=256:allocator_may_return_null=0");
     command.env(ROLE, "1");
     Peer::start(command, "process under attack")
@@ -92,7 +94,8 @@ struct Scene {
     corrupt: Arc<AtomicU64>,
 }
 
-/// Any outcome is right that is an outcome; an error tells which buffer it is about, and what was expected.
+/// Any outcome is right that is an outcome; an error tells which buffer it is about, and what was
+/// expected.
 fn judge(name: &str, corrupt: &AtomicU64, error: &Error) {
     match error {
         Error::Corrupt { field, expected, .. } => {
@@ -152,7 +155,8 @@ impl Scene {
                     1 => self.attempt(|| reader.latest_timeout(timeout).map(|l| l.map(|l| l.frame))),
                     _ => self.attempt(|| reader.read_timeout(timeout)),
                 };
-                // Whoever reads a broken buffer creates it anew; a writer that has gone may come again.
+                // Whoever reads a broken buffer creates it anew; a writer that has gone may come
+                // again.
                 let Some(read) = read else { break };
                 held.extend(read);
                 if held.len() > usize::from((self.source)() % 4) {

@@ -22,8 +22,8 @@ const PACE: u32 = 1000;
 
 /// Measure streams and round trips on this machine, between two processes.
 ///
-/// Frames are not made and not verified, only moved: see `demo` for that. Each figure is one run on a machine that may be
-/// busy; run it again to see how much it varies.
+/// Frames are not made and not verified, only moved: see `demo` for that. Each figure is one run on
+/// a machine that may be busy; run it again to see how much it varies.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Bytes of a frame, 8 at the least [default: 64, then 3110400, which is 1080p I420].

@@ -52,7 +52,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     let mut measured = Measured { frames: 0, bytes: 0, cpu_ns: 0 };
     let mut start_ns = 0;
     loop {
-        // Only the first frame is waited for with a limit: from then on the writer's end ends the wait.
+        // Only the first frame is waited for with a limit: from then on the writer's end ends the
+        // wait.
         let next = if measured.frames == 0 { reader.read_timeout(PATIENCE) } else { reader.read().map(Some) };
         let frame = match next {
             Ok(Some(frame)) => frame,

@@ -1,4 +1,5 @@
-//! The measuring process of `bench`: writes streams, sends requests, and asks its peer what that cost there.
+//! The measuring process of `bench`: writes streams, sends requests, and asks its peer what that
+//! cost there.
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -80,7 +81,8 @@ impl Session {
         let warm = write_for(self.seconds / 10).map_err(|error| blame(&mut peer, error))?;
         let (start, cpu) = (Instant::now(), time::cpu_ns());
         let frames = write_for(self.seconds).map_err(|error| blame(&mut peer, error))?;
-        // The ring is as full as it was at the start of the measured part: what went in is what came out.
+        // The ring is as full as it was at the start of the measured part: what went in is what
+        // came out.
         let (elapsed, cpu) = (start.elapsed(), time::cpu_ns().saturating_sub(cpu));
         writer.close()?;
         let other = peer.finish(warm + frames)?;

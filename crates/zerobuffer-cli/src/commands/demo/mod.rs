@@ -29,7 +29,8 @@ const OVERHEAD: u64 = zerobuffer::FRAME_HEADER_SIZE;
 
 /// Stream frames between two processes, verify every byte, and print how fast it went.
 ///
-/// Two runs: one at full speed, for throughput, and one at a camera's pace, for latency. With --fps only the latter.
+/// Two runs: one at full speed, for throughput, and one at a camera's pace, for latency. With --fps
+/// only the latter.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Stream this video, over and over, instead of generated 1080p frames.

@@ -75,7 +75,8 @@ impl Pair {
                 }
                 return Ok(());
             }
-            // A failure of one ends the other by itself; only a writer that never connected leaves its reader waiting.
+            // A failure of one ends the other by itself; only a writer that never connected leaves
+            // its reader waiting.
             if writer.is_some_and(|status| !status.success()) && reader.is_none() {
                 let asked = self.reader.ask_to_end();
                 self.reader.wait(asked);
@@ -93,7 +94,8 @@ impl Pair {
         self.reader.wait(asked);
     }
 
-    /// The failure to report: the reader's if it found wrong bytes, else that of the end that failed first in the chain.
+    /// The failure to report: the reader's if it found wrong bytes, else that of the end that
+    /// failed first in the chain.
     fn failure(&mut self) -> Fail {
         let mismatch = i32::from(Exit::Mismatch.code());
         let code = |end: &End| end.status.and_then(|status| status.code());

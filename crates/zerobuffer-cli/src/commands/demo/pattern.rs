@@ -2,8 +2,9 @@
 
 /// Makes and checks frames of one size.
 ///
-/// Frame `n` is a fixed pseudo-random frame with a number made from `n` added to every 8 bytes. No two frames of 8
-/// bytes or more are alike, and making or checking one is a single pass at memory speed.
+/// Frame `n` is a fixed pseudo-random frame with a number made from `n` added to every 8 bytes. No
+/// two frames of 8 bytes or more are alike, and making or checking one is a single pass at memory
+/// speed.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     base: Vec<u8>,
@@ -56,7 +57,8 @@ impl Pattern {
         let key = Self::key(number);
         let (words, tail) = frame.as_chunks::<8>();
         let (base, base_tail) = self.base.as_chunks::<8>();
-        // One pass without a branch per word, so that it runs at memory speed; the place is looked for only if it failed.
+        // One pass without a branch per word, so it runs at memory speed; the place is looked for
+        // only if it failed.
         let wrong = words.iter().zip(base).fold(0, |wrong, (word, base)| {
             wrong | (u64::from_le_bytes(*word) ^ u64::from_le_bytes(*base).wrapping_add(key))
         });

@@ -51,7 +51,8 @@ impl Expected {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    // The ring first: where it has room, a private frame of that size has, too, and else the error says so.
+    // The ring first: where it has room, a private frame of that size has, too, and else the error
+    // says so.
     let mut reader = Reader::create(&args.name, BufferConfig::ring(args.ring).metadata(0))?;
     let handle = reader.handle();
     signals::on_signal(move || handle.interrupt());

@@ -19,7 +19,8 @@ pub(super) struct Report {
     frames: String,
     frame_bytes: u64,
     ring_bytes: u64,
-    /// Always true: a byte that differs or a frame that is missing ends the demo with an error instead.
+    /// Always true: a byte that differs or a frame that is missing ends the demo with an error
+    /// instead.
     verified: bool,
     runs: Vec<RunReport>,
 }

@@ -1,9 +1,11 @@
-//! Moments of frames, kept in both processes and matched afterwards: frames themselves carry no clock.
+//! Moments of frames, kept in both processes and matched afterwards: frames themselves carry no
+//! clock.
 use serde::{Deserialize, Serialize};
 
 /// Moments of every `stride`-th frame, counted from frame 0.
 ///
-/// When there are too many, every other one goes: both ends thin out at the same counts, so what they keep matches.
+/// When there are too many, every other one goes: both ends thin out at the same counts, so what
+/// they keep matches.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Stamps {
     stride: u64,

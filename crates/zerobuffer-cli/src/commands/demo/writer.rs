@@ -1,4 +1,5 @@
-//! The writing process of `demo`: frames made or read in shared memory, as fast as they go or at a pace.
+//! The writing process of `demo`: frames made or read in shared memory, as fast as they go or at a
+//! pace.
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};

@@ -89,7 +89,8 @@ const METRICS: [Metric; 12] = [
     },
 ];
 
-/// All metrics of the first `most` buffers. Writing to a String cannot fail, hence the ignored results.
+/// All metrics of the first `most` buffers. Writing to a String cannot fail, hence the ignored
+/// results.
 pub(super) fn text(buffers: &[Live], most: usize, orphans: Option<usize>) -> String {
     let mut text = String::new();
     let mut single = |name: &str, help: &str, value: usize| {

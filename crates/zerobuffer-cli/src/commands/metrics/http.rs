@@ -1,4 +1,5 @@
-//! As much of HTTP as a scrape needs: GET and HEAD of one page, each connection by itself and within limits.
+//! As much of HTTP as a scrape needs: GET and HEAD of one page, each connection by itself and
+//! within limits.
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -17,7 +18,8 @@ const HEAD: usize = 8 << 10;
 /// How long a client may take for its request, and for the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Serves on threads of its own as long as the process runs; gives the address, whose port may have been 0.
+/// Serves on threads of its own as long as the process runs; gives the address, whose port may have
+/// been 0.
 pub(super) fn serve(
     address: SocketAddr,
     page: impl Fn() -> String + Send + Sync + 'static,
@@ -41,7 +43,8 @@ pub(super) fn serve(
     let accept = move || {
         for stream in listener.incoming() {
             let Ok(stream) = stream else {
-                // Out of descriptors, for instance: that passes, or else it must not cost a processor.
+                // Out of descriptors, for instance: that passes, or else it must not cost a
+                // processor.
                 std::thread::sleep(Duration::from_millis(100));
                 continue;
             };

@@ -15,10 +15,12 @@ use crate::{output, say, signals};
 /// How often buffers are looked at between two scrapes: ages are that exact.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Print the state of all buffers for Prometheus, or serve it; the buffers' programs need nothing for that.
+/// Print the state of all buffers for Prometheus, or serve it; the buffers' programs need nothing
+/// for that.
 ///
-/// Once, for the textfile collector of node_exporter, or at --listen for ever. docs/grafana-dashboard.json shows the
-/// result. Anyone who can reach the address can read the names of buffers: by default nothing listens.
+/// Once, for the textfile collector of node_exporter, or at --listen for ever.
+/// docs/grafana-dashboard.json shows the result. Anyone who can reach the address can read the
+/// names of buffers: by default nothing listens.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: zerobuffer metrics --listen 127.0.0.1:9464")]
 pub(crate) struct Args {

@@ -20,7 +20,8 @@ const CHUNK: u64 = 4 << 20;
 const AGE: Duration = Duration::from_secs(1);
 /// How messages are encoded: frames as they are in the ring.
 pub(crate) const ENCODING: &str = "zerobuffer";
-/// Keys of a channel: the metadata block of the buffer, as text where it is text, and the size of its ring.
+/// Keys of a channel: the metadata block of the buffer, as text where it is text, and the size of
+/// its ring.
 pub(crate) const METADATA: &str = "metadata";
 pub(crate) const METADATA_HEX: &str = "metadata_hex";
 const RING: &str = "ring_bytes";
@@ -184,7 +185,8 @@ impl Open {
         }
         let description = Description::parse(taken.metadata).unwrap_or_default();
         let stamped = description.stamped == Some(true) && description.clock == Some(Clock::Realtime);
-        // The library gives one number to channels that are alike, so this is one that is not yet there.
+        // The library gives one number to channels that are alike, so this is one that is not yet
+        // there.
         let id = self.writer.add_channel(0, taken.topic, ENCODING, &keys)?;
         self.channels.insert(key, Channel { id, stamped });
         Ok((id, stamped))

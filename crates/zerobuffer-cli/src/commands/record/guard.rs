@@ -3,9 +3,11 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Ends of chunks that are remembered. The last is enough, unless even the room for the file's end is gone.
+/// Ends of chunks that are remembered. The last is enough, unless even the room for the file's end
+/// is gone.
 const KEPT: usize = 16;
-/// Record 0x0f, `DataEnd` without a checksum, and record 0x02, `Footer` without a summary: then the magic closes a file.
+/// Record 0x0f, `DataEnd` without a checksum, and record 0x02, `Footer` without a summary: then the
+/// magic closes a file.
 const END: &[u8] =
     b"\x0f\x04\0\0\0\0\0\0\0\0\0\0\0\x02\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 

@@ -21,12 +21,12 @@ use crate::{join, say, signals, size, time};
 /// How often a wait looks whether the recording is over.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Create the buffers NAME and record what is sent to them into an MCAP file, which `zerobuffer replay`, Foxglove and
-/// the tools of MCAP read.
+/// Create the buffers NAME and record what is sent to them into an MCAP file, which
+/// `zerobuffer replay`, Foxglove and the tools of MCAP read.
 ///
-/// One channel for each buffer: frames as they are in the ring, their numbers, the time of their arrival and, where they
-/// carry one, of their making. Ends when all writers have gone, or when stopped. A recorder that is killed loses at most
-/// its last chunk, 4 MiB or one second.
+/// One channel for each buffer: frames as they are in the ring, their numbers, the time of their
+/// arrival and, where they carry one, of their making. Ends when all writers have gone, or when
+/// stopped. A recorder that is killed loses at most its last chunk, 4 MiB or one second.
 // Each flag is an option of its own on the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, clap::Args)]
@@ -62,8 +62,8 @@ pub(crate) struct Args {
     /// Bytes of each metadata block.
     #[arg(long, value_name = "BYTES", default_value = "4KiB", value_parser = size::parse)]
     metadata: u64,
-    /// Permission bits of the buffers in octal; 660 lets the group write, 666 everyone [default: 600, or
-    /// what ZEROBUFFER_MODE says].
+    /// Permission bits of the buffers in octal; 660 lets the group write, 666 everyone [default:
+    /// 600, or what ZEROBUFFER_MODE says].
     #[arg(long, value_parser = parse_mode)]
     mode: Option<u32>,
     /// Print a summary as JSON.

@@ -20,8 +20,9 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Create the buffer NAME and receive frames from it.
 ///
-/// Waits for a writer (`zerobuffer send NAME`, or any program that speaks the protocol) and ends when it is gone and all
-/// its frames are read. Frames go from shared memory straight to the output.
+/// Waits for a writer (`zerobuffer send NAME`, or any program that speaks the protocol) and ends
+/// when it is gone and all its frames are read. Frames go from shared memory straight to the
+/// output.
 // Each flag is an option of its own on the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, clap::Args)]
@@ -29,18 +30,19 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) struct Args {
     /// The buffer's name.
     name: String,
-    /// Bytes of the ring; a frame of it is larger by 16 bytes. Three frames and more let both ends work at once.
+    /// Bytes of the ring; a frame of it is larger by 16 bytes. Three frames and more let both ends
+    /// work at once.
     #[arg(long, value_name = "BYTES", default_value = "32MiB", value_parser = size::parse_positive)]
     ring: u64,
     /// Bytes of the metadata block, which carries the stream's description.
     #[arg(long, value_name = "BYTES", default_value = "4KiB", value_parser = size::parse)]
     metadata: u64,
-    /// Permission bits of the buffer in octal; 660 lets the group write, 666 everyone [default: 600, or
-    /// what ZEROBUFFER_MODE says].
+    /// Permission bits of the buffer in octal; 660 lets the group write, 666 everyone [default:
+    /// 600, or what ZEROBUFFER_MODE says].
     #[arg(long, value_parser = parse_mode)]
     mode: Option<u32>,
-    /// Let processes of other Windows sessions find the buffer, which needs the privilege `SeCreateGlobalPrivilege`;
-    /// elsewhere every process can anyway, and this changes nothing.
+    /// Let processes of other Windows sessions find the buffer, which needs the privilege
+    /// `SeCreateGlobalPrivilege`; elsewhere every process can anyway, and this changes nothing.
     #[arg(long)]
     global: bool,
     /// Where frames go: a file, or - for standard output.
@@ -58,11 +60,12 @@ pub(crate) struct Args {
     /// Stop after this many frames.
     #[arg(long, value_name = "COUNT")]
     frames: Option<u64>,
-    /// Go on with the next writer when one has left, until stopped. It must send frames of the same kind.
+    /// Go on with the next writer when one has left, until stopped. It must send frames of the same
+    /// kind.
     #[arg(long)]
     follow: bool,
-    /// Take the newest frame and pass over those before it, for live pictures: an output that is slow loses frames
-    /// instead of falling behind.
+    /// Take the newest frame and pass over those before it, for live pictures: an output that is
+    /// slow loses frames instead of falling behind.
     #[arg(long, visible_alias = "newest")]
     latest: bool,
     /// Wait at most this long for a writer [default: for ever].

@@ -1,9 +1,11 @@
-//! The bytes of a frame that go to the output: without its stamp, its rows as the output wants them.
+//! The bytes of a frame that go to the output: without its stamp, its rows as the output wants
+//! them.
 use zerobuffer_video::{Content, Description, Error, Layout, Picture, Stamp, Video};
 
 use super::OutputRows;
 
-/// The tight picture of `size` bytes that y4m wants. `spare` takes it where the rows have to be moved.
+/// The tight picture of `size` bytes that y4m wants. `spare` takes it where the rows have to be
+/// moved.
 pub(super) fn tight<'a>(
     description: &Description,
     frame: &'a [u8],

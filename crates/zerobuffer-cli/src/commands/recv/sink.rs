@@ -118,7 +118,8 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Decides the form from the metadata, once per writer, and writes the header that it asks for, once.
+    /// Decides the form from the metadata, once per writer, and writes the header that it asks for,
+    /// once.
     ///
     /// `first`: the first frame, `None` when the stream ended without any.
     pub(super) fn begin(&mut self, reader: &Reader, first: Option<&[u8]>) -> Result<(), Fail> {
@@ -242,7 +243,8 @@ fn choose(args: &Args, metadata: &[u8], frames: bool) -> Result<(Form, Descripti
             let header = format!("{}\n", header.line).into_bytes();
             Ok((Form::Y4m { header, line, size }, found.description))
         }
-        // Nothing came and nothing is known about what would have: there is nothing to write in any format.
+        // Nothing came and nothing is known about what would have: there is nothing to write in any
+        // format.
         None if args.format == OutputFormat::Auto || !frames => Ok((Form::Raw, found.description)),
         None => Err(Fail::new(
             Exit::Input,

@@ -17,8 +17,8 @@ use crate::{join, say, signals, size, time};
 
 /// Send the frames of recordings into buffers of the recorded names, whose readers create them.
 ///
-/// Several channels are played on one clock, and several files, or the files of a folder, one after the other. A
-/// recording that is cut short is played up to the cut.
+/// Several channels are played on one clock, and several files, or the files of a folder, one after
+/// the other. A recording that is cut short is played up to the cut.
 // Each flag is an option of its own on the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, clap::Args)]
@@ -51,8 +51,8 @@ pub(crate) struct Args {
     /// Drop a frame whose ring is full, instead of waiting.
     #[arg(long)]
     drop: bool,
-    /// Use the buffers of another user: that user's number, or any. Without it only your own and root's ones are trusted, since
-    /// whoever made one reads every frame.
+    /// Use the buffers of another user: that user's number, or any. Without it only your own and
+    /// root's ones are trusted, since whoever made one reads every frame.
     #[arg(long, value_name = "USER")]
     owner: Option<Owner>,
     /// Print a summary as JSON.

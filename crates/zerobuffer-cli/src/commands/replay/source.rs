@@ -1,4 +1,5 @@
-//! Recordings read from their start to their end: the files one after the other, as one stream of messages.
+//! Recordings read from their start to their end: the files one after the other, as one stream of
+//! messages.
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -90,8 +91,8 @@ impl Recordings {
         Ok(())
     }
 
-    /// The next message, its bytes in `data`; `None` at the end of the last file. An error comes behind every message
-    /// in front of it.
+    /// The next message, its bytes in `data`; `None` at the end of the last file. An error comes
+    /// behind every message in front of it.
     pub(super) fn next(&mut self, data: &mut Vec<u8>) -> Result<Option<Message>, Fail> {
         while let Some(current) = &mut self.current {
             match current.next(data) {

@@ -19,8 +19,8 @@ use crate::{join, say, size, time};
 
 /// Send frames into the buffer NAME, which its reader (`zerobuffer recv NAME`) creates.
 ///
-/// Frames go from the input straight into shared memory. Ends when the input does; what is in the ring by then still
-/// reaches the reader.
+/// Frames go from the input straight into shared memory. Ends when the input does; what is in the
+/// ring by then still reaches the reader.
 // Each flag is an option of its own on the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, clap::Args)]
@@ -37,15 +37,16 @@ pub(crate) struct Args {
     /// Bytes of one raw frame, for instance 3110400 or 64KiB.
     #[arg(long, value_name = "BYTES", value_parser = size::parse_positive)]
     size: Option<u64>,
-    /// A GStreamer caps string that describes raw frames to the reader. That of a picture gives the size, too, if its
-    /// rows have no padding.
+    /// A GStreamer caps string that describes raw frames to the reader. That of a picture gives the
+    /// size, too, if its rows have no padding.
     #[arg(long)]
     caps: Option<String>,
-    /// Put a stamp of 24 bytes in front of each frame: its number and its time. The time counts from the first frame
-    /// where the rate is known; otherwise it is the machine's monotonic clock.
+    /// Put a stamp of 24 bytes in front of each frame: its number and its time. The time counts
+    /// from the first frame where the rate is known; otherwise it is the machine's monotonic clock.
     #[arg(long)]
     stamp: bool,
-    /// Send this many frames per second: 25, 29.97, 30000/1001 [default: as fast as the input and the reader].
+    /// Send this many frames per second: 25, 29.97, 30000/1001 [default: as fast as the input and
+    /// the reader].
     #[arg(long, value_name = "RATE", conflicts_with = "realtime")]
     fps: Option<Rate>,
     /// Send at the rate that the y4m header says.
@@ -66,11 +67,12 @@ pub(crate) struct Args {
     /// What to do when the ring is full.
     #[arg(long, value_enum, default_value_t = FullRing::Block)]
     full: FullRing,
-    /// Go on with the next reader when one has gone, until the input ends. Frames that the one had not read are lost.
+    /// Go on with the next reader when one has gone, until the input ends. Frames that the one had
+    /// not read are lost.
     #[arg(long)]
     reconnect: bool,
-    /// Use the buffer of another user: that user's number, or any. Without it only your own and root's buffers are trusted, since
-    /// whoever made it reads every frame.
+    /// Use the buffer of another user: that user's number, or any. Without it only your own and
+    /// root's buffers are trusted, since whoever made it reads every frame.
     #[arg(long, value_name = "USER")]
     owner: Option<Owner>,
     /// Do not describe the stream in the metadata block.
@@ -119,7 +121,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
         return Err(usage(format!("--loop needs a file to start again, {} is none", source.input().name())));
     }
     let rate = rate(args, &source)?;
-    // The first FRAME line belongs to the description, and an input without any frame is told before a reader is.
+    // The first FRAME line belongs to the description, and an input without any frame is told
+    // before a reader is.
     if !source.advance()? && args.repeat {
         return Err(Fail::new(Exit::Input, format!("{} has no frame to loop over", source.input().name())));
     }

@@ -50,7 +50,8 @@ impl<'a> Sender<'a> {
     pub(super) fn connect(args: &'a Args, description: &Description) -> Result<Sender<'a>, Fail> {
         let policy = match args.full {
             FullRing::Block => FullRingPolicy::Block,
-            // Refused by the library; for dropping, this command must skip the frame in the input itself.
+            // Refused by the library; for dropping, this command must skip the frame in the input
+            // itself.
             FullRing::Refuse | FullRing::Drop => FullRingPolicy::Refuse,
         };
         let config = WriterConfig::default()
@@ -134,7 +135,8 @@ impl<'a> Sender<'a> {
                     continue;
                 }
                 Put::Refused(Error::Full { .. }) if args.full == FullRing::Drop => {
-                    // The pipe must be emptied all the same, or its program would stall instead of this frame being lost.
+                    // The pipe must be emptied all the same, or its program would stall instead of
+                    // this frame being lost.
                     skipped.resize(frame_size, 0);
                     source.read(&mut skipped)?;
                     self.dropped += 1;
@@ -197,7 +199,7 @@ fn check_size(writer: &Writer, size: u64) -> Result<(), Fail> {
     if size <= max {
         return Ok(());
     }
-    // Room for a few frames, so that both ends can work at once.
+    // Room for a few frames, so both ends can work at once.
     let remedy = size.saturating_add(16).saturating_mul(4).checked_next_multiple_of(1 << 20);
     let remedy = size::human(remedy.unwrap_or(size));
     Err(Fail::new(
@@ -237,7 +239,8 @@ pub(super) fn description(args: &Args, source: &Source) -> Result<Description, F
     Ok(description.stamped(clock))
 }
 
-/// Writes the stream's description, once per buffer: a second sender must describe its stream alike.
+/// Writes the stream's description, once per buffer: a second sender must describe its stream
+/// alike.
 fn describe(writer: &mut Writer, args: &Args, json: &[u8]) -> Result<(), Fail> {
     match writer.set_metadata(json) {
         Ok(()) => Ok(()),

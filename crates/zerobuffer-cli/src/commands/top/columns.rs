@@ -1,4 +1,5 @@
-//! The columns of `top`: what each shows, how wide it is, and which ones go first when there is no room.
+//! The columns of `top`: what each shows, how wide it is, and which ones go first when there is no
+//! room.
 use crate::live::{End, Live};
 use crate::{size, status, text};
 

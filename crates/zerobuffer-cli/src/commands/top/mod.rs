@@ -20,11 +20,11 @@ use crate::{output, signals, time};
 /// The longest that a signal goes unnoticed.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Show all buffers with their frames per second, fill and ends, and go on showing them; looking never disturbs a
-/// stream.
+/// Show all buffers with their frames per second, fill and ends, and go on showing them; looking
+/// never disturbs a stream.
 ///
-/// Keys: n, s, f, m, u and a sort by name, state, frames, bytes, use and age, r turns the order round; arrows and Page keys
-/// move, space holds the picture, q ends it.
+/// Keys: n, s, f, m, u and a sort by name, state, frames, bytes, use and age, r turns the order
+/// round; arrows and Page keys move, space holds the picture, q ends it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: zerobuffer top --sort fps")]
 pub(crate) struct Args {
@@ -78,7 +78,7 @@ impl Sort {
         }
     }
 
-    /// Names break ties, so that rows do not dance.
+    /// Names break ties, so rows do not dance.
     fn apply(self, buffers: &mut [Live], reverse: bool) {
         let value = |buffer: &Live| match self {
             Sort::Name => 0.0,

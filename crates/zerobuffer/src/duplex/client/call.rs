@@ -25,7 +25,8 @@ impl Call {
         self.sequence
     }
 
-    /// Waits for the response; `None` after `timeout`, and then it may be waited for again. There is one response.
+    /// Waits for the response; `None` after `timeout`, and then it may be waited for again. There
+    /// is one response.
     ///
     /// # Errors
     ///

@@ -15,7 +15,8 @@ const HALF_MADE: Duration = Duration::from_millis(500);
 /// Pause between two looks for a server.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Waits until a server reads the channel's requests, and says how large their ring is. Nothing is touched.
+/// Waits until a server reads the channel's requests, and says how large their ring is. Nothing is
+/// touched.
 pub(super) fn look_for_server(channel: &str, patience: &mut Patience<'_>) -> Result<u64> {
     let name = request_name(channel);
     let started = Instant::now();

@@ -28,10 +28,11 @@ use outbox::Outbox;
 use responses::Responses;
 use std::time::Duration;
 
-/// Sends requests to a server and receives its responses. All methods may be used from several threads at a time.
+/// Sends requests to a server and receives its responses. All methods may be used from several
+/// threads at a time.
 ///
-/// A request is either [sent](Self::send), and its response [received](Self::receive) with any other, or it is a
-/// [call](Self::call), which gets the response that belongs to it.
+/// A request is either [sent](Self::send), and its response [received](Self::receive) with any
+/// other, or it is a [call](Self::call), which gets the response that belongs to it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,13 +68,15 @@ impl Client {
         Self::connect_with(channel, ClientConfig::default())
     }
 
-    /// Looks for the server, then creates the response buffer, then connects. A failed attempt leaves no trace.
+    /// Looks for the server, then creates the response buffer, then connects. A failed attempt
+    /// leaves no trace.
     ///
     /// # Errors
     ///
-    /// As [`Reader::create`](crate::Reader::create) and [`Writer::connect_with`]. [`Error::NotFound`]: there is no server
-    /// in time. [`Error::ClientAlreadyConnected`]: it has a client. [`Error::WriterAlreadyConnected`]: something else
-    /// writes its requests. [`Error::NoResponseSpace`]: shared memory has no room for
+    /// As [`Reader::create`](crate::Reader::create) and [`Writer::connect_with`].
+    /// [`Error::NotFound`]: there is no server in time. [`Error::ClientAlreadyConnected`]: it has a
+    /// client. [`Error::WriterAlreadyConnected`]: something else writes its requests.
+    /// [`Error::NoResponseSpace`]: shared memory has no room for
     /// [`ClientConfig::response_size`]. [`Error::NoPrivilege`]: see [`ClientConfig::global`].
     pub fn connect_with(channel: &str, config: ClientConfig) -> Result<Self> {
         let mut patience = Patience::at_most(config.connect_timeout);
@@ -97,24 +100,25 @@ impl Client {
         Ok(Self { outbox: Outbox::new(Arc::clone(&responses), writer), responses })
     }
 
-    /// Writes the client's metadata, once, which the server's `on_init` gets before the first request.
+    /// Writes the client's metadata, once, which the server's `on_init` gets before the first
+    /// request.
     ///
     /// # Errors
     ///
-    /// As [`Writer::set_metadata`]. With a server of another implementation, a client before this one may have written
-    /// metadata, which stay.
+    /// As [`Writer::set_metadata`]. With a server of another implementation, a client before this
+    /// one may have written metadata, which stay.
     pub fn set_metadata(&self, data: &[u8]) -> Result<()> {
         self.outbox.set_metadata(data)
     }
 
-    /// Sends a request and returns its sequence number. The response, which carries the same number, comes by
-    /// [`Self::receive`].
+    /// Sends a request and returns its sequence number. The response, which carries the same
+    /// number, comes by [`Self::receive`].
     ///
     /// # Errors
     ///
-    /// As [`Writer::write`]; [`Error::RequestPending`] after [`Self::begin`]; [`Error::ServerGone`] if the server has
-    /// gone: connect anew; [`Error::ResponsesUnread`] if responses that nobody receives keep the server from taking
-    /// requests.
+    /// As [`Writer::write`]; [`Error::RequestPending`] after [`Self::begin`]; [`Error::ServerGone`]
+    /// if the server has gone: connect anew; [`Error::ResponsesUnread`] if responses that nobody
+    /// receives keep the server from taking requests.
     pub fn send(&self, request: &[u8]) -> Result<u64> {
         self.outbox.send(request, None)
     }
@@ -146,15 +150,16 @@ impl Client {
         self.outbox.submit(request, Some(patience))
     }
 
-    /// Sends a request and waits for its response. A response that comes later than `timeout` is dropped.
+    /// Sends a request and waits for its response. A response that comes later than `timeout` is
+    /// dropped.
     ///
-    /// With a server of another implementation responses are matched by counting: there, one that is missing or doubled
-    /// shifts all later ones.
+    /// With a server of another implementation responses are matched by counting: there, one that
+    /// is missing or doubled shifts all later ones.
     ///
     /// # Errors
     ///
-    /// As [`Self::send`] and [`Self::receive`]; [`Error::NoResponse`] if the response has not come within `timeout`, be
-    /// it late or never written.
+    /// As [`Self::send`] and [`Self::receive`]; [`Error::NoResponse`] if the response has not come
+    /// within `timeout`, be it late or never written.
     pub fn call(&self, request: &[u8], timeout: Duration) -> Result<Response> {
         let call = self.submit(request)?;
         call.wait(timeout)?.ok_or_else(|| Error::NoResponse {
@@ -164,8 +169,9 @@ impl Client {
         })
     }
 
-    /// Lends ring memory for a request of `size` bytes, to be filled in place. Until it is sent or dropped nothing else
-    /// can be sent: other calls, of whatever thread, get [`Error::RequestPending`].
+    /// Lends ring memory for a request of `size` bytes, to be filled in place. Until it is sent or
+    /// dropped nothing else can be sent: other calls, of whatever thread, get
+    /// [`Error::RequestPending`].
     ///
     /// # Errors
     ///
@@ -174,8 +180,9 @@ impl Client {
         self.outbox.lend(size).map(|writer| RequestMut::new(&self.outbox, writer))
     }
 
-    /// [`Self::loan`] without a borrow, for bindings: the request stays pending until [`Self::commit`] or
-    /// [`Self::abort`]; meanwhile nothing else can be sent. Returns the sequence number that it gets.
+    /// [`Self::loan`] without a borrow, for bindings: the request stays pending until
+    /// [`Self::commit`] or [`Self::abort`]; meanwhile nothing else can be sent. Returns the
+    /// sequence number that it gets.
     ///
     /// # Errors
     ///
@@ -229,9 +236,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Reader::read_timeout`](crate::Reader::read_timeout); [`Error::ServerGone`] if the server has gone, once all
-    /// its responses are read; [`Error::Remote`] and [`Error::ResponseTooLarge`] in the place of a response whose
-    /// handler failed.
+    /// As [`Reader::read_timeout`](crate::Reader::read_timeout); [`Error::ServerGone`] if the
+    /// server has gone, once all its responses are read; [`Error::Remote`] and
+    /// [`Error::ResponseTooLarge`] in the place of a response whose handler failed.
     pub fn receive(&self, timeout: Duration) -> Result<Option<Response>> {
         self.receive_with(&mut Patience::at_most(timeout))
     }
@@ -245,8 +252,8 @@ impl Client {
         self.responses.receive(patience, Inbox::fetch_other)
     }
 
-    /// Waits until more than `seen` responses have come, whoever they are for, and returns how many have; for bindings
-    /// where one thread waits on behalf of many calls. `None` after `timeout`.
+    /// Waits until more than `seen` responses have come, whoever they are for, and returns how many
+    /// have; for bindings where one thread waits on behalf of many calls. `None` after `timeout`.
     ///
     /// # Errors
     ///
@@ -257,7 +264,8 @@ impl Client {
         self.responses.wait(&mut patience, |inbox| (inbox.arrivals > seen).then_some(inbox.arrivals))
     }
 
-    /// Whether the server reads requests and writes responses. It connects to a new client within a wait slice.
+    /// Whether the server reads requests and writes responses. It connects to a new client within a
+    /// wait slice.
     #[must_use]
     pub fn is_server_connected(&self) -> bool {
         self.responses.is_server_connected()
@@ -281,9 +289,10 @@ impl Client {
         self.responses.requests.clone()
     }
 
-    /// Ends blocked calls and all later ones with [`Error::Closed`], and leaves the channel. Responses that were handed
-    /// out stay readable. A [loan](Self::loan) that is not over keeps the place in the request buffer until it is; it
-    /// cannot be sent any more. Dropping the client does the same.
+    /// Ends blocked calls and all later ones with [`Error::Closed`], and leaves the channel.
+    /// Responses that were handed out stay readable. A [loan](Self::loan) that is not over keeps
+    /// the place in the request buffer until it is; it cannot be sent any more. Dropping the client
+    /// does the same.
     ///
     /// # Errors
     ///

@@ -23,8 +23,8 @@ pub(super) struct Outbox {
     standstill: Mutex<Option<Standstill>>,
 }
 
-/// How long nothing moves in either ring before that is taken for good: a thread that looks at a response may take long
-/// until it gives its room back.
+/// How long nothing moves in either ring before that is taken for good: a thread that looks at a
+/// response may take long until it gives its room back.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Since when nothing has moved, and what stood where.
@@ -47,8 +47,8 @@ impl Standstill {
     }
 }
 
-/// Where the request writer is. A loan takes it along, so that whoever sends meanwhile is refused rather than kept
-/// waiting, be it on the loan's own thread.
+/// Where the request writer is. A loan takes it along, so whoever sends meanwhile is refused rather
+/// than kept waiting, be it on the loan's own thread.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one per client")]
 enum Sender {
@@ -178,7 +178,8 @@ impl Outbox {
         Ok(writer)
     }
 
-    /// Waits for room in the request ring; not for ever while the server waits for room in the response ring.
+    /// Waits for room in the request ring; not for ever while the server waits for room in the
+    /// response ring.
     fn wait_for_room(&self, writer: &mut Writer, size: usize, patience: &mut Patience<'_>) -> Result<()> {
         loop {
             let mut slice = patience.slice();

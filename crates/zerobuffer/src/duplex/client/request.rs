@@ -10,8 +10,8 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-/// Ring memory for one request, filled in place and then sent; dropping it sends nothing. Meanwhile nothing else can be
-/// sent.
+/// Ring memory for one request, filled in place and then sent; dropping it sends nothing. Meanwhile
+/// nothing else can be sent.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -44,7 +44,8 @@ impl<'c> RequestMut<'c> {
         self.writer.as_ref().map_or(0, Writer::next_sequence)
     }
 
-    /// Sends the request and returns its sequence number; [`Client::receive`](super::Client::receive) gives the response.
+    /// Sends the request and returns its sequence number;
+    /// [`Client::receive`](super::Client::receive) gives the response.
     ///
     /// # Errors
     ///

@@ -48,7 +48,8 @@ impl Response {
         self.frame.data_mut()
     }
 
-    /// The frame itself, whose own sequence number is the server's count if the server is of another implementation.
+    /// The frame itself, whose own sequence number is the server's count if the server is of
+    /// another implementation.
     pub fn into_frame(self) -> Frame {
         self.frame
     }

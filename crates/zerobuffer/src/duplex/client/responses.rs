@@ -151,7 +151,8 @@ impl Responses {
         }
     }
 
-    /// Has `read` look for a response while nobody else does, and sorts in what it has found. `Ok(true)`: something.
+    /// Has `read` look for a response while nobody else does, and sorts in what it has found.
+    /// `Ok(true)`: something.
     fn read_for_all<'i>(
         &'i self,
         mut inbox: MutexGuard<'i, Inbox>,
@@ -198,8 +199,8 @@ impl Responses {
         Ok(frame)
     }
 
-    /// Reads what is there, without waiting; then says what waits to be received, if the server may be waiting for its
-    /// room. A thread that receives just now makes room itself.
+    /// Reads what is there, without waiting; then says what waits to be received, if the server may
+    /// be waiting for its room. A thread that receives just now makes room itself.
     pub(super) fn backlog(&self) -> Option<Backlog> {
         let mut inbox = lock(&self.inbox);
         while !inbox.reading {

@@ -2,7 +2,8 @@
 
 use std::{fmt::Write as _, iter::Peekable, str::Chars};
 
-/// Appends `value` as the inside of a JSON string of at most `room` bytes, cut between two characters.
+/// Appends `value` as the inside of a JSON string of at most `room` bytes, cut between two
+/// characters.
 pub(super) fn escape_into(text: &mut String, value: &str, room: usize) {
     let end = text.len().saturating_add(room);
     for letter in value.chars() {

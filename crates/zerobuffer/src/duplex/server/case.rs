@@ -1,4 +1,5 @@
-//! What becomes of one request: how often it was answered, what the server reports, what the client is told.
+//! What becomes of one request: how often it was answered, what the server reports, what the client
+//! is told.
 
 use super::{
     super::{BoxError, Failure, remote::Refusal},
@@ -10,7 +11,8 @@ use crate::{
 };
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-/// What is known of one request's handling, shared by its responder and the thread that calls the handler.
+/// What is known of one request's handling, shared by its responder and the thread that calls the
+/// handler.
 #[derive(Default)]
 pub(super) struct Case {
     answers: AtomicU32,
@@ -67,7 +69,8 @@ impl Case {
         self.ends.fetch_or(CANCELLED | RETURNED, Ordering::AcqRel);
     }
 
-    /// The one who comes last reports a wrong number of answers, and has the client told that there is none.
+    /// The one who comes last reports a wrong number of answers, and has the client told that there
+    /// is none.
     fn end(&self, turns: &Turns, place: u64, request: u64, bits: u8) {
         let before = self.ends.fetch_or(bits, Ordering::AcqRel);
         let ends = before | bits;

@@ -56,7 +56,8 @@ const STOP_PATIENCE: Duration = Duration::from_millis(150);
 pub struct Server {
     channel: String,
     config: ServerConfig,
-    /// Where it was first started. Asked before any lock: in a forked child a thread of the parent may hold that.
+    /// Where it was first started. Asked before any lock: in a forked child a thread of the parent
+    /// may hold that.
     birth: OnceLock<Birth>,
     run: Mutex<Option<Arc<Run>>>,
 }
@@ -68,13 +69,14 @@ impl Server {
         Self { channel: channel.to_owned(), config, birth: OnceLock::new(), run: Mutex::new(None) }
     }
 
-    /// Creates the request buffer, which exists when this returns, and serves from now on: `handler` gets each request
-    /// and answers it by the [`Responder`]. The request's space is returned when its frame is dropped.
+    /// Creates the request buffer, which exists when this returns, and serves from now on:
+    /// `handler` gets each request and answers it by the [`Responder`]. The request's space is
+    /// returned when its frame is dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::ServerRunning`], [`Error::Forked`] in a child of the process that started the server before, and as
-    /// [`Reader::create`](crate::Reader::create).
+    /// [`Error::ServerRunning`], [`Error::Forked`] in a child of the process that started the
+    /// server before, and as [`Reader::create`](crate::Reader::create).
     pub fn start<H>(&self, handler: H) -> Result<()>
     where
         H: Fn(Frame, Responder) -> Result<(), BoxError> + Send + Sync + 'static,
@@ -82,8 +84,8 @@ impl Server {
         self.run(Handler::Answer(Box::new(handler)))
     }
 
-    /// As [`Self::start`]; `handler` edits each request in place, and the edited bytes are the response. If it fails,
-    /// there is none.
+    /// As [`Self::start`]; `handler` edits each request in place, and the edited bytes are the
+    /// response. If it fails, there is none.
     ///
     /// # Errors
     ///
@@ -112,10 +114,12 @@ impl Server {
         Ok(())
     }
 
-    /// Takes no further request and closes the channel's buffers; within 200 ms, also from a handler.
+    /// Takes no further request and closes the channel's buffers; within 200 ms, also from a
+    /// handler.
     ///
-    /// A handler that is running then is left alone: it may finish and answer, and the response buffer is closed after
-    /// it. Requests that were not begun are dropped. `false`: such a handler is still busy.
+    /// A handler that is running then is left alone: it may finish and answer, and the response
+    /// buffer is closed after it. Requests that were not begun are dropped. `false`: such a handler
+    /// is still busy.
     #[allow(
         clippy::must_use_candidate,
         reason = "most callers want the server to stop, whatever is still running"
@@ -125,8 +129,9 @@ impl Server {
         end(&run)
     }
 
-    /// Handles all requests that have been sent, then stops. `false`: they were not all handled within `timeout`, and the
-    /// server was stopped as by [`Self::stop`]; or this is called from a handler, and it drains after that.
+    /// Handles all requests that have been sent, then stops. `false`: they were not all handled
+    /// within `timeout`, and the server was stopped as by [`Self::stop`]; or this is called from a
+    /// handler, and it drains after that.
     #[allow(clippy::must_use_candidate, reason = "as for `stop`")]
     pub fn drain(&self, timeout: Duration) -> bool {
         // One and the same, also if another thread starts the server again meanwhile.
@@ -141,14 +146,15 @@ impl Server {
         drained
     }
 
-    /// Begins what [`Self::drain`] does, for callers that [wait](Self::wait) in their own way. `false`: this is called
-    /// from a handler, which must not wait.
+    /// Begins what [`Self::drain`] does, for callers that [wait](Self::wait) in their own way.
+    /// `false`: this is called from a handler, which must not wait.
     #[allow(clippy::must_use_candidate, reason = "outside handlers it is true")]
     pub fn begin_drain(&self) -> bool {
         self.current().is_none_or(|run| begin_drain(&run))
     }
 
-    /// Waits until the server has stopped by itself or by another thread; `false`: it has not within `timeout`.
+    /// Waits until the server has stopped by itself or by another thread; `false`: it has not
+    /// within `timeout`.
     #[allow(clippy::must_use_candidate, reason = "a wait for ever has no news")]
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         self.current().is_none_or(|run| run.wait(timeout))
@@ -206,7 +212,8 @@ fn end(run: &Run) -> bool {
     let started = Instant::now();
     let ended = run.wait(Some(STOP_PATIENCE));
     log::debug!(target: "zerobuffer::duplex::server", "stopping took {:?}, ended: {ended}", started.elapsed());
-    // The name is free at once, whatever a handler is still doing; the frame that it has stays readable.
+    // The name is free at once, whatever a handler is still doing; the frame that it has stays
+    // readable.
     run.close_reader();
     ended
 }

@@ -1,4 +1,4 @@
-//! Handlers on several threads: a short queue, so that requests wait in their ring and not in memory.
+//! Handlers on several threads: a short queue, so requests wait in their ring and not in memory.
 
 use crate::sync::{Mutex, lock};
 use std::{

@@ -1,4 +1,5 @@
-//! How a handler answers: a writer for one response, which keeps the order and stamps the sequence (D2).
+//! How a handler answers: a writer for one response, which keeps the order and stamps the sequence
+//! (D2).
 
 use super::{
     super::remote::{HandlerError, Refusal},
@@ -20,9 +21,10 @@ use std::{
 
 /// Answers one request, from any thread, during the handler or after it.
 ///
-/// The first response is sent, in the order of the requests: a write waits until all earlier requests are answered or
-/// given up. Further responses are dropped and reported. A responder that is dropped without an answer is reported, and
-/// the client is told, once the handler has returned; then the next request has its turn.
+/// The first response is sent, in the order of the requests: a write waits until all earlier
+/// requests are answered or given up. Further responses are dropped and reported. A responder that
+/// is dropped without an answer is reported, and the client is told, once the handler has returned;
+/// then the next request has its turn.
 pub struct Responder {
     turns: Arc<Turns>,
     /// In the order of responses.
@@ -65,9 +67,9 @@ impl Responder {
     ///
     /// # Errors
     ///
-    /// As [`Writer::write`](crate::Writer::write), but [`Error::ResponseTooLarge`] for what does not fit;
-    /// [`Error::ReaderGone`] if the client has gone, [`Error::Full`] if the response ring stayed full for the write
-    /// timeout, [`Error::Closed`] if the server stops meanwhile.
+    /// As [`Writer::write`](crate::Writer::write), but [`Error::ResponseTooLarge`] for what does
+    /// not fit; [`Error::ReaderGone`] if the client has gone, [`Error::Full`] if the response ring
+    /// stayed full for the write timeout, [`Error::Closed`] if the server stops meanwhile.
     pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
         if self.is_answered() {
             self.case.count_answer();
@@ -80,7 +82,8 @@ impl Responder {
         self.commit(data.len()).map(|sequence| Outcome::Sent { sequence })
     }
 
-    /// Lends `size` bytes of the response ring, to be filled in place and committed; dropping it sends nothing.
+    /// Lends `size` bytes of the response ring, to be filled in place and committed; dropping it
+    /// sends nothing.
     ///
     /// # Errors
     ///
@@ -90,8 +93,9 @@ impl Responder {
         Ok(ResponseMut { responder: self })
     }
 
-    /// [`Self::loan`] without a borrow, for bindings: the response stays pending until [`Self::commit`],
-    /// [`Self::abort`] or the next use, which abandons it. For a second answer the bytes are private memory.
+    /// [`Self::loan`] without a borrow, for bindings: the response stays pending until
+    /// [`Self::commit`], [`Self::abort`] or the next use, which abandons it. For a second answer
+    /// the bytes are private memory.
     ///
     /// # Errors
     ///
@@ -130,9 +134,10 @@ impl Responder {
         too_large()
     }
 
-    /// Tells the client that there is no answer, and why: its [`Client::call`](crate::duplex::Client::call) gives
-    /// [`Error::Remote`]. This counts as the answer, so that nothing is reported. A client of another implementation
-    /// cannot be told; then this is [`Outcome::Dropped`], as it is after an answer.
+    /// Tells the client that there is no answer, and why: its
+    /// [`Client::call`](crate::duplex::Client::call) gives [`Error::Remote`]. This counts as the
+    /// answer, so nothing is reported. A client of another implementation cannot be told; then this
+    /// is [`Outcome::Dropped`], as it is after an answer.
     ///
     /// # Errors
     ///
@@ -164,7 +169,8 @@ impl Responder {
         self.writer.as_mut()?.pending()
     }
 
-    /// Sends the first `len` bytes of the pending response and returns the sequence number that it carries.
+    /// Sends the first `len` bytes of the pending response and returns the sequence number that it
+    /// carries.
     ///
     /// # Errors
     ///
@@ -186,7 +192,8 @@ impl Responder {
         Ok(sequence)
     }
 
-    /// Gives up the pending response; nothing is sent, and another one may be. `false`: there was none.
+    /// Gives up the pending response; nothing is sent, and another one may be. `false`: there was
+    /// none.
     #[doc(hidden)]
     pub fn abort(&mut self) -> bool {
         self.scratch.take().is_some() || self.writer.as_mut().is_some_and(|writer| writer.abort())
@@ -201,7 +208,8 @@ impl Responder {
     ///
     /// # Errors
     ///
-    /// As [`Writer::set_metadata`](crate::Writer::set_metadata), and [`Error::NothingPending`] after the answer.
+    /// As [`Writer::set_metadata`](crate::Writer::set_metadata), and [`Error::NothingPending`]
+    /// after the answer.
     pub fn set_metadata(&mut self, data: &[u8]) -> Result<()> {
         if self.is_answered() {
             return Err(Error::NothingPending { name: self.turns.handle.name().to_owned() });

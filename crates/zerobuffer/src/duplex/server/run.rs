@@ -73,7 +73,8 @@ impl Run {
         lock(&self.progress).ended
     }
 
-    /// Waits for the end; `false`: not within `timeout`. One of the run's own threads does not wait.
+    /// Waits for the end; `false`: not within `timeout`. One of the run's own threads does not
+    /// wait.
     pub(super) fn wait(&self, timeout: Option<Duration>) -> bool {
         let progress = lock(&self.progress);
         if progress.threads.contains(&thread::current().id()) {
@@ -104,7 +105,8 @@ impl Run {
         lock(&self.progress).threads.contains(&thread::current().id())
     }
 
-    /// Removes the request buffer, whose frames stay readable, although a handler may still be busy.
+    /// Removes the request buffer, whose frames stay readable, although a handler may still be
+    /// busy.
     pub(super) fn close_reader(&self) {
         let reader = lock(&self.reader).take();
         drop(reader);
@@ -123,7 +125,7 @@ impl Run {
 }
 
 pub(super) fn create_buffer(channel: &str, config: &ServerConfig) -> Result<Reader> {
-    // Level 2: it tells clients of ours that responses bear the sequence of their request. A client of another
-    // implementation that connects anew counts from 1 again.
+    // Level 2: it tells native clients that responses bear the sequence of their request. A client
+    // of another implementation that connects anew counts from 1 again.
     Reader::create(&request_name(channel), config.buffer.clone().free_sequences(true))
 }

@@ -1,4 +1,5 @@
-//! Whom a server serves, as a state machine: what it sees makes the next state, and says what is to be done.
+//! Whom a server serves, as a state machine: what it sees makes the next state, and says what is to
+//! be done.
 //!
 //! ```text
 //!            writer, no response buffer            response buffer
@@ -12,8 +13,9 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a client may keep its response buffer without a request writer: one that closes leaves its two buffers one
-/// after the other, and a new one may have its response buffer before its predecessor's end is noticed.
+/// How long a client may keep its response buffer without a request writer: one that closes leaves
+/// its two buffers one after the other, and a new one may have its response buffer before its
+/// predecessor's end is noticed.
 pub(super) const PARTING: Duration = Duration::from_millis(500);
 
 /// Whom the server serves.

@@ -97,8 +97,8 @@ impl Turns {
         order.coming - 1
     }
 
-    /// The writer, as soon as all requests before `place` are answered or given up. It comes back by
-    /// [`Self::give_back`].
+    /// The writer, as soon as all requests before `place` are answered or given up. It comes back
+    /// by [`Self::give_back`].
     pub(super) fn wait_for_turn(&self, place: u64) -> Result<Box<Writer>> {
         if self.is_forked() {
             return Err(Error::forked(self.handle.name()));
@@ -145,7 +145,8 @@ impl Turns {
     /// The request at `place` will not be answered.
     pub(super) fn end(&self, place: u64, end: End) {
         let mut order = lock(&self.order);
-        // Numbers tell nothing to clients of other implementations, and a failure would be an answer to them.
+        // Numbers tell nothing to clients of other implementations, and a failure would be an
+        // answer to them.
         order.ended.insert(place, if self.stamps { end } else { End::Silent });
         self.go_on(order);
     }
@@ -157,8 +158,8 @@ impl Turns {
         drop(surplus);
     }
 
-    /// Gives the turn to the next request that can be answered. Whoever ends a turn tells the client of the failures
-    /// that follow.
+    /// Gives the turn to the next request that can be answered. Whoever ends a turn tells the
+    /// client of the failures that follow.
     fn go_on<'o>(&'o self, mut order: MutexGuard<'o, Order>) {
         while let Some(end) = order.next_end() {
             let End::Refused(request, refusal) = end else { continue };
@@ -215,7 +216,8 @@ impl Turns {
         self.stop.is_asked(Stop::Now)
     }
 
-    /// Leaves the response buffer, unless a handler is writing into it just now: then that one does.
+    /// Leaves the response buffer, unless a handler is writing into it just now: then that one
+    /// does.
     pub(super) fn close(&self) {
         let mut order = lock(&self.order);
         order.closed = true;

@@ -98,7 +98,8 @@ fn writers_by_rows() {
     );
 }
 
-/// On Windows presence is an event, without a level where a reader has no notes; on macOS it is the lock file's.
+/// On Windows presence is an event, without a level where a reader has no notes; on macOS it is the
+/// lock file's.
 #[test]
 fn the_facts_of_the_other_systems() {
     check(

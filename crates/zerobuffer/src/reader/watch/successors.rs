@@ -1,4 +1,5 @@
-//! Writers that come, die and go between two looks of their reader: what shuttle found, each step put where it was then.
+//! Writers that come, die and go between two looks of their reader: what shuttle found, each step
+//! put where it was then.
 
 use super::*;
 use crate::{
@@ -108,8 +109,8 @@ fn one_that_is_judged_while_it_leaves_stays_one_of_ours() {
     let _writer = attach(&reader);
     reader.watch.look(&reader.shared);
     assert!(reader.watch.is_ours());
-    // A leaving writer takes its note away before its lock; another one that tries to attach holds the claim, so that
-    // the lock does not tell either.
+    // A leaving writer takes its note away before its lock; another one that tries to attach holds
+    // the claim, so the lock does not tell either.
     reader.shared.data.forget_writer();
     reader.shared.present_writer.store(0, Ordering::Relaxed);
     let file = File::open(format!("/dev/shm/{}", reader.name())).unwrap();

@@ -1,4 +1,5 @@
-//! Legacy form: the protocol of every other implementation, also between two ends of this one that cannot use the native form.
+//! Legacy form: the protocol of every other implementation, also between two ends of this one that
+//! cannot use the native form.
 
 mod numbers;
 mod placement;

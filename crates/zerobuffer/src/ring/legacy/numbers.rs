@@ -1,4 +1,5 @@
-//! Reading the chain of frames: which number comes next (W9), and whether the whole ring is unread (W4).
+//! Reading the chain of frames: which number comes next (W9), and whether the whole ring is unread
+//! (W4).
 
 use crate::{
     layout::{FrameHeader, Word},
@@ -13,7 +14,8 @@ struct Chain<'a> {
     last: Option<u64>,
     /// Bytes walked, skipped ends of the ring included.
     walked: u64,
-    /// Numbers need not follow each other: each client of a channel leaves one out, or starts at 1 again (W8 level 2).
+    /// Numbers need not follow each other: each client of a channel leaves one out, or starts at 1
+    /// again (W8 level 2).
     free: bool,
 }
 
@@ -51,7 +53,8 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Walks to exactly `to`; the number that follows, if the chain gets there with at least one frame.
+    /// Walks to exactly `to`; the number that follows, if the chain gets there with at least one
+    /// frame.
     fn reach(mut self, to: u64) -> Option<u64> {
         while self.walked <= self.region.capacity() {
             if self.at % self.region.capacity() == to && self.walked > 0 {
@@ -78,7 +81,8 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// The sequence number with which a successor writer goes on: positions as read from the control block.
+/// The sequence number with which a successor writer goes on: positions as read from the control
+/// block.
 ///
 /// `free`: the reader takes any number (W8 level 2).
 pub(in crate::ring) fn next_sequence(
@@ -90,8 +94,9 @@ pub(in crate::ring) fn next_sequence(
 ) -> u64 {
     let capacity = region.capacity();
     let (to, from) = (write_pos % capacity, read_pos % capacity);
-    // A writer may die between the position and the count of its first frame, which may have filled the whole ring. Its
-    // reader tells that it has read before it gives the space back for the first time: looked at in the other order.
+    // A writer may die between the position and the count of its first frame, which may have filled
+    // the whole ring. Its reader tells that it has read before it gives the space back for the
+    // first time: looked at in the other order.
     let word = |word| region.load(word, Ordering::Acquire);
     let untouched =
         written_count == 0 && to == 0 && word(Word::PayloadFree) == capacity && word(Word::ReadCount) == 0;
@@ -102,11 +107,13 @@ pub(in crate::ring) fn next_sequence(
     let walk = |start, end| (start != end).then(|| chain(start).reach(end)).flatten();
     // A wrap that was begun and not published: ours says so in its header.
     let abandoned = || region.header(0).and_then(FrameHeader::unpublished_sequence);
-    // At the position 0 this lap has no frame yet; the one before it ends where the reader is, or at the end.
+    // At the position 0 this lap has no frame yet; the one before it ends where the reader is, or
+    // at the end.
     let last_lap = || if from == 0 { chain(0).lap() } else { walk(0, from) };
     let lap = || if to == 0 { last_lap() } else { walk(0, to) };
-    // A frame that begins the next lap and was not published has replaced the first header of this one: that of an old
-    // writer, or one of ours that died between storing the final header and charging for it.
+    // A frame that begins the next lap and was not published has replaced the first header of this
+    // one: that of a legacy writer, or a native one that died between storing the final header and
+    // charging for it.
     let dangling = || region.header(0).filter(|header| is_plausible(*header, capacity)).map(|h| h.sequence);
     walk(from, to).or_else(abandoned).or_else(lap).or_else(dangling).unwrap_or(1)
 }
@@ -115,12 +122,12 @@ fn is_plausible(header: FrameHeader, capacity: u64) -> bool {
     !header.is_wrap() && header.total().is_some_and(|total| total <= capacity)
 }
 
-/// Whether frames fill the ring exactly, from `at` round to `at`, numbered from `expected` or, if `may_restart`, from 1,
-/// and the last of them has `owed` bytes, if so many are known to be owed: those an old writer has published and not
-/// charged yet.
+/// Whether frames fill the ring exactly, from `at` round to `at`, numbered from `expected` or, if
+/// `may_restart`, from 1, and the last of them has `owed` bytes, if so many are known to be owed:
+/// those a legacy writer has published and not charged yet.
 ///
-/// A chain that ends otherwise is a writer at a wrap, which charges the tail before it moves: behind the marker lie frames
-/// of this lap that were read long ago.
+/// A chain that ends otherwise is a writer at a wrap, which charges the tail before it moves:
+/// behind the marker lie frames of this lap that were read long ago.
 pub(super) fn is_full_ring(
     region: &Region,
     at: u64,
@@ -200,7 +207,7 @@ mod tests {
         let end = put(region, put(region, 0, 48, 4), 32, 5);
         assert!(region.put_header(end, FrameHeader::WRAP));
         assert_eq!(next_sequence(region, 0, end, 6, false), 6);
-        put(region, 0, 20, 6); // a loan of an old writer that was never committed
+        put(region, 0, 20, 6); // a loan of a legacy writer that was never committed
         assert_eq!(next_sequence(region, 0, end, 6, false), 6);
     }
 

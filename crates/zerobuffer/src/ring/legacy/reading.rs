@@ -1,4 +1,5 @@
-//! The reader's half in legacy form: what is unread by the positions, the end of the ring, the repair of `free` (W4, W10).
+//! The reader's half in legacy form: what is unread by the positions, the end of the ring, the
+//! repair of `free` (W4, W10).
 
 use super::numbers::is_full_ring;
 use crate::{
@@ -12,7 +13,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(in crate::ring) struct Reading {
     read_count: u64,
-    /// The last writer charges before it publishes, as ours do: `free` alone tells a full ring from an empty one.
+    /// The last writer charges before it publishes, as ours do: `free` alone tells a full ring from
+    /// an empty one.
     pub(in crate::ring) charged_first: bool,
     /// The last writer is a new one that may begin to count at 1.
     pub(in crate::ring) may_restart: bool,
@@ -48,7 +50,8 @@ impl Consumer {
         } else if distance + credit.held_at_most(self.handed_out) > region.capacity()
             && distance + credit.lock().held(self.handed_out) > region.capacity()
         {
-            // Unread bytes and frames still held never overlap (W13). The first look may be outdated, the second is not.
+            // Unread bytes and frames still held never overlap (W13). The first look may be
+            // outdated, the second is not.
             let expected = format!("at most {} bytes unread or held", region.capacity());
             return Err(Fault::field("payload_write_pos", write_pos, expected));
         } else {
@@ -64,8 +67,9 @@ impl Consumer {
         if self.tie(region, &credit.lock()) == 0 {
             return Ok(0);
         }
-        // `free` is younger than the position it was judged with: a frame published in between and the charge for the
-        // next one may add up to a full ring. At an unchanged position they cannot (model `stale-tie`).
+        // `free` is younger than the position it was judged with: a frame published in between and
+        // the charge for the next one may add up to a full ring. At an unchanged position they
+        // cannot (model `stale-tie`).
         Ok(match self.distance(region, region.load(Word::WritePos, Ordering::Acquire))? {
             0 => region.capacity(),
             moved => moved,
@@ -78,7 +82,7 @@ impl Consumer {
         if write_pos > capacity {
             return Err(Fault::field("payload_write_pos", write_pos, format!("at most {capacity}")));
         }
-        // P, which some old writers store after an exact fill, is the position 0.
+        // P, which some legacy writers store after an exact fill, is the position 0.
         let write_pos = if write_pos == capacity { 0 } else { write_pos };
         Ok(if write_pos >= self.at { write_pos - self.at } else { write_pos + capacity - self.at })
     }
@@ -92,17 +96,19 @@ impl Consumer {
         // Edge E5, acquire end.
         match region.load(Word::PayloadFree, order(End::E5Acquire, Ordering::SeqCst)) {
             free if free == capacity || (free != 0 && self.legacy.charged_first) => 0,
-            // An old writer publishes its position before it charges: only the frames themselves tell. With a writer of
-            // ours this must not be asked: an unpublished loan behind a marker could look like a full lap. A ring
-            // without room may also be one whose writer is entering the native form.
+            // A legacy writer publishes its position before it charges: only the frames themselves
+            // tell. With a native writer this must not be asked: an unpublished loan behind a
+            // marker could look like a full lap. A ring without room may also be one whose writer
+            // is entering the native form.
             free => {
                 let owed = (free != 0).then_some(free);
                 let may_restart = self.legacy.may_restart;
-                // Frames in native form may look like such a chain. The form is asked before it, so that no header of such
-                // a frame is read while its writer stores it, and after it, since a writer may have entered meanwhile.
+                // Frames in native form may look like such a chain. The form is asked before it, so
+                // no header of such a frame is read while its writer stores it, and after it, since
+                // a writer may have entered meanwhile.
                 let is_legacy = || region.native_add(NativeWord::FORM, 0, Ordering::SeqCst).is_multiple_of(2);
-                // A writer that enters the native form has taken `free` away and not yet changed the form: what lies there are
-                // leftovers, and both counts are equal.
+                // A writer that enters the native form has taken `free` away and not yet changed
+                // the form: what lies there are leftovers, and both counts are equal.
                 let is_entering = region.load(Word::WriterPid, Ordering::SeqCst) != 0
                     && region.load(Word::WrittenCount, Ordering::SeqCst) == self.legacy.read_count;
                 let full = !is_entering
@@ -114,7 +120,8 @@ impl Consumer {
         }
     }
 
-    /// Skips the unused end of the ring: behind a marker, or too short for a header. `true`: bytes were credited.
+    /// Skips the unused end of the ring: behind a marker, or too short for a header. `true`: bytes
+    /// were credited.
     pub(in crate::ring) fn wrap(
         &mut self,
         region: &Region,
@@ -146,15 +153,17 @@ impl Consumer {
         self.tell_legacy(region, read_pos);
     }
 
-    /// Stores position and count: before the credit that covers them, so that a position that is behind never points at
-    /// bytes that the writer may overwrite, and a buffer that was read never looks untouched to a successor (W9).
+    /// Stores position and count: before the credit that covers them, so a position that is behind
+    /// never points at bytes that the writer may overwrite, and a buffer that was read never looks
+    /// untouched to a successor (W9).
     #[inline]
     fn tell_legacy(&self, region: &Region, read_pos: u64) {
         region.store(Word::ReadPos, read_pos, Ordering::Release);
         region.store(Word::ReadCount, self.legacy.read_count, Ordering::Release);
     }
 
-    /// Whether `free` and the position are as they must be while no writer is attached. A hint: nothing is locked.
+    /// Whether `free` and the position are as they must be while no writer is attached. A hint:
+    /// nothing is locked.
     pub(in crate::ring) fn is_legacy_settled(&self, region: &Region, credit: &Credit) -> bool {
         let credits = credit.lock();
         let write_pos = region.load(Word::WritePos, Ordering::Acquire);
@@ -179,8 +188,9 @@ impl Consumer {
         })
     }
 
-    /// Restores `free` exactly and clears a dead writer's registration (W10). The caller holds the writer's presence
-    /// byte, so that no writer attaches meanwhile. `false`: a live writer is registered, nothing was done.
+    /// Restores `free` exactly and clears a dead writer's registration (W10). The caller holds the
+    /// writer's presence byte, so no writer attaches meanwhile. `false`: a live writer is
+    /// registered, nothing was done.
     pub(in crate::ring) fn repair_legacy(
         &self,
         region: &Region,
@@ -196,7 +206,7 @@ impl Consumer {
             let write_pos = region.load(Word::WritePos, Ordering::SeqCst);
             let free = region.load(Word::PayloadFree, Ordering::SeqCst);
             let true_free = self.true_free(region, &credits, write_pos)?;
-            // An old writer registers before it does anything else.
+            // A legacy writer registers before it does anything else.
             if region.load(Word::WriterPid, Ordering::SeqCst) != pid {
                 continue;
             }
@@ -241,7 +251,8 @@ mod tests {
         assert_eq!(words.map(|word| region.load(word, Ordering::Relaxed)), [size, 0, 1]);
     }
 
-    /// A writer that dies while it enters the native form has taken `free` away, and published nothing.
+    /// A writer that dies while it enters the native form has taken `free` away, and published
+    /// nothing.
     #[test]
     fn a_ring_without_room_and_without_frames_is_empty() {
         let (region, credit, mut consumer) = (heap::region(0, 256), Credit::new(), Consumer::new(false));

@@ -1,6 +1,8 @@
-//! How much of the ring a writer in legacy form may use: by `payload_free_bytes`, and by what the reader has passed.
+//! How much of the ring a writer in legacy form may use: by `payload_free_bytes`, and by what the
+//! reader has passed.
 //!
-//! A reader whose credits are no atomic operations lets the first drift upwards. The second keeps its unread frames.
+//! A reader whose credits are no atomic operations lets the first drift upwards. The second keeps
+//! its unread frames.
 
 use crate::{
     layout::Word,
@@ -16,7 +18,8 @@ pub(super) struct Usable {
     pub(super) seen: u64,
     /// Bytes that a crashed predecessor published without charging them.
     uncharged: u64,
-    /// Bytes skipped by the last wrap, which old readers give back before the frames in front of it.
+    /// Bytes skipped by the last wrap, which legacy readers give back before the frames in front of
+    /// it.
     early_credit: u64,
     /// Bytes published, skipped ends included, that the reader has not passed.
     unread: u64,
@@ -31,7 +34,8 @@ impl Usable {
         let free = region.load(Word::PayloadFree, Ordering::SeqCst);
         let read = read(region);
         let distance = (at + capacity - read.0) % capacity;
-        // Both positions are the same: a ring without room is full, and any other is read to its end.
+        // Both positions are the same: a ring without room is full, and any other is read to its
+        // end.
         let unread = if distance == 0 && free == 0 { capacity } else { distance };
         // More than the ring itself cannot have been published.
         let uncharged = free.saturating_sub(capacity - distance).min(capacity);
@@ -63,7 +67,8 @@ impl Usable {
 
     /// Charges `bytes`, `skip` of which were skipped.
     pub(super) fn charge(&mut self, region: &Region, bytes: u64, skip: u64) -> Result<(), Fault> {
-        // Edge E5, release end: a reader that finds the ring full by this word reads complete frames.
+        // Edge E5, release end: a reader that finds the ring full by this word reads complete
+        // frames.
         let before = region.subtract_as(Word::PayloadFree, bytes, order(End::E5Release, Ordering::SeqCst));
         if before < bytes || check(before).is_err() {
             region.add(Word::PayloadFree, bytes);

@@ -23,8 +23,8 @@ pub(in crate::ring) struct Writing {
 }
 
 impl Writing {
-    /// Takes over where the control block says, and where the next frame goes; `walked` is the number that the chain of
-    /// frames gives (W9).
+    /// Takes over where the control block says, and where the next frame goes; `walked` is the
+    /// number that the chain of frames gives (W9).
     pub(in crate::ring) fn attach(region: &Region, walked: u64) -> Result<(Self, u64), Fault> {
         let capacity = region.capacity();
         let write_pos = region.load(Word::WritePos, Ordering::Acquire);
@@ -32,8 +32,9 @@ impl Writing {
             return Err(Fault::field("payload_write_pos", write_pos, format!("at most {capacity}")));
         }
         let at = write_pos % capacity;
-        // A predecessor's loan may still lie there, or a frame that it had all but published: either binds its successor
-        // as it bound itself. Left there, it would tell the next successor a number that is used up.
+        // A predecessor's loan may still lie there, or a frame that it had all but published:
+        // either binds its successor as it bound itself. Left there, it would tell the next
+        // successor a number that is used up.
         let is_unpublished =
             |header: FrameHeader| header.unpublished_sequence().is_some() || header.sequence == walked;
         let mut writing = Self {
@@ -48,8 +49,8 @@ impl Writing {
         Ok((writing, at))
     }
 
-    /// Bytes from `at` on in which a frame is simply put: usable, with room for a marker behind it, and not at 0, where a
-    /// header bears a mark.
+    /// Bytes from `at` on in which a frame is simply put: usable, with room for a marker behind it,
+    /// and not at 0, where a header bears a mark.
     pub(in crate::ring) fn window(&self, capacity: u64, at: u64) -> u64 {
         if at == 0 || self.committed_to_start {
             0
@@ -58,7 +59,8 @@ impl Writing {
         }
     }
 
-    /// Finds a place for a frame and stores its headers, which nobody reads before [`Self::publish`].
+    /// Finds a place for a frame and stores its headers, which nobody reads before
+    /// [`Self::publish`].
     pub(in crate::ring) fn reserve(
         &mut self,
         region: &Region,
@@ -98,17 +100,19 @@ impl Writing {
         if place.skip >= MARKER {
             put_header(region, at, FrameHeader::WRAP)?;
         } else if place.skip > 0 {
-            // Too short for a marker: old readers survive zeroes.
+            // Too short for a marker: legacy readers survive zeroes.
             region.zero(at, place.skip);
         }
         self.committed_to_start |= place.at == 0;
-        // A successor's walk over a lap begins at 0: it must not take this header for a published one.
+        // A successor's walk over a lap begins at 0: it must not take this header for a published
+        // one.
         put_header(region, place.at, if place.at == 0 { header.unpublished() } else { header })
     }
 
     /// Publishes the first bytes of a slot, and says where the next frame goes.
     ///
-    /// `Ok(None)`: with so few bytes the end of the ring would be spoilt for the reader; the slot stays reserved.
+    /// `Ok(None)`: with so few bytes the end of the ring would be spoilt for the reader; the slot
+    /// stays reserved.
     pub(in crate::ring) fn publish(
         &mut self,
         region: &Region,
@@ -124,8 +128,8 @@ impl Writing {
         if header.size != slot.size || slot.at == 0 {
             put_header(region, slot.at, header)?;
         }
-        // W10: one charge for everything, then the position, then the count. A crash in between leaves less free than
-        // is true, never more, and the reader restores it.
+        // W10: one charge for everything, then the position, then the count. A crash in between
+        // leaves less free than is true, never more, and the reader restores it.
         let bytes = slot.skip + total;
         self.usable.charge(region, bytes, slot.skip)?;
         self.free = self.free.saturating_sub(bytes);
@@ -143,6 +147,7 @@ fn put_header(region: &Region, at: u64, header: FrameHeader) -> Result<(), Fault
     if region.put_header(at, header) {
         return Ok(());
     }
-    // Positions are private copies below P, and a header is only stored where at least 16 bytes are left.
+    // Positions are private copies below P, and a header is only stored where at least 16 bytes are
+    // left.
     Err(Fault::field("payload_write_pos", at, format!("at most {}", region.capacity() - FRAME_HEADER_SIZE)))
 }

@@ -1,4 +1,5 @@
-//! A writer's attach in native form (N5): enters it from a drained ring, or takes over what a predecessor left.
+//! A writer's attach in native form (N5): enters it from a drained ring, or takes over what a
+//! predecessor left.
 
 use super::{
     runs::{Gap, Jump, Runs},
@@ -26,8 +27,8 @@ pub(in crate::ring) struct Entered {
     pub(in crate::ring) next: u64,
 }
 
-/// The writer is registered and holds its presence byte. `None`: frames of legacy form are unread or held, so that this
-/// writer keeps to that form.
+/// The writer is registered and holds its presence byte. `None`: frames of legacy form are unread
+/// or held, so this writer keeps to that form.
 pub(in crate::ring) fn enter(
     region: &Region,
     own_pid: u64,
@@ -73,8 +74,8 @@ fn begin(region: &Region, own_pid: u64, account: &Account) -> Result<bool, Fault
     if !region.exchange(Word::PayloadFree, capacity, 0) {
         return Ok(false);
     }
-    // One that got in beside this writer may have looked at `free` before that, and charges its frame in a moment (model
-    // `form-no-look-back`).
+    // One that got in beside this writer may have looked at `free` before that, and charges its
+    // frame in a moment (model `form-no-look-back`).
     if region.load(Word::WriterPid, Ordering::SeqCst) != own_pid {
         region.add(Word::PayloadFree, capacity);
         return Ok(false);

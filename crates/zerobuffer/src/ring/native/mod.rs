@@ -1,4 +1,5 @@
-//! Native form (W15): nothing in the ring but frames, two counters of bytes, and a table of jumps behind the ring.
+//! Native form (W15): nothing in the ring but frames, two counters of bytes, and a table of jumps
+//! behind the ring.
 
 mod enter;
 mod reading;

@@ -1,4 +1,5 @@
-//! The reader's half in native form: what is published, by the counter and the table of jumps (N8, N10 to N12).
+//! The reader's half in native form: what is published, by the counter and the table of jumps (N8,
+//! N10 to N12).
 
 use crate::{
     layout::{FAILURE, FRAME_HEADER_SIZE, NativeWord, ROUNDING, Word, rounded},
@@ -14,7 +15,8 @@ pub(in crate::ring) struct Reading {
     shift: u64,
     /// Bytes of the stream taken when native form was last left.
     taken: u64,
-    /// [`Consumer::handed_out`] when all that the last look found published has been taken, behind jumps too.
+    /// [`Consumer::handed_out`] when all that the last look found published has been taken, behind
+    /// jumps too.
     known: u64,
     /// Jumps that were followed.
     jumps: u64,
@@ -50,7 +52,8 @@ impl Consumer {
         region.native_load(NativeWord::PUBLISHED, order(End::E1Acquire, Ordering::Acquire))
     }
 
-    /// Edge E10, acquire end: the entry of that jump is complete. It may be of a frame that is not published yet.
+    /// Edge E10, acquire end: the entry of that jump is complete. It may be of a frame that is not
+    /// published yet.
     #[inline]
     fn newest_jump(region: &Region) -> u64 {
         region.native_load(NativeWord::JUMPS, order(End::E10Acquire, Ordering::Acquire))
@@ -159,8 +162,8 @@ impl Consumer {
         Self::native_published(region) != self.native_position()
     }
 
-    /// Takes a dead writer's entry away, and leaves its number and the count of frames to the next one. Nothing else needs
-    /// repair: a frame is published by one store, and charged by the same.
+    /// Takes a dead writer's entry away, and leaves its number and the count of frames to the next
+    /// one. Nothing else needs repair: a frame is published by one store, and charged by the same.
     pub(in crate::ring) fn repair_native(
         &self,
         region: &Region,
@@ -188,7 +191,8 @@ impl Consumer {
         Ok(region.exchange_as(Word::WriterPid, pid, 0, repaired))
     }
 
-    /// How many frames are unread in native form, and the number after the newest one: by a walk over them.
+    /// How many frames are unread in native form, and the number after the newest one: by a walk
+    /// over them.
     fn walk_unread(&self, region: &Region) -> Result<Unread, Fault> {
         let (mut walk, mut last, mut frames) = (self.copy(), None, 0);
         let published = Self::native_published(region);
@@ -233,7 +237,8 @@ impl Consumer {
         copy
     }
 
-    /// Whether everything is read and given back: native form can be left once no writer of this implementation writes.
+    /// Whether everything is read and given back: native form can be left once no writer of this
+    /// implementation writes.
     pub(crate) fn may_leave(&self, region: &Region, credit: &Credit) -> bool {
         self.is_native
             && self.available == 0
@@ -241,8 +246,9 @@ impl Consumer {
             && credit.held_at_most(self.handed_out) == 0
     }
 
-    /// Back to legacy form, if everything is read and given back (N11). The caller holds the writer's presence byte: no
-    /// writer in native form is there, nor comes. `true`: the writer's semaphore has to be posted.
+    /// Back to legacy form, if everything is read and given back (N11). The caller holds the
+    /// writer's presence byte: no writer in native form is there, nor comes. `true`: the writer's
+    /// semaphore has to be posted.
     pub(crate) fn leave_native_form(&mut self, region: &Region, credit: &Credit) -> bool {
         if !self.may_leave(region, credit) {
             return false;

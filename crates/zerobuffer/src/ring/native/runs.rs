@@ -55,7 +55,8 @@ impl Runs {
         self.last
     }
 
-    /// The number of the next jump, unless its entry still belongs to a run that is not credited whole.
+    /// The number of the next jump, unless its entry still belongs to a run that is not credited
+    /// whole.
     pub(super) fn next(&self) -> Option<u64> {
         (self.last - self.first < ENTRIES - 1).then_some(self.last + 1)
     }
@@ -72,7 +73,8 @@ impl Runs {
         }
     }
 
-    /// The ranges of the ring that bytes `credited..published` of the stream take, by their starts; how many there are.
+    /// The ranges of the ring that bytes `credited..published` of the stream take, by their starts;
+    /// how many there are.
     pub(super) fn taken(&self, credited: u64, published: u64) -> ([Gap; ENTRIES as usize], usize) {
         let mut taken = [Gap::default(); ENTRIES as usize];
         let mut count = 0;

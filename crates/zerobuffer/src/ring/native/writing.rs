@@ -1,4 +1,5 @@
-//! The writer's half in native form: find a place, publish what was put there by one store (N6, N7, N14).
+//! The writer's half in native form: find a place, publish what was put there by one store (N6, N7,
+//! N14).
 
 use super::runs::{Gap, Jump, Runs};
 use crate::{
@@ -10,13 +11,15 @@ use crate::{
 
 /// A place for frames to come is this large at the least, or an eighth of a smaller ring.
 const DEPTH: u64 = 128 * 1024;
-/// An early jump is made among so many runs at the most: each is a place that the cache has to hold.
+/// An early jump is made among so many runs at the most: each is a place that the cache has to
+/// hold.
 const RUNS: usize = 3;
 
 /// The writer's private copies; the native block only receives them (N13).
 #[derive(Debug)]
 pub(in crate::ring) struct Writing {
-    /// Bytes of the stream that are published, and of those the ones that were given back at the last look.
+    /// Bytes of the stream that are published, and of those the ones that were given back at the
+    /// last look.
     pub(super) published: u64,
     pub(super) credited: u64,
     pub(super) frames: u64,
@@ -27,8 +30,8 @@ pub(in crate::ring) struct Writing {
 }
 
 impl Writing {
-    /// Finds `total` bytes: behind the position `at`, or in the lowest gap. Claims them and stores the header; nothing else
-    /// changes before [`Self::publish`].
+    /// Finds `total` bytes: behind the position `at`, or in the lowest gap. Claims them and stores
+    /// the header; nothing else changes before [`Self::publish`].
     pub(in crate::ring) fn reserve(
         &mut self,
         region: &Region,
@@ -74,8 +77,8 @@ impl Writing {
 
     /// Learns what the reader has given back.
     fn look(&mut self, region: &Region) -> Result<(), Fault> {
-        // Edge E2, acquire end: what the reader gave back it no longer reads, nor the entries of its jumps. Edge E4, second
-        // half.
+        // Edge E2, acquire end: what the reader gave back it no longer reads, nor the entries of
+        // its jumps. Edge E4, second half.
         order_look();
         let order = order(End::E4Writer, order(End::E2Acquire, Ordering::SeqCst));
         let credited = region.native_load(NativeWord::CREDITED, order);
@@ -108,7 +111,8 @@ impl Writing {
         order_stores();
     }
 
-    /// Publishes the first bytes of a slot. The next frame goes to where the answer says, and has so much room there.
+    /// Publishes the first bytes of a slot. The next frame goes to where the answer says, and has
+    /// so much room there.
     #[inline(always)]
     pub(in crate::ring) fn publish(
         &mut self,
@@ -144,8 +148,8 @@ impl Writing {
         let [at_word, to_word] = NativeWord::jump(self.runs.last());
         region.native_store(at_word, jump.at, Ordering::Relaxed);
         region.native_store(to_word, jump.to, Ordering::Relaxed);
-        // Edge E10, release end: the entry is complete. A reader, or a successor, may look at it before its frame is
-        // published.
+        // Edge E10, release end: the entry is complete. A reader, or a successor, may look at it
+        // before its frame is published.
         let release = order(End::E10Release, Ordering::Release);
         region.native_store(NativeWord::JUMPS, self.runs.last(), release);
     }

@@ -20,11 +20,13 @@ use std::{
     path::PathBuf,
 };
 
-/// `F_SETSIG`, which the `libc` crate does not have: which signal tells the holder of a lease that another process wants in.
+/// `F_SETSIG`, which the `libc` crate does not have: which signal tells the holder of a lease that
+/// another process wants in.
 const SET_SIGNAL: libc::c_int = 10;
 const SIGNALS: [Signal; 2] = [Signal::Data, Signal::Space];
 
-/// Removes everything of a dead buffer that belongs to that user, judged again under the locks; returns what was removed.
+/// Removes everything of a dead buffer that belongs to that user, judged again under the locks;
+/// returns what was removed.
 pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> {
     let folder = shm::folder()?;
     let _directory = DirectoryLock::acquire(&folder)?;
@@ -35,7 +37,8 @@ pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> 
         SIGNALS.into_iter().try_for_each(|signal| remove_lonely(&folder, name, signal, removal.uid))
     });
     for lock in locks {
-        // What was made for this goes in any case; what was found, and others', only with the buffer.
+        // What was made for this goes in any case; what was found, and others', only with the
+        // buffer.
         if lock.found_of.is_none() || (result.is_ok() && lock.found_of == Some(removal.uid)) {
             lock.remove();
         }
@@ -59,12 +62,15 @@ fn is_lonely(folder: &Folder, file: &str, uid: u32) -> bool {
         && folder.open(file, libc::O_RDONLY).is_ok_and(|file| !may_be_in_use(&file))
 }
 
-/// Whether a process may have the file open for writing, or mapped: also one of another pid namespace.
+/// Whether a process may have the file open for writing, or mapped: also one of another pid
+/// namespace.
 ///
-/// The kernel grants a read lease on a file that nobody has open for writing. It is for the file's owner and for root.
+/// The kernel grants a read lease on a file that nobody has open for writing. It is for the file's
+/// owner and for root.
 fn may_be_in_use(file: &File) -> bool {
-    // SAFETY: the descriptor is open, and the calls take plain numbers. Who opens the file while the lease is there makes
-    // the kernel send a signal: one that is ignored unless the process handles it.
+    // SAFETY: the descriptor is open, and the calls take plain numbers. Who opens the file while
+    // the lease is there makes the kernel send a signal: one that is ignored unless the process
+    // handles it.
     unsafe {
         libc::fcntl(file.as_raw_fd(), SET_SIGNAL, libc::SIGURG) != 0
             || libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) != 0
@@ -92,8 +98,8 @@ pub(crate) fn lonely(name: &str, uid: u32) -> Objects {
 }
 
 impl Place<'_> {
-    /// Whether what was found may be removed: it belongs to the user that was named, and a legacy reader's death is proven by
-    /// its lock file, which was found and is held here.
+    /// Whether what was found may be removed: it belongs to the user that was named, and a legacy
+    /// reader's death is proven by its lock file, which was found and is held here.
     pub(super) fn check(&self, segment: &shm::Segment) -> Result<()> {
         let Some(removal) = self.removal else { return Ok(()) };
         if segment.uid != removal.uid {

@@ -1,12 +1,14 @@
 //! What goes with a segment and shows that it is a buffer's: the name's lock files and semaphores.
 //!
-//! Each counts only if the segment's own user has made it. So nobody makes another one's file look like a buffer.
+//! Each counts only if the segment's own user has made it. So nobody makes another one's file look
+//! like a buffer.
 
 use super::{lock_file, names, semaphore, shm::Segment};
 use crate::sys::{Signal, unix::Folder};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-/// `lock_owners`: whose lock files of that name there are, apart from those that the caller has made.
+/// `lock_owners`: whose lock files of that name there are, apart from those that the caller has
+/// made.
 pub(super) fn exist(
     folder: &Folder,
     name: &str,

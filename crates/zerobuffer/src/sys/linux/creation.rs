@@ -45,13 +45,14 @@ pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     let presence = presence_of(&file, request.level, &path)?;
     let mark = if presence.is_some() { 0o1000 } else { 0 };
     put_mode(&file, request.mode | mark, &path)?;
-    // The presence locks live on a description of their own, so that this one may be mapped.
+    // The presence locks live on a description of their own, so this one may be mapped.
     let mapping = Mapping::new(&file, request.size).map_err(|e| Error::os("map", &path, e))?;
     if request.prefault {
         mapping.populate();
     }
 
-    // What blocks the name for a moment is waited for without holding the lock that everybody needs.
+    // What blocks the name for a moment is waited for without holding the lock that everybody
+    // needs.
     let (data, space, names) = retried(|| publish(request, &folder, &file))?;
     let presence = match presence {
         None => None,
@@ -91,13 +92,15 @@ fn publish(
         let mut data = names.make_semaphore(&data_name, guard_mode)?;
         let mut space = names.make_semaphore(&space_name, request.mode)?;
         if !names.locks.iter().all(LockFile::has_its_name) {
-            // A clean-up of another implementation has removed one since it was locked: begin again, on a new one.
+            // A clean-up of another implementation has removed one since it was locked: begin
+            // again, on a new one.
             return Err(Blocked { error: locked_by(name, None), patience: LOCKED });
         }
         if !names.link(file, name)? {
             continue;
         }
-        // A clean-up of another implementation may have removed or replaced any of the names meanwhile.
+        // A clean-up of another implementation may have removed or replaced any of the names
+        // meanwhile.
         for _ in 0..ATTEMPTS {
             match names.first_lost() {
                 None => {
@@ -128,7 +131,8 @@ pub(super) fn lock_name(name: &str) -> Result<Vec<LockFile>, Blocked> {
     }
 }
 
-/// Names the process that the present segment records, else the one that holds a lock file; 0 if neither is known.
+/// Names the process that the present segment records, else the one that holds a lock file; 0 if
+/// neither is known.
 fn locked_by(name: &str, holder: Option<&Holder>) -> Error {
     match (already_connected(name), holder) {
         (Error::ReaderAlreadyConnected { name, pid: 0 }, Some(holder)) => {
@@ -219,7 +223,8 @@ impl NameGuard {
         self.owned.iter().find(|(file, id)| self.folder.id(file) != Some(*id)).map(|(file, _)| file.clone())
     }
 
-    /// Removes what still is ours: the segment, the semaphores, then the lock files while they are held.
+    /// Removes what still is ours: the segment, the semaphores, then the lock files while they are
+    /// held.
     pub(crate) fn remove(&mut self) -> Result<()> {
         if self.birth.is_forked() {
             self.owned.clear();
@@ -229,10 +234,12 @@ impl NameGuard {
         // A close waits for nobody.
         let directory = self.directory.take().or_else(|| DirectoryLock::try_acquire(&self.folder));
         if directory.is_some() {
-            // The segment goes first: a process that ends in between leaves no segment without its semaphores.
+            // The segment goes first: a process that ends in between leaves no segment without its
+            // semaphores.
             self.owned.reverse();
         }
-        // Without the lock it goes last: while its name and our presence lock last, nobody replaces a semaphore.
+        // Without the lock it goes last: while its name and our presence lock last, nobody replaces
+        // a semaphore.
         let mut result = Ok(());
         for (file, id) in self.owned.drain(..) {
             result = result.and(self.folder.unlink_if(&file, id).map(drop));
@@ -281,7 +288,8 @@ impl Site for Place<'_> {
 
     fn hold(&self, segment: &Segment) -> Result<Hold<Self::Guard>> {
         let presence = match Presence::of(&segment.file) {
-            // Judged by its pid alone, a reader in another pid namespace would be taken for a dead one.
+            // Judged by its pid alone, a reader in another pid namespace would be taken for a dead
+            // one.
             Err(error) if is_shortage(&error) => {
                 return Err(Error::os("open the presence lock of", shm::path(self.name), error));
             }

@@ -1,7 +1,8 @@
-//! What this process may take, looked at before it takes it: the kernel's own answer would be a signal.
+//! What this process may take, looked at before it takes it: the kernel's own answer would be a
+//! signal.
 //!
-//! A file beyond `ulimit -f` ends the process by SIGXFSZ, memory beyond a control group's limit ends it by SIGKILL, and
-//! what the whole machine does not have makes it end something.
+//! A file beyond `ulimit -f` ends the process by SIGXFSZ, memory beyond a control group's limit
+//! ends it by SIGKILL, and what the whole machine does not have makes it end something.
 
 use crate::error::{Error, Result};
 use std::{

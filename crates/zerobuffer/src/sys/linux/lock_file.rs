@@ -1,4 +1,5 @@
-//! The lock files by which readers of all implementations exclude each other (W12, peers' two folders).
+//! The lock files by which readers of all implementations exclude each other (W12, peers' two
+//! folders).
 
 use super::check_name;
 use crate::sys::unix::{
@@ -19,7 +20,8 @@ const ATTEMPTS: u32 = 100;
 /// Everybody may open a lock file, and lock it.
 const MODE: u32 = 0o644;
 
-/// Where one implementation has its lock files: a folder that is there, and the ones that are made below it.
+/// Where one implementation has its lock files: a folder that is there, and the ones that are made
+/// below it.
 struct Place {
     base: PathBuf,
     below: &'static [&'static str],
@@ -105,14 +107,16 @@ pub(crate) enum Locks {
     Held(Vec<LockFile>),
     /// Another process holds one of them: which one, where that can be known.
     Busy(Option<Holder>),
-    /// Whether another process holds it cannot be told: something has run out, or it must not be opened.
+    /// Whether another process holds it cannot be told: something has run out, or it must not be
+    /// opened.
     Unknown {
         path: PathBuf,
         error: io::Error,
     },
 }
 
-/// Locks the name in each folder. A folder that cannot be used is left out: another user's, or a link.
+/// Locks the name in each folder. A folder that cannot be used is left out: another user's, or a
+/// link.
 pub(crate) fn acquire(name: &str) -> Locks {
     let file = file_name(name);
     let mut held = Vec::new();
@@ -199,7 +203,8 @@ impl LockFile {
             if !try_flock(&fd)? {
                 return Ok(Err(holder_of(&fd)));
             }
-            // A cleaner may have removed the file between opening and locking it: then the lock is worth nothing.
+            // A cleaner may have removed the file between opening and locking it: then the lock is
+            // worth nothing.
             if let Some(id) = id.filter(|id| folder.id(file) == Some(*id)) {
                 let (folder, file) = (Arc::clone(folder), file.to_owned());
                 return Ok(Ok(Self { _fd: fd, folder, file, id, found_of }));
@@ -208,7 +213,8 @@ impl LockFile {
         Err(io::Error::other(format!("its name had another file each of {ATTEMPTS} times")))
     }
 
-    /// Whether the name still is this file's: cleaners of other implementations remove what they find unlocked.
+    /// Whether the name still is this file's: cleaners of other implementations remove what they
+    /// find unlocked.
     pub(crate) fn has_its_name(&self) -> bool {
         self.folder.id(&self.file) == Some(self.id)
     }
@@ -220,7 +226,8 @@ impl LockFile {
     }
 }
 
-/// Never `O_CREAT` on a file that exists: `fs.protected_regular` refuses that on another user's file. `true`: made.
+/// Never `O_CREAT` on a file that exists: `fs.protected_regular` refuses that on another user's
+/// file. `true`: made.
 fn open_or_make(folder: &Folder, file: &str) -> io::Result<(File, bool)> {
     loop {
         match folder.open(file, libc::O_RDONLY) {

@@ -1,4 +1,5 @@
-//! Linux: tmpfs files in `/dev/shm`, futex semaphores in glibc's layout, OFD locks on the segment for presence.
+//! Linux: tmpfs files in `/dev/shm`, futex semaphores in glibc's layout, OFD locks on the segment
+//! for presence.
 
 mod cleaning;
 mod companions;

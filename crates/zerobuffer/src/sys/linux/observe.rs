@@ -55,12 +55,14 @@ pub(crate) fn has_lock_file(name: &str) -> bool {
     !lock_file::owners(name).is_empty()
 }
 
-/// Whether a reader holds a lock file of that name: one that is just being created has no segment yet.
+/// Whether a reader holds a lock file of that name: one that is just being created has no segment
+/// yet.
 pub(crate) fn is_being_made(name: &str) -> bool {
     lock_file::is_locked(name)
 }
 
-/// The native writer that has noted itself, without opening the note for writing; `None` if that cannot be read.
+/// The native writer that has noted itself, without opening the note for writing; `None` if that
+/// cannot be read.
 pub(crate) fn noted_writer(name: &str, _: &Segment) -> Option<u64> {
     let file = Segment::open_read_only(&names::semaphore(name, Signal::Data)).ok()?;
     let mut note = [0; 8];

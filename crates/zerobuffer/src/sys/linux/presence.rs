@@ -11,8 +11,8 @@ use std::{
 };
 
 impl Presence {
-    /// A description of its own for the file that `file` refers to; an error that [`is_shortage`](crate::sys::is_shortage) is the caller's to
-    /// report.
+    /// A description of its own for the file that `file` refers to; an error that
+    /// [`is_shortage`](crate::sys::is_shortage) is the caller's to report.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         reopened(file).map(Self::on)
     }

@@ -16,12 +16,13 @@ pub(crate) fn end_at_once() {
     unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
 }
 
-/// Whether a process of that number exists and has not ended, as far as this pid namespace can tell.
+/// Whether a process of that number exists and has not ended, as far as this pid namespace can
+/// tell.
 pub(crate) fn is_alive(pid: u64) -> bool {
     if pid == 0 || pid > PID_LIMIT {
         return false;
     }
-    // SAFETY: signal 0 only asks; the pid is positive, so that it names one process.
+    // SAFETY: signal 0 only asks; the pid is positive, so it names one process.
     let found = unsafe { libc::kill(pid as libc::pid_t, 0) } == 0
         || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH);
     found && !is_zombie(pid)

@@ -1,7 +1,9 @@
-//! Named semaphores in glibc's 64-bit layout, so that `sem_open` of any libc's peer works with them (W1).
+//! Named semaphores in glibc's 64-bit layout, so `sem_open` of any libc's peer works with them
+//! (W1).
 //!
-//! A 32-byte file: a little-endian u64 with the value in the low half and the number of sleepers in the high half, then
-//! a u32 that glibc sets to 128 for "shared between processes". Sleepers wait on the low half with a futex.
+//! A 32-byte file: a little-endian u64 with the value in the low half and the number of sleepers in
+//! the high half, then a u32 that glibc sets to 128 for "shared between processes". Sleepers wait
+//! on the low half with a futex.
 
 use super::{
     futex,
@@ -28,13 +30,15 @@ pub(crate) const NOTE: u64 = 16;
 
 const ONE_SLEEPER: u64 = 1 << 32;
 pub(super) const VALUE: u64 = ONE_SLEEPER - 1;
-/// A post at or above this value is left out: every sleeper is awake long before (`SEM_VALUE_MAX` is 2^31 - 1).
+/// A post at or above this value is left out: every sleeper is awake long before (`SEM_VALUE_MAX`
+/// is 2^31 - 1).
 const SATURATED: u64 = (1 << 31) - (1 << 16);
 
 /// More sleepers than processes can have.
 const MANY_SLEEPERS: u64 = 1 << 22;
 
-/// Whether these can be the bytes of a semaphore: the layout of glibc, our note, and values that occur.
+/// Whether these can be the bytes of a semaphore: the layout of glibc, our note, and values that
+/// occur.
 #[cfg_attr(any(loom, shuttle), allow(dead_code, reason = "nobody plants files there"))]
 pub(super) fn is_plausible(bytes: &[u8; SIZE as usize]) -> bool {
     let mut words =
@@ -75,17 +79,17 @@ impl Semaphore {
         self.mapping.word::<0>()
     }
 
-    /// A word behind the bytes that any libc uses, in which a writer of ours leaves its pid.
+    /// A word behind the bytes that any libc uses, in which a native writer leaves its pid.
     fn note(&self) -> &AtomicU64 {
         self.mapping.word::<16>()
     }
 
-    /// The last writer of ours that noted itself; 0 if it has left, or if there was none.
+    /// The last native writer that noted itself; 0 if it has left, or if there was none.
     pub(crate) fn noted_writer(&self) -> u64 {
         self.note().load(Ordering::SeqCst)
     }
 
-    /// Notes the writer of ours that is about to register itself.
+    /// Notes the native writer that is about to register itself.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn note_writer(&self, pid: u64) {
         crash::around(|| self.note().store(pid, Ordering::SeqCst));
@@ -155,7 +159,8 @@ impl Semaphore {
         crash::around(|| self.state().fetch_and(VALUE, Ordering::SeqCst));
     }
 
-    /// Sleeps until a token could be taken (`true`), or `timeout` has passed or a signal arrived (`false`).
+    /// Sleeps until a token could be taken (`true`), or `timeout` has passed or a signal arrived
+    /// (`false`).
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
@@ -191,7 +196,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::FileExt;
 
-    /// The bytes do not come from the C library that this is built with: musl's `sem_t` has another content.
+    /// The bytes do not come from the C library that this is built with: musl's `sem_t` has another
+    /// content.
     #[test]
     fn the_bytes_are_glibcs_whatever_the_c_library() {
         let file = shm::folder().unwrap().unnamed().unwrap();
@@ -215,7 +221,8 @@ mod tests {
         assert!(!code.contains("libc::sem_"), "a call of the C library would use its own layout");
     }
 
-    /// The other direction, where the C library is glibc: its own calls take our file for one of theirs.
+    /// The other direction, where the C library is glibc: its own calls take our file for one of
+    /// theirs.
     #[cfg(target_env = "gnu")]
     #[allow(clippy::cast_ptr_alignment, reason = "a mapping is page aligned")]
     #[test]
@@ -229,7 +236,8 @@ mod tests {
         let semaphore = Semaphore::of(&file, "a test").unwrap();
         let theirs = semaphore.mapping.base().as_ptr().cast::<libc::sem_t>();
         let mut value = 0;
-        // SAFETY: the mapping holds a semaphore of glibc's layout, which is what is tested, and outlives the calls.
+        // SAFETY: the mapping holds a semaphore of glibc's layout, which is what is tested, and
+        // outlives the calls.
         unsafe {
             assert_eq!(libc::sem_trywait(theirs), -1, "it is empty");
             assert_eq!(libc::sem_post(theirs), 0);

@@ -26,7 +26,8 @@ pub(crate) fn path(file_name: &str) -> String {
     format!("{FOLDER}/{file_name}")
 }
 
-/// The folder, held by a descriptor: whatever is done with several of its files is done in the same one.
+/// The folder, held by a descriptor: whatever is done with several of its files is done in the same
+/// one.
 pub(crate) fn folder() -> Result<Folder> {
     Folder::of_system(FOLDER).map_err(|e| Error::os("open", FOLDER, e))
 }
@@ -36,7 +37,8 @@ pub(crate) fn open(file_name: &str) -> Result<File> {
     folder()?.open(file_name, libc::O_RDWR).map_err(|e| Error::os("open", path(file_name), e))
 }
 
-/// Reserves `size` bytes, so that no page can be missing later: a full folder is an error here, never a SIGBUS (W12).
+/// Reserves `size` bytes, so no page can be missing later: a full folder is an error here, never a
+/// SIGBUS (W12).
 #[cfg_attr(crash_points, track_caller)]
 pub(crate) fn reserve(file: &File, name: &str, size: u64) -> Result<()> {
     let length = libc::off_t::try_from(size).map_err(|_| Error::NoSpace {
@@ -71,7 +73,8 @@ pub(crate) fn entries() -> Result<Vec<String>> {
     Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
-/// A segment that exists under a name, read through the descriptor: no mapping, so no SIGBUS when it shrinks.
+/// A segment that exists under a name, read through the descriptor: no mapping, so no SIGBUS when
+/// it shrinks.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(super) name: String,
@@ -165,7 +168,8 @@ impl Segment {
         }
     }
 
-    /// The sticky bit: made by a reader of this implementation, which holds a presence lock while it lives (W8).
+    /// The sticky bit: made by a reader of this implementation, which holds a presence lock while
+    /// it lives (W8).
     pub(crate) fn is_marked(&self) -> bool {
         self.mode & 0o1000 != 0
     }

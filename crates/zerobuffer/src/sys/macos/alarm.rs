@@ -1,8 +1,9 @@
 //! Ends a `sem_wait` at its deadline, by posting the semaphore from a thread that sleeps till then.
 //!
-//! One thread per semaphore that is ever waited for, made at the first wait and joined at the end. It sleeps on a
-//! condition variable; setting it to a time before that of its sleep, and the end, are all that wakes it early. Waits
-//! that their token ends leave it asleep, so that a stream costs it one wake-up per slice.
+//! One thread per semaphore that is ever waited for, made at the first wait and joined at the end.
+//! It sleeps on a condition variable; setting it to a time before that of its sleep, and the end,
+//! are all that wakes it early. Waits that their token ends leave it asleep, so a stream costs it
+//! one wake-up per slice.
 
 use super::semaphore::Handle;
 use crate::sys::fork::Birth;
@@ -70,7 +71,8 @@ impl Alarm {
 }
 
 impl Ringing {
-    /// Ends the bound. `true`: it has rung, and its token is in the semaphore or was the one that was taken.
+    /// Ends the bound. `true`: it has rung, and its token is in the semaphore or was the one that
+    /// was taken.
     pub(crate) fn stop(self) -> bool {
         hold(&self.shared.state).deadline.take().is_none()
     }

@@ -1,9 +1,10 @@
 //! Making, taking over and removing a buffer's names (W6, W12).
 //!
-//! Shared memory has no unnamed form here: it has its name from the beginning, under the lock of the folder, with the
-//! lock file held before it and both semaphores made. What a writer can meet in between is a block whose first field is
-//! 0, which says "wait"; what a crash in between leaves is such a block, whose lock file nobody holds, and which the
-//! next reader of the name takes for dead.
+//! Shared memory has no unnamed form here: it has its name from the beginning, under the lock of
+//! the folder, with the lock file held before it and both semaphores made. What a writer can meet
+//! in between is a block whose first field is 0, which says "wait"; what a crash in between leaves
+//! is such a block, whose lock file nobody holds, and which the next reader of the name takes for
+//! dead.
 
 use super::{
     lock_file::{self, LockFile, ensure_folder},
@@ -34,7 +35,8 @@ const STICKY: u32 = 0o1000;
 pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     let folder = ensure_folder()?;
     refuse_early(request.name)?;
-    // What blocks the name for a moment is waited for without holding the lock that everybody needs.
+    // What blocks the name for a moment is waited for without holding the lock that everybody
+    // needs.
     retried(|| publish(request, &folder))
 }
 
@@ -76,8 +78,8 @@ fn publish(request: &Request<'_>, folder: &Arc<Folder>) -> Result<Created, Block
     Ok(Created { mapping, data, space, presence: Some(lock.into_presence()), names })
 }
 
-/// Takes the lock file, then removes a dead reader's segment; `true`: there was one. A lock file that was made for a name
-/// which cannot be had goes again.
+/// Takes the lock file, then removes a dead reader's segment; `true`: there was one. A lock file
+/// that was made for a name which cannot be had goes again.
 fn take_name(folder: &Arc<Folder>, name: &str, mode: u32) -> Result<(LockFile, bool), Blocked> {
     let lock = LockFile::acquire(folder, name, mode)?.ok_or_else(|| busy(name))?;
     match take_over(&Place { name, lock: &lock }) {
@@ -92,7 +94,8 @@ fn take_name(folder: &Arc<Folder>, name: &str, mode: u32) -> Result<(LockFile, b
     }
 }
 
-/// Another process holds the lock file: names the one that the present segment records; 0 if there is none.
+/// Another process holds the lock file: names the one that the present segment records; 0 if there
+/// is none.
 fn busy(name: &str) -> Blocked {
     let control = Segment::open_read_only(name).ok().and_then(|segment| segment.control());
     let pid = control.map_or(0, |bytes| ControlSnapshot::from_bytes(&bytes).reader_pid);
@@ -142,7 +145,8 @@ impl NameGuard {
             .then(|| names::lock_file(&self.name).display().to_string())
     }
 
-    /// Removes what still is ours: the segment, the semaphores, then the lock file while it is held.
+    /// Removes what still is ours: the segment, the semaphores, then the lock file while it is
+    /// held.
     pub(crate) fn remove(&mut self) -> Result<()> {
         if self.birth.is_forked() {
             (self.owned, self.lock) = (Vec::new(), None);
@@ -152,7 +156,8 @@ impl NameGuard {
         let _directory = self.directory.take().or_else(|| DirectoryLock::try_acquire(&self.folder));
         let file = names::lock_file_name(&self.name);
         let named = self.folder.id(&file);
-        // Objects have no identity of their own: they are ours unless another reader has a lock file in our place.
+        // Objects have no identity of their own: they are ours unless another reader has a lock
+        // file in our place.
         if named.is_some() && named != self.lock {
             (self.owned, self.lock) = (Vec::new(), None);
             return Ok(());
@@ -203,7 +208,8 @@ impl Site for Place<'_> {
         }
     }
 
-    /// The lock file bears the role. One that had to be made tells nothing of the reader whose own was removed.
+    /// The lock file bears the role. One that had to be made tells nothing of the reader whose own
+    /// was removed.
     fn hold(&self, _: &Segment) -> Result<Hold<()>> {
         Ok(Hold { taken: self.lock.found_of.map(|_| true), guard: () })
     }
@@ -227,9 +233,11 @@ impl Site for Place<'_> {
     }
 }
 
-/// Removes everything of a dead buffer, judged again under the locks; returns what was removed (`zerobuffer clean`).
+/// Removes everything of a dead buffer, judged again under the locks; returns what was removed
+/// (`zerobuffer clean`).
 pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> {
-    // One that is not marked was made by nobody that could run here: its lock file is asked as everywhere.
+    // One that is not marked was made by nobody that could run here: its lock file is asked as
+    // everywhere.
     let is_others = observe::owners(name).iter().any(|uid| *uid != removal.uid);
     if is_others {
         return Err(Error::PermissionDenied { object: shm::path(name), operation: "remove another user's" });

@@ -1,8 +1,10 @@
-//! The lock file of a name: what excludes other readers, and what bears the presence locks (W8, W12).
+//! The lock file of a name: what excludes other readers, and what bears the presence locks (W8,
+//! W12).
 //!
-//! Shared memory cannot be locked on macOS and has no inode, so that the lock file stands for both: its byte 0, locked,
-//! is a live reader, and each reader makes a file of its own, which tells its buffer from a predecessor's. On this kernel
-//! a range lock and `flock` of the whole file exclude each other: a reader of another implementation is kept out.
+//! Shared memory cannot be locked on macOS and has no inode, so the lock file stands for both: its
+//! byte 0, locked, is a live reader, and each reader makes a file of its own, which tells its
+//! buffer from a predecessor's. On this kernel a range lock and `flock` of the whole file exclude
+//! each other: a reader of another implementation is kept out.
 
 use super::names;
 use crate::error::{Error, Result};
@@ -26,8 +28,8 @@ pub(crate) fn is_locked(name: &str) -> bool {
     }
 }
 
-/// The folder, made for everybody if it is missing. It belongs to root or to this user: whoever owns it could exchange
-/// the lock files, which tell who lives.
+/// The folder, made for everybody if it is missing. It belongs to root or to this user: whoever
+/// owns it could exchange the lock files, which tell who lives.
 pub(crate) fn ensure_folder() -> Result<Arc<Folder>> {
     let folder = Folder::walk(Path::new(names::BASE)).and_then(|base| base.ensure(names::SUBFOLDER));
     folder.map(Arc::new).map_err(|error| {
@@ -67,8 +69,8 @@ pub(crate) struct LockFile {
 }
 
 impl LockFile {
-    /// Takes the lock file of a name, making it with that mode if it is missing: who may use the buffer takes locks of
-    /// its own on the file. `Ok(None)`: another process holds it.
+    /// Takes the lock file of a name, making it with that mode if it is missing: who may use the
+    /// buffer takes locks of its own on the file. `Ok(None)`: another process holds it.
     pub(crate) fn acquire(folder: &Arc<Folder>, name: &str, mode: u32) -> Result<Option<Self>> {
         let (path, file_name) = (names::lock_file(name), names::lock_file_name(name));
         let failed = |e| Error::os("lock", path.to_string_lossy(), e);
@@ -84,14 +86,16 @@ impl LockFile {
             if !presence.try_lock(Role::Reader).map_err(failed)? {
                 return Ok(None);
             }
-            // A cleaner may have removed the file between opening and locking it: then the lock is worth nothing.
+            // A cleaner may have removed the file between opening and locking it: then the lock is
+            // worth nothing.
             if let Some(id) = id.filter(|id| folder.id(&file_name) == Some(*id)) {
                 return Ok(Some(Self { presence, folder: Arc::clone(folder), id, found_of }));
             }
         }
     }
 
-    /// Puts a fresh file in the place of a predecessor's, on which a writer of its buffer may still hold locks.
+    /// Puts a fresh file in the place of a predecessor's, on which a writer of its buffer may still
+    /// hold locks.
     pub(crate) fn renew(self, name: &str, mode: u32) -> Result<Option<Self>> {
         if self.found_of.is_none() {
             return Ok(Some(self));
@@ -115,7 +119,8 @@ impl LockFile {
     }
 }
 
-/// The lock file that has a buffer's name now, for looking at its locks, and for taking some if `write`.
+/// The lock file that has a buffer's name now, for looking at its locks, and for taking some if
+/// `write`.
 pub(crate) fn open(name: &str, write: bool) -> io::Result<File> {
     folder()?.open(&names::lock_file_name(name), if write { libc::O_RDWR } else { libc::O_RDONLY })
 }
@@ -135,7 +140,8 @@ fn open_or_make(folder: &Folder, file_name: &str, mode: u32) -> io::Result<(File
 }
 
 impl Presence {
-    /// Whether the buffer was replaced. A lock file that somebody removed under a living reader means nothing.
+    /// Whether the buffer was replaced. A lock file that somebody removed under a living reader
+    /// means nothing.
     pub(crate) fn is_unlinked(&self) -> bool {
         self.is_nameless() && !self.is_held(Role::Reader).unwrap_or(false)
     }

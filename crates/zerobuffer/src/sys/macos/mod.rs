@@ -1,7 +1,9 @@
-//! macOS: POSIX shared memory and semaphores, whose names end at 31 bytes, and a lock file that bears the presence locks.
+//! macOS: POSIX shared memory and semaphores, whose names end at 31 bytes, and a lock file that
+//! bears the presence locks.
 //!
-//! Nothing of another implementation runs on macOS, so that there is no peer to suit but this one. PLATFORMS.md says what
-//! differs for users. Everything but `process` is POSIX: `--cfg macos_sys` builds and tests it on Linux.
+//! Nothing of another implementation runs on macOS, so there is no peer to suit but this one.
+//! PLATFORMS.md says what differs for users. Everything but `process` is POSIX: `--cfg macos_sys`
+//! builds and tests it on Linux.
 
 mod alarm;
 mod creation;

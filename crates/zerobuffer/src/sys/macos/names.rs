@@ -1,4 +1,5 @@
-//! What a buffer's objects are called on macOS (W1), where the names of memory and semaphores end at 31 bytes.
+//! What a buffer's objects are called on macOS (W1), where the names of memory and semaphores end
+//! at 31 bytes.
 
 use crate::{
     error::{Error, Result},
@@ -20,7 +21,8 @@ pub(crate) const FOLDER: &str = "/tmp/zerobuffer";
 pub(crate) const BASE: &str = "/tmp";
 pub(crate) const SUBFOLDER: &str = "zerobuffer";
 
-/// What every system asks of a name, and that the memory's fits: it is not shortened, so that it can be found by hand.
+/// What every system asks of a name, and that the memory's fits: it is not shortened, so it can be
+/// found by hand.
 pub(crate) fn check_name(name: &str) -> Result<()> {
     name::check(name)?;
     if segment(name).len() > LIMIT {
@@ -54,8 +56,9 @@ pub(crate) fn semaphore(name: &str, signal: Signal) -> String {
     if full.len() > LIMIT { shortened(&full) } else { full }
 }
 
-/// Calls `with` a semaphore's name. One of exactly 31 bytes stays as it is by the rule, but kernels that count its
-/// terminating zero refuse it: only then it is shortened too, which all processes of the machine find alike.
+/// Calls `with` a semaphore's name. One of exactly 31 bytes stays as it is by the rule, but kernels
+/// that count its terminating zero refuse it: only then it is shortened too, which all processes of
+/// the machine find alike.
 pub(crate) fn try_semaphore<T>(
     name: &str,
     signal: Signal,
@@ -70,7 +73,8 @@ pub(crate) fn try_semaphore<T>(
     }
 }
 
-/// The first 22 bytes, less a character cut in two, and the first eight hexadecimal digits of the whole name's MD5.
+/// The first 22 bytes, less a character cut in two, and the first eight hexadecimal digits of the
+/// whole name's MD5.
 fn shortened(full: &str) -> String {
     let (kept, _) = full.split_at((0..=KEPT).rev().find(|at| full.is_char_boundary(*at)).unwrap_or(0));
     let mut digits = format!("{:x}", md5::compute(full));

@@ -1,4 +1,5 @@
-//! Which buffers there are, by their lock files, and what they consist of. Memory and semaphores cannot be listed.
+//! Which buffers there are, by their lock files, and what they consist of. Memory and semaphores
+//! cannot be listed.
 
 use super::{lock_file, names, semaphore::Semaphore, shm};
 use crate::{
@@ -26,7 +27,8 @@ pub(crate) fn traces() -> Result<Traces> {
 /// What exists of a buffer. Memory and semaphores have no path: they are told by kind and name.
 pub(crate) fn objects(name: &str, uid: u32) -> Objects {
     let mut objects = Objects::default();
-    // Semaphores do not say whose they are: a buffer's objects belong to whom its memory or lock file does.
+    // Semaphores do not say whose they are: a buffer's objects belong to whom its memory or lock
+    // file does.
     if !owners(name).contains(&uid) {
         return objects;
     }
@@ -75,7 +77,8 @@ pub(crate) fn semaphore(name: &str, signal: Signal) -> PathBuf {
     PathBuf::from(format!("sem:{}", names::semaphore(name, signal)))
 }
 
-/// Whether a reader holds the lock file of that name: one that is just being created has no memory yet.
+/// Whether a reader holds the lock file of that name: one that is just being created has no memory
+/// yet.
 pub(crate) fn is_being_made(name: &str) -> bool {
     lock_file::is_locked(name)
 }

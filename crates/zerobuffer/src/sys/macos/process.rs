@@ -19,7 +19,7 @@ pub(crate) fn is_alive(pid: u64) -> bool {
     if pid <= 0 {
         return false;
     }
-    // SAFETY: signal 0 only asks; the pid is positive, so that it names one process.
+    // SAFETY: signal 0 only asks; the pid is positive, so it names one process.
     let found =
         unsafe { libc::kill(pid, 0) } == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH);
     found && !is_zombie(pid)

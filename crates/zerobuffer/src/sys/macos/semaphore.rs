@@ -1,9 +1,10 @@
 //! Named semaphores of POSIX (W1), with a timed wait that macOS lacks.
 //!
-//! macOS has `sem_wait` and `sem_trywait`, no `sem_timedwait`, and no way to read a value. A wait therefore is a plain
-//! `sem_wait`, and an [`Alarm`] posts the semaphore at the deadline: the sleeper uses no processor time, a token wakes it
-//! as fast as the kernel can, and the time-out costs one wake-up. The alarm's token is taken out again by the wait that
-//! it ends. One that dies in between leaves a token too many, which does no harm (W5).
+//! macOS has `sem_wait` and `sem_trywait`, no `sem_timedwait`, and no way to read a value. A wait
+//! therefore is a plain `sem_wait`, and an [`Alarm`] posts the semaphore at the deadline: the
+//! sleeper uses no processor time, a token wakes it as fast as the kernel can, and the time-out
+//! costs one wake-up. The alarm's token is taken out again by the wait that it ends. One that dies
+//! in between leaves a token too many, which does no harm (W5).
 
 use super::{alarm::Alarm, names};
 use crate::crash;
@@ -30,7 +31,8 @@ pub(crate) struct Semaphore {
 #[derive(Debug)]
 pub(crate) struct Handle(*mut libc::sem_t);
 
-// SAFETY: every call on a semaphore may be made from any thread; the pointer is only handed to the system.
+// SAFETY: every call on a semaphore may be made from any thread; the pointer is only handed to the
+// system.
 unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
@@ -60,7 +62,8 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: opened by `Semaphore::with`, and nobody has it any more. A forked child closes its own copy.
+        // SAFETY: opened by `Semaphore::with`, and nobody has it any more. A forked child closes
+        // its own copy.
         unsafe { libc::sem_close(self.0) };
     }
 }
@@ -119,9 +122,10 @@ impl Semaphore {
 
     /// 0 if there is no token, else as many as nobody adds to: more cannot be known.
     ///
-    /// The look takes a token and gives it back, so that nobody who could not sleep before sleeps on.
+    /// The look takes a token and gives it back, so nobody who could not sleep before sleeps on.
     pub(crate) fn value(&self) -> u32 {
-        // Part of edge E4: both calls enter the kernel, in the total order after the credit that precedes them.
+        // Part of edge E4: both calls enter the kernel, in the total order after the credit that
+        // precedes them.
         if !self.take() {
             return 0;
         }
@@ -147,7 +151,8 @@ impl Semaphore {
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn take_all(&self) -> u32 {
         let mut taken = 0;
-        // A call per token: writers post one per frame, and readers none beside one that lies there.
+        // A call per token: writers post one per frame, and readers none beside one that lies
+        // there.
         while self.take() {
             taken += 1;
         }
@@ -162,8 +167,9 @@ impl Semaphore {
     #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
     pub(crate) fn forget_sleepers(&self) {}
 
-    /// No writer: a semaphore has no memory to leave a note in. A pid means the same to all processes here, so that only
-    /// a writer's number that is another process's, before the reader has ever looked, is mistaken for an old writer.
+    /// No writer: a semaphore has no memory to leave a note in. A pid means the same to all
+    /// processes here, so only a writer's number that is another process's, before the reader has
+    /// ever looked, is mistaken for a legacy writer.
     #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
     pub(crate) fn noted_writer(&self) -> u64 {
         0
@@ -177,7 +183,8 @@ impl Semaphore {
     #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
     pub(crate) fn forget_writer(&self) {}
 
-    /// Sleeps until a token could be taken (`true`), or `timeout` has passed or a signal arrived (`false`).
+    /// Sleeps until a token could be taken (`true`), or `timeout` has passed or a signal arrived
+    /// (`false`).
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
         if self.take() {
@@ -196,7 +203,8 @@ impl Semaphore {
         if !ringing.stop() {
             return taken;
         }
-        // The alarm has put one token in and takes one out again, whichever it is: the others stay for the next look.
+        // The alarm has put one token in and takes one out again, whichever it is: the others stay
+        // for the next look.
         if !taken {
             self.take();
         }

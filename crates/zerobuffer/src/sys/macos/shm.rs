@@ -1,5 +1,5 @@
-//! Shared-memory objects of POSIX: they have no path, no inode and no times, cannot be read but through a mapping, and
-//! get their size once.
+//! Shared-memory objects of POSIX: they have no path, no inode and no times, cannot be read but
+//! through a mapping, and get their size once.
 
 use super::{lock_file, names, semaphore::Semaphore};
 use crate::{
@@ -41,7 +41,8 @@ fn shm_open(name: &str, flags: libc::c_int, mode: u32) -> io::Result<File> {
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// Makes an object of that name. `Ok(None)`: the name is taken. The mode is taken as it is: the kernel has no umask here.
+/// Makes an object of that name. `Ok(None)`: the name is taken. The mode is taken as it is: the
+/// kernel has no umask here.
 #[cfg_attr(crash_points, track_caller)]
 pub(crate) fn create(name: &str, mode: u32) -> Result<Option<File>> {
     let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
@@ -66,8 +67,9 @@ pub(crate) fn unlink(name: &str) -> Result<bool> {
     }
 }
 
-/// Gives a new object its size. Nothing is reserved by that: macOS takes the pages when they are touched, and has no
-/// call that takes them before. What the machine cannot hold is refused here all the same.
+/// Gives a new object its size. Nothing is reserved by that: macOS takes the pages when they are
+/// touched, and has no call that takes them before. What the machine cannot hold is refused here
+/// all the same.
 #[cfg_attr(crash_points, track_caller)]
 pub(crate) fn set_size(file: &File, name: &str, size: u64) -> Result<()> {
     let available = physical_memory();
@@ -91,7 +93,8 @@ fn physical_memory() -> u64 {
     ask(libc::_SC_PHYS_PAGES).saturating_mul(ask(libc::_SC_PAGESIZE))
 }
 
-/// Stores the control block of a new buffer, its first field last: whoever sees that field sees all of them.
+/// Stores the control block of a new buffer, its first field last: whoever sees that field sees all
+/// of them.
 #[cfg_attr(crash_points, track_caller)]
 pub(crate) fn initialise(mapping: &Mapping, control: &[u8; CONTROL_SIZE as usize]) {
     for (at, chunk) in control.chunks_exact(8).enumerate().rev() {
@@ -104,8 +107,9 @@ pub(crate) fn initialise(mapping: &Mapping, control: &[u8; CONTROL_SIZE as usize
 /// A word of the control block.
 fn word(mapping: &Mapping, offset: usize) -> &AtomicU64 {
     debug_assert!(offset.is_multiple_of(8) && offset < CONTROL_SIZE as usize);
-    // SAFETY: the callers map at least a control block and ask for a word inside it; the base is page aligned, the mapping
-    // outlives the reference, and every process accesses these words atomically.
+    // SAFETY: the callers map at least a control block and ask for a word inside it; the base is
+    // page aligned, the mapping outlives the reference, and every process accesses these words
+    // atomically.
     unsafe { AtomicU64::from_ptr(mapping.base().as_ptr().add(offset).cast()) }
 }
 
@@ -152,8 +156,8 @@ impl Segment {
                 other => other.ok(),
             };
             let file = shm_open(name, flags, 0).map_err(|e| Error::os("open", path(name), e))?;
-            // A reader makes its lock file before its memory, and removes it after: the same file before and after means
-            // that the memory is that reader's.
+            // A reader makes its lock file before its memory, and removes it after: the same file
+            // before and after means that the memory is that reader's.
             let named = lock_file::id(name);
             if let Some(lock) = &lock
                 && FileId::of(lock).ok() != named
@@ -177,8 +181,8 @@ impl Segment {
         self.read_at(&mut bytes, 0).is_ok().then_some(bytes)
     }
 
-    /// Copies bytes out of the segment, by a mapping that lasts as long as the call. An object that has its size keeps
-    /// it, so that this cannot fault.
+    /// Copies bytes out of the segment, by a mapping that lasts as long as the call. An object that
+    /// has its size keeps it, so this cannot fault.
     pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let end = offset.saturating_add(bytes.len() as u64);
         if end > self.size {
@@ -187,8 +191,9 @@ impl Segment {
         let view = View::new(&self.file, end)?;
         let mut at = offset as usize;
         for chunk in bytes.chunks_mut(8) {
-            // SAFETY: `at` and what follows it lie below `end`, the view's length, and 8 bytes at a multiple of 8 are an
-            // aligned word. Other processes store words atomically, or have finished with these bytes.
+            // SAFETY: `at` and what follows it lie below `end`, the view's length, and 8 bytes at a
+            // multiple of 8 are an aligned word. Other processes store words atomically, or have
+            // finished with these bytes.
             unsafe {
                 let from = view.base.add(at);
                 if chunk.len() == 8 && at.is_multiple_of(8) {
@@ -219,7 +224,8 @@ impl Segment {
         lock_file::owner(&self.name) == Some(self.uid) || Semaphore::both_exist(&self.name)
     }
 
-    /// The sticky bit: made by a reader of this implementation, which holds a presence lock while it lives (W8).
+    /// The sticky bit: made by a reader of this implementation, which holds a presence lock while
+    /// it lives (W8).
     pub(crate) fn is_marked(&self) -> bool {
         self.mode & 0o1000 != 0
     }
@@ -235,7 +241,8 @@ impl Segment {
         Semaphore::open(name, signal)
     }
 
-    /// A description for the presence locks of an endpoint: of the lock file that was there when this was opened.
+    /// A description for the presence locks of an endpoint: of the lock file that was there when
+    /// this was opened.
     pub(crate) fn presence(&self) -> io::Result<Presence> {
         let known = FileId::of(self.lock()?)?;
         let fd = PrivateFd::open(|| {

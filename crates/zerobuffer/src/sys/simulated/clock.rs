@@ -42,13 +42,15 @@ impl ops::Sub for Instant {
     }
 }
 
-/// A short sleep takes as long as it likes: long ones keep the number of a waiter's rounds, and of executions, small.
+/// A short sleep takes as long as it likes: long ones keep the number of a waiter's rounds, and of
+/// executions, small.
 const OVERSLEEPS: u32 = if cfg!(loom) { 100 } else { 1 };
 
 /// Lets the time pass, and the others work.
 pub(crate) fn sleep(time: Duration) {
     machine::pass(time * OVERSLEEPS);
-    // To loom a yield says that what was seen before it is not seen again: it would hide stale values.
+    // To loom a yield says that what was seen before it is not seen again: it would hide stale
+    // values.
     if cfg!(not(loom)) {
         yield_now();
     }

@@ -24,8 +24,8 @@ pub(crate) struct Inode {
     links: AtomicU64,
 }
 
-// SAFETY: the bytes are shared as those of a mapped file are, and the rules of the ring say who touches which; all threads
-// of a model run on one thread of the operating system.
+// SAFETY: the bytes are shared as those of a mapped file are, and the rules of the ring say who
+// touches which; all threads of a model run on one thread of the operating system.
 unsafe impl Send for Inode {}
 // SAFETY: as above.
 unsafe impl Sync for Inode {}
@@ -103,7 +103,8 @@ impl Mapping {
     }
 }
 
-// SAFETY: a box keeps its address and length while the file exists, of which the mapping holds a share.
+// SAFETY: a box keeps its address and length while the file exists, of which the mapping holds a
+// share.
 unsafe impl Memory for Mapping {
     fn base(&self) -> NonNull<u8> {
         NonNull::from(&*self.0.0.bytes).cast()

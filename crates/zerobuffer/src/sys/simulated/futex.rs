@@ -1,4 +1,5 @@
-//! Sleeping until another process changes a word, as the kernel does it: looking and falling asleep are one step.
+//! Sleeping until another process changes a word, as the kernel does it: looking and falling asleep
+//! are one step.
 
 use super::{machine, semaphore::VALUE};
 use crate::sync::{AtomicU64, Ordering, yield_now};
@@ -16,7 +17,8 @@ struct Sleeper {
 
 std::thread_local!(static SLEEPERS: RefCell<Vec<Sleeper>> = const { RefCell::new(Vec::new()) });
 
-/// Sleeps while the low half is 0; `timeout` counts only once a process has died. No signal ever comes.
+/// Sleeps while the low half is 0; `timeout` counts only once a process has died. No signal ever
+/// comes.
 pub(crate) fn sleep(word: &AtomicU64, timeout: Duration) -> bool {
     if timeout.is_zero() {
         return false;

@@ -1,7 +1,7 @@
 //! Processes, names and the clock of the simulated machine, and what a test does to them.
 //!
-//! A wait ends by its token alone: the checker reports a lost wake-up as a deadlock. Once a process has died, nobody may
-//! ever post what others wait for, and waits end by their slices too.
+//! A wait ends by its token alone: the checker reports a lost wake-up as a deadlock. Once a process
+//! has died, nobody may ever post what others wait for, and waits end by their slices too.
 
 use super::{file::Inode, futex};
 use crate::{config::WAIT_SLICE, layout::NativeWord, sync::Ordering};
@@ -31,8 +31,8 @@ struct Machine {
     fuses: BTreeMap<u64, u64>,
 }
 
-// Every thread of a model runs on one thread of the operating system, and is switched at the checker's operations only:
-// what is in here changes in one step.
+// Every thread of a model runs on one thread of the operating system, and is switched at the
+// checker's operations only: what is in here changes in one step.
 std::thread_local!(static MACHINE: RefCell<Machine> = RefCell::default());
 
 fn machine<T>(action: impl FnOnce(&mut Machine) -> T) -> T {
@@ -102,7 +102,8 @@ pub fn pardon(pid: u64) {
     machine(|machine| machine.fuses.remove(&pid));
 }
 
-/// Ends a process: nothing that it does from now on is seen by anybody, its locks are free, and waits end.
+/// Ends a process: nothing that it does from now on is seen by anybody, its locks are free, and
+/// waits end.
 pub fn kill(pid: u64) {
     let inodes: Vec<_> = machine(|machine| machine.names.values().cloned().collect());
     for inode in inodes {
@@ -145,7 +146,7 @@ pub(crate) fn is_dead() -> bool {
     !is_alive(own_pid())
 }
 
-/// Whether a process has died, so that waits end by their slices.
+/// Whether a process has died, so waits end by their slices.
 pub(crate) fn has_slices() -> bool {
     machine(|machine| !machine.dead.is_empty())
 }

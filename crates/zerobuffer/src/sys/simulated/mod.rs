@@ -1,7 +1,9 @@
-//! A machine in memory for the model checkers: what both endpoints ask of the operating system, with nothing of it.
+//! A machine in memory for the model checkers: what both endpoints ask of the operating system,
+//! with nothing of it.
 //!
-//! Real: the endpoints, the ring, the steps of the semaphores. Simulated: files and their names, presence locks, futexes,
-//! processes and their death, the clock. Time passes only when nobody can be woken any more (see [`machine`]).
+//! Real: the endpoints, the ring, the steps of the semaphores. Simulated: files and their names,
+//! presence locks, futexes, processes and their death, the clock. Time passes only when nobody can
+//! be woken any more (see [`machine`]).
 
 mod clock;
 mod creation;
@@ -38,8 +40,9 @@ pub(crate) mod process {
 pub(crate) mod fork {
     use super::machine;
 
-    /// The process that made an endpoint. Nobody forks here; but what a dead process would still do is left out by the
-    /// same question: its threads end by unwinding, and an endpoint of it that is dropped must do nothing.
+    /// The process that made an endpoint. Nobody forks here; but what a dead process would still do
+    /// is left out by the same question: its threads end by unwinding, and an endpoint of it that
+    /// is dropped must do nothing.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Birth(u64);
 

@@ -1,4 +1,5 @@
-//! Shuttle's atomics, which a dead process cannot change: its threads unwind, and their destructors must leave no trace.
+//! Shuttle's atomics, which a dead process cannot change: its threads unwind, and their destructors
+//! must leave no trace.
 
 use super::machine;
 use crate::sync::Ordering;

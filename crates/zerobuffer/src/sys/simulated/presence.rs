@@ -1,4 +1,5 @@
-//! Presence locks as the kernel keeps them: who holds what is one step to ask, and nothing in memory is ordered by it.
+//! Presence locks as the kernel keeps them: who holds what is one step to ask, and nothing in
+//! memory is ordered by it.
 
 use super::{
     file::{File, Inode},
@@ -50,7 +51,8 @@ impl Locks {
     }
 
     fn release(&self, is_holder: impl Fn(u64) -> bool) {
-        // The levels first: the kernel releases all in one step, so that who finds a byte free finds its level free.
+        // The levels first: the kernel releases all in one step, so who finds a byte free finds its
+        // level free.
         for (lock, bits) in
             self.levels.iter().map(|lock| (lock, LEVEL_BITS)).chain(self.bytes.iter().map(|lock| (lock, 0)))
         {

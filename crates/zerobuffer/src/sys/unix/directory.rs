@@ -16,7 +16,8 @@ pub(crate) struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Waits for other creators, 5 s at most. The error says who holds the lock, where that can be known.
+    /// Waits for other creators, 5 s at most. The error says who holds the lock, where that can be
+    /// known.
     pub(in crate::sys) fn acquire(folder: &Folder) -> Result<Self> {
         let path = || folder.path().display().to_string();
         let fd = PrivateFd::open(|| folder.reopen()).map_err(|e| Error::os("open", path(), e))?;

@@ -48,7 +48,8 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(try_shared_flock(&one).unwrap() && try_shared_flock(&other).unwrap(), "both ask at a time");
         drop((one, other));
-        // A child that another test of this process has just forked holds both until it executes its program.
+        // A child that another test of this process has just forked holds both until it executes
+        // its program.
         let deadline = Instant::now() + Duration::from_secs(10);
         while !try_flock(&holder).unwrap() {
             assert!(Instant::now() < deadline, "nobody asks any more");

@@ -1,7 +1,9 @@
-//! Folders by descriptor: where a path leads is settled once, and what is done below is relative to it.
+//! Folders by descriptor: where a path leads is settled once, and what is done below is relative to
+//! it.
 //!
-//! A path is walked from the root. Each folder on the way is opened without following a link, and its owner is
-//! looked at through the descriptor. So nobody but root and this user can lead the walk elsewhere.
+//! A path is walked from the root. Each folder on the way is opened without following a link, and
+//! its owner is looked at through the descriptor. So nobody but root and this user can lead the
+//! walk elsewhere.
 
 use super::{FileId, file_id::Entry};
 use crate::{
@@ -106,7 +108,8 @@ impl Folder {
         match crash::around(mkdir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.enter(name),
             Err(error) => Err(error),
-            // What was made in a folder that others may change is not certainly what is found there.
+            // What was made in a folder that others may change is not certainly what is found
+            // there.
             Ok(()) if self.is_shared && !cfg!(unguarded = "s1") => self.enter(name),
             Ok(()) => {
                 let made = self.enter(name)?;
@@ -119,7 +122,8 @@ impl Folder {
     /// Sets the mode of a folder that this process has just made.
     #[cfg(target_os = "linux")]
     fn open_to_all(&self) -> io::Result<()> {
-        // The descriptor is for passing only; this name leads to the same folder whatever its path leads to.
+        // The descriptor is for passing only; this name leads to the same folder whatever its path
+        // leads to.
         let same = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
         std::fs::set_permissions(same, std::os::unix::fs::PermissionsExt::from_mode(FOR_ALL))
     }
@@ -175,7 +179,8 @@ impl Folder {
         }
     }
 
-    /// Makes a file with exactly that mode. An existing name is an error, never a file that is opened.
+    /// Makes a file with exactly that mode. An existing name is an error, never a file that is
+    /// opened.
     #[cfg_attr(crash_points, track_caller)]
     pub(in crate::sys) fn create(&self, name: &str, access: libc::c_int, mode: u32) -> io::Result<File> {
         let flags = access | CAREFUL | libc::O_CREAT | libc::O_EXCL;
@@ -185,7 +190,8 @@ impl Folder {
         Ok(file)
     }
 
-    /// A new file without a name: nobody sees it before it is complete, and it vanishes with its maker.
+    /// A new file without a name: nobody sees it before it is complete, and it vanishes with its
+    /// maker.
     #[cfg(all(target_os = "linux", not(macos_sys)))]
     pub(in crate::sys) fn unnamed(&self) -> io::Result<File> {
         let flags = libc::O_TMPFILE | libc::O_RDWR | libc::O_CLOEXEC;

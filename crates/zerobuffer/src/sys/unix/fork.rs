@@ -1,8 +1,9 @@
 //! Keeps a forked child from holding, or acting on, what belongs to its parent (W8, P8).
 //!
-//! Locks of an open file description live until its last descriptor is closed, and a child inherits all of them:
-//! without help it would keep a dead parent "present". Every descriptor that carries a lock is registered here, and a
-//! `pthread_atfork` handler closes them in the child; it never unlocks, which would drop the parent's lock.
+//! Locks of an open file description live until its last descriptor is closed, and a child inherits
+//! all of them: without help it would keep a dead parent "present". Every descriptor that carries a
+//! lock is registered here, and a `pthread_atfork` handler closes them in the child; it never
+//! unlocks, which would drop the parent's lock.
 
 use crate::crash;
 use std::{
@@ -36,8 +37,8 @@ impl PrivateFd {
 
 impl AsFd for PrivateFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is open until drop; in a forked child, where it is not, the owners refuse all
-        // operations (`Birth`).
+        // SAFETY: the descriptor is open until drop; in a forked child, where it is not, the owners
+        // refuse all operations (`Birth`).
         unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 }
@@ -50,8 +51,8 @@ impl AsRawFd for PrivateFd {
 
 impl Drop for PrivateFd {
     fn drop(&mut self) {
-        // In a forked child the handler has closed the descriptor; number and slot may be those of an endpoint that the
-        // child has made since.
+        // In a forked child the handler has closed the descriptor; number and slot may be those of
+        // an endpoint that the child has made since.
         if self.birth.is_forked() {
             return;
         }
@@ -98,7 +99,7 @@ impl Chunk {
         Self { slots: [const { AtomicI32::new(EMPTY) }; 64], next: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Only one thread registers at a time (`Registering`), so that no chunk is lost here.
+    /// Only one thread registers at a time (`Registering`), so no chunk is lost here.
     fn append(&self) -> &'static Chunk {
         let next: &'static Chunk = Box::leak(Box::new(Chunk::new()));
         self.next.store(ptr::from_ref(next).cast_mut(), Ordering::Release);
@@ -153,8 +154,8 @@ fn release_registering() {
 fn install_handlers() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handlers use atomics and close(2) alone, which are async-signal-safe. Failure (no memory)
-        // leaves fork unguarded, as it would be without the call.
+        // SAFETY: the handlers use atomics and close(2) alone, which are async-signal-safe. Failure
+        // (no memory) leaves fork unguarded, as it would be without the call.
         unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_parent), Some(after_fork_child)) };
     });
 }
@@ -174,7 +175,8 @@ unsafe extern "C" fn after_fork_child() {
         for slot in &current.slots {
             let fd = slot.swap(EMPTY, Ordering::AcqRel);
             if fd != EMPTY {
-                // SAFETY: the child's own copy of the descriptor; its owner sees the empty slot and leaves it alone.
+                // SAFETY: the child's own copy of the descriptor; its owner sees the empty slot and
+                // leaves it alone.
                 unsafe { libc::close(fd) };
             }
         }
@@ -198,7 +200,8 @@ mod tests {
         // SAFETY: the child only opens and closes files, and ends by `_exit`.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            // The lowest numbers and slots are handed out first: one of these gets those of the inherited one.
+            // The lowest numbers and slots are handed out first: one of these gets those of the
+            // inherited one.
             for _ in 0..1000 {
                 let own = open();
                 if own.fd == inherited.fd && ptr::eq(own.slot, inherited.slot) {

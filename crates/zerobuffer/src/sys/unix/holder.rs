@@ -16,7 +16,8 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Who holds the whole-file lock of the file behind a descriptor. The kernel tells of processes that this one can see.
+/// Who holds the whole-file lock of the file behind a descriptor. The kernel tells of processes
+/// that this one can see.
 #[cfg(target_os = "linux")]
 pub(in crate::sys) fn of(fd: &impl AsRawFd) -> Option<Holder> {
     let entry = super::file_id::Entry::of(fd.as_raw_fd()).ok()?;
@@ -31,9 +32,9 @@ pub(in crate::sys) fn of(_: &impl AsRawFd) -> Option<Holder> {
     None
 }
 
-/// The process of one line, as `1: FLOCK  ADVISORY  WRITE 4711 00:1b:23 0 EOF`, if it holds that inode's lock. The
-/// devices of files in memory are numbered differently there and in `stat`; two files of one number are a rare
-/// coincidence, and only a message would name the wrong process.
+/// The process of one line, as `1: FLOCK  ADVISORY  WRITE 4711 00:1b:23 0 EOF`, if it holds that
+/// inode's lock. The devices of files in memory are numbered differently there and in `stat`; two
+/// files of one number are a rare coincidence, and only a message would name the wrong process.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "has no such list"))]
 fn holding(line: &str, inode: u64) -> Option<u64> {
     let mut words = line.split_whitespace().skip(1);

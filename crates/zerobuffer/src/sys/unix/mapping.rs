@@ -13,8 +13,9 @@ const HUGE: usize = 2 << 20;
 
 /// Readable and writable pages, unmapped on drop.
 ///
-/// Before and behind them lies at least one page without access: whatever a peer has written, an access beyond the
-/// mapping ends the process instead of reaching somebody else's bytes. That costs one system call per mapping.
+/// Before and behind them lies at least one page without access: whatever a peer has written, an
+/// access beyond the mapping ends the process instead of reaching somebody else's bytes. That costs
+/// one system call per mapping.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
@@ -71,24 +72,27 @@ impl Mapping {
     )]
     pub(crate) fn word<const AT: usize>(&self) -> &AtomicU64 {
         const { assert!(AT.is_multiple_of(8) && AT + 8 <= 4096, "the word lies in the first page") };
-        // SAFETY: a mapping is whole pages, aligned to them, and lives as long as the borrow; every process accesses the
-        // word atomically.
+        // SAFETY: a mapping is whole pages, aligned to them, and lives as long as the borrow; every
+        // process accesses the word atomically.
         unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(AT).cast()) }
     }
 
-    /// Maps all pages now instead of one fault per page at first touch. Only a hint: failure changes nothing.
+    /// Maps all pages now instead of one fault per page at first touch. Only a hint: failure
+    /// changes nothing.
     #[cfg(target_os = "linux")]
     pub(crate) fn populate(&self) {
         // SAFETY: the range is this mapping; the call reads and writes no byte of it.
         unsafe { libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_POPULATE_WRITE) };
     }
 
-    /// Takes all pages now instead of one fault per page at first touch. Only for memory that has no user yet.
+    /// Takes all pages now instead of one fault per page at first touch. Only for memory that has
+    /// no user yet.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn populate(&self) {
         // The smallest page of the system.
         for at in (0..self.len).step_by(4096) {
-            // SAFETY: the byte lies in the mapping; a read is enough, since fresh memory has no page of zeros to share.
+            // SAFETY: the byte lies in the mapping; a read is enough, since fresh memory has no
+            // page of zeros to share.
             unsafe { ptr::read_volatile(self.base.as_ptr().add(at)) };
         }
     }
@@ -107,7 +111,8 @@ unsafe impl Memory for Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range is this mapping and its margins, and users of its memory hold a share of its owner.
+        // SAFETY: the range is this mapping and its margins, and users of its memory hold a share
+        // of its owner.
         unsafe { libc::munmap(self.reserved.as_ptr().cast(), self.reserved_len) };
     }
 }

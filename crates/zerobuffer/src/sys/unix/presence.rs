@@ -1,8 +1,8 @@
 //! Presence (W8): "this endpoint lives" as a lock that the kernel drops when its process ends.
 //!
-//! Byte-range locks of an open file description, visible across users and pid namespaces: on Linux of the segment
-//! itself, on macOS of the lock file. The description is never mapped, since a mapping would keep it, and with it the
-//! lock, alive.
+//! Byte-range locks of an open file description, visible across users and pid namespaces: on Linux
+//! of the segment itself, on macOS of the lock file. The description is never mapped, since a
+//! mapping would keep it, and with it the lock, alive.
 
 use super::fork::PrivateFd;
 use crate::{crash, sys::Role};
@@ -18,16 +18,17 @@ const LEVEL_SPAN: i64 = 64;
 
 /// The locks of one endpoint on one segment, released when this is dropped.
 ///
-/// Who may only read the segment can put *read* locks on it. They say nothing, and must not keep out a writer: it takes
-/// its locks on the guard first, a file that only those can open who may write to the segment.
+/// Who may only read the segment can put *read* locks on it. They say nothing, and must not keep
+/// out a writer: it takes its locks on the guard first, a file that only those can open who may
+/// write to the segment.
 #[derive(Debug)]
 pub(crate) struct Presence {
     fd: PrivateFd,
     guard: Option<PrivateFd>,
 }
 
-/// Whether something has run out for the moment. That says nothing about the file or its system, and must not be taken
-/// for locks that do not work there.
+/// Whether something has run out for the moment. That says nothing about the file or its system,
+/// and must not be taken for locks that do not work there.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
@@ -67,7 +68,8 @@ impl Presence {
         Ok(is_held(&self.fd, role)? || self.guard.as_ref().map_or(Ok(false), |guard| is_held(guard, role))?)
     }
 
-    /// Announces the capability level of this endpoint. `Ok(false)`: that of another one is still announced.
+    /// Announces the capability level of this endpoint. `Ok(false)`: that of another one is still
+    /// announced.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<bool> {
         self.take(level_start(role), level.into())
@@ -88,7 +90,8 @@ impl Presence {
             return Ok(false);
         }
         let taken = set(&self.fd, LOCK, start, len)
-            // If only read locks are in the way, it is free: the guard, or the locks of creation, keep others out.
+            // If only read locks are in the way, it is free: the guard, or the locks of creation,
+            // keep others out.
             .and_then(|taken| Ok(taken || conflicting(&self.fd, start, len)?.is_none()));
         if let Some(guard) = &self.guard
             && !matches!(taken, Ok(true))
@@ -139,8 +142,9 @@ fn level_start(role: Role) -> i64 {
     if role == Role::Reader { 64 } else { 128 }
 }
 
-/// The length of the first lock in the range that another description holds for writing. It is asked for a read lock: others'
-/// read locks do not conflict with that, and whoever may read the file can have one.
+/// The length of the first lock in the range that another description holds for writing. It is
+/// asked for a read lock: others' read locks do not conflict with that, and whoever may read the
+/// file can have one.
 fn conflicting(fd: &impl AsRawFd, start: i64, len: i64) -> io::Result<Option<i64>> {
     let mut lock = range(READ, start, len);
     // SAFETY: the descriptor is open and the structure outlives the call.

@@ -10,8 +10,8 @@ use crate::{
 };
 use std::time::SystemTime;
 
-/// What is known of a segment. `held`: whether somebody other than the judge holds the reader's byte; `None` where the
-/// judge cannot ask.
+/// What is known of a segment. `held`: whether somebody other than the judge holds the reader's
+/// byte; `None` where the judge cannot ask.
 pub(in crate::sys) fn facts(segment: &Segment, held: Option<bool>, companions: bool) -> Facts {
     Facts {
         control: segment.control().map(|bytes| ControlSnapshot::from_bytes(&bytes)),
@@ -28,8 +28,8 @@ pub(crate) fn judge(segment: &Segment) -> Verdict {
     takeover::judge(&facts(segment, segment.is_held(Role::Reader).ok(), segment.has_companions()))
 }
 
-/// Spares a reader that will be refused what its creation costs. Judged again under the locks; a reader that is just
-/// closing has no pid any more, and is waited for there.
+/// Spares a reader that will be refused what its creation costs. Judged again under the locks; a
+/// reader that is just closing has no pid any more, and is waited for there.
 pub(in crate::sys) fn refuse_early(name: &str) -> Result<()> {
     match Segment::open_read_only(name).map(|segment| judge(&segment)) {
         Ok(Verdict::Alive { pid }) if pid != 0 => {

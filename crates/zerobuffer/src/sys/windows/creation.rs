@@ -41,7 +41,8 @@ const LOCKED: Duration = Duration::from_millis(100);
 /// How long whoever has a dead reader's objects open is given to let go of them.
 const LETTING_GO: Duration = Duration::from_secs(1);
 
-/// Creates the buffer. It has its name from the beginning, and is no buffer to anybody until its first word is stored.
+/// Creates the buffer. It has its name from the beginning, and is no buffer to anybody until its
+/// first word is stored.
 pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     retried(|| publish(request))
 }
@@ -207,7 +208,8 @@ impl Drop for NameGuard {
     }
 }
 
-/// Judges a segment by its reader (W8): by its presence where the segment is marked, else by the pid.
+/// Judges a segment by its reader (W8): by its presence where the segment is marked, else by the
+/// pid.
 pub(crate) fn judge(segment: &Segment) -> Verdict {
     takeover::judge(&facts(segment, segment.is_held(Role::Reader).ok()))
 }
@@ -222,8 +224,8 @@ fn facts(segment: &Segment, held: Option<bool>) -> Facts {
         held,
         // Its maker keeps a section that is not initialised; without one there is none.
         young: control.is_none_or(|control| control.oieb_size == 0),
-        // A closed reader's notes and semaphores go with it. Its section stays as long as somebody looks at it, and is only
-        // waited for.
+        // A closed reader's notes and semaphores go with it. Its section stays as long as somebody
+        // looks at it, and is only waited for.
         companions: segment.has_companions() || control.is_some_and(|control| control.reader_pid == 0),
     }
 }
@@ -253,7 +255,7 @@ impl Site for Place<'_> {
     fn hold(&self, segment: &Segment) -> Result<Hold<Self::Guard>> {
         let presence = segment.presence().ok();
         let taken = presence.as_ref().and_then(|presence| presence.try_lock(Role::Reader).ok());
-        // An old reader has no presence: who has its role is another judge.
+        // A legacy reader has no presence: who has its role is another judge.
         let taken = taken.map(|taken| taken || !segment.is_marked());
         Ok(Hold { taken, guard: presence })
     }
@@ -300,10 +302,10 @@ fn tell_writer(name: &str, segment: &Segment, pid: u64) {
     }
 }
 
-/// Tells who has a dead buffer open to let go of it, and removes lock files that nobody holds; returns what is gone
-/// (`zerobuffer clean`).
+/// Tells who has a dead buffer open to let go of it, and removes lock files that nobody holds;
+/// returns what is gone (`zerobuffer clean`).
 ///
-/// Nothing is removed that somebody has open, so that there is nothing to force.
+/// Nothing is removed that somebody has open, so there is nothing to force.
 pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> {
     let before = super::objects(name, removal.uid).paths;
     retried(|| {

@@ -1,7 +1,8 @@
-//! The lock files by which readers of all implementations exclude each other (W12), in the user's temporary folder.
+//! The lock files by which readers of all implementations exclude each other (W12), in the user's
+//! temporary folder.
 //!
-//! A file that nobody else may open while it is open here, and that vanishes when it is closed, also by a kill: as C++ and
-//! C# have it, each in a folder of its own.
+//! A file that nobody else may open while it is open here, and that vanishes when it is closed,
+//! also by a kill: as C++ and C# have it, each in a folder of its own.
 
 use super::object;
 use crate::crash;
@@ -74,7 +75,8 @@ pub(super) fn acquire(name: &str) -> Locks {
     Locks::Held(held)
 }
 
-/// A real folder, made if it is missing. While it is open without the right to delete it, nobody exchanges it for a link.
+/// A real folder, made if it is missing. While it is open without the right to delete it, nobody
+/// exchanges it for a link.
 fn pin(folder: &Path) -> io::Result<File> {
     match crash::around(|| fs::create_dir(folder)) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

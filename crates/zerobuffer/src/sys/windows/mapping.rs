@@ -28,7 +28,8 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps the first `len` bytes, readable and writable; fails if the section is shorter or not all of it is there.
+    /// Maps the first `len` bytes, readable and writable; fails if the section is shorter or not
+    /// all of it is there.
     pub(super) fn new(section: &OwnedHandle, len: u64) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let whole = Self::view(section, FILE_MAP_READ | FILE_MAP_WRITE, len)?;
@@ -48,12 +49,13 @@ impl Mapping {
         let view = unsafe { MapViewOfFile(object::raw(section), access, 0, 0, len) };
         let base = NonNull::new(view.Value.cast::<u8>()).ok_or_else(io::Error::last_os_error)?;
         let mut mapping = Self { base, len: 0 };
-        // A foreign section may have pages that are only reserved: touching one would be an access violation.
+        // A foreign section may have pages that are only reserved: touching one would be an access
+        // violation.
         mapping.len = committed(base);
         Ok(mapping)
     }
 
-    /// Touches every page, so that the stream does not pay a fault per page.
+    /// Touches every page, so the stream does not pay a fault per page.
     pub(super) fn populate(&self) {
         for offset in (0..self.len).step_by(PAGE) {
             // SAFETY: inside the view, whose pages are committed.

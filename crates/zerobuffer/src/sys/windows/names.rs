@@ -1,10 +1,11 @@
 //! What the objects of a buffer are called (W1): the reader's, which are C#'s, and C++'s.
 //!
-//! The implementations agree on nothing here. C# makes `N`, `sem-w-N` and `sem-r-N` in the namespace of the session; C++
-//! makes `Global\N`, `Global\sem-/sem-w-N` and `Global\sem-/sem-r-N` in that of the machine. A reader of ours makes the
-//! former, or with `BufferConfig::global` the latter; a writer of ours looks for both.
+//! The implementations agree on nothing here. C# makes `N`, `sem-w-N` and `sem-r-N` in the
+//! namespace of the session; C++ makes `Global\N`, `Global\sem-/sem-w-N` and `Global\sem-/sem-r-N`
+//! in that of the machine. A native reader makes the former, or with `BufferConfig::global` the
+//! latter; a native writer looks for both.
 //!
-//! A buffer's name has no `/`, so that the further objects of ours, which have one, are nobody's buffer.
+//! A buffer's name has no `/`, so the further objects of ours, which have one, are nobody's buffer.
 
 use crate::{
     error::{Error, Result},
@@ -51,7 +52,7 @@ impl Namespace {
         }
     }
 
-    /// The page in which a reader of ours says that it is one.
+    /// The page in which a native reader says that it is one.
     pub(super) fn notes(self, name: &str) -> String {
         format!("{}zerobuffer/notes/{name}", self.prefix())
     }
@@ -80,8 +81,8 @@ pub(crate) fn segment_name(name: &str) -> String {
     Namespace::Session.segment(name)
 }
 
-/// What every system asks of a name, and: no separator of namespaces, no name that belongs to semaphores, nothing that
-/// the lock file could not be called.
+/// What every system asks of a name, and: no separator of namespaces, no name that belongs to
+/// semaphores, nothing that the lock file could not be called.
 pub(crate) fn check_name(text: &str) -> Result<()> {
     name::check(text)?;
     let reason = if text.contains('\\') {

@@ -1,8 +1,9 @@
-//! A page beside the segment by which a reader of ours is known, and which tells its instance from all others.
+//! A page beside the segment by which a native reader is known, and which tells its instance from
+//! all others.
 //!
-//! Its name lives as long as the reader, as the segment's does. That it is there is the mark (W8) of a segment whose reader
-//! is of this implementation; the number in it names the presence events of exactly this segment, so that the writer of a
-//! dead reader does not take the successor for it.
+//! Its name lives as long as the reader, as the segment's does. That it is there is the mark (W8)
+//! of a segment whose reader is of this implementation; the number in it names the presence events
+//! of exactly this segment, so the writer of a dead reader does not take the successor for it.
 
 use super::{Mapping, names::Namespace, object, process};
 use crate::{
@@ -29,7 +30,7 @@ const SIZE: u64 = super::mapping::PAGE as u64;
 enum Note {
     Magic = 0,
     Instance = 8,
-    /// The pid of the writer of ours that registers itself, or is registered.
+    /// The pid of the native writer that registers itself, or is registered.
     Writer = 16,
 }
 
@@ -40,7 +41,8 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// Makes the page; the handle is its name's life. `Ok(None)`: it is still there from a dead reader.
+    /// Makes the page; the handle is its name's life. `Ok(None)`: it is still there from a dead
+    /// reader.
     pub(super) fn make(space: Namespace, name: &str) -> Result<Option<(Arc<Self>, OwnedHandle)>> {
         let path = space.notes(name);
         let failed = |error| Error::os("create", &path, error);
@@ -68,8 +70,8 @@ impl Notes {
     }
 
     fn note(&self, note: Note) -> &AtomicU64 {
-        // SAFETY: the words lie in a page that is mapped as long as `self`, at multiples of 8; every process accesses
-        // them atomically.
+        // SAFETY: the words lie in a page that is mapped as long as `self`, at multiples of 8;
+        // every process accesses them atomically.
         unsafe { AtomicU64::from_ptr(self.page.base().as_ptr().add(note as usize).cast()) }
     }
 
@@ -97,14 +99,14 @@ impl Notes {
     }
 }
 
-/// A number that no other segment has had: of this process, which its start time tells from others of its number, and of
-/// the count of its segments.
+/// A number that no other segment has had: of this process, which its start time tells from others
+/// of its number, and of the count of its segments.
 fn new_instance() -> u64 {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut mixed = process::own_pid() << 32 | count & 0xffff_ffff;
     for part in [process::own_start_time(), 0] {
-        // splitmix64's finish: a bijection, so that nothing of the number is lost.
+        // splitmix64's finish: a bijection, so nothing of the number is lost.
         mixed ^= part;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -42,7 +42,8 @@ impl Wide {
     }
 }
 
-/// Takes over the handle that a call has just returned; the calling thread's last error is still that call's.
+/// Takes over the handle that a call has just returned; the calling thread's last error is still
+/// that call's.
 fn owned(handle: HANDLE) -> io::Result<Named> {
     // SAFETY: reads a word of this thread.
     let error = unsafe { GetLastError() };
@@ -54,12 +55,14 @@ fn owned(handle: HANDLE) -> io::Result<Named> {
     Ok(Named { handle, existed: error == ERROR_ALREADY_EXISTS })
 }
 
-/// A section of that many bytes, all of them committed: that there is not enough is an error here and never a fault later.
+/// A section of that many bytes, all of them committed: that there is not enough is an error here
+/// and never a fault later.
 pub(super) fn make_section(name: &str, size: u64) -> io::Result<Named> {
     let name = Wide::new(name);
     let (high, low) = ((size >> 32) as u32, size as u32);
     let protection = PAGE_READWRITE | SEC_COMMIT;
-    // SAFETY: the name outlives the call; no file stands behind the section, the attributes are the default ones.
+    // SAFETY: the name outlives the call; no file stands behind the section, the attributes are the
+    // default ones.
     owned(unsafe {
         CreateFileMappingW(INVALID_HANDLE_VALUE, ptr::null(), protection, high, low, name.as_ptr())
     })

@@ -1,4 +1,5 @@
-//! Which buffers there are, as far as their readers' lock files in the user's temporary folder tell, and what they consist of.
+//! Which buffers there are, as far as their readers' lock files in the user's temporary folder
+//! tell, and what they consist of.
 
 use super::{
     Segment, Semaphore, lock_file,
@@ -65,12 +66,14 @@ pub(crate) fn lonely(name: &str, uid: u32) -> Objects {
     objects(name, uid)
 }
 
-/// Whether a lock file proves what a legacy reader's number says. Numbers are the machine's here, and need no proof.
+/// Whether a lock file proves what a legacy reader's number says. Numbers are the machine's here,
+/// and need no proof.
 pub(crate) fn has_lock_file(_: &str) -> bool {
     true
 }
 
-/// Whether a reader holds a lock file of that name: one that is just being created has no segment yet.
+/// Whether a reader holds a lock file of that name: one that is just being created has no segment
+/// yet.
 pub(crate) fn is_being_made(name: &str) -> bool {
     lock_file::paths(name).iter().any(|path| lock_file::is_locked(path))
 }

@@ -1,13 +1,17 @@
-//! Presence (W8): "this endpoint lives" as an event that exists while its process has a handle of it.
+//! Presence (W8): "this endpoint lives" as an event that exists while its process has a handle of
+//! it.
 //!
-//! The kernel closes the handles of a process that ends, however it ends, and an event without a handle is gone with its
-//! name. Creating is the test and the taking in one: it tells whether the object was there. Unlike a mutex it belongs to no
-//! thread, so that an endpoint may move between threads; unlike a lock on a file it needs no folder that users and sessions
-//! share, and in the machine's namespace it is seen from every session, which for an event takes no privilege. The name has the
-//! number of the segment's instance in it, so that nobody takes a successor for its predecessor.
+//! The kernel closes the handles of a process that ends, however it ends, and an event without a
+//! handle is gone with its name. Creating is the test and the taking in one: it tells whether the
+//! object was there. Unlike a mutex it belongs to no thread, so an endpoint may move between
+//! threads; unlike a lock on a file it needs no folder that users and sessions share, and in the
+//! machine's namespace it is seen from every session, which for an event takes no privilege. The
+//! name has the number of the segment's instance in it, so nobody takes a successor for its
+//! predecessor.
 //!
-//! Who looks whether an event exists holds a handle of it for an instant. Then a dead endpoint looks alive for that instant, and
-//! taking its place fails and is repeated; the contrary does not happen.
+//! Who looks whether an event exists holds a handle of it for an instant. Then a dead endpoint
+//! looks alive for that instant, and taking its place fails and is repeated; the contrary does not
+//! happen.
 
 use super::{names::Namespace, notes::Notes, object};
 use crate::{crash, sys::Role};
@@ -42,7 +46,8 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// By the instance, where the reader is of ours. Beside an old reader our writers exclude each other by name.
+    /// By the instance, where the reader is of ours. Beside a legacy reader our writers exclude
+    /// each other by name.
     pub(super) fn new(space: Namespace, name: &str, notes: Option<&Notes>) -> Self {
         let identity = notes.map_or_else(|| format!("name/{name}"), Notes::identity);
         Self { space, name: name.to_owned(), identity }
@@ -113,8 +118,8 @@ impl Presence {
         Ok(!own && self.key.is_held(role)?)
     }
 
-    /// Announces the capability level of this endpoint: one event per level up to it. Always `Ok(true)`: an event that
-    /// another one still has is shared.
+    /// Announces the capability level of this endpoint: one event per level up to it. Always
+    /// `Ok(true)`: an event that another one still has is shared.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<bool> {
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);

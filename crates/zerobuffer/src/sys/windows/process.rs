@@ -1,7 +1,8 @@
 //! Process liveness by pid (W8).
 //!
-//! Numbers are reused soon here. What is of ours is judged by its presence first, whose name has the process's start time
-//! in it; the number counts for endpoints of other implementations alone, and is held on to by a handle.
+//! Numbers are reused soon here. What is of ours is judged by its presence first, whose name has
+//! the process's start time in it; the number counts for endpoints of other implementations alone,
+//! and is held on to by a handle.
 
 use super::object;
 use std::{
@@ -45,8 +46,8 @@ pub(super) fn own_start_time() -> u64 {
     }
 }
 
-/// Processes that were asked about last, by open handles: a number is not given away while one is open, so that a later
-/// answer is about the same process.
+/// Processes that were asked about last, by open handles: a number is not given away while one is
+/// open, so a later answer is about the same process.
 static KNOWN: Mutex<Vec<(u32, OwnedHandle)>> = Mutex::new(Vec::new());
 /// How many of them are kept.
 const KEPT: usize = 16;
@@ -66,8 +67,8 @@ pub(crate) fn is_alive(pid: u64) -> bool {
         Ok(process) => process,
         Err(error) => return error.raw_os_error() != Some(ERROR_INVALID_PARAMETER.cast_signed()),
     };
-    // The lowest two bits of a number are ignored by the call. A process that has ended exists while a handle is open.
-    // SAFETY: the handle is open.
+    // The lowest two bits of a number are ignored by the call. A process that has ended exists
+    // while a handle is open. SAFETY: the handle is open.
     let alive = unsafe { GetProcessId(object::raw(&process)) } == number && !has_ended(&process);
     if alive {
         if known.len() >= KEPT {

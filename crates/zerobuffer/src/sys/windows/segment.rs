@@ -65,15 +65,17 @@ impl Segment {
         };
         let section = object::open_section(&path, access).map_err(failed)?;
         let view = Mapping::read_only(&section).map_err(failed)?;
-        // A reader of ours makes its notes before the segment's first word, and this looks the other way round: one
-        // that is seen finished was never without them.
+        // A native reader makes its notes before the segment's first word, and this looks the
+        // other way round: one that is seen finished was never without them.
         let mut control = copy_of_control(&view);
         fence(Ordering::Acquire);
-        // After the segment: while its handle is open, no other one has the name, and no other notes.
+        // After the segment: while its handle is open, no other one has the name, and no other
+        // notes.
         let notes = Notes::open(space, name, write).map_err(failed)?;
         if notes.is_none() && control.is_some_and(|bytes| ControlSnapshot::from_bytes(&bytes).oieb_size != 0)
         {
-            // An old reader, or one that has closed meanwhile: then its pid goes before its notes.
+            // A legacy reader, or one that has closed meanwhile: then its pid goes before its
+            // notes.
             control = copy_of_control(&view);
         }
         let key = Key::new(space, name, notes.as_deref());
@@ -98,7 +100,8 @@ impl Segment {
         copy(&self.view, bytes, offset)
     }
 
-    /// Maps the first `len` bytes. The memory lives on when this segment is dropped; its name does not depend on it.
+    /// Maps the first `len` bytes. The memory lives on when this segment is dropped; its name does
+    /// not depend on it.
     pub(crate) fn map(&self, len: u64) -> io::Result<Mapping> {
         Mapping::new(&self.section, len)
     }
@@ -124,7 +127,8 @@ impl Segment {
         Semaphore::open(self.key.space, name, signal, self.notes.clone())
     }
 
-    /// Whether anything shows that it is a buffer's: the notes of a reader of ours, or the semaphores.
+    /// Whether anything shows that it is a buffer's: the notes of a native reader, or the
+    /// semaphores.
     pub(crate) fn has_companions(&self) -> bool {
         let exists = |signal| Semaphore::look(self.key.space, &self.key.name, signal).is_ok();
         self.is_marked() || [Signal::Data, Signal::Space].into_iter().all(exists)
@@ -152,7 +156,8 @@ fn copy(view: &Mapping, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     for (at, byte) in bytes.iter_mut().enumerate() {
-        // SAFETY: inside the view, whose pages are committed and cannot be taken away while it is mapped.
+        // SAFETY: inside the view, whose pages are committed and cannot be taken away while it is
+        // mapped.
         *byte = unsafe { ptr::read_volatile(view.base().as_ptr().add(start + at)) };
     }
     Ok(())
@@ -162,8 +167,8 @@ pub(super) fn is_not_found(error: &Error) -> bool {
     matches!(error, Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
-/// Sections have whole pages. A segment is as long as its control block says, with the native block of a reader that makes
-/// notes, if it lies in just so many.
+/// Sections have whole pages. A segment is as long as its control block says, with the native block
+/// of a reader that makes notes, if it lies in just so many.
 fn exact_size(control: &ControlSnapshot, native: u64, pages: u64) -> u64 {
     let parts = [CONTROL_SIZE, control.metadata_size, control.payload_size, native];
     let said = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(*part));

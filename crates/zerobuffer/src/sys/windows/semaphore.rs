@@ -37,8 +37,9 @@ impl Semaphore {
     /// Looking costs a system call: a wait that spins looks at memory alone.
     pub(crate) const VALUE_IS_CHEAP: bool = false;
 
-    /// Makes the semaphore without a token. One that a dead reader's writer still has open is taken as it is: tokens that
-    /// the two pairs take from each other are surplus or lost ones, and harmless (W5).
+    /// Makes the semaphore without a token. One that a dead reader's writer still has open is taken
+    /// as it is: tokens that the two pairs take from each other are surplus or lost ones, and
+    /// harmless (W5).
     pub(super) fn make(
         space: Namespace,
         name: &str,
@@ -53,7 +54,8 @@ impl Semaphore {
             }
             Error::os("create", path.clone(), error)
         })?;
-        // Those of buffers have no smaller limit. Tokens of another program's semaphore are not ours to take.
+        // Those of buffers have no smaller limit. Tokens of another program's semaphore are not
+        // ours to take.
         if named.existed
             && counts_of(&named.handle).is_some_and(|[_, limit]| limit != i32::MAX.cast_unsigned())
         {
@@ -84,12 +86,12 @@ impl Semaphore {
         value_of(&handle).ok_or_else(|| io::Error::other("its value cannot be read"))
     }
 
-    /// The last writer of ours that noted itself; 0 if it has left, or if there was none.
+    /// The last native writer that noted itself; 0 if it has left, or if there was none.
     pub(crate) fn noted_writer(&self) -> u64 {
         self.notes.as_ref().map_or(0, |notes| notes.writer())
     }
 
-    /// Notes the writer of ours that is about to register itself.
+    /// Notes the native writer that is about to register itself.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn note_writer(&self, pid: u64) {
         if let Some(notes) = &self.notes {
@@ -113,17 +115,19 @@ impl Semaphore {
         self.handle.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// The number of tokens; 0 where it cannot be told, so that a post is never left out.
+    /// The number of tokens; 0 where it cannot be told, so a post is never left out.
     pub(crate) fn value(&self) -> u32 {
         // Part of edge E4: a system call, in the order of the program.
         self.handle().as_ref().and_then(value_of).unwrap_or(0)
     }
 
-    /// Adds a token and wakes one sleeper. At the largest value nothing is added, and every sleeper is awake.
+    /// Adds a token and wakes one sleeper. At the largest value nothing is added, and every sleeper
+    /// is awake.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn post(&self) {
         if let Some(handle) = self.handle().as_ref() {
-            // SAFETY: the handle is open. Edge E3, release end: the kernel's lock orders what was written before.
+            // SAFETY: the handle is open. Edge E3, release end: the kernel's lock orders what was
+            // written before.
             crash::around(|| unsafe { ReleaseSemaphore(object::raw(handle), 1, ptr::null_mut()) });
         }
     }
@@ -158,7 +162,8 @@ impl Semaphore {
         let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            // Whole milliseconds of the system's tick, rounded up; the greatest number would mean "for ever".
+            // Whole milliseconds of the system's tick, rounded up; the greatest number would mean
+            // "for ever".
             let millis =
                 u32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX).min(u32::MAX - 1);
             if self.wait_once(millis) {
@@ -174,7 +179,8 @@ impl Semaphore {
     fn wait_once(&self, millis: u32) -> bool {
         let handle = self.handle();
         let Some(handle) = handle.as_ref() else { return false };
-        // SAFETY: the handle is open. Edges E3 and E4, acquire end: the kernel's lock orders what is read after.
+        // SAFETY: the handle is open. Edges E3 and E4, acquire end: the kernel's lock orders what
+        // is read after.
         let wait = || unsafe { WaitForSingleObject(object::raw(handle), millis) };
         crash::around(wait) == WAIT_OBJECT_0
     }
@@ -182,7 +188,8 @@ impl Semaphore {
 
 #[link(name = "ntdll")]
 unsafe extern "system" {
-    /// The only way to look at a semaphore without changing it; class 0 gives the value and the maximum.
+    /// The only way to look at a semaphore without changing it; class 0 gives the value and the
+    /// maximum.
     fn NtQuerySemaphore(
         handle: HANDLE,
         class: i32,
@@ -199,7 +206,8 @@ fn value_of(semaphore: &OwnedHandle) -> Option<u32> {
 /// The value and its limit.
 fn counts_of(semaphore: &OwnedHandle) -> Option<[u32; 2]> {
     let mut counts = [0_u32; 2];
-    // SAFETY: the handle is open, the structure consists of two 32-bit numbers, and its length is the one given.
+    // SAFETY: the handle is open, the structure consists of two 32-bit numbers, and its length is
+    // the one given.
     let status = unsafe {
         NtQuerySemaphore(
             object::raw(semaphore),

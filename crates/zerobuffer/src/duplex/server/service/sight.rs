@@ -1,4 +1,5 @@
-//! What the serving thread sees: one look at the request buffer, and at the client's response buffer.
+//! What the serving thread sees: one look at the request buffer, and at the client's response
+//! buffer.
 
 use super::{
     super::{
@@ -18,8 +19,8 @@ use crate::{
 };
 use std::{mem, sync::Arc};
 
-/// The numbers of requests: a client's follow each other, and its successor starts with another one: 1 if it is of
-/// another implementation, else one is left out.
+/// The numbers of requests: a client's follow each other, and its successor starts with another
+/// one: 1 if it is of another implementation, else one is left out.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     /// `None` when no request of the client can be unread.
@@ -69,9 +70,9 @@ impl Service {
         let (event, cause) = match read {
             Ok(Some(frame)) => {
                 let order = self.numbers.place(frame.sequence());
-                // A client leaves its response buffer before its successor can send. One that was killed is told by its
-                // presence where a successor cannot reach what it has left; asked only where another client's requests
-                // may begin.
+                // A client leaves its response buffer before its successor can send. One that was
+                // killed is told by its presence where a successor cannot reach what it has left;
+                // asked only where another client's requests may begin.
                 let gone = responses.has_reader_closed()
                     || (order == Order::Starts && responses.reader_loss(true).is_some());
                 self.request = Some(frame);
@@ -141,8 +142,8 @@ impl Service {
         self.client = Some(Connected::new(turns));
     }
 
-    /// Reads and drops requests that cannot be answered, up to one whose client may have come since its response buffer
-    /// was looked for.
+    /// Reads and drops requests that cannot be answered, up to one whose client may have come since
+    /// its response buffer was looked for.
     pub(super) fn sweep(&mut self) -> Result<Event> {
         let handle: ReaderHandle = lock(&self.run.handle).clone();
         // Of a client that has gone, whoever is there now.

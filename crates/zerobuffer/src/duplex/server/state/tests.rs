@@ -19,7 +19,8 @@ fn rules(persistent: bool) -> Rules {
     Rules { persistent, client_timeout: Some(MS * 3000), response_patience: MS * 5000 }
 }
 
-/// A row: state, event; what a persistent server does, and what one does that is not, where that differs.
+/// A row: state, event; what a persistent server does, and what one does that is not, where that
+/// differs.
 type Row = (State, Event, Next, Option<Next>);
 type Next = (State, &'static [Action]);
 
