@@ -1,5 +1,5 @@
-//! Looking at buffers from outside, and removing dead ones. Nothing here maps a segment or disturbs
-//! a stream.
+//! Looking at buffers from outside, seeing their frames, and removing dead ones. Nothing here
+//! disturbs a stream.
 //!
 //! ```
 //! use zerobuffer::{BufferConfig, Reader, observe};
@@ -13,7 +13,9 @@
 
 mod info;
 mod orphans;
+mod tap;
 mod walk;
 
 pub use info::{BufferInfo, Peer, inspect, list, unreadable};
 pub use orphans::{Orphan, Owner, orphans, orphans_of, remove, remove_unproven};
+pub use tap::{Tap, TapFrame, TapState};

@@ -3,7 +3,7 @@
 
 use super::{
     runs::{Gap, Jump, Runs},
-    writing::Writing,
+    writing::{Writing, claim},
 };
 use crate::{
     layout::{ENTRIES, NativeWord, Word},
@@ -79,6 +79,12 @@ fn begin(region: &Region, own_pid: u64, account: &Account) -> Result<bool, Fault
     if region.load(Word::WriterPid, Ordering::SeqCst) != own_pid {
         region.add(Word::PayloadFree, capacity);
         return Ok(false);
+    }
+    if account.published > 0 {
+        // In legacy form nobody has claimed anything: a tap must not take what lies there for
+        // frames of the last time.
+        let number = region.native_load(NativeWord::CLAIMS, Ordering::Relaxed).wrapping_add(1);
+        claim(region, number, account.published, Gap { start: 0, end: capacity });
     }
     // Edge E9, release end: the reader looks at the native words from now on.
     region.native_add(NativeWord::FORM, 1, order(End::E9Entered, Ordering::SeqCst));

@@ -99,16 +99,9 @@ impl Writing {
         Shortage { needed, free: region.capacity() - used, largest_gap, held, seen: self.credited }
     }
 
-    /// Tells taps which bytes are overwritten from now on (N14).
     fn claim(&mut self, region: &Region, place: Gap) {
         self.claims = self.claims.wrapping_add(1);
-        let words = NativeWord::claim(self.claims);
-        for (word, value) in words.into_iter().zip([self.published, place.start, place.end]) {
-            region.native_store(word, value, Ordering::Release);
-        }
-        region.native_store(NativeWord::CLAIMS, self.claims, Ordering::Release);
-        // The application may fill its loan by stores that go past the cache.
-        order_stores();
+        claim(region, self.claims, self.published, place);
     }
 
     /// Publishes the first bytes of a slot. The next frame goes to where the answer says, and has
@@ -163,4 +156,16 @@ impl Writing {
     pub(in crate::ring) fn leave(region: &Region, next_sequence: u64) {
         region.native_store(NativeWord::NEXT, next_sequence & !FAILURE, Ordering::Release);
     }
+}
+
+/// Tells taps which bytes are overwritten from now on, where byte `published` of the stream is the
+/// next one (N14).
+pub(super) fn claim(region: &Region, number: u64, published: u64, place: Gap) {
+    let words = NativeWord::claim(number);
+    for (word, value) in words.into_iter().zip([published, place.start, place.end]) {
+        region.native_store(word, value, Ordering::Release);
+    }
+    region.native_store(NativeWord::CLAIMS, number, Ordering::Release);
+    // The application may fill its loan by stores that go past the cache.
+    order_stores();
 }

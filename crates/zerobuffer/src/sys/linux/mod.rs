@@ -21,4 +21,4 @@ pub(crate) use creation::{NameGuard, create};
 pub(crate) use names::check_name;
 pub(crate) use observe::{has_lock_file, is_being_made, noted_writer, objects, owners, tokens, traces};
 pub(crate) use semaphore::Semaphore;
-pub(crate) use shm::{Segment, path as shm_path};
+pub(crate) use shm::{Segment, Watch, path as shm_path};

@@ -86,6 +86,9 @@ pub(crate) struct Segment {
     pub(crate) changed: SystemTime,
 }
 
+/// A segment that is looked into for longer.
+pub(crate) type Watch = Segment;
+
 impl Segment {
     pub(crate) fn open(name: &str) -> Result<Self> {
         Self::open_in(&folder()?, name, libc::O_RDWR)
@@ -166,6 +169,17 @@ impl Segment {
             }
             _ => Ok(semaphore),
         }
+    }
+
+    /// To look into it for longer.
+    #[allow(clippy::unnecessary_wraps, reason = "other systems map it for that")]
+    pub(crate) fn watch(self) -> io::Result<Watch> {
+        Ok(self)
+    }
+
+    /// Whether its name was removed, or given to another segment.
+    pub(crate) fn is_unlinked(&self) -> bool {
+        self.file.metadata().is_ok_and(|meta| meta.nlink() == 0)
     }
 
     /// The sticky bit: made by a reader of this implementation, which holds a presence lock while

@@ -14,6 +14,7 @@ mod observe;
 pub(crate) mod process;
 mod semaphore;
 mod shm;
+mod watch;
 
 pub(crate) use super::unix::own_uid;
 pub(crate) use super::unix::{Mapping, Presence, fork, is_shortage, judge};
@@ -24,3 +25,4 @@ pub(crate) use observe::{
 };
 pub(crate) use semaphore::Semaphore;
 pub(crate) use shm::{Segment, path as shm_path};
+pub(crate) use watch::Watch;

@@ -9,6 +9,7 @@ use crate::{
     memory::Memory,
     sys::{
         Role, Signal,
+        copy::copy,
         unix::{FileId, Mapping, Presence, fork::PrivateFd, is_held, is_shortage, level},
     },
 };
@@ -20,8 +21,8 @@ use std::{
         fd::{AsRawFd, FromRawFd, OwnedFd},
         unix::fs::MetadataExt,
     },
-    ptr,
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -125,7 +126,7 @@ pub(crate) fn size(name: &str) -> Option<u64> {
 /// A segment that exists under a name, and the lock file that goes with it.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    file: File,
+    pub(super) file: File,
     /// Of whole pages: 16 KiB on Apple's processors, 4 KiB on Intel's.
     pub(crate) size: u64,
     pub(crate) mode: u32,
@@ -188,27 +189,7 @@ impl Segment {
         if end > self.size {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let view = View::new(&self.file, end)?;
-        let mut at = offset as usize;
-        for chunk in bytes.chunks_mut(8) {
-            // SAFETY: `at` and what follows it lie below `end`, the view's length, and 8 bytes at a
-            // multiple of 8 are an aligned word. Other processes store words atomically, or have
-            // finished with these bytes.
-            unsafe {
-                let from = view.base.add(at);
-                if chunk.len() == 8 && at.is_multiple_of(8) {
-                    chunk.copy_from_slice(
-                        &AtomicU64::from_ptr(from.cast()).load(Ordering::Acquire).to_le_bytes(),
-                    );
-                } else {
-                    for (index, byte) in chunk.iter_mut().enumerate() {
-                        *byte = AtomicU8::from_ptr(from.add(index)).load(Ordering::Acquire);
-                    }
-                }
-            }
-            at += chunk.len();
-        }
-        Ok(())
+        View::new(&self.file, end)?.read_at(bytes, offset)
     }
 
     /// Says in the segment that it has no reader.
@@ -272,13 +253,14 @@ impl Segment {
 }
 
 /// A read-only mapping of the first bytes of an object.
-struct View {
+#[derive(Debug)]
+pub(super) struct View {
     base: *mut u8,
     len: usize,
 }
 
 impl View {
-    fn new(file: &File, len: u64) -> io::Result<Self> {
+    pub(super) fn new(file: &File, len: u64) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
         // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing that exists.
         let base = unsafe {
@@ -290,7 +272,20 @@ impl View {
             Ok(Self { base: base.cast(), len })
         }
     }
+
+    /// Copies the bytes at `offset`.
+    pub(super) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let base = NonNull::new(self.base).ok_or(io::ErrorKind::UnexpectedEof)?;
+        // SAFETY: the view is whole pages and lives as long as the borrow; an object that has its
+        // size keeps it. Other processes store words atomically, or have finished with these bytes.
+        unsafe { copy(base, self.len, bytes, offset) }
+    }
 }
+
+// SAFETY: the mapping is plain memory that this only reads, valid from every thread until drop.
+unsafe impl Send for View {}
+// SAFETY: as above.
+unsafe impl Sync for View {}
 
 impl Drop for View {
     fn drop(&mut self) {

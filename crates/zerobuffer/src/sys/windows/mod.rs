@@ -22,6 +22,7 @@ mod presence;
 pub(crate) mod process;
 mod segment;
 mod semaphore;
+mod watch;
 
 pub(crate) use creation::{NameGuard, create, judge, remove_dead};
 pub(crate) use mapping::Mapping;
@@ -32,3 +33,4 @@ pub(crate) use observe::{
 pub(crate) use presence::{Presence, is_shortage};
 pub(crate) use segment::Segment;
 pub(crate) use semaphore::Semaphore;
+pub(crate) use watch::Watch;

@@ -1,16 +1,18 @@
 //! The segment of another process, before anything in it is trusted.
 
-use super::{Mapping, Presence, Semaphore, mapping, names::Namespace, notes::Notes, object, presence::Key};
+use super::{
+    Mapping, Presence, Semaphore, mapping, names::Namespace, notes::Notes, object, presence::Key,
+    watch::Watch,
+};
 use crate::{
     error::{Error, Result},
     layout::{CONTROL_SIZE, ControlSnapshot, NATIVE_SIZE},
     memory::Memory,
-    sys::{Role, Signal},
+    sys::{Role, Signal, copy},
 };
 use std::{
     io,
     os::windows::io::OwnedHandle,
-    ptr,
     sync::{
         Arc,
         atomic::{Ordering, fence},
@@ -139,6 +141,13 @@ impl Segment {
         self.notes.as_ref().map(|notes| notes.writer())
     }
 
+    /// To look into it for longer. The section's handle is closed: it would keep the name.
+    #[allow(clippy::unnecessary_wraps, reason = "other systems map it here")]
+    pub(crate) fn watch(self) -> io::Result<Watch> {
+        let marked = self.is_marked();
+        Ok(Watch { view: self.view, key: self.key, marked, size: self.size })
+    }
+
     /// Made by a reader of this implementation, which is present while it lives (W8).
     pub(crate) fn is_marked(&self) -> bool {
         self.notes.is_some()
@@ -150,17 +159,10 @@ fn copy_of_control(view: &Mapping) -> Option<[u8; 128]> {
     copy(view, &mut bytes, 0).is_ok().then_some(bytes)
 }
 
-fn copy(view: &Mapping, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    if start.checked_add(bytes.len()).is_none_or(|end| end > view.len()) {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        // SAFETY: inside the view, whose pages are committed and cannot be taken away while it is
-        // mapped.
-        *byte = unsafe { ptr::read_volatile(view.base().as_ptr().add(start + at)) };
-    }
-    Ok(())
+pub(super) fn copy(view: &Mapping, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    // SAFETY: views begin at pages; theirs are committed and cannot be taken away while they are
+    // mapped.
+    unsafe { copy::copy(view.base(), view.len(), bytes, offset) }
 }
 
 pub(super) fn is_not_found(error: &Error) -> bool {

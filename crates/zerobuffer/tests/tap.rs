@@ -1,0 +1,149 @@
+//! Taps: what a passive observer sees of a live stream, between processes, and what the stream
+//! notices of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected panics"
+)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Name, Peer, check, content, expect_error, size_of};
+use zerobuffer::observe::{Tap, TapState};
+use zerobuffer::{BufferConfig, Reader, Writer, WriterConfig};
+
+const LONG: Duration = Duration::from_secs(30);
+const NOW: Duration = Duration::ZERO;
+
+fn pair(name: &Name, ring: u64) -> (Reader, Writer) {
+    let reader = Reader::create(name, BufferConfig::ring(ring).metadata(64)).unwrap();
+    let writer = Writer::connect_with(name, WriterConfig::default().write_timeout(Some(LONG))).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn every_frame_of_a_stream_in_step_is_seen_and_the_reader_gets_it_too() {
+    for ring in [4096, 1 << 20] {
+        let name = Name::new("tap-step");
+        let (mut reader, mut writer) = pair(&name, ring);
+        let mut tap = Tap::open(&name).unwrap();
+        let mut bytes = Vec::new();
+        for key in 1..=2000 {
+            let size = size_of(3, key, 1000);
+            writer.write(&content(key, size)).unwrap();
+            let seen = tap.next(&mut bytes, LONG).unwrap().unwrap();
+            assert_eq!((seen.sequence, seen.skipped, bytes.len()), (key, Some(0), size));
+            check(&bytes, key).unwrap();
+            check(&reader.read().unwrap(), key).unwrap();
+        }
+        assert_eq!(tap.missed(), Some(0));
+        assert_eq!(tap.unsupported(), None);
+        assert_eq!(tap.next(&mut bytes, NOW).unwrap(), None);
+    }
+}
+
+#[test]
+fn a_tap_begins_with_the_newest_frame_and_goes_on_from_there() {
+    let name = Name::new("tap-begin");
+    let (_reader, mut writer) = pair(&name, 4096);
+    let mut bytes = Vec::new();
+    let mut early = Tap::open(&name).unwrap();
+    assert_eq!(early.next(&mut bytes, NOW).unwrap(), None);
+    for key in 1..=5 {
+        writer.write(&content(key, 100)).unwrap();
+    }
+    let mut late = Tap::open(&name).unwrap();
+    assert_eq!(late.next(&mut bytes, NOW).unwrap().unwrap().sequence, 5);
+    assert_eq!(late.next(&mut bytes, NOW).unwrap(), None);
+    for key in 1..=5 {
+        assert_eq!(early.next(&mut bytes, NOW).unwrap().unwrap().sequence, key);
+        check(&bytes, key).unwrap();
+    }
+    assert_eq!(late.latest(&mut bytes, NOW).unwrap(), None, "it has that one");
+    for key in 6..=8 {
+        writer.write(&content(key, 100)).unwrap();
+    }
+    let newest = late.latest(&mut bytes, NOW).unwrap().unwrap();
+    assert_eq!((newest.sequence, newest.skipped), (8, Some(2)));
+    assert_eq!(late.missed(), Some(0), "what is passed over by wish is not missed");
+}
+
+#[test]
+fn what_is_overwritten_is_counted_and_the_newest_frame_comes_next() {
+    let name = Name::new("tap-missed");
+    let (mut reader, mut writer) = pair(&name, 4096);
+    let mut tap = Tap::open(&name).unwrap();
+    let mut bytes = Vec::new();
+    writer.write(&content(1, 500)).unwrap();
+    assert_eq!(tap.next(&mut bytes, NOW).unwrap().unwrap().sequence, 1);
+    drop(reader.read().unwrap());
+    for key in 2..=100 {
+        writer.write(&content(key, 500)).unwrap();
+        check(&reader.read().unwrap(), key).unwrap();
+    }
+    let seen = tap.next(&mut bytes, NOW).unwrap().unwrap();
+    assert_eq!((seen.sequence, seen.skipped), (100, Some(98)));
+    check(&bytes, 100).unwrap();
+    assert_eq!(tap.missed(), Some(98));
+}
+
+#[test]
+fn states_and_the_end() {
+    let name = Name::new("tap-states");
+    expect_error(Tap::open(&name), "NotFound");
+    expect_error(Tap::open("a/b"), "InvalidName");
+    let reader = Reader::create(&name, BufferConfig::ring(4096)).unwrap();
+    let mut tap = Tap::open(&name).unwrap();
+    assert_eq!(tap.state().unwrap(), TapState::NoWriter);
+    let mut writer = Writer::connect(&name).unwrap();
+    assert_eq!(tap.state().unwrap(), TapState::Live);
+    writer.write(&content(1, 10)).unwrap();
+    writer.close().unwrap();
+    assert_eq!(tap.state().unwrap(), TapState::NoWriter);
+    reader.close().unwrap();
+    // What was there is delivered, then the end is told.
+    let mut bytes = Vec::new();
+    assert_eq!(tap.next(&mut bytes, LONG).unwrap().unwrap().sequence, 1);
+    expect_error(tap.next(&mut bytes, LONG), "ReaderGone");
+    expect_error(tap.metadata(), "ReaderGone");
+    assert_eq!(tap.state().unwrap(), TapState::Ended);
+    // The name may be opened anew.
+    let _reader = Reader::create(&name, BufferConfig::ring(4096)).unwrap();
+    let mut again = Tap::open(&name).unwrap();
+    assert_eq!(again.state().unwrap(), TapState::NoWriter);
+    assert_eq!(again.next(&mut bytes, NOW).unwrap(), None);
+}
+
+#[test]
+fn a_killed_reader_is_the_end_and_a_killed_writer_is_not() {
+    let name = Name::new("tap-kills");
+    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    reader.must(&format!("create {} 64 65536", &*name));
+    writer.must(&format!("connect {} 0", &*name));
+    writer.must("set-meta 9 20");
+    writer.must("stream 1 20 3 1000 mix");
+    let mut tap = Tap::open(&name).unwrap();
+    let mut bytes = Vec::new();
+    assert_eq!(tap.metadata().unwrap().unwrap(), content(9, 20));
+    assert_eq!(tap.next(&mut bytes, NOW).unwrap().unwrap().sequence, 20);
+    writer.kill();
+    reader.must("drain 1 20 3 1000");
+    reader.must_fail("read 5000 0", "WriterGone");
+    let mut next = Peer::ours();
+    next.must(&format!("connect {} 1000", &*name));
+    next.must("stream 21 5 3 1000 mix");
+    for key in 21..=25 {
+        let seen = tap.next(&mut bytes, LONG).unwrap().unwrap();
+        assert_eq!((seen.sequence, seen.skipped), (key, Some(0)));
+        check(&bytes, key).unwrap();
+    }
+    reader.kill();
+    let begun = Instant::now();
+    let error = expect_error(tap.next(&mut bytes, LONG), "ReaderGone");
+    assert!(error.contains("no presence lock"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
