@@ -165,7 +165,7 @@ def test_order_when_the_next_read_comes_before_the_cancelled_one_has_handed_back
 
 def test_a_loop_that_ends_with_an_answer_under_way_loses_no_frame(reader: Reader, writer: Writer) -> None:
     loop = asyncio.new_event_loop()
-    # which is told that the task is destroyed
+    # which learns that the task is destroyed
     loop.set_exception_handler(lambda _loop, _context: None)
     pending = loop.create_task(reader.read_frame_async(None))
     loop.run_until_complete(asyncio.sleep(0.05))

@@ -826,7 +826,7 @@ def test_the_end_of_a_server_ends_all_waiting_calls(channel: str) -> None:
         await asyncio.sleep(0.1)
         server.server.stop()
         first, *others = await asyncio.gather(*calls, return_exceptions=True)
-        # Its handler was running: it may finish, and its client is told that it wrote nothing.
+        # Its handler was running: it may finish, and its client learns that it wrote nothing.
         assert isinstance(first, DuplexResponse)
         assert isinstance(first.error, zerobuffer.RemoteError)
         for answer in others:

@@ -244,7 +244,7 @@ thread_local! {
     static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
 }
 
-/// What a client is told of an exception: class, text, traceback.
+/// What a client learns of an exception: class, text, traceback.
 fn told(py: Python<'_>, error: PyErr) -> BoxError {
     let describe = || {
         let value = error.value(py);

@@ -51,7 +51,7 @@ impl Plan {
         }
     }
 
-    /// Whose buffers the round's writers attach to: an end of another user is told of, as in an
+    /// Whose buffers the round's writers attach to: the ends of other users are trusted, as in an
     /// application.
     pub(crate) fn owner(&self) -> Owner {
         if self.mode == 0o600 { Owner::Trusted } else { Owner::User(OTHER_USER) }

@@ -63,7 +63,7 @@ impl BufferConfig {
     /// A ring of so many bytes, rounded up to a multiple of 64; it may not be 0. All else is as in
     /// [`Self::default`].
     ///
-    /// A frame takes 16 bytes more than its payload, rounded up to a multiple of 16; the largest
+    /// A frame takes 16 bytes more than its payload, rounded up to a multiple of 16. The largest
     /// possible frame is the ring less 16 bytes. A ring of P bytes holds P / (that number) frames
     /// of one size that are unread or held.
     #[must_use]
@@ -79,8 +79,8 @@ impl BufferConfig {
         }
     }
 
-    /// A metadata block of so many bytes, rounded up to a multiple of 64: 1024 unless told
-    /// otherwise. 8 of them hold the length. It may be 0: then the writer can set no metadata.
+    /// A metadata block of so many bytes, rounded up to a multiple of 64: 1024 by default. 8 of
+    /// them hold the length. It may be 0: then the writer can set no metadata.
     #[must_use]
     pub fn metadata(mut self, bytes: u64) -> Self {
         self.metadata_size = bytes;
@@ -88,15 +88,15 @@ impl BufferConfig {
     }
 
     /// Permission bits of the shared objects, whatever the umask: 0660 for a group, 0666 for
-    /// everybody. A peer needs read and write permission. Unless told otherwise, what the
-    /// environment variable `ZEROBUFFER_MODE` says in octal digits, else 0600.
+    /// everybody. A peer needs read and write permission. The default is what the environment
+    /// variable `ZEROBUFFER_MODE` says in octal digits, else 0600.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// How the reader waits for frames; [`WaitStrategy::Adaptive`] unless told otherwise.
+    /// How the reader waits for frames; [`WaitStrategy::Adaptive`] by default.
     #[must_use]
     pub fn wait(mut self, wait: WaitStrategy) -> Self {
         self.wait = wait;
@@ -111,9 +111,9 @@ impl BufferConfig {
         self
     }
 
-    /// Whether processes of other sessions can find the buffer. Windows alone has sessions: there a
-    /// service and a desktop program, or two users' programs, meet under a global name only, and
-    /// creating one needs the privilege `SeCreateGlobalPrivilege`, which services and
+    /// Whether processes of other sessions can find the buffer. Windows alone has sessions. There a
+    /// service and a desktop program, or two users' programs, meet under a global name only.
+    /// Creating one needs the privilege `SeCreateGlobalPrivilege`, which services and
     /// administrators have. Elsewhere every name is global, and this changes nothing.
     #[must_use]
     pub fn global(mut self, on: bool) -> Self {
@@ -205,7 +205,7 @@ impl Default for WriterConfig {
 }
 
 impl WriterConfig {
-    /// How long one write waits for space; `None` waits for ever. 5 s unless told otherwise.
+    /// How long one write waits for space; `None` waits for ever. 5 s by default.
     #[must_use]
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.write_timeout = timeout.into();
@@ -213,38 +213,37 @@ impl WriterConfig {
     }
 
     /// How long [`Writer::connect_with`](crate::Writer::connect_with) waits for a reader to create
-    /// the buffer; `None` waits for ever. Not at all unless told otherwise.
+    /// the buffer; `None` waits for ever. By default it does not wait.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();
         self
     }
 
-    /// How the writer waits for space; [`WaitStrategy::Adaptive`] unless told otherwise.
+    /// How the writer waits for space; [`WaitStrategy::Adaptive`] by default.
     #[must_use]
     pub fn wait(mut self, wait: WaitStrategy) -> Self {
         self.wait = wait;
         self
     }
 
-    /// What happens when the ring is full; [`FullRingPolicy::Block`] unless told otherwise.
+    /// What happens when the ring is full; [`FullRingPolicy::Block`] by default.
     #[must_use]
     pub fn full_ring(mut self, policy: FullRingPolicy) -> Self {
         self.full_ring = policy;
         self
     }
 
-    /// Whose buffers it attaches to; [`Owner::Trusted`] unless told otherwise.
+    /// Whose buffers it attaches to; [`Owner::Trusted`] by default.
     #[must_use]
     pub fn owner(mut self, owner: Owner) -> Self {
         self.owner = owner;
         self
     }
 
-    /// Whether frames go through the whole ring in turn, so each stays readable for whoever watches
-    /// the buffer until the ring has been written once more. Off unless told otherwise: a place
-    /// that is free again and still in the processor's cache is then used first. What the ring has
-    /// room for is the same.
+    /// Whether frames go through the whole ring in turn. Then each stays readable for observers
+    /// until the ring has been written once more. Off by default: a place that is free again and
+    /// still in the processor's cache is then used first. What the ring has room for is the same.
     #[must_use]
     pub fn whole_ring(mut self, on: bool) -> Self {
         self.whole_ring = on;

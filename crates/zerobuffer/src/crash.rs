@@ -2,7 +2,7 @@
 //! that others see.
 //!
 //! Every store to shared memory, every presence lock and every change of a name goes through
-//! [`around`], so the points need no list: each passage has a number, and the place of its caller.
+//! [`around`]. So the points need no list: each passage has a number, and the place of its caller.
 //! Without the cfg nothing is left of it.
 
 /// Under a model checker a simulated process may end at one of the points.

@@ -66,7 +66,7 @@ pub enum Error {
         object: String,
     },
 
-    /// The buffer belongs to a user that this writer was not told to trust.
+    /// The buffer belongs to a user that this writer does not trust.
     #[error(
         "buffer '{name}' belongs to {}, neither to this process's user ({own}) nor to root: its maker would read every frame; if that is wanted, allow it by `owner` (--owner {owner}, owner={owner}, `Owner::User({owner})`) or set ZEROBUFFER_OWNER=any",
         user(*owner)
@@ -413,7 +413,7 @@ pub enum Error {
         detail: String,
     },
 
-    /// A response does not fit the client's response ring. Server and client are told.
+    /// A response does not fit the client's response ring. Server and client both get this error.
     #[error(
         "channel '{name}': the response to request {request} has {size} bytes, the client's response ring takes {max}: the client has to connect with a `response_size` of at least {}",
         size.saturating_add(16)

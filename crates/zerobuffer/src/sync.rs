@@ -1,5 +1,5 @@
-//! The one place that says which atomics, locks and clock the protocol code runs on: those of std,
-//! or, under `cfg(loom)` and `cfg(shuttle)`, those of a model checker (`tests/loom`,
+//! The one place that says which atomics, locks and clock the protocol code runs on. They are those
+//! of std, or, under `cfg(loom)` and `cfg(shuttle)`, those of a model checker (`tests/loom`,
 //! `tests/shuttle`).
 
 mod counted;
@@ -84,8 +84,9 @@ pub(crate) fn fence_after_latch() {
     edge::fence(End::E4Reader);
 }
 
-/// Loom orders a sequentially consistent fence with other fences only, and not with a sequentially
-/// consistent load, as the language does: the writer's look at a credit has a fence there.
+/// Loom orders a sequentially consistent fence with other fences only. Unlike the language it does
+/// not order one with a sequentially consistent load. So the writer's look at a credit has a fence
+/// there.
 #[inline(always)]
 pub(crate) fn order_look() {
     #[cfg(loom)]

@@ -1,5 +1,5 @@
-//! What a ring of a size holds, with default settings, whoever pauses, holds or bursts; and who is
-//! told of returned space.
+//! What a ring of a size holds, with default settings, whoever pauses, holds or bursts; and who
+//! learns of returned space.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -147,7 +147,7 @@ fn send_signal(peer: &Peer, signal: i32) {
     assert_eq!(unsafe { libc::kill(peer.pid() as i32, signal) }, 0);
 }
 
-/// The other end needs released space later, and is told of it by nothing that this end still does.
+/// The other end needs released space later, and learns of it by nothing that this end still does.
 #[test]
 fn released_space_is_usable_without_a_further_call() {
     for ring in [256, 8 << 10, 64 << 10, 1 << 20] {

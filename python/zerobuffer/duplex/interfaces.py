@@ -76,7 +76,7 @@ class IDuplexServer(ABC):
 
     @abstractmethod
     def add_error_handler(self, handler: Callable[[ErrorEventArgs], None]) -> None:
-        """Add a function that is told of every failure."""
+        """Add a function that is called for every failure."""
 
     @abstractmethod
     def remove_error_handler(self, handler: Callable[[ErrorEventArgs], None]) -> None:

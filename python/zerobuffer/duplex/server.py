@@ -36,7 +36,7 @@ __all__ = ["ImmutableDuplexServer", "MutableDuplexServer"]
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a server waits for a client unless told otherwise.
+#: Seconds that a server waits for a client by default.
 _TIMEOUT = 5.0
 #: Bytes of a frame's header in the ring.
 _HEADER = 16
@@ -105,7 +105,7 @@ class _Server(IDuplexServer):
         return RequestReader(self, self._core, f"{self._channel_name}_request")
 
     def add_error_handler(self, handler: Callable[[ErrorEventArgs], None]) -> None:
-        """Add a function that is told of every failure, on the thread where it happens."""
+        """Add a function that is called for every failure, on the thread where it happens."""
         with self._lock:
             if handler not in self._error_handlers:
                 self._error_handlers.append(handler)

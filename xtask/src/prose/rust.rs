@@ -6,6 +6,9 @@ use super::text::{Block, Line};
 const PUBLIC: &[&str] =
     &["crates/zerobuffer/src/", "crates/zerobuffer-video/src/", "crates/zerobuffer-python/src/"];
 
+/// Modules that users see; the others' own documentation is for those who change them.
+const MODULES: &[&str] = &["/lib.rs", "zerobuffer/src/duplex/mod.rs", "zerobuffer/src/observe/mod.rs"];
+
 /// What the scan is inside of at the end of a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -36,11 +39,15 @@ pub(super) fn blocks(path: &str, source: &str) -> Vec<Block> {
         let alone = before.trim().is_empty();
         match blocks.last_mut().filter(|_| alone && open == Some((mark, start))) {
             Some(block) => block.lines.push(line),
-            None => blocks.push(Block { lines: vec![line], public: mark == "//!" && is_published(path) }),
+            None => blocks.push(Block { lines: vec![line], public: mark == "//!" && is_public_module(path) }),
         }
         open = alone.then_some((mark, start));
     }
     blocks
+}
+
+fn is_public_module(path: &str) -> bool {
+    is_published(path) && MODULES.iter().any(|end| path.ends_with(end))
 }
 
 fn is_published(path: &str) -> bool {
@@ -118,7 +125,8 @@ mod tests {
     #[test]
     fn only_what_users_see_is_public() {
         let public = |source: &str| blocks("crates/zerobuffer/src/a.rs", source)[0].public;
-        assert!(public("/// a\npub fn f() {}\n") && public("//! a\n") && public("/// a\nVariant,\n"));
+        assert!(public("/// a\npub fn f() {}\n") && public("/// a\nVariant,\n") && !public("//! a\n"));
+        assert!(blocks("crates/zerobuffer/src/lib.rs", "//! a\n")[0].public);
         assert!(!public("/// a\npub(crate) fn f() {}\n") && !public("// a\npub fn f() {}\n"));
         assert!(!blocks("xtask/src/a.rs", "/// a\npub fn f() {}\n")[0].public);
     }

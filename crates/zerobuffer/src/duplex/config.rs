@@ -88,8 +88,8 @@ impl ServerConfig {
         self
     }
 
-    /// Whose clients are answered; [`Owner::Trusted`] unless told otherwise. Who may send requests
-    /// is chosen by the [mode](BufferConfig::mode) of the request buffer.
+    /// Whose clients are answered; [`Owner::Trusted`] by default. The [mode](BufferConfig::mode) of
+    /// the request buffer chooses which users may send requests.
     #[must_use]
     pub fn owner(mut self, owner: Owner) -> Self {
         self.owner = owner;
@@ -127,8 +127,8 @@ impl ServerConfig {
         self
     }
 
-    /// Adds a function that is told of every failure, on the thread where it happens. A panic in it
-    /// is caught.
+    /// Adds a function that is called for every failure, on the thread where it happens. A panic in
+    /// it is caught.
     #[must_use]
     pub fn on_error(mut self, handler: impl Fn(&Failure) + Send + Sync + 'static) -> Self {
         self.on_error.push(Arc::new(handler));
@@ -189,7 +189,8 @@ pub struct ClientConfig {
 
 impl Default for ClientConfig {
     /// A response ring as large as the request ring, at most 256 MiB, with 4096 bytes of metadata,
-    /// the own user's alone; no waiting for a server, 5 s for a full request ring.
+    /// for the own user alone. The client does not wait for a server, and 5 s for a full request
+    /// ring.
     fn default() -> Self {
         Self {
             response_metadata_size: 4096,
@@ -205,7 +206,7 @@ impl Default for ClientConfig {
     }
 }
 
-/// The largest response ring that is made unless told otherwise.
+/// The largest response ring that the default makes.
 const MOST_RESPONSES: u64 = 256 * 1024 * 1024;
 
 impl ClientConfig {
@@ -237,7 +238,7 @@ impl ClientConfig {
         self
     }
 
-    /// Whose servers the client sends requests to; [`Owner::Trusted`] unless told otherwise.
+    /// Whose servers the client sends requests to; [`Owner::Trusted`] by default.
     #[must_use]
     pub fn owner(mut self, owner: Owner) -> Self {
         self.owner = owner;

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use std::time::Duration;
 
-/// An error of a handler: anything that can be told.
+/// An error of a handler: anything that can be printed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Something went wrong in a running server. It goes on, unless the variant says otherwise.

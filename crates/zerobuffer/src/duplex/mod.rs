@@ -1,4 +1,4 @@
-//! Request and response over two buffers: a server that answers frames with frames (D1–D7).
+//! Request and response over two buffers: a server that answers frames with frames.
 //!
 //! The channel `C` is the buffer `C_request`, which the [`Server`] creates and reads, and the
 //! buffer `C_response`, which the [`Client`] creates and reads. One client is connected at a time;

@@ -1,7 +1,7 @@
-//! What a client is told of a request that was not answered: the payload of a response that bears
-//! the mark of a failure.
+//! What a client learns of a request that was not answered. It is the payload of a response that
+//! bears the mark of a failure.
 //!
-//! It is a JSON object: `kind`, `message` and `detail` are strings; `size` and `max` stand beside
+//! It is a JSON object. `kind`, `message` and `detail` are strings. `size` and `max` stand beside
 //! them where a response did not fit the response ring. It is cut to what fits.
 
 mod json;
@@ -20,7 +20,7 @@ const LONGEST_KIND: usize = 64;
 /// [`Error::Remote`].
 ///
 /// A handler returns it as its error, or sends it by [`Responder::fail`](super::Responder::fail).
-/// Any other error is told as kind `error`, a panic as `panic`, a request without an answer as
+/// Any other error is reported as kind `error`, a panic as `panic`, a request without an answer as
 /// `no-answer`.
 ///
 /// ```
@@ -74,7 +74,7 @@ impl std::error::Error for HandlerError {}
 #[error("it panicked: {0}")]
 pub(super) struct Panicked(pub(super) String);
 
-/// What a client is told instead of an answer.
+/// What a client gets instead of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     error: HandlerError,

@@ -29,7 +29,7 @@ impl FrameHeader {
         self.size == 0
     }
 
-    /// The same header, told from one of an earlier lap.
+    /// The same header, distinguished from one of an earlier lap.
     pub(crate) fn unpublished(self) -> Self {
         Self { sequence: self.sequence | UNPUBLISHED, ..self }
     }

@@ -69,8 +69,7 @@ pub(crate) const fn rounded(size: u64, rounding: u64) -> u64 {
     size.saturating_add(FRAME_HEADER_SIZE + rounding) & !rounding
 }
 
-/// A private copy of the block, for who looks and takes no part. The words were read one after the
-/// other.
+/// A private copy of the block, for an observer. The words were read one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NativeSnapshot {
     bytes: [u8; NATIVE_SIZE as usize],

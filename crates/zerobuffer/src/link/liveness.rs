@@ -1,5 +1,5 @@
-//! Who is alive: facts in, a judgement out. One table for readers, one for writers, the same on
-//! every system.
+//! Liveness: facts in, a judgement out. One table for readers, one for writers, the same on every
+//! system.
 //!
 //! A native endpoint is present for its life. Its process number proves nothing: it may belong to
 //! another process here, or to nobody in this pid namespace. A legacy endpoint has nothing but its
@@ -28,7 +28,7 @@ pub(crate) struct Facts {
 /// [`Facts::still_for`] of a judge that did not watch: the locks alone decide.
 pub(crate) const NEVER_SEEN: Duration = Duration::MAX;
 
-/// Who has the endpoint's number, as far as this pid namespace can tell.
+/// What this pid namespace knows of the process with the endpoint's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Process {
     /// Nobody, or a process that has ended and was not waited for yet.
@@ -57,7 +57,7 @@ pub(crate) enum KnownBy {
 pub(crate) enum Life {
     Alive,
     Gone(Reason),
-    /// It looks dead, and may yet live: look again.
+    /// It looks dead, and may yet live: ask again later.
     Doubtful(Reason),
 }
 
@@ -86,7 +86,7 @@ impl Life {
         self == Self::Alive
     }
 
-    /// Why it is gone, as far as that is certain.
+    /// Why it is gone, if that is certain.
     pub(crate) fn is_gone(self) -> bool {
         matches!(self, Self::Gone(_))
     }
@@ -157,8 +157,8 @@ impl Facts {
         }
     }
 
-    /// The table of writers. Who holds the presence may be one that only tries to become the
-    /// writer; it is there.
+    /// The table of writers. The holder of the presence may only be trying to become the writer; it
+    /// is there.
     pub(crate) fn writer(&self) -> Life {
         match self.held {
             _ if self.pid == 0 => Life::Gone(Reason::Closed),

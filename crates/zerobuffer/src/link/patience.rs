@@ -11,8 +11,8 @@ type Hook<'a> = &'a mut dyn FnMut() -> ControlFlow<()>;
 
 /// How long a call may wait, and who is asked meanwhile whether it goes on.
 ///
-/// The time begins with the first wait and runs on over all calls that are given the same patience:
-/// calls that share one share its time, and count as one wait in the statistics.
+/// The time begins with the first wait and runs on over all calls that are given the same patience.
+/// Calls that share one share its time, and count as one wait in the statistics.
 ///
 /// ```
 /// use std::{ops::ControlFlow, time::Duration};

@@ -14,7 +14,7 @@ impl<T: PartialEq> Still<T> {
         Self { since: None }
     }
 
-    /// For how long the value has been what it is now, as far as it was looked at.
+    /// For how long the value was seen to be what it is now.
     pub(crate) fn observe(&mut self, value: T, now: Instant) -> Duration {
         match &self.since {
             Some((since, known)) if *known == value => now.saturating_duration_since(*since),

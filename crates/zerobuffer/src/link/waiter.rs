@@ -8,14 +8,14 @@ use std::{hint, time::Duration};
 
 /// How long an adaptive wait spins.
 const SPIN: Duration = Duration::from_micros(20);
-/// After a wait longer than this the next one does not spin: the peer comes at its own pace. Above
-/// the time that waking a sleeper takes (30 to 50 µs between two processors), so two endpoints that
-/// have both slept get out of it.
+/// After a wait longer than this the next one does not spin: the peer comes at its own pace. It is
+/// above the time that waking a sleeper takes, 30 to 50 µs between two processors. So two endpoints
+/// that have both slept get out of it.
 const WORTH: Duration = Duration::from_micros(100);
 /// After a wait longer than this the next glance is a short one: the peer needs more than a moment,
 /// and perhaps this processor.
 const MOMENT: Duration = Duration::from_micros(3);
-/// At most 2 to the power of this many waits go without a spin after spins in vain.
+/// At most 2 to the power of this many waits go without a spin after spins that found nothing.
 const DISCOURAGED: u32 = 4;
 /// Looks between two yields of the processor.
 const LOOKS: u32 = 64;
@@ -67,8 +67,8 @@ impl Waiter {
         let adaptive = self.strategy == WaitStrategy::Adaptive;
         let until = if adaptive { until.min(Instant::now() + SPIN) } else { until };
         let found = spin(until, adaptive, ready);
-        // One that yielded to the peer for longer than it would have spun has done what a sleep
-        // does, and the peer could not tell that this endpoint waits.
+        // A yield to the peer for longer than the spin has done what a sleep does. The peer could
+        // not know that this endpoint waits.
         self.spun(found && (!adaptive || Instant::now() < until));
         found
     }

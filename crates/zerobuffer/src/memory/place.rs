@@ -1,7 +1,7 @@
-//! Owned places in the ring: whoever has one has its bytes, since each exists once.
+//! Owned places in the ring: the holder of one has its bytes, since each exists once.
 #![forbid(unsafe_code)]
 
-/// One frame, taken but not released. It exists once: whoever has it has the frame's bytes.
+/// One frame, taken but not released. It exists once, and its holder has the frame's bytes.
 #[derive(Debug)]
 pub(crate) struct Span {
     /// Offset of its header.
@@ -14,7 +14,7 @@ pub(crate) struct Span {
     pub(crate) end: u64,
 }
 
-/// A reserved, unpublished place. It exists once: whoever has it has its bytes.
+/// A reserved, unpublished place. It exists once, and its holder has its bytes.
 #[derive(Debug)]
 pub(crate) struct Slot {
     /// Offset of its header.

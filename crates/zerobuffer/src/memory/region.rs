@@ -173,7 +173,7 @@ impl Region {
         used.min(capacity) as f64 / capacity as f64
     }
 
-    /// Whether the ring is in native form, as far as is seen without an order.
+    /// Whether the ring is in native form, read without an order.
     pub(crate) fn is_native(&self) -> bool {
         self.native_load(NativeWord::FORM, Ordering::Relaxed) % 2 == 1
     }
@@ -299,7 +299,7 @@ impl Region {
     }
 
     /// Asks for the lines of a range of bytes behind a ring offset. A hint, so nothing is checked:
-    /// what lies outside of the ring, or of the mapping, is not asked for or asked for in vain.
+    /// lines outside of the ring, or of the mapping, do no harm.
     #[inline]
     fn prefetch(&self, at: u64, mut range: Range<u64>, access: Access) {
         let first = self.ring.as_ptr().wrapping_add(at as usize);
@@ -404,8 +404,8 @@ impl Region {
     #[inline]
     pub(crate) fn frame(&self, span: &Span) -> &[u8] {
         self.check(span);
-        // SAFETY: the range is inside the ring, the region keeps it mapped, and the protocol leaves
-        // the bytes of a frame alone until its span is released; a peer that breaks the protocol is
+        // SAFETY: the range is inside the ring, and the region keeps it mapped. The protocol leaves
+        // the bytes of a frame alone until its span is released. A peer that breaks the protocol is
         // SECURITY.md's subject.
         unsafe { self.read_only(self.payload(span.at, span.size)).as_ref() }
     }
@@ -421,8 +421,8 @@ impl Region {
     /// The payload of a reserved, unpublished slot.
     #[inline]
     pub(crate) fn slot_mut<'a>(&'a self, slot: &'a mut Slot) -> &'a mut [u8] {
-        // SAFETY: the range is inside the ring, the region keeps it mapped, and no reader looks at
-        // it before it is published; a slot exists once, so the exclusive borrow of it is one of
+        // SAFETY: the range is inside the ring, and the region keeps it mapped. No reader looks at
+        // it before it is published. A slot exists once, so the exclusive borrow of it is one of
         // its bytes.
         unsafe { self.writable(self.payload(slot.at, slot.size)).as_mut() }
     }
@@ -472,8 +472,8 @@ impl Region {
         let start = self.metadata_content(len)?;
         self.reads(start, len);
         let byte = |at: usize| {
-            // SAFETY: the byte is inside the block, which the region keeps mapped; a byte is
-            // aligned anywhere, and one that the peer writes at the same time is read as an atomic.
+            // SAFETY: the byte is inside the block, which the region keeps mapped. A byte is
+            // aligned anywhere. One that the peer writes at the same time is read as an atomic.
             unsafe { AtomicU8::from_ptr(start.as_ptr().add(at)) }.load(Ordering::Acquire)
         };
         Some((0..len as usize).map(byte).collect())

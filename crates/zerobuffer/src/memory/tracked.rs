@@ -6,7 +6,7 @@ use crate::{
     sync::AtomicU64,
 };
 
-/// Control and native words, and, under loom, one cell per byte of the segment: an access that no
+/// Control and native words, and, under loom, one cell per byte of the segment. An access that no
 /// edge orders after an earlier one to the same byte is reported as a data race.
 #[derive(Debug)]
 pub(crate) struct Tracked {

@@ -227,7 +227,7 @@ struct Contents {
     used: u64,
 }
 
-/// What is in the ring, as far as it can be told while the stream goes on.
+/// What is in the ring. While the stream goes on, the fields may be of different moments.
 fn contents(segment: &Segment, geometry: Geometry, control: &ControlSnapshot) -> Contents {
     let mut headers = Headers { segment, geometry, chunk: Vec::new(), from: 0 };
     let mut header = |at| headers.get(at);

@@ -36,12 +36,12 @@ impl Owner {
 pub struct Orphan {
     /// The buffer's name.
     pub name: String,
-    /// Segment, semaphores and lock files, as far as they exist; on Windows also names that are no
+    /// The existing ones of segment, semaphores and lock files; on Windows also names that are no
     /// files.
     pub objects: Vec<PathBuf>,
     /// Memory that removing them sets free, bytes.
     pub bytes: u64,
-    /// Why it is known to be dead, or why that cannot be told.
+    /// Why it is known to be dead, or why that is unknown.
     pub reason: String,
     /// The user that it belongs to; 0 on Windows.
     pub uid: u32,
@@ -82,9 +82,9 @@ pub fn orphans_of(owner: Owner) -> Result<Vec<Orphan>> {
 ///
 /// # Errors
 ///
-/// [`Error::ReaderAlreadyConnected`] if the name has come to life meanwhile; [`Error::NotABuffer`]
-/// if it stands for something else by now; [`Error::NotReady`] if its death is
-/// [unproven](Orphan::unproven); [`Error::PermissionDenied`]; [`Error::Os`].
+/// [`Error::ReaderAlreadyConnected`] if the name has come to life meanwhile. [`Error::NotABuffer`]
+/// if it stands for something else by now. [`Error::NotReady`] if its death is
+/// [unproven](Orphan::unproven). [`Error::PermissionDenied`]; [`Error::Os`].
 pub fn remove(orphan: &Orphan) -> Result<Vec<PathBuf>> {
     removed(orphan, false)
 }

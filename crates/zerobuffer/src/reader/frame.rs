@@ -10,10 +10,10 @@ use std::{
 /// One received frame: a view of shared memory, not a copy.
 ///
 /// Any number of frames may be held, moved to other threads and dropped in any order. Dropping a
-/// frame returns its ring space, in ring order: space behind a frame that is still held stays taken
+/// frame returns its ring space, in ring order. Space behind a frame that is still held stays taken
 /// until that one is dropped too. A frame stays readable after its reader was closed.
 ///
-/// The payload begins at a multiple of 16 bytes in memory if the writer is of this library, so it
+/// If the writer is of this library, the payload begins at a multiple of 16 bytes in memory. So it
 /// can be viewed as numbers without a copy. A frame of another implementation's writer may begin
 /// anywhere.
 ///

@@ -68,7 +68,7 @@ impl Metadata {
     }
 }
 
-/// Who writes, and how many bytes of metadata are there.
+/// The writer's number, and how many bytes of metadata are there.
 fn state(shared: &ReaderShared) -> (u64, u64) {
     let writer = shared.region.load(Word::WriterPid, Ordering::Acquire);
     // Edge E6, acquire end: prefix and content are complete.

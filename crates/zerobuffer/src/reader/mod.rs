@@ -40,7 +40,7 @@ const WRITER_POLL: Duration = Duration::from_millis(5);
 
 /// The reading endpoint of a buffer: creates it, owns its name, removes it when closed or dropped.
 ///
-/// Reading takes `&mut self`, so a buffer has one consumer by construction; frames, the
+/// Reading takes `&mut self`, so a buffer has one consumer by construction. Frames, the
 /// [`ReaderHandle`] and the state methods may be used from any thread at the same time.
 ///
 /// ```
@@ -71,7 +71,7 @@ pub struct Reader {
     watch: WriterWatch,
     /// What was found corrupt; then nothing is read any more.
     fault: Option<Fault>,
-    /// Frames since the tokens of the data semaphore were last swallowed.
+    /// Frames since the tokens of the data semaphore were last taken.
     unswallowed: u32,
 }
 
@@ -376,7 +376,7 @@ debug_line!(Reader, shared);
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // Whoever wants to know closes by `close`.
+        // `close` returns the error.
         let _ = self.shut_down();
     }
 }

@@ -1,4 +1,4 @@
-//! Who may open a buffer.
+//! Which users may open a buffer.
 
 use crate::error::{Error, Result};
 use std::env;

@@ -51,7 +51,8 @@ impl NamesWatch {
         }
     }
 
-    /// What is told of a writer that has gone: that it has, and the next time that none can come.
+    /// What is reported of a writer that has gone: that it has, and the next time that none can
+    /// come.
     pub(super) fn after_end(
         &mut self,
         names: Option<&NameGuard>,

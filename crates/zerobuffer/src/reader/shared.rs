@@ -55,7 +55,8 @@ impl ReaderShared {
     }
 
     /// After a credit. Edge E4: the credit and the look at the semaphore are in one total order
-    /// with the writer's taking of tokens and its look at `free`, so one of both sees the other.
+    /// with the writer's two steps. These are its taking of tokens and its look at `free`. So one
+    /// of both sees the other.
     #[inline]
     pub(crate) fn wake_writer(&self) {
         fence_after_latch();
@@ -122,7 +123,7 @@ impl ReaderShared {
         }
     }
 
-    /// Whether a writer is registered and alive, as far as can be told without waiting (W8).
+    /// Whether a writer is registered and alive, by what is known without waiting (W8).
     pub(crate) fn is_writer_connected(&self) -> bool {
         let pid = self.region.load(Word::WriterPid, Ordering::Acquire);
         if pid == 0 || pid == TOMBSTONE || !self.is_active() {
@@ -139,9 +140,10 @@ impl ReaderShared {
         Facts { pid, process, known, held, level: 0, still_for }.writer()
     }
 
-    /// What tells that `pid` is a native writer: it was seen to hold its presence byte, or has
+    /// What shows that `pid` is a native writer: it was seen to hold its presence byte, or has
     /// noted itself before it registered. Without the note, one that dies before it is looked at
-    /// would be judged by its number, which in this pid namespace may be another, living process.
+    /// would be known by its number alone. In this pid namespace that may be another, living
+    /// process.
     pub(crate) fn writer_known_by(&self, pid: u64) -> KnownBy {
         if self.present_writer.load(Ordering::Relaxed) == pid {
             KnownBy::Sight
@@ -158,9 +160,9 @@ impl ReaderShared {
     }
 
     /// Whether somebody holds the writer's presence byte; `None` where that cannot be asked. If so,
-    /// `pid` is known to be of this implementation, unless somebody may only be trying to become
-    /// the writer: an attempt beside a live legacy writer holds the byte for an instant, again and
-    /// again, and the claim all the time.
+    /// `pid` is known to be native, unless somebody may only be trying to become the writer. An
+    /// attempt beside a live legacy writer holds the byte for an instant, again and again, and the
+    /// claim all the time.
     pub(crate) fn sees_writer_present(&self, pid: u64) -> Option<bool> {
         let presence = lock(&self.presence);
         let presence = presence.as_ref()?;

@@ -8,8 +8,8 @@ use crate::{error::Result, link::Patience, memory::Span};
 const SWALLOW_AT: u32 = 1 << 12;
 
 impl Reader {
-    /// The next frame, if it is there or comes in the next moment, and nothing is odd about it:
-    /// what most reads find. `None` says nothing of what else there is.
+    /// The common case: the next frame, if it is there or comes at once, and nothing is odd about
+    /// it. `None`: not the common case; ask the full form.
     #[inline]
     pub(super) fn read_plainly(&mut self) -> Option<Frame> {
         let frame = self.take_plainly();
@@ -45,10 +45,10 @@ impl Reader {
         if !self.watch.is_settled() || !self.watch.is_current(shared) || self.unswallowed >= SWALLOW_AT {
             return false;
         }
-        // A settled writer that publishes in order is a native one; who noticed it may not have
-        // told the ring.
+        // A settled writer that publishes in order is a native one. The watch that noticed it may
+        // not have passed it on to the ring.
         self.consumer.set_writer(true, false);
-        // What is odd is found again, and told, by the full look.
+        // The full look finds and reports what is odd.
         let looked = self.consumer.refresh(&shared.region, &shared.credit);
         let found = looked.is_ok() && self.consumer.has_available();
         self.unswallowed += u32::from(found);

@@ -43,14 +43,14 @@ impl Reader {
                 // Before the spin: the tokens of frames that were found by their position would end
                 // it at once.
                 self.swallow_tokens();
-                // Edge E3: a frame whose token was just swallowed is seen now.
+                // Edge E3: a frame whose token was just taken is seen now.
                 self.check()?;
                 if let Some(frame) = self.poll(Announced::No)? {
                     return Ok(Some(frame));
                 }
             }
             // A writer that has just left has posted for the last time, and that token may be among
-            // the swallowed ones.
+            // those taken here.
             let left_now = attached && !self.watch.is_attached();
             if !self.watch.publishes_in_order() && self.shared.data.take() {
                 // Left lying there, one without a frame would end every spin at once.
@@ -71,13 +71,13 @@ impl Reader {
         if self.watch.token_announces() { Announced::ByToken } else { Announced::No }
     }
 
-    /// Whether a frame of a native writer arrives in the next moment.
+    /// Whether a frame of a native writer arrives within the first stage of a wait.
     #[inline]
     pub(super) fn glance(&self) -> bool {
         let region = &self.shared.region;
-        // With our own position instead, the look that finds the frame came a moment earlier, and
-        // the round trip took longer (0.44 to 0.39 µs at 64 B): the writer is not done with that
-        // line.
+        // With the reader's own position instead, the look that finds the frame came a moment
+        // earlier. The round trip took longer (0.44 against 0.39 µs at 64 B), since the writer is
+        // not done with that line.
         let consumer = &self.consumer;
         let before = consumer.progress(region);
         // A ring without room is one that is full of frames: the position will not move.

@@ -12,7 +12,7 @@ use crate::{
 };
 use std::time::Duration;
 
-/// One reader's view of whoever writes.
+/// One reader's view of its writer.
 // The flags are facts independent of each other: every combination occurs.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub(crate) struct WriterWatch {
     fresh: bool,
     /// Nothing was unread at some time after the last frame was taken.
     drained: bool,
-    /// Nobody was attached while nothing was unread, and no frame was taken since: the next one is
-    /// a new writer's, even if that one has left before it was seen.
+    /// Nobody was attached while nothing was unread, and no frame was taken since. So the next
+    /// frame is a new writer's, even if that one has left before it was seen.
     vacant: bool,
     /// Frames of a legacy writer that were taken without their tokens, which are still to come.
     owed_tokens: u32,

@@ -20,7 +20,7 @@ pub(crate) struct Consumer {
     pub(super) handed_out: u64,
     /// Sequence numbers are the writer's free choice (duplex answers, W8).
     free_sequences: bool,
-    /// The ring is in native form, as far as this reader has seen.
+    /// This reader has seen the ring in native form.
     pub(super) is_native: bool,
     pub(super) legacy: legacy::Reading,
     pub(super) native: native::Reading,
@@ -48,15 +48,15 @@ impl Consumer {
         }
     }
 
-    /// Who writes in legacy form from now on: one of this implementation charges before it
-    /// publishes; a new one may count from 1.
+    /// Which writer writes in legacy form from now on. A native one charges before it publishes; a
+    /// new one may count from 1.
     pub(crate) fn set_writer(&mut self, charged_first: bool, may_restart: bool) {
         self.legacy.charged_first = charged_first;
         self.legacy.may_restart = may_restart;
     }
 
-    /// Whether the frames are of a writer in native form, whose counter alone announces them,
-    /// whoever is registered.
+    /// Whether the frames are of a writer in native form. Its counter alone announces them,
+    /// whatever writer is registered.
     #[inline]
     pub(crate) fn is_native(&self) -> bool {
         self.is_native

@@ -59,8 +59,8 @@ impl Credit {
         // Edge E2, release end: the bytes are read; the writer may overwrite them. Also the first
         // half of edge E4.
         if let Some(shift) = guard.ledger.shift {
-            // Before the writer can know: whoever sees a frame that it publishes into this space
-            // sees the space here.
+            // Before the writer can know. A thread that sees a frame published into this space sees
+            // the space here.
             self.credited.store(prefix, Ordering::Relaxed);
             let release = order(End::E2Release, Ordering::Release);
             region.native_store(NativeWord::CREDITED, prefix.wrapping_add(shift), release);

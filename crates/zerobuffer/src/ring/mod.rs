@@ -1,9 +1,9 @@
 //! The protocol over an abstract region: cursors, placement, publishing, crediting, recovery. No OS
 //! calls.
 //!
-//! A ring is in native form while a writer of this implementation writes for a reader of it, else
-//! in legacy form, which is that of all other implementations. [`Producer`] and [`Consumer`] are
-//! the fronts of both.
+//! A ring is in native form while a native writer writes for a native reader. Else it is in legacy
+//! form, which is that of all other implementations. [`Producer`] and [`Consumer`] are the fronts
+//! of both.
 #![forbid(unsafe_code)]
 
 mod consumer;

@@ -55,7 +55,7 @@ pub(crate) struct Shortage {
     pub(crate) free: u64,
     /// So much of it lies in one piece.
     pub(crate) largest_gap: u64,
-    /// Bytes that the reader has taken and not given back, as far as it tells.
+    /// Bytes that the reader has taken and not given back, by what it publishes.
     pub(crate) held: u64,
     /// The reader's word at the last look, see [`Producer::space_word`].
     pub(crate) seen: u64,
@@ -194,7 +194,7 @@ pub(crate) fn reader_movement(region: &Region) -> [u64; 4] {
     [free, count, credited, taken]
 }
 
-/// Asks for the lines of the frames to come as soon as this one is published: without this every
+/// Asks for the lines of the frames to come as soon as this one is published. Without this every
 /// line of a small frame would cost its whole way from the reader's cache.
 #[inline]
 fn prefetch(region: &Region, at: u64, total: u64, window: u64) {

@@ -15,8 +15,8 @@ const LOOKS: u32 = 120;
 /// priority uses.
 const PAUSE: Duration = Duration::from_micros(50);
 
-/// Mutual exclusion whose end wakes nobody: who waits looks again. For uses that are short and
-/// hardly ever meet.
+/// A spin lock whose end wakes nobody: a waiting thread polls. For uses that are short and hardly
+/// ever meet.
 #[derive(Default)]
 pub(crate) struct Latch<T> {
     held: AtomicBool,

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `check_name(name)` | what every system asks of a buffer's name (`layout::name`), and what this one asks besides |
 //! | `create(&Request) -> Created` | a buffer that exists under its name, complete; a dead reader's name is taken over (W12) |
-//! | `NameGuard` | in `Created`: the names; `remove()`, and the drop, give up what still is ours (W6) |
+//! | `NameGuard` | in `Created`: the names; `remove()`, and the drop, give up what still is this reader's (W6) |
 //! | `Segment` | a buffer of another process before it is trusted: `open(name)` to attach, `open_read_only(name)` to look; the fields `size`, `mode`, `uid` (0 where there is no such thing); `control()`, `read_at(&mut bytes, offset)`, `is_marked()` (a native reader made it), `is_held(role)`, `level(role)`; `map(len)`, `presence()`, `semaphore(name, signal)` for who attaches |
 //! | `Watch` | a segment that is only looked into, for longer: `Segment::watch()`, then `read_at`, `is_held`, `level`, `is_marked`, `is_unlinked`: its name is gone, where that can be told; it keeps no name |
 //! | `Mapping` | memory of a segment, implements `memory::Memory`; unmapped on drop |
@@ -63,8 +63,8 @@ compile_error!("zerobuffer: this operating system is not supported yet");
 
 pub(crate) use held::Held;
 
-/// Who is present (W8). The numbers are those of the bytes that stand for them where presence is a
-/// lock on a file.
+/// The roles that can be present (W8). The numbers are those of the bytes that stand for them where
+/// presence is a lock on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
 pub(crate) enum Role {
@@ -146,7 +146,7 @@ pub(crate) struct Traces {
     pub(crate) companions: Vec<String>,
 }
 
-/// What a buffer consists of, as far as it exists.
+/// The existing parts of a buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     /// Segment, semaphores and lock files, by path or name.

@@ -1,8 +1,8 @@
-//! Who may take a name over (W12): the rule, once for all systems.
+//! Whether a reader may take a name over (W12): the rule, once for all systems.
 //!
 //! What has the name is *foreign* until it is proven to be a buffer. Only a proven buffer of a dead
-//! reader is written to and removed. A system tells what it finds ([`Site`]) and removes what it is
-//! told to.
+//! reader is written to and removed. A system reports what it finds ([`Site`]) and removes what the
+//! rule says.
 
 use super::{Segment, Verdict, blocked::Blocked};
 use crate::{
@@ -121,7 +121,7 @@ pub(super) trait Site {
     /// Death is judged while holding the reader's role.
     fn hold(&self, segment: &Segment) -> Result<Hold<Self::Guard>>;
 
-    /// The facts of what was found, `held` being what [`Self::hold`] has told.
+    /// The facts of what was found, `held` being what [`Self::hold`] has returned.
     fn facts(&self, segment: &Segment, held: Option<bool>) -> Facts;
 
     /// A writer that is still attached to a dead reader's segment sees "no reader" at once.

@@ -234,8 +234,8 @@ impl Drop for Registration<'_> {
 /// writer is there.
 ///
 /// With a native reader a crashed predecessor's entry is removed by that reader alone, which
-/// repairs the ring first (W10): a tombstone asks it to, and this waits for it. `data` is that
-/// reader's semaphore; `None`: it is an old one.
+/// repairs the ring first (W10). A tombstone asks it to, and this waits for it. `data` is that
+/// reader's semaphore; `None`: it is a legacy one.
 fn claim(
     name: &str,
     region: &Region,

@@ -127,7 +127,7 @@ impl Writer {
     /// [`Error::ReaderGone`], [`Error::Replaced`], [`Error::Closed`], [`Error::Forked`],
     /// [`Error::Corrupt`]. After [`Error::Full`] no byte of the frame is published, and the call
     /// may be repeated. The position may have moved to the start of the ring, for a frame too large
-    /// to fit otherwise: then a smaller one may find no room either until the reader looks.
+    /// to fit otherwise. Then a smaller one may find no room either until the reader looks.
     pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
         self.write_parts(&[data], data.len(), IfFull::Policy)
     }
@@ -398,7 +398,7 @@ impl Writer {
         let release = order(End::E7Release, Ordering::SeqCst);
         let left = shared.region.exchange_as(Word::WriterPid, shared.own_pid, 0, release);
         if shared.peer.is_native() {
-            // The note is ours alone as long as the byte is.
+            // The note is this writer's alone as long as the byte is.
             shared.data.forget_writer();
             // Beside a legacy writer that has taken this one's place, a token without a frame would
             // announce one.

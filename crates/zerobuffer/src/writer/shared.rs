@@ -22,9 +22,9 @@ pub(crate) struct WriterShared {
     pub(crate) reader_pid: u64,
     /// What that reader can do.
     pub(crate) peer: Peer,
-    /// The pid that was found in the place of ours; 0 as long as none was.
+    /// The pid that was found in the place of the own one; 0 as long as none was.
     pub(crate) replaced_by: AtomicU64,
-    /// The loss of the buffer's name was told.
+    /// The loss of the buffer's name was reported.
     pub(crate) warned: AtomicBool,
 }
 
@@ -64,7 +64,7 @@ impl WriterShared {
         self.check_place(registered)
     }
 
-    /// Fails if the registration is not ours any more.
+    /// Fails if the registration is not this writer's any more.
     #[inline]
     pub(crate) fn check_place(&self, registered: u64) -> Result<()> {
         if registered == self.own_pid { Ok(()) } else { self.reassert(registered) }
@@ -96,8 +96,8 @@ impl WriterShared {
         Error::ReaderGone { name: self.name.clone(), pid: self.reader_pid, reason }
     }
 
-    /// Why the reader is gone, if it is; `still_for`: for how long nothing has moved that only it
-    /// moves (system calls: not for the data path).
+    /// Why the reader is gone, if it is. `still_for` says for how long nothing has moved that only
+    /// it moves. Makes system calls: not for the data path.
     pub(crate) fn reader_loss(&self, still_for: Duration) -> Option<&'static str> {
         let (life, is_unlinked) = self.reader_life(still_for);
         match life {
@@ -114,7 +114,7 @@ impl WriterShared {
         }
     }
 
-    /// The stream goes on, but whoever leaves does not come back.
+    /// The stream goes on, but an endpoint that leaves does not come back.
     #[cold]
     fn warn_of_lost_name(&self) {
         if !self.warned.swap(true, Ordering::Relaxed) {
@@ -165,7 +165,7 @@ mod tests {
         let writer = Writer::connect(&name).unwrap();
         let own = writer.shared.own_pid;
         assert_eq!(writer.shared.registered(), own);
-        // Read a moment ago; by now the place is free, and ours again.
+        // Read a moment ago; by now the place is free, and this writer's again.
         let foreign = own + 1;
         let replaced = |result| matches!(result, Err(Error::Replaced { found, .. }) if found == foreign);
         assert!(replaced(writer.shared.check_open(foreign)));

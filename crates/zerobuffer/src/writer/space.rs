@@ -117,7 +117,7 @@ impl Writer {
             if slept_in_vain {
                 self.shared.space.take_all();
             }
-            // Edge E4: space whose token was just swallowed is seen now.
+            // Edge E4: space whose token was just taken is seen now.
             match self.step(size)? {
                 Ok(slot) => return Ok(slot),
                 Err(now_missing) => shortage = now_missing,
@@ -135,7 +135,7 @@ impl Writer {
         }
     }
 
-    /// Whether the reader gives space back in the next moment.
+    /// Whether the reader gives space back within the first stage of a wait.
     fn glance(&self, shortage: Shortage) -> bool {
         let region = &self.shared.region;
         self.waiter.glance(|| self.producer.space_word(region) != shortage.seen)

@@ -1,4 +1,4 @@
-//! What a client is told of a request that its server could not answer (D8).
+//! What a client learns of a request that its server could not answer (D8).
 
 use crate::{
     Channel, LONG, agent,

@@ -220,7 +220,7 @@ fn stream_rate(args: &Args, source: &Source) -> Option<Rate> {
     args.fps.or(header)
 }
 
-/// What the reader is told of the frames.
+/// What the reader learns of the frames.
 pub(super) fn description(args: &Args, source: &Source) -> Result<Description, Fail> {
     let description = match source.layout() {
         Layout::Y4m(header) => Description::y4m(header, source.parameters()),

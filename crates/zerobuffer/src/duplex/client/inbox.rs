@@ -68,8 +68,8 @@ impl Inbox {
         kept.chain(&self.others).fold((0, 0), |(count, bytes), response| (count + 1, bytes + response.len()))
     }
 
-    /// Sorts a response in. `sent` is the range of this client's requests, if the server tells
-    /// which one it answers: an answer to a predecessor's is dropped, and so is a second one.
+    /// Sorts a response in. `sent` is the range of this client's requests, if the server says which
+    /// one it answers. An answer to a predecessor's request is dropped, and so is a second one.
     pub(super) fn sort(&mut self, response: Response, sent: Option<RangeInclusive<u64>>) {
         let request = response.sequence();
         self.moves += 1;

@@ -236,9 +236,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Reader::read_timeout`](crate::Reader::read_timeout); [`Error::ServerGone`] if the
-    /// server has gone, once all its responses are read; [`Error::Remote`] and
-    /// [`Error::ResponseTooLarge`] in the place of a response whose handler failed.
+    /// As [`Reader::read_timeout`](crate::Reader::read_timeout). [`Error::ServerGone`] comes if the
+    /// server has gone, once all its responses are read. [`Error::Remote`] and
+    /// [`Error::ResponseTooLarge`] come in the place of a response whose handler failed.
     pub fn receive(&self, timeout: Duration) -> Result<Option<Response>> {
         self.receive_with(&mut Patience::at_most(timeout))
     }
@@ -252,8 +252,8 @@ impl Client {
         self.responses.receive(patience, Inbox::fetch_other)
     }
 
-    /// Waits until more than `seen` responses have come, whoever they are for, and returns how many
-    /// have; for bindings where one thread waits on behalf of many calls. `None` after `timeout`.
+    /// Waits until more than `seen` responses have come, for any request, and returns how many
+    /// have. For bindings where one thread waits on behalf of many calls. `None` after `timeout`.
     ///
     /// # Errors
     ///
@@ -309,7 +309,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // Whoever wants to know closes by `close`.
+        // `close` returns the error.
         let _ = self.close();
     }
 }

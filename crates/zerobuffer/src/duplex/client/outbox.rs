@@ -23,8 +23,8 @@ pub(super) struct Outbox {
     standstill: Mutex<Option<Standstill>>,
 }
 
-/// How long nothing moves in either ring before that is taken for good: a thread that looks at a
-/// response may take long until it gives its room back.
+/// How long nothing moves in either ring before the client gives up. A thread that reads a response
+/// may take long until it gives its room back.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Since when nothing has moved, and what stood where.
@@ -47,8 +47,8 @@ impl Standstill {
     }
 }
 
-/// Where the request writer is. A loan takes it along, so whoever sends meanwhile is refused rather
-/// than kept waiting, be it on the loan's own thread.
+/// Where the request writer is. A loan takes it along. Another send is then refused rather than
+/// kept waiting, be it on the loan's own thread.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one per client")]
 enum Sender {

@@ -1,4 +1,4 @@
-//! The response buffer and who waits for what of it: one of the waiting threads reads for all.
+//! The response buffer and the threads that wait for it: one of them reads for all.
 
 use super::{inbox::Inbox, response::Response};
 use crate::{
@@ -187,7 +187,7 @@ impl Responses {
         // A server that has stopped reading may still answer what it has read.
         if frame.is_none()
             && !self.handle.is_writer_connected()
-            // A binding's slices come here a little shorter than ours.
+            // A binding's slices are a little shorter than the core's.
             && let Some(loss) = self.requests.reader_loss(slice.waited() >= WAIT_SLICE / 2)
         {
             // What it has written before is still to be read.

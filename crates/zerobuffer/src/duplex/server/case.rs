@@ -1,5 +1,5 @@
-//! What becomes of one request: how often it was answered, what the server reports, what the client
-//! is told.
+//! What becomes of one request: how often it was answered, and what the server reports to its
+//! handlers and to the client.
 
 use super::{
     super::{BoxError, Failure, remote::Refusal},
@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 #[derive(Default)]
 pub(super) struct Case {
     answers: AtomicU32,
-    /// Who has finished with it, in bits.
+    /// Which sides have finished with it, in bits.
     ends: AtomicU8,
-    /// What the client is told if there is no answer.
+    /// What is reported to the client if there is no answer.
     refusal: Mutex<Option<Refusal>>,
 }
 
@@ -26,7 +26,7 @@ const RETURNED: u8 = 1;
 const DROPPED: u8 = 2;
 /// The handler's failure is reported, which explains a missing answer.
 const EXPLAINED: u8 = 4;
-/// The server stops before there is an answer: the client is told nothing else.
+/// The server stops before there is an answer: nothing else is reported to the client.
 const CANCELLED: u8 = 8;
 
 impl Case {
@@ -38,7 +38,7 @@ impl Case {
         self.answers.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// An answer did not fit, which the client is told whatever the handler makes of it.
+    /// An answer did not fit. The client learns of it whatever the handler makes of it.
     pub(super) fn did_not_fit(&self, refusal: Refusal) {
         *lock(&self.refusal) = Some(refusal);
     }
@@ -69,8 +69,8 @@ impl Case {
         self.ends.fetch_or(CANCELLED | RETURNED, Ordering::AcqRel);
     }
 
-    /// The one who comes last reports a wrong number of answers, and has the client told that there
-    /// is none.
+    /// The side that finishes last reports a wrong number of answers, and has the client learn that
+    /// there is none.
     fn end(&self, turns: &Turns, place: u64, request: u64, bits: u8) {
         let before = self.ends.fetch_or(bits, Ordering::AcqRel);
         let ends = before | bits;

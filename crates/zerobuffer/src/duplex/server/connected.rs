@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A client with a way back to it.
 pub(super) struct Connected {
     pub(super) turns: Arc<Turns>,
-    /// It has written metadata, as far as is known.
+    /// It is known to have written metadata.
     pub(super) knows_metadata: bool,
 }
 

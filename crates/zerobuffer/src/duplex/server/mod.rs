@@ -130,8 +130,8 @@ impl Server {
     }
 
     /// Handles all requests that have been sent, then stops. `false`: they were not all handled
-    /// within `timeout`, and the server was stopped as by [`Self::stop`]; or this is called from a
-    /// handler, and it drains after that.
+    /// within `timeout`, and the server was stopped as by [`Self::stop`]. Also `false` if this is
+    /// called from a handler; then it drains after that.
     #[allow(clippy::must_use_candidate, reason = "as for `stop`")]
     pub fn drain(&self, timeout: Duration) -> bool {
         // One and the same, also if another thread starts the server again meanwhile.

@@ -21,10 +21,10 @@ use std::{
 
 /// Answers one request, from any thread, during the handler or after it.
 ///
-/// The first response is sent, in the order of the requests: a write waits until all earlier
+/// The first response is sent, in the order of the requests. A write waits until all earlier
 /// requests are answered or given up. Further responses are dropped and reported. A responder that
-/// is dropped without an answer is reported, and the client is told, once the handler has returned;
-/// then the next request has its turn.
+/// is dropped without an answer is reported to the error handlers and to the client, once the
+/// handler has returned. Then the next request has its turn.
 pub struct Responder {
     turns: Arc<Turns>,
     /// In the order of responses.
@@ -68,8 +68,8 @@ impl Responder {
     /// # Errors
     ///
     /// As [`Writer::write`](crate::Writer::write), but [`Error::ResponseTooLarge`] for what does
-    /// not fit; [`Error::ReaderGone`] if the client has gone, [`Error::Full`] if the response ring
-    /// stayed full for the write timeout, [`Error::Closed`] if the server stops meanwhile.
+    /// not fit. [`Error::ReaderGone`] if the client has gone. [`Error::Full`] if the response ring
+    /// stayed full for the write timeout. [`Error::Closed`] if the server stops meanwhile.
     pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
         if self.is_answered() {
             self.case.count_answer();
@@ -121,7 +121,7 @@ impl Responder {
         begun.map_err(|error| self.explain(error))
     }
 
-    /// What does not fit is told to the client as well, whatever the handler makes of it.
+    /// What does not fit is reported to the client as well, whatever the handler makes of it.
     fn explain(&self, error: Error) -> Error {
         let Error::FrameTooLarge { size, max, .. } = error else { return error };
         let too_large = || Error::ResponseTooLarge {
@@ -136,8 +136,8 @@ impl Responder {
 
     /// Tells the client that there is no answer, and why: its
     /// [`Client::call`](crate::duplex::Client::call) gives [`Error::Remote`]. This counts as the
-    /// answer, so nothing is reported. A client of another implementation cannot be told; then this
-    /// is [`Outcome::Dropped`], as it is after an answer.
+    /// answer, so nothing is reported. A client of another implementation cannot learn of it; then
+    /// this is [`Outcome::Dropped`], as it is after an answer.
     ///
     /// # Errors
     ///

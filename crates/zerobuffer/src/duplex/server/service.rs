@@ -94,7 +94,7 @@ impl Service {
             client.turns.close();
         }
         run.close_reader();
-        // Before: whoever waits for the end may hand on what was logged.
+        // Before: a thread that waits for the end may hand on what was logged.
         log::info!(target: "zerobuffer::duplex::server", "server of channel '{}' has ended", run.channel);
         run.end();
     }
@@ -184,7 +184,7 @@ impl Service {
             State::Idle { since, .. } | State::Mute { since, .. } => since.elapsed(),
             _ => Duration::ZERO,
         };
-        // One that was dropped without having been met is told by its requests alone.
+        // One that was dropped before it was seen is known by its requests alone.
         let cause = self.cause.take();
         let source = cause.unwrap_or_else(|| Error::WriterGone { name: request_name(&channel), pid: 0 });
         let failure = match action {
@@ -193,14 +193,15 @@ impl Service {
             Action::ReportBroken => Failure::Buffer { channel, source },
             _ => Failure::ClientGone { channel, source },
         };
-        // Nobody who is told of the end finds the server running.
+        // Nobody who learns of the end finds the server running.
         if !self.rules.persistent {
             self.run.ask_to_stop(Stop::Drain);
         }
         self.run.report(&failure);
     }
 
-    /// Leaves the client's response buffer. A handler that answers it is told so by the writer.
+    /// Leaves the client's response buffer. A handler that answers it gets that error from the
+    /// writer.
     fn close(&mut self) {
         let Some(Connected { turns, knows_metadata }) = self.client.take() else { return };
         if self.cause.is_none() {

@@ -13,8 +13,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a client may keep its response buffer without a request writer: one that closes leaves
-/// its two buffers one after the other, and a new one may have its response buffer before its
+/// How long a client may keep its response buffer without a request writer. One that closes leaves
+/// its two buffers one after the other. A new one may have its response buffer before its
 /// predecessor's end is noticed.
 pub(super) const PARTING: Duration = Duration::from_millis(500);
 

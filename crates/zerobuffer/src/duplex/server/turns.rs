@@ -39,9 +39,9 @@ pub(super) struct Turns {
 /// How a turn ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// It is answered, or there is nobody to be told.
+    /// It is answered, or no client is left to report to.
     Silent,
-    /// The client is told that this request has no answer.
+    /// The client gets the report that this request has no answer.
     Refused(u64, Refusal),
 }
 
@@ -55,7 +55,7 @@ struct Order {
     coming: u64,
     /// Places from `next` on that are over.
     ended: BTreeMap<u64, End>,
-    /// Threads that wait for their turn: nobody is woken in vain, which would be a system call.
+    /// Threads that wait for their turn: none is woken for nothing, which would be a system call.
     waiting: u32,
     closed: bool,
     /// Waiting for a turn ends here, since the server stops.
@@ -158,8 +158,8 @@ impl Turns {
         drop(surplus);
     }
 
-    /// Gives the turn to the next request that can be answered. Whoever ends a turn tells the
-    /// client of the failures that follow.
+    /// Gives the turn to the next request that can be answered. The thread that ends a turn reports
+    /// the failures that follow to the client.
     fn go_on<'o>(&'o self, mut order: MutexGuard<'o, Order>) {
         while let Some(end) = order.next_end() {
             let End::Refused(request, refusal) = end else { continue };
@@ -236,7 +236,7 @@ impl Order {
     fn next_end(&mut self) -> Option<End> {
         let refused = matches!(self.ended.get(&self.next), Some(End::Refused(..)));
         if refused && self.writer.is_none() && !self.closed {
-            // Whoever has the writer brings it back, and goes on.
+            // The thread that has the writer brings it back, and goes on.
             return None;
         }
         let end = self.ended.remove(&self.next)?;

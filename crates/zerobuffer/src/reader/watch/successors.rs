@@ -88,7 +88,8 @@ fn an_empty_ring_seen_before_a_last_frame_says_nothing_of_its_successor() {
     first.close().unwrap();
     let mut second = attach(&reader);
     let number = write_after_a_gap(&reader, &mut second);
-    // Both live in this process: the second is told from the first by a number that is not its own.
+    // Both live in this process: a number that is not its own distinguishes the second from the
+    // first.
     reader.shared.data.note_writer(1);
     reader.shared.region.store(Word::WriterPid, 1, Ordering::SeqCst);
     assert_eq!((read(&mut reader), read(&mut reader), number), (1, 3, 3));
@@ -109,8 +110,8 @@ fn one_that_is_judged_while_it_leaves_stays_one_of_ours() {
     let _writer = attach(&reader);
     reader.watch.look(&reader.shared);
     assert!(reader.watch.is_ours());
-    // A leaving writer takes its note away before its lock; another one that tries to attach holds
-    // the claim, so the lock does not tell either.
+    // A leaving writer takes its note away before its lock. Another one that tries to attach holds
+    // the claim, so the lock proves nothing either.
     reader.shared.data.forget_writer();
     reader.shared.present_writer.store(0, Ordering::Relaxed);
     let file = File::open(format!("/dev/shm/{}", reader.name())).unwrap();

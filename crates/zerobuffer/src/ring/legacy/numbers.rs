@@ -105,15 +105,15 @@ pub(in crate::ring) fn next_sequence(
     }
     let chain = |start| Chain { free, ..Chain::from(region, start) };
     let walk = |start, end| (start != end).then(|| chain(start).reach(end)).flatten();
-    // A wrap that was begun and not published: ours says so in its header.
+    // A wrap that was begun and not published: a native writer marks it in its header.
     let abandoned = || region.header(0).and_then(FrameHeader::unpublished_sequence);
     // At the position 0 this lap has no frame yet; the one before it ends where the reader is, or
     // at the end.
     let last_lap = || if from == 0 { chain(0).lap() } else { walk(0, from) };
     let lap = || if to == 0 { last_lap() } else { walk(0, to) };
     // A frame that begins the next lap and was not published has replaced the first header of this
-    // one: that of a legacy writer, or a native one that died between storing the final header and
-    // charging for it.
+    // one. It is a legacy writer's, or that of a native one that died between storing the final
+    // header and charging for it.
     let dangling = || region.header(0).filter(|header| is_plausible(*header, capacity)).map(|h| h.sequence);
     walk(from, to).or_else(abandoned).or_else(lap).or_else(dangling).unwrap_or(1)
 }
@@ -122,12 +122,12 @@ fn is_plausible(header: FrameHeader, capacity: u64) -> bool {
     !header.is_wrap() && header.total().is_some_and(|total| total <= capacity)
 }
 
-/// Whether frames fill the ring exactly, from `at` round to `at`, numbered from `expected` or, if
-/// `may_restart`, from 1, and the last of them has `owed` bytes, if so many are known to be owed:
-/// those a legacy writer has published and not charged yet.
+/// Whether frames fill the ring exactly, from `at` round to `at`. They are numbered from `expected`
+/// or, if `may_restart`, from 1. The last of them has `owed` bytes, if so many are known to be
+/// owed: those a legacy writer has published and not charged yet.
 ///
-/// A chain that ends otherwise is a writer at a wrap, which charges the tail before it moves:
-/// behind the marker lie frames of this lap that were read long ago.
+/// A chain that ends otherwise is a writer at a wrap, which charges the tail before it moves.
+/// Behind the marker lie frames of this lap that were read long ago.
 pub(super) fn is_full_ring(
     region: &Region,
     at: u64,

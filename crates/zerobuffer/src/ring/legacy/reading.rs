@@ -13,8 +13,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(in crate::ring) struct Reading {
     read_count: u64,
-    /// The last writer charges before it publishes, as ours do: `free` alone tells a full ring from
-    /// an empty one.
+    /// The last writer charges before it publishes, as native ones do. `free` alone distinguishes a
+    /// full ring from an empty one.
     pub(in crate::ring) charged_first: bool,
     /// The last writer is a new one that may begin to count at 1.
     pub(in crate::ring) may_restart: bool,
@@ -67,8 +67,8 @@ impl Consumer {
         if self.tie(region, &credit.lock()) == 0 {
             return Ok(0);
         }
-        // `free` is younger than the position it was judged with: a frame published in between and
-        // the charge for the next one may add up to a full ring. At an unchanged position they
+        // `free` is younger than the position it was compared with. A frame published in between
+        // and the charge for the next one may add up to a full ring. At an unchanged position they
         // cannot (model `stale-tie`).
         Ok(match self.distance(region, region.load(Word::WritePos, Ordering::Acquire))? {
             0 => region.capacity(),
@@ -103,12 +103,12 @@ impl Consumer {
             free => {
                 let owed = (free != 0).then_some(free);
                 let may_restart = self.legacy.may_restart;
-                // Frames in native form may look like such a chain. The form is asked before it, so
-                // no header of such a frame is read while its writer stores it, and after it, since
-                // a writer may have entered meanwhile.
+                // Frames in native form may look like such a chain. The form is asked before the
+                // walk, so no header of such a frame is read while its writer stores it. It is
+                // asked after the walk too, since a writer may have entered meanwhile.
                 let is_legacy = || region.native_add(NativeWord::FORM, 0, Ordering::SeqCst).is_multiple_of(2);
                 // A writer that enters the native form has taken `free` away and not yet changed
-                // the form: what lies there are leftovers, and both counts are equal.
+                // the form. The frames there are leftovers, and both counts are equal.
                 let is_entering = region.load(Word::WriterPid, Ordering::SeqCst) != 0
                     && region.load(Word::WrittenCount, Ordering::SeqCst) == self.legacy.read_count;
                 let full = !is_entering
@@ -153,8 +153,8 @@ impl Consumer {
         self.tell_legacy(region, read_pos);
     }
 
-    /// Stores position and count: before the credit that covers them, so a position that is behind
-    /// never points at bytes that the writer may overwrite, and a buffer that was read never looks
+    /// Stores position and count, before the credit that covers them. So a position that is behind
+    /// never points at bytes that the writer may overwrite. And a buffer that was read never looks
     /// untouched to a successor (W9).
     #[inline]
     fn tell_legacy(&self, region: &Region, read_pos: u64) {

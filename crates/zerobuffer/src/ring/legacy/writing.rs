@@ -49,8 +49,8 @@ impl Writing {
         Ok((writing, at))
     }
 
-    /// Bytes from `at` on in which a frame is simply put: usable, with room for a marker behind it,
-    /// and not at 0, where a header bears a mark.
+    /// Bytes from `at` on in which a frame is simply put. They are usable, have room for a marker
+    /// behind them, and are not at 0, where a header bears a mark.
     pub(in crate::ring) fn window(&self, capacity: u64, at: u64) -> u64 {
         if at == 0 || self.committed_to_start {
             0

@@ -68,9 +68,9 @@ fn is_lonely(folder: &Folder, file: &str, uid: u32) -> bool {
 /// The kernel grants a read lease on a file that nobody has open for writing. It is for the file's
 /// owner and for root.
 fn may_be_in_use(file: &File) -> bool {
-    // SAFETY: the descriptor is open, and the calls take plain numbers. Who opens the file while
-    // the lease is there makes the kernel send a signal: one that is ignored unless the process
-    // handles it.
+    // SAFETY: the descriptor is open, and the calls take plain numbers. If a process opens the file
+    // while the lease is there, the kernel sends a signal. It is ignored unless the process handles
+    // it.
     unsafe {
         libc::fcntl(file.as_raw_fd(), SET_SIGNAL, libc::SIGURG) != 0
             || libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) != 0
@@ -98,8 +98,8 @@ pub(crate) fn lonely(name: &str, uid: u32) -> Objects {
 }
 
 impl Place<'_> {
-    /// Whether what was found may be removed: it belongs to the user that was named, and a legacy
-    /// reader's death is proven by its lock file, which was found and is held here.
+    /// Whether what was found may be removed. It must belong to the user that was named. A legacy
+    /// reader's death must be proven by its lock file, which was found and is held here.
     pub(super) fn check(&self, segment: &shm::Segment) -> Result<()> {
         let Some(removal) = self.removal else { return Ok(()) };
         if segment.uid != removal.uid {

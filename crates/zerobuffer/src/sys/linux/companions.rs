@@ -28,7 +28,7 @@ pub(super) fn is_semaphore(folder: &Folder, file_name: &str, uid: u32) -> bool {
 }
 
 impl Segment {
-    /// Whether anything shows that it is a buffer's, for who looks only.
+    /// Whether anything shows that it is a buffer's, for observers.
     pub(crate) fn has_companions(&self) -> bool {
         let owners = lock_file::owners(&self.name);
         super::shm::folder().is_ok_and(|folder| exist(&folder, &self.name, self.uid, owners.into_iter()))

@@ -174,7 +174,7 @@ fn unnamed(folder: &Folder) -> Result<File> {
     folder.unnamed().map_err(|e| Error::os("make a file in", shm::FOLDER, e))
 }
 
-/// The names of a buffer, removed on drop as far as they still are ours (W6).
+/// The names of a buffer. Those that still are this reader's are removed on drop (W6).
 #[derive(Debug)]
 pub(crate) struct NameGuard {
     name: String,
@@ -218,13 +218,13 @@ impl NameGuard {
         Ok(linked)
     }
 
-    /// A name that no longer is ours.
+    /// A name that no longer is this reader's.
     pub(crate) fn first_lost(&self) -> Option<String> {
         self.owned.iter().find(|(file, id)| self.folder.id(file) != Some(*id)).map(|(file, _)| file.clone())
     }
 
-    /// Removes what still is ours: the segment, the semaphores, then the lock files while they are
-    /// held.
+    /// Removes what still is this reader's: the segment, the semaphores, then the lock files while
+    /// they are held.
     pub(crate) fn remove(&mut self) -> Result<()> {
         if self.birth.is_forked() {
             self.owned.clear();

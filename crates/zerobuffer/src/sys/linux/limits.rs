@@ -1,8 +1,9 @@
 //! What this process may take, looked at before it takes it: the kernel's own answer would be a
 //! signal.
 //!
-//! A file beyond `ulimit -f` ends the process by SIGXFSZ, memory beyond a control group's limit
-//! ends it by SIGKILL, and what the whole machine does not have makes it end something.
+//! A file beyond `ulimit -f` ends the process by SIGXFSZ. Memory beyond a control group's limit
+//! ends it by SIGKILL. Memory that the whole machine does not have makes the kernel end some
+//! process.
 
 use crate::error::{Error, Result};
 use std::{

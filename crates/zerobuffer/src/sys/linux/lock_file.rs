@@ -107,7 +107,7 @@ pub(crate) enum Locks {
     Held(Vec<LockFile>),
     /// Another process holds one of them: which one, where that can be known.
     Busy(Option<Holder>),
-    /// Whether another process holds it cannot be told: something has run out, or it must not be
+    /// Whether another process holds it is unknown: something has run out, or it must not be
     /// opened.
     Unknown {
         path: PathBuf,

@@ -24,7 +24,7 @@ pub(crate) fn traces() -> Result<Traces> {
     Ok(traces)
 }
 
-/// The files of a buffer that belong to that user, as far as they exist.
+/// The existing files of a buffer that belong to that user.
 pub(crate) fn objects(name: &str, uid: u32) -> Objects {
     let mut objects = Objects::default();
     for (path, meta) in files(name).filter(|(_, meta)| meta.uid() == uid) {

@@ -9,15 +9,14 @@ pub(crate) fn own_pid() -> u64 {
     u64::from(std::process::id())
 }
 
-/// Ends this process as a kill does: nothing is flushed, dropped or told.
+/// Ends this process as a kill does: nothing is flushed, dropped or reported.
 #[cfg(crash_points)]
 pub(crate) fn end_at_once() {
     // SAFETY: plain numbers; the process ends here.
     unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
 }
 
-/// Whether a process of that number exists and has not ended, as far as this pid namespace can
-/// tell.
+/// Whether a process of that number exists in this pid namespace and has not ended.
 pub(crate) fn is_alive(pid: u64) -> bool {
     if pid == 0 || pid > PID_LIMIT {
         return false;

@@ -1,9 +1,9 @@
 //! Named semaphores in glibc's 64-bit layout, so `sem_open` of any libc's peer works with them
 //! (W1).
 //!
-//! A 32-byte file: a little-endian u64 with the value in the low half and the number of sleepers in
-//! the high half, then a u32 that glibc sets to 128 for "shared between processes". Sleepers wait
-//! on the low half with a futex.
+//! A 32-byte file. A little-endian u64 has the value in the low half and the number of sleepers in
+//! the high half. A u32 follows that glibc sets to 128 for "shared between processes". Sleepers
+//! wait on the low half with a futex.
 
 use super::{
     futex,
@@ -115,7 +115,7 @@ impl Semaphore {
         if self.state().load(Ordering::Relaxed) & VALUE >= SATURATED {
             return;
         }
-        // Edge E3, release end: what was written before is visible to who takes the token.
+        // Edge E3, release end: what was written before is visible to the taker of the token.
         let old = crash::around(|| self.state().fetch_add(1, order(End::E3Release, Ordering::SeqCst)));
         if old >= ONE_SLEEPER {
             futex::wake(self.state());

@@ -136,7 +136,8 @@ impl Segment {
         }
     }
 
-    /// The file that bears the locks too, where whoever may only read the segment cannot take any.
+    /// The file that bears the locks too, where a process that may only read the segment cannot
+    /// take any.
     fn guard(&self, access: libc::c_int) -> io::Result<File> {
         Folder::of_system(FOLDER)?.open(&names::semaphore(&self.name, Signal::Data), access)
     }

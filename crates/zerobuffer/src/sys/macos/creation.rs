@@ -1,10 +1,9 @@
 //! Making, taking over and removing a buffer's names (W6, W12).
 //!
-//! Shared memory has no unnamed form here: it has its name from the beginning, under the lock of
-//! the folder, with the lock file held before it and both semaphores made. What a writer can meet
-//! in between is a block whose first field is 0, which says "wait"; what a crash in between leaves
-//! is such a block, whose lock file nobody holds, and which the next reader of the name takes for
-//! dead.
+//! Shared memory has no unnamed form here. It gets its name under the lock of the folder, with the
+//! lock file held before it and both semaphores made. A writer can meet a block in between whose
+//! first field is 0, which says "wait". A crash in between leaves such a block, whose lock file
+//! nobody holds. The next reader of the name takes it for dead.
 
 use super::{
     lock_file::{self, LockFile, ensure_folder},
@@ -102,7 +101,7 @@ fn busy(name: &str) -> Blocked {
     Blocked { error: Error::ReaderAlreadyConnected { name: name.to_owned(), pid }, patience: LOCKED }
 }
 
-/// The names of a buffer, removed on drop as far as they still are ours (W6).
+/// The names of a buffer. Those that still are this reader's are removed on drop (W6).
 #[derive(Debug)]
 pub(crate) struct NameGuard {
     name: String,
@@ -110,7 +109,7 @@ pub(crate) struct NameGuard {
     folder: Arc<Folder>,
     /// In the order of creation.
     owned: Vec<Object>,
-    /// Which lock file is ours, until it is removed; the endpoint's presence holds it.
+    /// Which lock file is this reader's, until it is removed; the endpoint's presence holds it.
     lock: Option<FileId>,
     /// While the names are being made; a failure removes them under this same lock.
     directory: Option<DirectoryLock>,
@@ -138,15 +137,16 @@ impl NameGuard {
         Ok(semaphore)
     }
 
-    /// A name that no longer is ours. Objects without an identity are told by the lock file alone.
+    /// A name that no longer is this reader's. Objects without an identity are known by the lock
+    /// file alone.
     pub(crate) fn first_lost(&self) -> Option<String> {
         let named = lock_file::id(&self.name);
         (self.lock.is_some() && named != self.lock)
             .then(|| names::lock_file(&self.name).display().to_string())
     }
 
-    /// Removes what still is ours: the segment, the semaphores, then the lock file while it is
-    /// held.
+    /// Removes what still is this reader's: the segment, the semaphores, then the lock file while
+    /// it is held.
     pub(crate) fn remove(&mut self) -> Result<()> {
         if self.birth.is_forked() {
             (self.owned, self.lock) = (Vec::new(), None);
@@ -156,8 +156,8 @@ impl NameGuard {
         let _directory = self.directory.take().or_else(|| DirectoryLock::try_acquire(&self.folder));
         let file = names::lock_file_name(&self.name);
         let named = self.folder.id(&file);
-        // Objects have no identity of their own: they are ours unless another reader has a lock
-        // file in our place.
+        // Objects have no identity of their own. They are this reader's unless another reader has a
+        // lock file in its place.
         if named.is_some() && named != self.lock {
             (self.owned, self.lock) = (Vec::new(), None);
             return Ok(());

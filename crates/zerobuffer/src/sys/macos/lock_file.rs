@@ -1,10 +1,10 @@
 //! The lock file of a name: what excludes other readers, and what bears the presence locks (W8,
 //! W12).
 //!
-//! Shared memory cannot be locked on macOS and has no inode, so the lock file stands for both: its
-//! byte 0, locked, is a live reader, and each reader makes a file of its own, which tells its
+//! Shared memory cannot be locked on macOS and has no inode, so the lock file stands for both. Its
+//! byte 0, locked, is a live reader. Each reader makes a file of its own, which distinguishes its
 //! buffer from a predecessor's. On this kernel a range lock and `flock` of the whole file exclude
-//! each other: a reader of another implementation is kept out.
+//! each other, so a reader of another implementation is kept out.
 
 use super::names;
 use crate::error::{Error, Result};
@@ -28,8 +28,8 @@ pub(crate) fn is_locked(name: &str) -> bool {
     }
 }
 
-/// The folder, made for everybody if it is missing. It belongs to root or to this user: whoever
-/// owns it could exchange the lock files, which tell who lives.
+/// The folder, made for everybody if it is missing. It belongs to root or to this user: its owner
+/// could exchange the lock files, which show the living readers.
 pub(crate) fn ensure_folder() -> Result<Arc<Folder>> {
     let folder = Folder::walk(Path::new(names::BASE)).and_then(|base| base.ensure(names::SUBFOLDER));
     folder.map(Arc::new).map_err(|error| {
@@ -69,8 +69,8 @@ pub(crate) struct LockFile {
 }
 
 impl LockFile {
-    /// Takes the lock file of a name, making it with that mode if it is missing: who may use the
-    /// buffer takes locks of its own on the file. `Ok(None)`: another process holds it.
+    /// Takes the lock file of a name, making it with that mode if it is missing. A process that may
+    /// use the buffer takes locks of its own on the file. `Ok(None)`: another process holds it.
     pub(crate) fn acquire(folder: &Arc<Folder>, name: &str, mode: u32) -> Result<Option<Self>> {
         let (path, file_name) = (names::lock_file(name), names::lock_file_name(name));
         let failed = |e| Error::os("lock", path.to_string_lossy(), e);

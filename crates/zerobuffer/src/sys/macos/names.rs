@@ -57,7 +57,7 @@ pub(crate) fn semaphore(name: &str, signal: Signal) -> String {
 }
 
 /// Calls `with` a semaphore's name. One of exactly 31 bytes stays as it is by the rule, but kernels
-/// that count its terminating zero refuse it: only then it is shortened too, which all processes of
+/// that count its terminating zero refuse it. Only then it is shortened too, which all processes of
 /// the machine find alike.
 pub(crate) fn try_semaphore<T>(
     name: &str,

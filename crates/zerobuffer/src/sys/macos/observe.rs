@@ -24,7 +24,7 @@ pub(crate) fn traces() -> Result<Traces> {
     Ok(Traces { buffers, companions })
 }
 
-/// What exists of a buffer. Memory and semaphores have no path: they are told by kind and name.
+/// What exists of a buffer. Memory and semaphores have no path: they are reported by kind and name.
 pub(crate) fn objects(name: &str, uid: u32) -> Objects {
     let mut objects = Objects::default();
     // Semaphores do not say whose they are: a buffer's objects belong to whom its memory or lock
@@ -48,7 +48,7 @@ pub(crate) fn objects(name: &str, uid: u32) -> Objects {
     objects
 }
 
-/// Whose objects of that name there are, as far as that can be told.
+/// The owner of the objects of that name, if it can be known.
 pub(crate) fn owners(name: &str) -> Vec<u32> {
     let segment = shm::Segment::open_read_only(name).ok().map(|segment| segment.uid);
     let mut owners: Vec<u32> = segment.into_iter().chain(lock_file::owner(name)).collect();

@@ -6,7 +6,7 @@ pub(crate) fn own_pid() -> u64 {
     u64::from(std::process::id())
 }
 
-/// Ends this process as a kill does: nothing is flushed, dropped or told.
+/// Ends this process as a kill does: nothing is flushed, dropped or reported.
 #[cfg(crash_points)]
 pub(crate) fn end_at_once() {
     // SAFETY: plain numbers; the process ends here.
@@ -30,7 +30,7 @@ fn is_zombie(pid: libc::pid_t) -> bool {
     /// Among the ended too: without it they are not found.
     const ENDED_TOO: u64 = 1;
     let Ok(size) = libc::c_int::try_from(size_of::<libc::proc_bsdshortinfo>()) else { return false };
-    // SAFETY: a zeroed structure is a valid out-parameter of the size that is told.
+    // SAFETY: a zeroed structure is a valid out-parameter of the size that is passed.
     unsafe {
         let mut info: libc::proc_bsdshortinfo = std::mem::zeroed();
         let buffer = (&raw mut info).cast();

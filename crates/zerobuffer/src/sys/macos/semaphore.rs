@@ -1,7 +1,7 @@
 //! Named semaphores of POSIX (W1), with a timed wait that macOS lacks.
 //!
 //! macOS has `sem_wait` and `sem_trywait`, no `sem_timedwait`, and no way to read a value. A wait
-//! therefore is a plain `sem_wait`, and an [`Alarm`] posts the semaphore at the deadline: the
+//! therefore is a plain `sem_wait`, and an [`Alarm`] posts the semaphore at the deadline. The
 //! sleeper uses no processor time, a token wakes it as fast as the kernel can, and the time-out
 //! costs one wake-up. The alarm's token is taken out again by the wait that it ends. One that dies
 //! in between leaves a token too many, which does no harm (W5).
@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The value told for a semaphore that has any token at all: as many as nobody adds to.
+/// The value reported for a semaphore that has any token at all: as many as nobody adds to.
 const SOME: u32 = 2;
 
 /// One of the two wake-up semaphores.
@@ -76,7 +76,7 @@ impl Semaphore {
         Self::with(name, signal, 0, 0).map_err(|e| Error::os("open", names::semaphore(name, signal), e))
     }
 
-    /// Whether both semaphores of a name are there, as far as this user may know.
+    /// Whether both semaphores of a name are there, by what this user may see.
     pub(crate) fn both_exist(name: &str) -> bool {
         [Signal::Data, Signal::Space].into_iter().all(|signal| Self::open(name, signal).is_ok())
     }
@@ -136,7 +136,7 @@ impl Semaphore {
     /// Adds a token and wakes one sleeper.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn post(&self) {
-        // Edge E3, release end: what was written before is visible to who takes the token.
+        // Edge E3, release end: what was written before is visible to the taker of the token.
         self.handle.post();
     }
 
@@ -168,8 +168,8 @@ impl Semaphore {
     pub(crate) fn forget_sleepers(&self) {}
 
     /// No writer: a semaphore has no memory to leave a note in. A pid means the same to all
-    /// processes here, so only a writer's number that is another process's, before the reader has
-    /// ever looked, is mistaken for a legacy writer.
+    /// processes here. So one case only is mistaken for a legacy writer: a number that another
+    /// process got before the reader has ever looked.
     #[allow(clippy::unused_self, reason = "on Linux the semaphore's own memory knows")]
     pub(crate) fn noted_writer(&self) -> u64 {
         0

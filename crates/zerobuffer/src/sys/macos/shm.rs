@@ -94,8 +94,8 @@ fn physical_memory() -> u64 {
     ask(libc::_SC_PHYS_PAGES).saturating_mul(ask(libc::_SC_PAGESIZE))
 }
 
-/// Stores the control block of a new buffer, its first field last: whoever sees that field sees all
-/// of them.
+/// Stores the control block of a new buffer, its first field last: a process that sees that field
+/// sees all of them.
 #[cfg_attr(crash_points, track_caller)]
 pub(crate) fn initialise(mapping: &Mapping, control: &[u8; CONTROL_SIZE as usize]) {
     for (at, chunk) in control.chunks_exact(8).enumerate().rev() {
@@ -108,13 +108,13 @@ pub(crate) fn initialise(mapping: &Mapping, control: &[u8; CONTROL_SIZE as usize
 /// A word of the control block.
 fn word(mapping: &Mapping, offset: usize) -> &AtomicU64 {
     debug_assert!(offset.is_multiple_of(8) && offset < CONTROL_SIZE as usize);
-    // SAFETY: the callers map at least a control block and ask for a word inside it; the base is
+    // SAFETY: the callers map at least a control block and ask for a word inside it. The base is
     // page aligned, the mapping outlives the reference, and every process accesses these words
     // atomically.
     unsafe { AtomicU64::from_ptr(mapping.base().as_ptr().add(offset).cast()) }
 }
 
-/// Whether memory of that name exists, as far as one may know, and how many bytes it takes.
+/// Whether memory of that name is seen to exist, and how many bytes it takes.
 pub(crate) fn size(name: &str) -> Option<u64> {
     match shm_open(name, libc::O_RDONLY, 0) {
         Ok(file) => Some(file.metadata().map_or(0, |meta| meta.len())),
@@ -157,7 +157,7 @@ impl Segment {
                 other => other.ok(),
             };
             let file = shm_open(name, flags, 0).map_err(|e| Error::os("open", path(name), e))?;
-            // A reader makes its lock file before its memory, and removes it after: the same file
+            // A reader makes its lock file before its memory, and removes it after. The same file
             // before and after means that the memory is that reader's.
             let named = lock_file::id(name);
             if let Some(lock) = &lock

@@ -24,8 +24,8 @@ pub(crate) struct Inode {
     links: AtomicU64,
 }
 
-// SAFETY: the bytes are shared as those of a mapped file are, and the rules of the ring say who
-// touches which; all threads of a model run on one thread of the operating system.
+// SAFETY: the bytes are shared as those of a mapped file are, and the rules of the ring say which
+// end touches which. All threads of a model run on one thread of the operating system.
 unsafe impl Send for Inode {}
 // SAFETY: as above.
 unsafe impl Sync for Inode {}

@@ -32,7 +32,7 @@ struct Machine {
 }
 
 // Every thread of a model runs on one thread of the operating system, and is switched at the
-// checker's operations only: what is in here changes in one step.
+// checker's operations only. What is in here changes in one step.
 std::thread_local!(static MACHINE: RefCell<Machine> = RefCell::default());
 
 fn machine<T>(action: impl FnOnce(&mut Machine) -> T) -> T {

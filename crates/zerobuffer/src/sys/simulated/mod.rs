@@ -40,9 +40,9 @@ pub(crate) mod process {
 pub(crate) mod fork {
     use super::machine;
 
-    /// The process that made an endpoint. Nobody forks here; but what a dead process would still do
-    /// is left out by the same question: its threads end by unwinding, and an endpoint of it that
-    /// is dropped must do nothing.
+    /// The process that made an endpoint. Nobody forks here. But the same question leaves out what
+    /// a dead process would still do. Its threads end by unwinding, and an endpoint of it that is
+    /// dropped must do nothing.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Birth(u64);
 

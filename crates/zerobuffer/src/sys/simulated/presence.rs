@@ -51,8 +51,8 @@ impl Locks {
     }
 
     fn release(&self, is_holder: impl Fn(u64) -> bool) {
-        // The levels first: the kernel releases all in one step, so who finds a byte free finds its
-        // level free.
+        // The levels first. The kernel releases all in one step, so a byte that is found free has
+        // its level free too.
         for (lock, bits) in
             self.levels.iter().map(|lock| (lock, LEVEL_BITS)).chain(self.bytes.iter().map(|lock| (lock, 0)))
         {

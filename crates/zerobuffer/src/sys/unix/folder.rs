@@ -216,7 +216,7 @@ impl Folder {
         }
     }
 
-    /// What has a name here; a link is told, not followed.
+    /// What has a name here; a link is reported, not followed.
     pub(in crate::sys) fn entry(&self, name: impl AsRef<OsStr>) -> io::Result<Entry> {
         Entry::named(self.fd.as_raw_fd(), name.as_ref())
     }
@@ -286,7 +286,7 @@ pub(in crate::sys) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
 }
 
-/// The mode of a file that bears locks: whoever may not write to a buffer may not open it.
+/// The mode of a file that bears locks: a user who may not write to a buffer may not open it.
 pub(in crate::sys) fn writers_only(mode: u32) -> u32 {
     let classes = [0o700, 0o070, 0o007];
     classes.into_iter().filter(|class| mode & class & 0o222 != 0).fold(0, |kept, class| kept | mode & class)

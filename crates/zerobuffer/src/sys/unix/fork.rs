@@ -1,8 +1,8 @@
 //! Keeps a forked child from holding, or acting on, what belongs to its parent (W8, P8).
 //!
 //! Locks of an open file description live until its last descriptor is closed, and a child inherits
-//! all of them: without help it would keep a dead parent "present". Every descriptor that carries a
-//! lock is registered here, and a `pthread_atfork` handler closes them in the child; it never
+//! all of them. Without help it would keep a dead parent "present". Every descriptor that carries a
+//! lock is registered here, and a `pthread_atfork` handler closes them in the child. It never
 //! unlocks, which would drop the parent's lock.
 
 use crate::crash;

@@ -1,4 +1,4 @@
-//! Who holds the lock of a file, for error texts.
+//! The holder of a file's lock, for error texts.
 
 use std::{fmt, os::fd::AsRawFd};
 
@@ -16,7 +16,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Who holds the whole-file lock of the file behind a descriptor. The kernel tells of processes
+/// The holder of the whole-file lock of the file behind a descriptor. The kernel shows processes
 /// that this one can see.
 #[cfg(target_os = "linux")]
 pub(in crate::sys) fn of(fd: &impl AsRawFd) -> Option<Holder> {
@@ -32,8 +32,8 @@ pub(in crate::sys) fn of(_: &impl AsRawFd) -> Option<Holder> {
     None
 }
 
-/// The process of one line, as `1: FLOCK  ADVISORY  WRITE 4711 00:1b:23 0 EOF`, if it holds that
-/// inode's lock. The devices of files in memory are numbered differently there and in `stat`; two
+/// The process of one line, as `1: FLOCK ADVISORY WRITE 4711 00:1b:23 0 EOF`, if it holds that
+/// inode's lock. The devices of files in memory are numbered differently there and in `stat`. Two
 /// files of one number are a rare coincidence, and only a message would name the wrong process.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "has no such list"))]
 fn holding(line: &str, inode: u64) -> Option<u64> {

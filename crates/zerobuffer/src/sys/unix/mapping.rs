@@ -13,7 +13,7 @@ const HUGE: usize = 2 << 20;
 
 /// Readable and writable pages, unmapped on drop.
 ///
-/// Before and behind them lies at least one page without access: whatever a peer has written, an
+/// Before and behind them lies at least one page without access. Whatever a peer has written, an
 /// access beyond the mapping ends the process instead of reaching somebody else's bytes. That costs
 /// one system call per mapping.
 #[derive(Debug)]

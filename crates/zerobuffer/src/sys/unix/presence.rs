@@ -18,9 +18,9 @@ const LEVEL_SPAN: i64 = 64;
 
 /// The locks of one endpoint on one segment, released when this is dropped.
 ///
-/// Who may only read the segment can put *read* locks on it. They say nothing, and must not keep
-/// out a writer: it takes its locks on the guard first, a file that only those can open who may
-/// write to the segment.
+/// A process that may only read the segment can put *read* locks on it. They say nothing, and must
+/// not keep out a writer. So a writer takes its locks on the guard first. Only processes that may
+/// write to the segment can open that file.
 #[derive(Debug)]
 pub(crate) struct Presence {
     fd: PrivateFd,
@@ -143,8 +143,8 @@ fn level_start(role: Role) -> i64 {
 }
 
 /// The length of the first lock in the range that another description holds for writing. It is
-/// asked for a read lock: others' read locks do not conflict with that, and whoever may read the
-/// file can have one.
+/// asked for a read lock. Others' read locks do not conflict with that, and a process that may read
+/// the file can have one.
 fn conflicting(fd: &impl AsRawFd, start: i64, len: i64) -> io::Result<Option<i64>> {
     let mut lock = range(READ, start, len);
     // SAFETY: the descriptor is open and the structure outlives the call.

@@ -23,7 +23,7 @@ pub(in crate::sys) fn facts(segment: &Segment, held: Option<bool>, companions: b
     }
 }
 
-/// Judges a segment by its reader, for who looks only.
+/// Judges a segment by its reader, for observers.
 pub(crate) fn judge(segment: &Segment) -> Verdict {
     takeover::judge(&facts(segment, segment.is_held(Role::Reader).ok(), segment.has_companions()))
 }

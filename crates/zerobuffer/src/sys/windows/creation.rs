@@ -38,7 +38,7 @@ use windows_sys::Win32::{
 
 /// How long a reader that is just closing may hold the lock files.
 const LOCKED: Duration = Duration::from_millis(100);
-/// How long whoever has a dead reader's objects open is given to let go of them.
+/// The time for a process that has a dead reader's objects open to let go of them.
 const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// Creates the buffer. It has its name from the beginning, and is no buffer to anybody until its
@@ -51,7 +51,7 @@ fn publish(request: &Request<'_>) -> Result<Created, Blocked> {
     let name = request.name;
     let space = Namespace::of(request.global);
     let locks = lock_name(name)?;
-    // Who makes the section has the name, until the last handle is closed.
+    // The maker of the section has the name, until the last handle is closed.
     let section = make_segment(space, name, request.size)?;
     let mapping = Mapping::new(&section, request.size).map_err(|error| {
         if is_lack_of_memory(&error) {

@@ -1,8 +1,8 @@
 //! The lock files by which readers of all implementations exclude each other (W12), in the user's
 //! temporary folder.
 //!
-//! A file that nobody else may open while it is open here, and that vanishes when it is closed,
-//! also by a kill: as C++ and C# have it, each in a folder of its own.
+//! Nobody else may open the file while it is open here, and it vanishes when it is closed, also by
+//! a kill. C++ and C# have it so, each in a folder of its own.
 
 use super::object;
 use crate::crash;

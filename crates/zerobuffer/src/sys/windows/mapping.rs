@@ -39,7 +39,7 @@ impl Mapping {
         Ok(whole)
     }
 
-    /// Maps all of a section to be read only: whoever uses this writes nothing.
+    /// Maps all of a section to be read only.
     pub(super) fn read_only(section: &OwnedHandle) -> io::Result<Self> {
         Self::view(section, FILE_MAP_READ, 0)
     }

@@ -1,14 +1,13 @@
 //! Windows: named sections, named semaphores, and presence as the existence of named events.
 //!
-//! A kernel object has its name as long as any handle of it is open, and nothing else gives a name
-//! up: there is no unlink. So the reader keeps the section's handle, and everybody else maps a view
-//! and closes the handle again: a view keeps the memory, and not the name. Thus the name ends with
-//! the reader, by its close or by its death, and a successor takes it at once, also while the
-//! legacy writer is still attached and while frames of a closed reader are held.
+//! A kernel object has its name as long as any handle of it is open. Nothing else gives a name up:
+//! there is no unlink. So the reader keeps the section's handle. Everybody else maps a view and
+//! closes the handle again: a view keeps the memory, and not the name. Thus the name ends with the
+//! reader, by its close or by its death. A successor takes it at once, also while the former writer
+//! is still attached and while frames of a closed reader are held.
 //!
-//! What an endpoint of another implementation does, keeping its handle, blocks the name until it
-//! lets go: a successor tells it (`reader_pid` 0 and a token), waits for a moment, and says what is
-//! in the way.
+//! A legacy endpoint keeps its handle, which blocks the name until it lets go. A successor asks it
+//! to (`reader_pid` 0 and a token), waits for a moment, and says what is in the way.
 
 mod creation;
 pub(crate) mod fork;

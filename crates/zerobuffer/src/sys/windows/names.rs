@@ -5,7 +5,8 @@
 //! in that of the machine. A native reader makes the former, or with `BufferConfig::global` the
 //! latter; a native writer looks for both.
 //!
-//! A buffer's name has no `/`, so the further objects of ours, which have one, are nobody's buffer.
+//! A buffer's name has no `/`, so a native endpoint's further objects, which have one, are nobody's
+//! buffer.
 
 use crate::{
     error::{Error, Result},
@@ -81,8 +82,8 @@ pub(crate) fn segment_name(name: &str) -> String {
     Namespace::Session.segment(name)
 }
 
-/// What every system asks of a name, and: no separator of namespaces, no name that belongs to
-/// semaphores, nothing that the lock file could not be called.
+/// What every system asks of a name, and three things more. It has no separator of namespaces, is
+/// no name of semaphores, and is one that the lock file could have.
 pub(crate) fn check_name(text: &str) -> Result<()> {
     name::check(text)?;
     let reason = if text.contains('\\') {

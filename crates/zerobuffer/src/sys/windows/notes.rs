@@ -2,8 +2,8 @@
 //! all others.
 //!
 //! Its name lives as long as the reader, as the segment's does. That it is there is the mark (W8)
-//! of a segment whose reader is of this implementation; the number in it names the presence events
-//! of exactly this segment, so the writer of a dead reader does not take the successor for it.
+//! of a segment whose reader is native. The number in it names the presence events of exactly this
+//! segment. So the writer of a dead reader does not take the successor for it.
 
 use super::{Mapping, names::Namespace, object, process};
 use crate::{
@@ -56,7 +56,7 @@ impl Notes {
         Ok(Some((Arc::new(notes), named.handle)))
     }
 
-    /// The page of the segment that the caller has open, if its reader is of ours.
+    /// The page of the segment that the caller has open, if its reader is native.
     pub(super) fn open(space: Namespace, name: &str, write: bool) -> io::Result<Option<Arc<Self>>> {
         let access = if write { FILE_MAP_READ | FILE_MAP_WRITE } else { FILE_MAP_READ };
         let section = match object::open_section(&space.notes(name), access) {
@@ -99,8 +99,8 @@ impl Notes {
     }
 }
 
-/// A number that no other segment has had: of this process, which its start time tells from others
-/// of its number, and of the count of its segments.
+/// A number that no other segment has had. It is made of this process's number, its start time and
+/// the count of its segments.
 fn new_instance() -> u64 {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

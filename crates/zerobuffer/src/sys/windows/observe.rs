@@ -1,5 +1,5 @@
-//! Which buffers there are, as far as their readers' lock files in the user's temporary folder
-//! tell, and what they consist of.
+//! Which buffers there are, by their readers' lock files in the user's temporary folder, and what
+//! they consist of.
 
 use super::{
     Segment, Semaphore, lock_file,
@@ -33,7 +33,7 @@ pub(crate) fn traces() -> Result<Traces> {
     Ok(traces)
 }
 
-/// The objects of a buffer, as far as they exist: kernel objects by name, lock files by path.
+/// The existing objects of a buffer: kernel objects by name, lock files by path.
 pub(crate) fn objects(name: &str, _: u32) -> Objects {
     let mut objects = Objects::default();
     for space in Namespace::ALL {

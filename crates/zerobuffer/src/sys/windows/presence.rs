@@ -2,16 +2,15 @@
 //! it.
 //!
 //! The kernel closes the handles of a process that ends, however it ends, and an event without a
-//! handle is gone with its name. Creating is the test and the taking in one: it tells whether the
-//! object was there. Unlike a mutex it belongs to no thread, so an endpoint may move between
-//! threads; unlike a lock on a file it needs no folder that users and sessions share, and in the
-//! machine's namespace it is seen from every session, which for an event takes no privilege. The
-//! name has the number of the segment's instance in it, so nobody takes a successor for its
-//! predecessor.
+//! handle is gone with its name. Creating tests and takes presence in one step: it shows whether
+//! the object was there. Unlike a mutex an event belongs to no thread, so an endpoint may move
+//! between threads. Unlike a lock on a file it needs no folder that users and sessions share. In
+//! the machine's namespace it is seen from every session, which takes no privilege. The name has
+//! the number of the segment's instance in it, so nobody takes a successor for its predecessor.
 //!
-//! Who looks whether an event exists holds a handle of it for an instant. Then a dead endpoint
-//! looks alive for that instant, and taking its place fails and is repeated; the contrary does not
-//! happen.
+//! An observer that asks whether an event exists holds a handle of it for an instant. A dead
+//! endpoint looks alive for that instant, and taking its place fails and is repeated. The contrary
+//! does not happen.
 
 use super::{names::Namespace, notes::Notes, object};
 use crate::{crash, sys::Role};
@@ -46,7 +45,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// By the instance, where the reader is of ours. Beside a legacy reader our writers exclude
+    /// By the instance, where the reader is native. Beside a legacy reader native writers exclude
     /// each other by name.
     pub(super) fn new(space: Namespace, name: &str, notes: Option<&Notes>) -> Self {
         let identity = notes.map_or_else(|| format!("name/{name}"), Notes::identity);

@@ -1,8 +1,8 @@
 //! Process liveness by pid (W8).
 //!
-//! Numbers are reused soon here. What is of ours is judged by its presence first, whose name has
-//! the process's start time in it; the number counts for endpoints of other implementations alone,
-//! and is held on to by a handle.
+//! Numbers are reused soon here. A native endpoint is judged by its presence first, whose name has
+//! the process's start time in it. The number counts for legacy endpoints alone, and is held on to
+//! by a handle.
 
 use super::object;
 use std::{
@@ -22,7 +22,7 @@ pub(crate) fn own_pid() -> u64 {
     u64::from(std::process::id())
 }
 
-/// Ends this process as a kill does: nothing is flushed, dropped or told.
+/// Ends this process as a kill does: nothing is flushed, dropped or reported.
 #[cfg(crash_points)]
 pub(crate) fn end_at_once() {
     use windows_sys::Win32::System::Threading::TerminateProcess;
@@ -46,7 +46,7 @@ pub(super) fn own_start_time() -> u64 {
     }
 }
 
-/// Processes that were asked about last, by open handles: a number is not given away while one is
+/// Processes that were asked about last, by open handles. A number is not given away while one is
 /// open, so a later answer is about the same process.
 static KNOWN: Mutex<Vec<(u32, OwnedHandle)>> = Mutex::new(Vec::new());
 /// How many of them are kept.

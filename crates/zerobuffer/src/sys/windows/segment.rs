@@ -67,8 +67,8 @@ impl Segment {
         };
         let section = object::open_section(&path, access).map_err(failed)?;
         let view = Mapping::read_only(&section).map_err(failed)?;
-        // A native reader makes its notes before the segment's first word, and this looks the
-        // other way round: one that is seen finished was never without them.
+        // A native reader makes its notes before the segment's first word, and this reads them in
+        // the other order. So a segment that is seen finished was never without them.
         let mut control = copy_of_control(&view);
         fence(Ordering::Acquire);
         // After the segment: while its handle is open, no other one has the name, and no other
@@ -169,8 +169,8 @@ pub(super) fn is_not_found(error: &Error) -> bool {
     matches!(error, Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
-/// Sections have whole pages. A segment is as long as its control block says, with the native block
-/// of a reader that makes notes, if it lies in just so many.
+/// Sections have whole pages. A segment is as long as its control block says, if it lies in just so
+/// many pages. The native block of a reader that makes notes is added.
 fn exact_size(control: &ControlSnapshot, native: u64, pages: u64) -> u64 {
     let parts = [CONTROL_SIZE, control.metadata_size, control.payload_size, native];
     let said = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(*part));

@@ -38,7 +38,7 @@ impl Semaphore {
     pub(crate) const VALUE_IS_CHEAP: bool = false;
 
     /// Makes the semaphore without a token. One that a dead reader's writer still has open is taken
-    /// as it is: tokens that the two pairs take from each other are surplus or lost ones, and
+    /// as it is. Tokens that the two pairs take from each other are surplus or lost ones, and
     /// harmless (W5).
     pub(super) fn make(
         space: Namespace,
@@ -54,8 +54,8 @@ impl Semaphore {
             }
             Error::os("create", path.clone(), error)
         })?;
-        // Those of buffers have no smaller limit. Tokens of another program's semaphore are not
-        // ours to take.
+        // Those of buffers have no smaller limit. Tokens of another program's semaphore must not be
+        // taken.
         if named.existed
             && counts_of(&named.handle).is_some_and(|[_, limit]| limit != i32::MAX.cast_unsigned())
         {
@@ -115,7 +115,7 @@ impl Semaphore {
         self.handle.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// The number of tokens; 0 where it cannot be told, so a post is never left out.
+    /// The number of tokens; 0 where it is unknown, so a post is never left out.
     pub(crate) fn value(&self) -> u32 {
         // Part of edge E4: a system call, in the order of the program.
         self.handle().as_ref().and_then(value_of).unwrap_or(0)

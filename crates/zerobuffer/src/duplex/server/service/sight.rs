@@ -20,7 +20,7 @@ use crate::{
 use std::{mem, sync::Arc};
 
 /// The numbers of requests: a client's follow each other, and its successor starts with another
-/// one: 1 if it is of another implementation, else one is left out.
+/// one. A legacy successor starts with 1; a native one leaves a number out.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     /// `None` when no request of the client can be unread.
@@ -71,8 +71,8 @@ impl Service {
             Ok(Some(frame)) => {
                 let order = self.numbers.place(frame.sequence());
                 // A client leaves its response buffer before its successor can send. One that was
-                // killed is told by its presence where a successor cannot reach what it has left;
-                // asked only where another client's requests may begin.
+                // killed is known by its presence where a successor cannot reach what it has left.
+                // This is asked only where another client's requests may begin.
                 let gone = responses.has_reader_closed()
                     || (order == Order::Starts && responses.reader_loss(true).is_some());
                 self.request = Some(frame);
@@ -146,7 +146,7 @@ impl Service {
     /// its response buffer was looked for.
     pub(super) fn sweep(&mut self) -> Result<Event> {
         let handle: ReaderHandle = lock(&self.run.handle).clone();
-        // Of a client that has gone, whoever is there now.
+        // Of a client that has gone, even if another one is there now.
         let mut of_the_last = mem::take(&mut self.left_behind);
         let mut dropped = if self.request.take().is_some() { Dropped::Requests } else { Dropped::Nothing };
         let found = loop {
