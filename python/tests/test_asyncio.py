@@ -213,8 +213,8 @@ def test_wait_for_loses_nothing(reader: Reader, writer: Writer) -> None:
 def test_a_loop_that_ends_with_reads_pending(reader: Reader, writer: Writer) -> None:
     async def abandon() -> None:
         for _ in range(3):
-            # noqa: RUF006 (abandoned on purpose)
-            asyncio.ensure_future(reader.read_frame_async(None))
+            # Abandoned on purpose.
+            asyncio.ensure_future(reader.read_frame_async(None))  # noqa: RUF006
         await asyncio.sleep(0.05)
 
     run(abandon())

@@ -477,9 +477,10 @@ def test_a_killed_server_is_noticed(channel: str) -> None:
 def test_a_running_server_ends_with_its_interpreter(channel: str) -> None:
     with child(
         """
-        import sys from zerobuffer import BufferConfig from zerobuffer.duplex import
-        ImmutableDuplexServer ImmutableDuplexServer(sys.argv[1], BufferConfig(),
-        persistent=True).start(lambda frame, writer: None)
+        import sys
+        from zerobuffer import BufferConfig
+        from zerobuffer.duplex import ImmutableDuplexServer
+        ImmutableDuplexServer(sys.argv[1], BufferConfig(), persistent=True).start(lambda frame, writer: None)
         """,
         channel,
     ) as process:

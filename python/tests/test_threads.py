@@ -136,8 +136,7 @@ def test_many_readers_and_writers_on_one_buffer(name: str) -> None:
                 if len(seen) == count * threads:
                     enough.set()
 
-        # type: ignore[misc]
-        outcomes = [Outcome(lambda number=n: write(number)) for n in range(threads)]
+        outcomes = [Outcome(lambda number=n: write(number)) for n in range(threads)]  # type: ignore[misc]
         outcomes += [Outcome(read) for _ in range(threads)]
         for outcome in outcomes:
             outcome.join()
@@ -210,8 +209,7 @@ def test_concurrent_close(name: str) -> None:
         reader = Reader(name)
         writer = Writer(name)
         outcomes = [Outcome(reader.close) for _ in range(3)] + [Outcome(writer.close) for _ in range(3)]
-        # type: ignore[misc]
-        outcomes.append(Outcome(lambda reader=reader: reader.read_frame(None)))
+        outcomes.append(Outcome(lambda reader=reader: reader.read_frame(None)))  # type: ignore[misc]
         for outcome in outcomes:
             outcome.join()
             assert outcome.error is None or isinstance(outcome.error, ZeroBufferException)

@@ -78,7 +78,7 @@ class ReadLane(Lane):
                 call.future.set_result(call.frame)
 
     def _give_up(self, call: _Read) -> None:
-        """End a read, whatever its outcome; a frame that its caller will never see goes back before the next read."""
+        """End a read. A frame that its caller will never see goes back before the next read."""
         reader = self._reader()
         with engine.changed:
             call.withdrawn = True
@@ -146,7 +146,7 @@ class WriteLane(Lane):
             raise
 
     async def _withdraw(self, call: _Write) -> None:
-        """Return when the frame can no longer be sent: its data may change once the caller has control again."""
+        """Return when the frame can no longer be sent, so its data may change again."""
         with engine.changed:
             call.withdrawn = True
             if self.serving is not call and engine.remove(self, call):

@@ -50,7 +50,7 @@ def frame_array(frame: Frame, shape: Any, dtype: Any, metadata: Optional[bytes])
 
 
 def bytes_of_array(data: Any) -> "np.ndarray[Any, Any]":
-    """Return the bytes of an array-like object (Series, tensor, picture) in C order; behind what takes bytes."""
+    """Return the bytes of an array-like object (Series, tensor, picture) in C order."""
     kind = type(data).__name__
     try:
         import numpy as np
@@ -120,11 +120,11 @@ def plain_array(frame: Frame, dtype: Any, copy: Optional[bool]) -> "np.ndarray[A
 
 @lru_cache(maxsize=32)
 def describe(metadata: bytes, size: int) -> Optional[Layout]:
-    """Read shape and dtype of frames of ``size`` bytes from a metadata block; None if it says nothing about them.
+    """Read shape and dtype of frames of ``size`` bytes from a metadata block, or None.
 
-    Understood: a JSON object with ``shape`` and ``dtype``, and what docs/video.md describes: JSON
-    with a GStreamer caps string, strides and stamps, and a bare caps string. ValueError if they
-    contradict the frame or themselves.
+    Understood are a JSON object with ``shape`` and ``dtype``, and what docs/video.md describes.
+    That is JSON with a GStreamer caps string, strides and stamps, or a bare caps string. None if
+    the block says nothing about them. ValueError if they contradict the frame or themselves.
     """
     try:
         text = metadata.decode().strip("\0 \n")
@@ -152,7 +152,7 @@ def describe(metadata: bytes, size: int) -> Optional[Layout]:
 
 
 def _from_fields(shape: Any, dtype: Any) -> Optional[Layout]:
-    """Read ``shape`` and ``dtype`` of a JSON object, which may mean something else by these words."""
+    """Read ``shape`` and ``dtype`` of a JSON object, if it means them by these words."""
     if not isinstance(shape, list) or not isinstance(dtype, str) or len(dtype) > _LONGEST_DTYPE:
         return None
     if not all(type(extent) is int and -1 <= extent < 2**63 for extent in shape) or shape.count(-1) > 1:

@@ -18,7 +18,10 @@ __all__ = ["Client", "Response"]
 
 
 class Response:
-    """The answer to one request, in the response ring; its space is returned when it is disposed or dropped."""
+    """The answer to one request, in the response ring.
+
+    Its space is returned when it is disposed or dropped.
+    """
 
     def __init__(self, sequence: int, frame: Frame) -> None:
         self._sequence = sequence
@@ -40,7 +43,10 @@ class Response:
         return self._frame.size
 
     def array(self, shape: Any = None, dtype: Any = None) -> "np.ndarray[Any, Any]":
-        """Return the response as a NumPy array on the ring; shape and dtype as for :meth:`Frame.array`."""
+        """Return the response as a NumPy array on the ring.
+
+        Shape and dtype are found as for :meth:`Frame.array`.
+        """
         return self._frame.array(shape, dtype)
 
     def dispose(self) -> None:
@@ -86,14 +92,19 @@ class Client:
         with Client("detector", timeout=10.0) as client:
             boxes = client.call(picture).array(dtype="f4", shape=(-1, 4))
 
-    Args: name: name of the server. timeout: seconds to wait for the server; None waits for ever.
-    response_size: bytes of the response ring; by default as many as the request ring has, at most
-    256 MiB. write_timeout: seconds that a request waits for space in the request ring; None waits
-    for ever. mode: permission bits of the response ring, by default as for
-    :class:`~zerobuffer.Reader`. wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
+    Args:
+        name: name of the server.
+        timeout: seconds to wait for the server; None waits for ever.
+        response_size: bytes of the response ring; by default as many as the request ring has, at
+            most 256 MiB.
+        write_timeout: seconds that a request waits for space in the request ring; None waits for
+            ever.
+        mode: permission bits of the response ring, by default as for :class:`~zerobuffer.Reader`.
+        wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
 
-    Raises: BufferNotFoundException: there is no server in time. WriterAlreadyConnectedException,
-    ReaderAlreadyConnectedException: the server has another client.
+    Raises:
+        BufferNotFoundException: there is no server in time. WriterAlreadyConnectedException,
+            ReaderAlreadyConnectedException: the server has another client.
     """
 
     def __init__(
@@ -147,18 +158,24 @@ class Client:
             data: bytes, anything with the buffer protocol, an array.
             timeout: seconds to wait for the response; None waits for ever.
 
-        Raises: RemoteError: the handler failed. NoResponseException: the response has not come in
-        time (a ``TimeoutError``). WriteTimeoutException: the request found no space within the
-        write timeout (a ``TimeoutError``). ReaderDeadException, WriterDeadException: the server is
-        gone (a ``ConnectionError``). ResponseTooLargeException: the response does not fit the
-        response ring. ClosedException: the client is closed (a ``ConnectionError``).
+        Raises:
+            RemoteError: the handler failed.
+            NoResponseException: the response has not come in time (a ``TimeoutError``).
+            WriteTimeoutException: the request found no space within the write timeout (a
+                ``TimeoutError``). ReaderDeadException, WriterDeadException: the server is gone (a
+                ``ConnectionError``).
+            ResponseTooLargeException: the response does not fit the response ring.
+            ClosedException: the client is closed (a ``ConnectionError``).
         """
         _seconds(timeout)
         sequence, answer = self._core._call(data, timeout)
         return self._response(sequence, answer, timeout)
 
     async def call_async(self, data: Any, timeout: Optional[float] = 5.0) -> Response:
-        """As :meth:`call`, without blocking the event loop. ``data`` must not change before the call is over."""
+        """As :meth:`call`, without blocking the event loop.
+
+        ``data`` must not change before the call is over.
+        """
         seconds = _seconds(timeout)
         core = self._core
         pending: PendingCall = await self._requests.send(

@@ -1,9 +1,10 @@
-"""The one thread that waits on behalf of all coroutines of the process; it ends soon after the last call.
+"""The one thread that waits on behalf of all coroutines of the process.
 
 Every endpoint has lanes of waiting calls, served in their order. With one lane the thread sleeps in
-the core until there is something; with several it looks at each in turn, at intervals that grow
-while nothing happens, up to 1 ms. It notices within one wait that a call was withdrawn or that the
-interpreter shuts down. Event loops are woken once per result and poll nothing.
+the core until there is something. With several it polls each in turn, at intervals that grow while
+nothing happens, up to 1 ms. It notices within one wait that a call was withdrawn or that the
+interpreter shuts down. It ends soon after the last call. Event loops are woken once per result and
+poll nothing.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ class Call:
         self.withdrawn = False
 
     def answer(self, answer: Any) -> bool:
-        """Hand a result or an exception to the event loop, from the thread. False if that loop is closed."""
+        """Hand a result or an exception to the event loop. False if that loop is closed."""
         try:
             self.loop.call_soon_threadsafe(self._deliver, answer)
         except RuntimeError:
@@ -68,7 +69,7 @@ class Lane:
 
     @property
     def is_idle(self) -> bool:
-        """Whether a call may go ahead at once: none waits, and none that was withdrawn is still under way."""
+        """Whether a call may go ahead at once: none waits, and no withdrawn one still runs."""
         return not self.calls and self.serving is None
 
 
@@ -82,7 +83,7 @@ class Engine:
         self._thread: Optional[threading.Thread] = None
 
     def add(self, lane: Lane, call: Any) -> None:
-        """Append a call. If the thread cannot be started the call is not waiting, and the error is raised."""
+        """Append a call. If the thread cannot be started, the error is raised."""
         with self.changed:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="zerobuffer-asyncio")

@@ -1,13 +1,13 @@
 """Closes what is still open when the interpreter exits, or when a signal ends it.
 
-A daemon thread that waits in a call keeps its endpoint from being collected: without this, the
+A daemon thread that waits in a call keeps its endpoint from being collected. Without this, the
 buffer's files would stay. A thread that waits then gets the exception of a closed endpoint, as from
-any other ``close``; where that ends a daemon thread, which the exit would have ended anyway, it is
+any other ``close``. Where that ends a daemon thread, which the exit would have ended anyway, it is
 not printed.
 
-SIGTERM and SIGHUP end a process without any exit. Where nobody has asked for them, the first
-endpoint that the main thread opens does: what is open is closed, and the process then ends by the
-signal as before.
+SIGTERM and SIGHUP end a process without any exit. The first endpoint that the main thread opens
+handles them, unless the application does. Open endpoints are then closed, and the process ends by
+the signal as before.
 """
 
 import atexit

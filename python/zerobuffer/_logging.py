@@ -1,4 +1,4 @@
-"""The package's loggers: silent by default, as a library should be; ``ZEROBUFFER_LOG_LEVEL`` makes them speak."""
+"""The package's loggers: silent by default; ``ZEROBUFFER_LOG_LEVEL`` makes them speak."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ _LEVELS = {
 
 
 class _LastResort(logging.StreamHandler):  # type: ignore[type-arg]
-    """Prints to stderr until the application configures logging of its own: then it would print everything twice."""
+    """Prints to stderr until the application configures logging of its own."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the record if no other handler takes it."""

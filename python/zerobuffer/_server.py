@@ -47,11 +47,13 @@ class Server:
     array), or None after writing it through the writer. What it raises is raised in the client as
     :class:`~zerobuffer.RemoteError`, and logged with its traceback.
 
-    Args: name: name of the server. config: sizes of the request buffer; 4 KiB of metadata and a
-    ring of 1 MiB by default. workers: handlers that run at once, each in a thread of its own;
-    responses go out in the order of the requests. mode: permission bits of the request buffer, by
-    default as for :class:`~zerobuffer.Reader`. client_timeout: seconds without a client after which
-    that is logged; None never.
+    Args:
+        name: name of the server.
+        config: sizes of the request buffer; 4 KiB of metadata and a ring of 1 MiB by default.
+        workers: handlers that run at once, each in a thread of its own; responses go out in the
+            order of the requests.
+        mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
+        client_timeout: seconds without a client after which that is logged; None never.
 
     Raises:
         ValueError: ``workers`` is not positive.
@@ -89,7 +91,9 @@ class Server:
         return function
 
     def start(self) -> "Server":
-        """Create the request buffer, which exists when this returns, and serve; ``with server:`` does it.
+        """Create the request buffer, which exists when this returns, and serve.
+
+        ``with server:`` does it.
 
         Raises:
             ZeroBufferException: there is no handler, or the server runs.
@@ -116,20 +120,29 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """Take no further request; within 200 ms, from a handler too. A handler that is running may finish."""
+        """Take no further request; within 200 ms, from a handler too.
+
+        A handler that is running may finish.
+        """
         self._core._stop()
         let_go(self)
         self._stop_loop()
 
     def drain(self, timeout: float = 5.0) -> bool:
-        """Answer all requests that have been sent, then stop. False if ``timeout`` seconds were not enough."""
+        """Answer all requests that have been sent, then stop.
+
+        False if ``timeout`` seconds were not enough.
+        """
         drained = self._core._drain(timeout)
         let_go(self)
         self._stop_loop()
         return drained
 
     def wait(self, timeout: Optional[float] = None) -> bool:
-        """Wait until the server is stopped, by another thread or a handler. False if it was not in time."""
+        """Wait until the server is stopped, by another thread or a handler.
+
+        False if it was not in time.
+        """
         end = None if timeout is None else time.monotonic() + timeout
         while self._core.is_running:
             left = _SLICE if end is None else min(_SLICE, end - time.monotonic())
@@ -241,8 +254,7 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _is_coroutine_function(handler: Any) -> bool:
-    # noqa: B004
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
 
 
 def _takes_writer(handler: Callable[..., Any]) -> bool:
@@ -259,7 +271,7 @@ def _takes_writer(handler: Callable[..., Any]) -> bool:
 def _answering(
     handler: Callable[..., Any], loop: Optional[asyncio.AbstractEventLoop]
 ) -> Callable[[Frame, DuplexResponder], None]:
-    """Return what the core calls for each request. It refers to the handler, and not to the server."""
+    """Return what the core calls for each request. It refers to the handler alone."""
     takes_writer = _takes_writer(handler)
 
     def answer(request: Frame, responder: DuplexResponder) -> None:

@@ -15,14 +15,18 @@ _SHORTEST, _LONGEST = 0.00005, 0.001
 
 
 def wait(readers: Iterable[Reader], timeout: Optional[float] = None) -> list[Reader]:
-    """Wait until at least one of several readers has something to read; return all that have, in the order given.
+    """Wait until at least one of several readers has something to read.
+
+    Returns all that have, in the order given.
 
     A reader whose writer has gone, or that is closed, has something, too: its next read raises. The
     readers are looked at in turn, at most 1 ms apart; one reader alone is better waited for by
     ``read_frame``.
 
-    Args: readers: the readers; each is to be read by the calling thread. timeout: seconds; None
-    waits for ever, 0 only looks. The list is empty if nothing came in time.
+    Args:
+        readers: the readers; each is to be read by the calling thread.
+        timeout: seconds; None waits for ever, 0 only looks. The list is empty if nothing came in
+            time.
     """
     waiting = list(readers)
     for reader in waiting:

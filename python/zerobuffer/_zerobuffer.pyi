@@ -44,8 +44,9 @@ _Full: TypeAlias = Literal["block", "refuse", "drop"]
 class Frame:
     """A received frame: zero-copy access to its bytes in the ring.
 
-    Its ring space goes back to the writer when the frame is released (``Reader.release_frame``,
-    ``dispose``, leaving a ``with`` block) or dropped, and no view or array made from it is left.
+    Its ring space goes back to the writer when the frame is released or dropped, and no view or
+    array made from it is left. ``Reader.release_frame``, ``dispose`` and leaving a ``with`` block
+    release it.
     """
 
     def __new__(
@@ -56,11 +57,17 @@ class Frame:
         sequence: int,
         on_dispose: Optional[Callable[[], object]] = None,
     ) -> Self:
-        """Make a frame of a memoryview of your own, as in 1.x. Received frames come from a :class:`Reader`."""
+        """Make a frame of a memoryview of your own, as in 1.x.
+
+        Received frames come from a :class:`Reader`.
+        """
 
     @property
     def data(self) -> memoryview:
-        """The frame's bytes in the ring: a writable memoryview, no copy. ``ValueError`` after release."""
+        """The frame's bytes in the ring: a writable memoryview, no copy.
+
+        ``ValueError`` after release.
+        """
 
     @property
     def size(self) -> int:
@@ -110,7 +117,10 @@ class Loan:
     """
 
     def commit(self, size: Optional[int] = None) -> None:
-        """Publish the frame, or its first ``size`` bytes; the end of the block then does nothing."""
+        """Publish the frame, or its first ``size`` bytes.
+
+        The end of the block then does nothing.
+        """
 
     def abort(self) -> None:
         """Give the frame up: nothing is published, and the end of the block does nothing."""
@@ -120,7 +130,10 @@ class Loan:
         """The memoryview of the bytes."""
 
     def array(self, shape: Any = None, dtype: Any = None) -> np.ndarray[Any, Any]:
-        """Return the bytes as a NumPy array; shape and dtype default to those that ``Writer.loan`` was given."""
+        """Return the bytes as a NumPy array.
+
+        Shape and dtype default to those that ``Writer.loan`` was given.
+        """
 
     @property
     def is_open(self) -> bool:
@@ -192,7 +205,10 @@ class ReaderBase:
         """Return the metadata block, read-only: None if never written, empty if written empty."""
 
     def is_writer_connected(self, timeout_ms: Optional[float] = None) -> bool:
-        """Tell whether a writer is attached; with ``timeout_ms`` wait that long for one. False once closed."""
+        """Tell whether a writer is attached; with ``timeout_ms`` wait that long for one.
+
+        False once closed.
+        """
 
     @property
     def frames_read(self) -> int:
@@ -238,8 +254,9 @@ class WriterBase:
     def write_frame(self, data: _Data) -> None:
         """Write one frame, copied once into the ring.
 
-        Args: data: anything with the buffer protocol, and arrays of any kind (NumPy, pandas,
-        DLPack), by their bytes; iterables of ints and objects with ``__bytes__`` are converted.
+        Args:
+            data: anything with the buffer protocol, and arrays of any kind (NumPy, pandas, DLPack),
+                by their bytes. Iterables of ints and objects with ``__bytes__`` are converted.
 
         Raises:
             WriteTimeoutException: the ring stayed full for the write timeout.
@@ -248,13 +265,19 @@ class WriterBase:
         """
 
     def get_frame_buffer(self, size: int) -> memoryview:
-        """Reserve a frame of ``size`` bytes and return its place in the ring as a writable memoryview."""
+        """Reserve a frame of ``size`` bytes; return its place in the ring, writable."""
 
     def commit_frame(self, *, size: Optional[int] = None) -> None:
-        """Publish the frame of :meth:`get_frame_buffer`, or its first ``size`` bytes; the memoryview is released."""
+        """Publish the frame of :meth:`get_frame_buffer`, or its first ``size`` bytes.
+
+        The memoryview is released.
+        """
 
     def abort_frame(self) -> bool:
-        """Give the frame of :meth:`get_frame_buffer` up; nothing is published. Whether there was one."""
+        """Give the frame of :meth:`get_frame_buffer` up; nothing is published.
+
+        Returns whether there was one.
+        """
 
     @overload
     def loan(self, size: int) -> Loan:
@@ -262,10 +285,16 @@ class WriterBase:
 
     @overload
     def loan(self, size: Union[int, Sequence[int]], dtype: Any) -> Loan:
-        """Return an array to be written in place: ``with writer.loan((480, 640, 3), "u1") as view: view.array()``."""
+        """Return an array to be written in place.
+
+        ``with writer.loan((480, 640, 3), "u1") as view: view.array()``.
+        """
 
     def set_metadata(self, data: _Data) -> None:
-        """Write the metadata block, once; a writer that was started anew may repeat what its predecessor wrote."""
+        """Write the metadata block, once.
+
+        A writer that was started anew may repeat what its predecessor wrote.
+        """
 
     def is_reader_connected(self) -> bool:
         """Tell whether the reader is there. False once closed."""

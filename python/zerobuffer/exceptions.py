@@ -1,8 +1,7 @@
 """The exceptions of the package; all derive from :class:`ZeroBufferException`.
 
-Those that Python has a class of its own for derive from that, too: ``except TimeoutError``,
-``except ConnectionError``, ``except FileNotFoundError`` and ``except PermissionError`` work as
-elsewhere.
+Those that Python has a class of its own for derive from that, too. So ``except TimeoutError``,
+``ConnectionError``, ``FileNotFoundError`` and ``PermissionError`` work as elsewhere.
 """
 
 from typing import Any
@@ -134,9 +133,12 @@ class ResponseTooLargeException(FrameTooLargeException):
 class RemoteError(ZeroBufferException):
     """The handler of a request failed.
 
-    Attributes: type: what it raised: the name of the exception's class; or ``no-answer``, if it
-    wrote no response. message: the exception's text. traceback: the server's traceback as text, as
-    far as it fits the response ring; may be empty. request: the request's sequence number.
+    Attributes:
+        type: what it raised: the name of the exception's class; or ``no-answer``, if it wrote no
+            response.
+        message: the exception's text.
+        traceback: the server's traceback as text, cut to fit the response ring; may be empty.
+        request: the request's sequence number.
     """
 
     def __init__(self, type: str, message: str = "", traceback: str = "", request: int = 0) -> None:

@@ -26,19 +26,24 @@ class Reader(ReaderBase):
     Ctrl-C within 100 ms, and end with a :class:`ZeroBufferException` as soon as another thread
     calls :meth:`close`.
 
-    Args: name: name of the buffer, 1 to 245 bytes, no ``/``. config: sizes; 1 KiB of metadata and a
-    ring of 1 MiB by default. mode: permission bits of the shared objects. By default what the
-    environment variable ``ZEROBUFFER_MODE`` says (octal, ``660``), or 600, which admits the own
-    user only. wait: ``"adaptive"`` (spins briefly while frames come fast, then blocks), ``"block"``
-    or ``"spin"``. reclaim_on_release: reuse the space of a released frame at once, even if views or
-    arrays made from its data live on (they then show other frames' bytes). By default such views
-    keep the space. prefault: map all memory now rather than at its first use. global_: whether
-    processes of other Windows sessions can find the buffer, which needs the privilege
-    ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this changes nothing.
+    Args:
+        name: name of the buffer, 1 to 245 bytes, no ``/``.
+        config: sizes; 1 KiB of metadata and a ring of 1 MiB by default.
+        mode: permission bits of the shared objects. By default what the environment variable
+            ``ZEROBUFFER_MODE`` says (octal, ``660``), or 600, which admits the own user only.
+        wait: ``"adaptive"`` (spins briefly while frames come fast, then blocks), ``"block"`` or
+            ``"spin"``.
+        reclaim_on_release: reuse the space of a released frame at once. Views or arrays made from
+            its data that live on then show other frames' bytes. By default such views keep the space.
+        prefault: map all memory now rather than at its first use.
+        global_: whether processes of other Windows sessions can find the buffer. It needs the
+            privilege ``SeCreateGlobalPrivilege`` and changes nothing elsewhere.
 
-    Raises: ReaderAlreadyConnectedException: the name has a live reader. ZeroBufferException:
-    invalid name, no permission, no privilege for ``global_``, not enough shared memory. ValueError:
-    an option is not known, or a size is out of range.
+    Raises:
+        ReaderAlreadyConnectedException: the name has a live reader.
+        ZeroBufferException: invalid name, no permission, no privilege for ``global_``, not enough
+            shared memory.
+        ValueError: an option is not known, or a size is out of range.
     """
 
     name: str
@@ -73,10 +78,10 @@ class Reader(ReaderBase):
         return ReaderStats(*self._stats())
 
     def __iter__(self) -> Iterator[Frame]:
-        """Iterate over frames as they come; ends when the writer is gone and all its frames are read.
+        """Iterate over frames as they come, until the writer is gone and all are read.
 
         A frame's space is returned when the frame is released or the loop variable is bound to the
-        next one: give the ring room for two frames, or use ``with frame:`` in the loop.
+        next one. Give the ring room for two frames, or use ``with frame:`` in the loop.
         """
         try:
             while True:
@@ -115,7 +120,10 @@ class Reader(ReaderBase):
         return lane
 
     async def stream(self) -> AsyncIterator[Frame]:
-        """Iterate over frames as they come, without blocking the event loop; ends when the writer is gone."""
+        """Iterate over frames as they come, without blocking the event loop.
+
+        It ends when the writer is gone.
+        """
         while True:
             try:
                 frame = await self.read_frame_async(None)

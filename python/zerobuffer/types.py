@@ -1,4 +1,4 @@
-"""Plain data of the protocol: configuration, control block (OIEB), frame header; and ``Frame``, as in 1.x."""
+"""Plain data of the protocol, and ``Frame``, as in 1.x."""
 
 import struct
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ def align_to_boundary(size: int, alignment: int = BLOCK_ALIGNMENT) -> int:
 class BufferConfig:
     """Sizes of a buffer, in bytes; both are rounded up to 64 when the buffer is created.
 
-    Args: metadata_size: size of the metadata block; its content can have 8 bytes less.
-    payload_size: size of the ring; the largest frame has 16 bytes less. A frame of n bytes takes n +
-    16 bytes of it, rounded up to 16. The ring holds as many frames as fit, unread or held by the
-    reader.
+    Args:
+        metadata_size: size of the metadata block; its content can have 8 bytes less.
+        payload_size: size of the ring; the largest frame has 16 bytes less. A frame of n bytes
+            takes n + 16 bytes of it, rounded up to 16. The ring holds as many frames as fit, unread
+            or held by the reader.
 
     Raises:
         ValueError: a size is not positive.
@@ -64,7 +65,10 @@ class ProtocolVersion:
 
 @dataclass
 class OIEB:
-    """The control block, "operation info exchange block": 128 bytes at the start of a buffer's shared memory."""
+    """The control block at the start of a buffer's shared memory: 128 bytes.
+
+    Its old name is "operation info exchange block" (OIEB).
+    """
 
     oieb_size: int
     version: ProtocolVersion
@@ -109,7 +113,7 @@ class OIEB:
         return block
 
     def calculate_used_bytes(self) -> int:
-        """Bytes from the read position to the write position, around the end of the ring if need be."""
+        """Bytes from the read position to the write position, in the order of the ring."""
         used = self.payload_write_pos - self.payload_read_pos
         return used if used >= 0 else used + self.payload_size
 

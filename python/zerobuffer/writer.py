@@ -51,18 +51,24 @@ class Writer(WriterBase):
     Ctrl-C within 100 ms, and end with a :class:`ZeroBufferException` as soon as another thread
     calls :meth:`close`.
 
-    Args: name: name of the buffer, which its reader has created. timeout: seconds to wait for the
-    reader to appear; None waits for ever. write_timeout: how long a write waits for space; a
-    ``timedelta``, or seconds. full: what a write into a full ring does: ``"block"`` waits and
-    raises :class:`BufferFullException` after the write timeout, ``"refuse"`` raises it at once,
-    ``"drop"`` drops the frame and counts it in ``stats``. wait: ``"adaptive"``, ``"block"`` or
-    ``"spin"``, as for the reader. owner: whose buffers are written to: those of the own user and of
-    root (``"trusted"``), of one more user by number, or ``"any"``. By default what
-    ``ZEROBUFFER_OWNER`` says, or ``"trusted"``.
+    Args:
+        name: name of the buffer, which its reader has created.
+        timeout: seconds to wait for the reader to appear; None waits for ever.
+        write_timeout: how long a write waits for space; a ``timedelta``, or seconds.
+        full: what a write into a full ring does. ``"block"`` waits and raises
+            :class:`BufferFullException` after the write timeout. ``"refuse"`` raises it at once.
+            ``"drop"`` drops the frame and counts it in ``stats``.
+        wait: ``"adaptive"``, ``"block"`` or ``"spin"``, as for the reader.
+        owner: whose buffers are written to: those of the own user and of root (``"trusted"``), of
+            one more user by number, or ``"any"``. By default what ``ZEROBUFFER_OWNER`` says, or
+            ``"trusted"``.
 
-    Raises: WriterAlreadyConnectedException: the buffer has a live writer, or its reader has not yet
-    noticed that the last one crashed. ZeroBufferException: no such buffer in time, no live reader,
-    no permission, another protocol version. ValueError: an option is not known.
+    Raises:
+        WriterAlreadyConnectedException: the buffer has a live writer, or its reader has not yet
+            noticed that the last one crashed.
+        ZeroBufferException: no such buffer in time, no live reader, no permission, another protocol
+            version.
+        ValueError: an option is not known.
     """
 
     name: str
@@ -118,7 +124,9 @@ class Writer(WriterBase):
 
     @classmethod
     async def connect_async(cls, name: str, *, timeout: Optional[float] = 5.0, **options: Any) -> "Writer":
-        """Wait for the reader to create the buffer, without blocking the event loop; return a connected writer.
+        """Wait for the reader to create the buffer, without blocking the event loop.
+
+        Returns a connected writer.
 
         Args:
             name: name of the buffer.

@@ -1,4 +1,4 @@
-"""Frame and metadata contents on which the implementations in all languages agree, byte for byte."""
+"""Frame and metadata contents on which all implementations agree, byte for byte."""
 
 from collections.abc import Sequence
 from typing import Union

@@ -52,8 +52,8 @@ pub(crate) struct Loan {
     _mapped: Keepalive,
 }
 
-// SAFETY: a loan is the only owner of its part of the ring until it is dropped (see `Port::lend`);
-// which thread uses it makes no difference.
+// SAFETY: a loan is the only owner of its part of the ring until it is dropped (see `Port::lend`).
+// Which thread uses it makes no difference.
 unsafe impl Send for Loan {}
 
 impl AsMut<[u8]> for Loan {
@@ -181,7 +181,7 @@ impl Port {
         }
     }
 
-    /// Leaves the ring. Memory that is lent stays mapped; upstream gets a moment to let go of it,
+    /// Leaves the ring. Memory that is lent stays mapped. Upstream gets a moment to let go of it,
     /// since the next writer of a ring that lives on may get the same place.
     pub(crate) fn disconnect(&self) {
         *lock(&self.handle) = None;
@@ -244,7 +244,7 @@ impl Port {
             }
             _ => writer.try_begin(total),
         };
-        // Whatever is wrong is told by the sink, which meets it when it writes.
+        // The sink reports whatever is wrong, when it writes.
         begun.ok()?;
         let mapped = writer.keep_alive();
         let room = writer.pending()?.get_mut(prefix..)?;

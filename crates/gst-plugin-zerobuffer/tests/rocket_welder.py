@@ -1,4 +1,4 @@
-"""The published client at one end: prints the SHA-1 of each frame that it got, or that it answered with."""
+"""The published client at one end. Prints the SHA-1 of each frame that it got or answered with."""
 
 import hashlib
 import sys

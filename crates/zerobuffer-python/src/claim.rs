@@ -1,10 +1,11 @@
 //! The writer behind its lock, and the frame that a thread has reserved in it.
 //!
 //! A reservation belongs to the thread that made it, though any thread may commit it. Others wait
-//! for it. It ends by commit, abort or close, when its thread reserves or writes again, when its
-//! thread ends, or when another thread has waited for it in vain: an abandoned frame never blocks
-//! the writer for good. One that is taken away from another thread ends only once its view is
-//! released, which is done while attached: what can still be written to is not reused.
+//! for it. It ends by commit, abort or close, when its thread reserves or writes again, or when its
+//! thread ends. It also ends when another thread has waited for it a whole time-out. So an
+//! abandoned frame never blocks the writer for good. A reservation that is taken away from another
+//! thread ends only once its view is released, which is done while attached. Bytes that can still
+//! be written to are not reused.
 
 use std::mem;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -33,7 +34,7 @@ pub(crate) enum Owner {
     Other,
 }
 
-/// How a reservation ended; shared with whoever made it.
+/// How a reservation ended; shared with its maker.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fate(Arc<AtomicU8>);
 
@@ -67,7 +68,8 @@ pub(crate) struct Inner {
     pub(crate) writer: Option<Writer>,
     claim: Option<Claim>,
     generation: u64,
-    /// Views of ended reservations, to be released by whoever is attached to the interpreter next.
+    /// Views of ended reservations. The next thread that is attached to the interpreter releases
+    /// them.
     retired: Vec<Export>,
 }
 

@@ -10,7 +10,8 @@ use crate::sending::Failed;
 use crate::wait::Timeout;
 
 /// Repeats `attempt`, which may wait for the time that it is given, while the buffer is not there.
-/// `goes_on` says of any other error whether to try again, and is told whether the time is up.
+/// `goes_on` says of any other error whether to try again. Its argument says whether the time is
+/// up.
 pub(crate) fn connect<T: Send>(
     py: Python<'_>,
     timeout: Timeout,

@@ -119,7 +119,7 @@ impl DuplexResponder {
         self.with(py, |responder| Ok(responder.abort()))
     }
 
-    /// A copy of what `write` and `set_metadata` take, for whoever writes it later.
+    /// A copy of what `write` and `set_metadata` take, to be written later.
     #[staticmethod]
     fn copy<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         match data.cast_exact::<PyBytes>() {

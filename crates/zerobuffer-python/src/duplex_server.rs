@@ -52,7 +52,7 @@ struct Functions {
     /// `(Frame, DuplexResponder)`, or `(Frame)` if it edits.
     handler: Py<PyAny>,
     on_init: Option<Py<PyAny>>,
-    /// Told of every failure, and whether the run ends with it.
+    /// Called for every failure, with whether the run ends with it.
     on_error: Py<PyAny>,
 }
 
@@ -272,7 +272,7 @@ pub(crate) fn busy_handlers() -> usize {
 }
 
 /// Calls Python code on a thread of the core. Until Python 3.14 the interpreter ends a thread that
-/// wants to go on while it is finalized: that unwinding must not come into Rust, so the thread
+/// wants to go on while it is finalized. That unwinding must not come into Rust, so the thread
 /// stays here until the process is gone.
 fn staying<T>(call: impl FnOnce() -> T) -> T {
     struct Stay;

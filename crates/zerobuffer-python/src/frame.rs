@@ -18,8 +18,9 @@ use crate::source::{Source, Ticket};
 
 /// A received frame: zero-copy access to its bytes in the ring.
 ///
-/// Its ring space goes back to the writer when the frame is released (`Reader.release_frame`,
-/// `dispose`, leaving a `with` block) or dropped, and no view or array made from `data` is left.
+/// Its ring space goes back to the writer when the frame is released or dropped, and no view or
+/// array made from `data` is left. `Reader.release_frame`, `dispose` and leaving a `with` block
+/// release it.
 #[pyclass(frozen, subclass, weakref, name = "Frame", module = "zerobuffer.types")]
 pub(crate) struct Frame {
     size: usize,
@@ -66,9 +67,9 @@ impl Frame {
         }
     }
 
-    /// A consumer has asked for the buffer as `np.ndarray(buffer=frame)` does, which lets go of it
-    /// at once and holds this object for the life of the array: from here on a release does not
-    /// return the space before it is gone.
+    /// A consumer has asked for the buffer as `np.ndarray(buffer=frame)` does. It lets go of the
+    /// buffer at once and holds this object for the life of the array. From here on a release does
+    /// not return the space before the object is gone.
     pub(crate) fn keep_for_object(&self) {
         self.keeps.store(true, Relaxed);
     }
@@ -128,9 +129,9 @@ impl Frame {
                 State::Disposed | State::Kept(_) => return Err(disposed()),
             };
             let Some(region) = region else { return self.foreign_view(py) };
-            // Made without the lock (allocation may run finalisers) and without a hold: if another
-            // thread is faster, or releases the frame meanwhile, this pin has never been seen by
-            // anybody and is dropped.
+            // Made without the lock (allocation may run finalisers) and without a hold. If another
+            // thread is faster, or releases the frame meanwhile, this pin was never seen by anybody
+            // and is dropped.
             let (pin, view) = Pin::export(py, region, None)?;
             let mut state = self.state.lock();
             match (mem::replace(&mut *state, State::Disposed), &self.source) {

@@ -76,7 +76,7 @@ fn is_array(data: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// `bytes(7)` would be seven zero bytes, `bytes("x")` has no encoding, and a dict or a set would be
-/// its keys, in any order: none is what the caller meant.
+/// its keys, in any order. None is what the caller meant.
 fn is_refused(data: &Bound<'_, PyAny>) -> bool {
     data.is_none()
         || data.is_instance_of::<PyString>()

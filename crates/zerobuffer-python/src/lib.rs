@@ -1,9 +1,9 @@
 //! The compiled module `zerobuffer._zerobuffer`: glue between `CPython` and the crate `zerobuffer`,
 //! one file per class.
 //!
-//! Three rules hold throughout. Nothing waits while attached to the interpreter, and no Python code
-//! runs while a lock of this crate is held (a finaliser may call back into the same object). Waits
-//! are cut into slices so that signals are seen. Unsafe code lives in `pin.rs` alone.
+//! Three rules hold throughout. Nothing waits while attached to the interpreter. No Python code
+//! runs while a lock of this crate is held, since a finaliser may call back into the same object.
+//! Waits are cut into slices so that signals are seen. Unsafe code lives in `pin.rs` alone.
 #![deny(unsafe_code)]
 
 mod claim;
@@ -35,8 +35,7 @@ use pyo3::prelude::*;
 /// The compiled half of the package `zerobuffer`; import that instead.
 #[pymodule(gil_used = false)]
 fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    // The classes and caches of the module exist once per process: in its main interpreter, whoever
-    // comes first.
+    // The classes and caches of the module exist once per process, in its main interpreter.
     if pin::interpreter_id(module.py())? != 0 {
         return Err(PyImportError::new_err(
             "zerobuffer does not support subinterpreters: import it in the main interpreter",

@@ -1,9 +1,9 @@
 //! Python's loggers `zerobuffer.reader` and `zerobuffer.writer`, for the glue and for records of
 //! the core.
 //!
-//! The core logs while it may hold its own locks, so its records are queued per thread and handed
-//! to Python once the call has returned and the thread is attached again. What no call returns
-//! from, on the threads of a duplex server, is handed on by whichever thread comes next.
+//! The core logs while it may hold its own locks. So its records are queued per thread and handed
+//! to Python once the call has returned and the thread is attached again. Threads of a duplex
+//! server return from no call; the next thread that comes hands their records on.
 
 use std::cell::RefCell;
 use std::mem;

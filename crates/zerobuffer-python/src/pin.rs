@@ -1,9 +1,9 @@
 //! Shared memory as a Python buffer and Python buffers as bytes: the one file with unsafe code.
 //!
 //! A `Pin` owns what keeps its bytes in place (a core frame, a metadata handle, the mapping) and
-//! exports them. Views refer to the pin, never to the `Frame`: when the last view is gone the pin
+//! exports them. Views refer to the pin, never to the `Frame`. When the last view is gone the pin
 //! is deallocated, and only then does the core get the ring space back. There is no release hook,
-//! so nothing can go wrong in one: the drop of the core frame takes the core's own leaf lock and
+//! so nothing can go wrong in one. The drop of the core frame takes the core's own leaf lock and
 //! nothing else. A pin refers to no Python object, so it cannot be part of a cycle.
 #![allow(unsafe_code)]
 
@@ -40,8 +40,8 @@ pub(crate) struct Region {
     readonly: bool,
 }
 
-// SAFETY: a region is an address and a length; whoever dereferences it answers for the bytes (see
-// `Pin`).
+// SAFETY: a region is an address and a length; the code that dereferences it answers for the bytes
+// (see `Pin`).
 unsafe impl Send for Region {}
 // SAFETY: as above; there is no interior state.
 unsafe impl Sync for Region {}
@@ -57,7 +57,7 @@ impl Region {
         Self { start: data.as_mut_ptr(), len: data.len(), readonly: false }
     }
 
-    /// The bytes of the metadata block, which are not ours to change.
+    /// The bytes of the metadata block, which must not be changed.
     pub(crate) fn of_metadata(metadata: &zerobuffer::Metadata) -> Self {
         let data = metadata.data();
         Self { start: data.as_ptr().cast_mut(), len: data.len(), readonly: true }
@@ -116,8 +116,8 @@ impl Pin {
             return Err(PyBufferError::new_err("the buffer changed its size while it was written"));
         }
         let len = signed(self.region.len)?;
-        // SAFETY: the region has `len` writable bytes that the pin keeps mapped; `source.raw` is a
-        // buffer that Python filled and that stays acquired; both lengths are equal, so nothing is
+        // SAFETY: the region has `len` writable bytes that the pin keeps mapped. `source.raw` is a
+        // buffer that Python filled and that stays acquired. Both lengths are equal, so nothing is
         // written past the end.
         let code = unsafe {
             ffi::PyBuffer_ToContiguous(self.region.start.cast::<c_void>(), source.as_ptr(), len, C_ORDER)
@@ -176,9 +176,9 @@ impl Frame {
         Ok(())
     }
 
-    /// Never called, as the exporter answers the requests. That the slot exists tells consumers to
-    /// hold a buffer for as long as they use the memory: `np.frombuffer` holds the bare object of a
-    /// type without it.
+    /// Never called, as the exporter answers the requests. Since the slot exists, consumers hold a
+    /// buffer for as long as they use the memory. `np.frombuffer` holds the bare object of a type
+    /// without it.
     ///
     /// # Safety
     /// None.

@@ -47,7 +47,7 @@ pub(crate) struct Sending {
     end: End<WriterHandle, Summary>,
     /// A full ring is waited for; the other policies answer at once.
     blocks: bool,
-    /// A full ring swallows the frame.
+    /// A full ring drops the frame.
     pub(crate) drops: bool,
     write_timeout_ns: AtomicU64,
     next_sequence: AtomicU64,
@@ -226,8 +226,8 @@ impl Sending {
 
     /// Ends a reservation that stands in the way: the caller's own, that of a thread that has
     /// ended, or, with `evict`, any. Its view is released first, so nobody writes into a place that
-    /// is used again; one of another thread that cannot be released, as arrays made from it live,
-    /// is left alone.
+    /// is used again. A view of another thread that cannot be released, as arrays made from it
+    /// live, is left alone.
     fn clear_the_way(&self, py: Python<'_>, evict: bool) -> PyResult<()> {
         let standing = self.inner.try_lock().and_then(|inner| inner.in_the_way(py));
         let Some((generation, owner, export)) = standing else { return Ok(()) };

@@ -126,9 +126,9 @@ impl Source {
         self.held.fetch_sub(1, Relaxed);
     }
 
-    /// Called when a read has waited a whole slice in vain: garbage cycles may hold the space that
-    /// the writer waits for, or the caller may. Collects once per set of pinned frames, and warns
-    /// once if the space stays in use.
+    /// Called when a read has waited a whole slice for nothing. Garbage cycles may hold the space
+    /// that the writer waits for, or the caller may. Collects once per set of pinned frames, and
+    /// warns once if the space stays in use.
     pub(crate) fn stalled(&self, py: Python<'_>) -> PyResult<()> {
         let (pinned, held) = (self.pinned.load(Relaxed), self.held.load(Relaxed));
         if pinned == 0 && held == 0 {
@@ -180,8 +180,8 @@ impl Source {
     }
 }
 
-/// Called when a write has waited a whole slice in vain: the reader may live in this process, its
-/// views in garbage.
+/// Called when a write has waited a whole slice for nothing. The reader may live in this process,
+/// its views in garbage.
 pub(crate) fn writer_stalled(py: Python<'_>, seen: &mut usize) -> PyResult<()> {
     let pinned = PINNED_ANYWHERE.load(Relaxed);
     if pinned != 0 && pinned != *seen {

@@ -2,9 +2,9 @@
 //! the metadata that says so.
 //!
 //! Programs that exchange pictures have to agree on more than bytes. This crate holds that
-//! agreement once: it turns the metadata block of a buffer into a [`Description`], and the length
-//! of a frame into a [`Picture`] with its planes and its [`Stamp`]. It knows no buffers and makes
-//! no system calls.
+//! agreement once. It turns the metadata block of a buffer into a [`Description`]. It turns the
+//! length of a frame into a [`Picture`] with its planes and its [`Stamp`]. It knows no buffers and
+//! makes no system calls.
 //!
 //! ```
 //! use zerobuffer_video::{Description, Format, Video};

@@ -53,8 +53,8 @@ impl Picture {
         self.layout.size() + if self.stamped { Stamp::SIZE } else { 0 }
     }
 
-    /// Finds the one arrangement that has `size` bytes: announced strides, else tight rows or
-    /// padded ones, each with and without a stamp unless that is announced too.
+    /// Finds the one arrangement that has `size` bytes. It tries announced strides, else tight rows
+    /// or padded ones, each with and without a stamp unless that is announced too.
     pub(crate) fn recognise(video: &Video, announced: Announcement<'_>, size: usize) -> Result<Picture> {
         if announced.stamped == Some(true) && size < Stamp::SIZE {
             return Err(Error::StampMissing { size });

@@ -21,8 +21,8 @@ impl Stamp {
     /// Bytes of a stamp.
     pub const SIZE: usize = 24;
 
-    /// The stamp as it stands in front of the pixels. A value of `u64::MAX` cannot be told from
-    /// none.
+    /// The stamp as it stands in front of the pixels. A value of `u64::MAX` cannot be distinguished
+    /// from none.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Stamp::SIZE] {
         let mut bytes = [0; Stamp::SIZE];

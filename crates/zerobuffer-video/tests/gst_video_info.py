@@ -1,4 +1,4 @@
-"""Answers each line `FORMAT WIDTH HEIGHT MODE` with GStreamer's own `size strides offsets`; run by gstreamer.rs."""
+"""Answers each line `FORMAT WIDTH HEIGHT MODE` with GStreamer's own `size strides offsets`."""
 
 import sys
 

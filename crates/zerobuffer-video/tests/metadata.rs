@@ -1,4 +1,4 @@
-//! Metadata blocks: those of existing clients, ours, and hostile ones.
+//! Metadata blocks: those of existing clients, this crate's, and hostile ones.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::format_push_string)]
 use zerobuffer_video::{
     Caps, ChromaSite, Clock, Content, Description, FieldOrder, Format, Interlace, Range, Rate, Rows, Video,

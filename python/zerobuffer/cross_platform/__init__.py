@@ -1,4 +1,7 @@
-"""Small programs for tests between implementations: ``python -m zerobuffer.cross_platform.writer`` and ``.reader``."""
+"""Small programs for tests between implementations.
+
+Run ``python -m zerobuffer.cross_platform.writer`` and ``.reader``.
+"""
 
 from collections.abc import Sequence
 from typing import Optional

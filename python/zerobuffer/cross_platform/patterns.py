@@ -1,4 +1,7 @@
-"""The frame contents that the programs of all implementations agree on (``random`` is this implementation's own)."""
+"""The frame contents that the programs of all implementations agree on.
+
+``random`` is this implementation's own.
+"""
 
 import random
 

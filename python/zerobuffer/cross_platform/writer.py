@@ -1,4 +1,7 @@
-"""Writes frames of a known content: ``python -m zerobuffer.cross_platform.writer NAME``. Exit codes 0 and 2."""
+"""Writes frames of a known content: ``python -m zerobuffer.cross_platform.writer NAME``.
+
+Exit codes are 0 and 2.
+"""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What a server shows of its buffers: a Writer for one response, and a Reader that reads nothing itself."""
+"""What a server shows of its buffers: a Writer for one response, and a Reader without reads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,7 +121,10 @@ class ResponseWriter(Writer):
 
 
 class RequestReader(Reader):
-    """The request buffer of a running server: state and metadata. The server itself reads the frames."""
+    """The request buffer of a running server: state and metadata.
+
+    The server itself reads the frames.
+    """
 
     def __init__(self, server: "_Server", core: DuplexServerBase, name: str) -> None:
         self._core = core

@@ -27,7 +27,7 @@ class RequestLane(Lane):
     """Requests of one client: first called, first sent."""
 
     async def send(self, attempt: Callable[[], Any], full: Callable[[], Any], timeout: Optional[float]) -> Any:
-        """Return what ``attempt`` does once there is room; it gives None while there is none, and does not wait.
+        """Return what ``attempt`` does once there is room; it gives None until then at once.
 
         After ``timeout`` seconds ``full``, the same call with the error, has the last word.
         """
@@ -45,7 +45,7 @@ class RequestLane(Lane):
         return full() if sent is None else sent
 
     async def _withdraw(self, call: _Request) -> None:
-        """Return when the request can no longer be sent: its data may change once the caller has control again."""
+        """Return when the request can no longer be sent, so its data may change again."""
         with engine.changed:
             call.withdrawn = True
             if self.serving is not call and engine.remove(self, call):
@@ -121,7 +121,7 @@ class ResponseLane(Lane):
     async def wait(
         self, poll: Callable[[], Answer], end: Optional[float], refuse: Callable[[tuple[int, Frame]], None]
     ) -> Answer:
-        """Return what ``poll`` finds until ``end``, a time of the monotonic clock. ``poll`` must not block."""
+        """Return what ``poll`` finds until ``end``, a monotonic time. It must not block."""
         answer = poll()
         if answer is not None or (end is not None and time.monotonic() >= end):
             return answer

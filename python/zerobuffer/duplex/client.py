@@ -23,7 +23,7 @@ __all__ = ["DuplexClient"]
 
 #: Seconds of one wait, before the next look at what cancelled calls have handed back.
 _SLICE = 0.05
-#: The default of a timeout, told by its identity from one that is given.
+#: The default of a timeout, known by its identity from a given one.
 _FIVE_SECONDS = 5.0
 _Answer = Optional[tuple[int, Frame]]
 
@@ -61,21 +61,25 @@ def _failed(error: Union[RemoteError, ResponseTooLargeException]) -> DuplexRespo
 
 
 class DuplexClient(IDuplexClient):
-    """Sends requests to the server of a channel and receives its responses; usable from several threads.
+    """Sends requests to the server of a channel and receives its responses.
 
-    A request is either sent by :meth:`send_request`, and its response received by
-    :meth:`receive_response` with any other, or it is a :meth:`call`, which returns the response
-    that belongs to it.
+    Usable from several threads.
 
-    Args: channel_name: name of the channel; its server must be running, or start within
-    ``timeout``. response_size: bytes of the response ring, which are reserved at once; by default
-    as many as the request ring has, at most 256 MiB. response_metadata_size: bytes of the response
-    buffer's metadata block. timeout: seconds to wait for the server. write_timeout: seconds that a
-    request waits for space in the request ring; None waits for ever. mode: permission bits of the
-    response buffer, by default as for :class:`~zerobuffer.Reader`. wait: ``"adaptive"``,
-    ``"block"`` or ``"spin"``. global_: whether processes of other Windows sessions can find the
-    response buffer, which needs the privilege ``SeCreateGlobalPrivilege``; elsewhere every process
-    can anyway, and this changes nothing.
+    A request is either sent by :meth:`send_request`, or it is a :meth:`call`. The responses of sent
+    requests are received by :meth:`receive_response`. A call returns its own response.
+
+    Args:
+        channel_name: name of the channel; its server must be running, or start within ``timeout``.
+        response_size: bytes of the response ring, which are reserved at once; by default as many as
+            the request ring has, at most 256 MiB.
+        response_metadata_size: bytes of the response buffer's metadata block.
+        timeout: seconds to wait for the server.
+        write_timeout: seconds that a request waits for space in the request ring; None waits for
+            ever.
+        mode: permission bits of the response buffer, by default as for :class:`~zerobuffer.Reader`.
+        wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
+        global_: whether processes of other Windows sessions can find the response buffer. It needs
+            the privilege ``SeCreateGlobalPrivilege`` and changes nothing elsewhere.
 
     Raises:
         ZeroBufferException: there is no server in time, or no room for ``response_size``.
@@ -121,11 +125,14 @@ class DuplexClient(IDuplexClient):
         return self._core.send_request(data)
 
     def acquire_request_buffer(self, size: int) -> tuple[int, memoryview]:
-        """Reserve a request of ``size`` bytes; return its sequence number and its place in the ring."""
+        """Reserve a request of ``size`` bytes; return its number and its place in the ring."""
         return self._core.acquire_request_buffer(size)
 
     def commit_request(self, *, size: Optional[int] = None) -> None:
-        """Send the request of :meth:`acquire_request_buffer`, or its first ``size`` bytes; its view is released."""
+        """Send the request of :meth:`acquire_request_buffer`, or its first ``size`` bytes.
+
+        Its view is released.
+        """
         self._core.commit_request(size=size)
 
     def abort_request(self) -> bool:
@@ -135,14 +142,17 @@ class DuplexClient(IDuplexClient):
     def receive_response(
         self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = _FIVE_SECONDS
     ) -> DuplexResponse:
-        """Return the next response that no :meth:`call` waits for; a falsy one if there is none in time.
+        """Return the next response that no :meth:`call` waits for.
+
+        It is falsy if there is none in time.
 
         Args:
             timeout_ms: milliseconds to wait.
             timeout: the same in seconds; None waits for ever, 5 if neither is given.
 
-        Raises: WriterDeadException, ReaderDeadException: the server has gone, and all its responses
-        are read.
+        Raises:
+            WriterDeadException, ReaderDeadException: the server has gone, and all its responses are
+                read.
         """
         seconds = _seconds(timeout_ms, timeout)
         try:
@@ -170,7 +180,9 @@ class DuplexClient(IDuplexClient):
         response.dispose()
 
     def call(self, data: Any, timeout: Optional[float] = 5.0) -> DuplexResponse:
-        """Send a request and return its own response; a falsy one after ``timeout`` seconds (None waits for ever).
+        """Send a request and return its own response.
+
+        It is falsy after ``timeout`` seconds; None waits for ever.
 
         A response that comes later is dropped. A server of another implementation does not say
         which request it answers: there the n-th response is taken for that to the n-th request.
@@ -182,7 +194,7 @@ class DuplexClient(IDuplexClient):
         return _response(sequence, answer)
 
     async def send_request_async(self, data: Any) -> int:
-        """As :meth:`send_request`, without blocking the event loop while the request ring is full."""
+        """As :meth:`send_request`, without blocking the event loop in a full ring."""
         core = self._core
         sequence: int = await self._requests.send(
             lambda: core._try_send(data), lambda: core.send_request(data), self._write_timeout
@@ -192,7 +204,10 @@ class DuplexClient(IDuplexClient):
     async def receive_response_async(
         self, timeout_ms: Optional[float] = None, *, timeout: Optional[float] = _FIVE_SECONDS
     ) -> DuplexResponse:
-        """As :meth:`receive_response`, without blocking the event loop. A response is never lost by cancelling."""
+        """As :meth:`receive_response`, without blocking the event loop.
+
+        A response is never lost by cancelling.
+        """
         seconds = _seconds(timeout_ms, timeout)
         try:
             answer = await self._responses.wait(lambda: self._look(0.0), _end(seconds), self._returned.append)

@@ -1,4 +1,4 @@
-"""The interfaces of duplex channels, as in 1.x: what code may rely on, whatever class it is given."""
+"""The interfaces of duplex channels, as in 1.x: code may rely on them for any class."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable

@@ -23,7 +23,7 @@ class DuplexResponse:
     data: Optional[memoryview]
     _frame: Optional[Frame] = None
     #: Why there is no response: what the handler raised (:class:`RemoteError`), or a response that
-    #: did not fit; None if there is one, or if it has not come in time.
+    #: did not fit. None if there is one, or if it has not come in time.
     error: Optional[Exception] = field(default=None, compare=False)
 
     @property

@@ -65,8 +65,7 @@ def _check(handler: Any, on_init: Any = None) -> None:
 
 
 def _refuse_coroutines(handler: Callable[..., object]) -> None:
-    # noqa: B004
-    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
         raise TypeError("the handler is a coroutine function: give it to start_async")
 
 
@@ -125,7 +124,10 @@ class _Server(IDuplexServer):
         self._forget()
 
     def drain(self, timeout: float = 5.0) -> bool:
-        """Answer all requests that have been sent, then stop. False if ``timeout`` seconds were not enough."""
+        """Answer all requests that have been sent, then stop.
+
+        False if ``timeout`` seconds were not enough.
+        """
         drained = self._core._drain(timeout)
         self._forget()
         return drained
@@ -135,7 +137,10 @@ class _Server(IDuplexServer):
         await asyncio.get_running_loop().run_in_executor(None, self.stop)
 
     async def drain_async(self, timeout: float = 5.0) -> bool:
-        """As :meth:`drain`, without blocking the event loop, which coroutine handlers need to answer."""
+        """As :meth:`drain`, without blocking the event loop.
+
+        Coroutine handlers need the loop to answer.
+        """
         return await asyncio.get_running_loop().run_in_executor(None, self.drain, timeout)
 
     def _forget(self) -> None:
@@ -211,14 +216,17 @@ class _Server(IDuplexServer):
 class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
     """A server whose handler reads the request and writes one response.
 
-    Args: channel_name: name of the channel. config: sizes of the request buffer. timeout: seconds
-    without a client after which that is reported; 5 unless persistent, then never. persistent: go
-    on when the client has gone, or none has come in time. By default the server then reports it to
-    its error handlers (``WriterDeadException`` for a client that has gone) and stops, as in 1.x.
-    mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
-    global_: whether processes of other Windows sessions can find the request buffer, which needs
-    the privilege ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this changes
-    nothing.
+    Args:
+        channel_name: name of the channel.
+        config: sizes of the request buffer.
+        timeout: seconds without a client after which that is reported; 5 unless persistent, then
+            never.
+        persistent: go on when the client has gone, or none has come in time. By default the server
+            then reports it to its error handlers (``WriterDeadException`` for a client that has
+            gone) and stops, as in 1.x.
+        mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
+        global_: whether processes of other Windows sessions can find the request buffer. It needs
+            the privilege ``SeCreateGlobalPrivilege`` and changes nothing elsewhere.
     """
 
     def __init__(
@@ -243,10 +251,13 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
     ) -> None:
         """Create the request buffer, which exists when this returns, and serve from now on.
 
-        Args: handler: is given each request and a writer for its response. The request is released
-        when it returns. on_init: is given the client's metadata, if it has written any, before its
-        first request; the view is valid during the call. mode: where handlers run. workers: threads
-        of ``THREAD_POOL``; one per processor, at least two, by default.
+        Args:
+            handler: is given each request and a writer for its response. The request is released
+                when it returns.
+            on_init: is given the client's metadata, if it has written any, before its first
+                request; the view is valid during the call.
+            mode: where handlers run.
+            workers: threads of ``THREAD_POOL``; one per processor, at least two, by default.
 
         Raises:
             ZeroBufferException: the server is running.
@@ -295,7 +306,7 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
 
 
 class _Collector(ResponseWriter):
-    """Keeps what a coroutine writes until it has returned, under the rules of the writer that sends it."""
+    """Keeps what a coroutine writes until it has returned, by the writer's own rules."""
 
     def __init__(self, responder: DuplexResponder) -> None:
         super().__init__(responder)
@@ -392,7 +403,10 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
         on_init: Optional[Callable[[memoryview], None]] = None,
         workers: Optional[int] = None,
     ) -> None:
-        """As :meth:`ImmutableDuplexServer.start`; ``handler`` edits ``frame.data``; no response if it raises."""
+        """As :meth:`ImmutableDuplexServer.start`; ``handler`` edits ``frame.data``.
+
+        There is no response if it raises.
+        """
         _check(handler, on_init)
         _refuse_coroutines(handler)
         self._serve(handler, True, on_init, _workers(mode, workers))

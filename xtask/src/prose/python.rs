@@ -7,6 +7,8 @@ pub(super) fn blocks(source: &str) -> Vec<Block> {
     // The quotes of the string that a line begins in, and whether it is a docstring.
     let mut inside: Option<(&str, bool)> = None;
     let mut comment_at: Option<usize> = None;
+    // The last line that is not empty.
+    let mut before = "";
     for (index, whole) in source.lines().enumerate() {
         let line = |text: &str| Line { number: index + 1, text: text.to_owned(), whole: whole.to_owned() };
         if let Some((quotes, docstring)) = inside {
@@ -20,7 +22,11 @@ pub(super) fn blocks(source: &str) -> Vec<Block> {
         }
         let code = whole.trim_start();
         let unprefixed = code.trim_start_matches(['r', 'R']);
-        if let Some(quotes) = ["\"\"\"", "'''"].into_iter().find(|quotes| unprefixed.starts_with(quotes)) {
+        let is_argument = before.ends_with(['(', ',', '=', '[', '{', '+', '\\']);
+        before = if code.is_empty() { before } else { code.trim_end() };
+        if !is_argument
+            && let Some(quotes) = ["\"\"\"", "'''"].into_iter().find(|quotes| unprefixed.starts_with(quotes))
+        {
             let text = &unprefixed[quotes.len()..];
             let (text, ended) = text.split_once(quotes).map_or((text, false), |(text, _)| (text, true));
             blocks.push(Block { lines: vec![line(text)], public: true });
@@ -35,6 +41,10 @@ pub(super) fn blocks(source: &str) -> Vec<Block> {
             continue;
         };
         let alone = whole[..start].trim().is_empty();
+        if is_pragma(&whole[start..]) {
+            comment_at = None;
+            continue;
+        }
         let text = line(whole[start..].trim_start_matches(['#', ':', '!']));
         match blocks.last_mut().filter(|_| alone && comment_at == Some(start)) {
             Some(block) => block.lines.push(text),
@@ -43,6 +53,12 @@ pub(super) fn blocks(source: &str) -> Vec<Block> {
         comment_at = alone.then_some(start);
     }
     blocks
+}
+
+/// A word to a tool, which has to stand on the line of its code.
+fn is_pragma(comment: &str) -> bool {
+    let text = comment.trim_start_matches(['#', ' ']);
+    text.starts_with("noqa") || text.starts_with("type: ignore")
 }
 
 /// Where the comment of a line of code begins, and the triple quotes that it leaves open.
@@ -92,7 +108,7 @@ mod tests {
 
     #[test]
     fn other_strings_are_no_prose() {
-        let source = "a = '# no'\nb = \"\"\"\n# no\n\"\"\"\nc = \"it's\"  # yes\n";
-        assert_eq!(texts(source), [(5, "yes".to_owned(), false)]);
+        let source = "x()  # noqa: B0 words\na = '# no'\nb = \"\"\"\n# no\n\"\"\"\nf(\n\"\"\"no\"\"\"\n)\nc = \"it's\"  # yes\n";
+        assert_eq!(texts(source), [(9, "yes".to_owned(), false)]);
     }
 }

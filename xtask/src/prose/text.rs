@@ -44,8 +44,8 @@ pub(super) fn paragraphs(block: &Block) -> Vec<Paragraph<'_>> {
             found.push(Paragraph { lines: vec![line], table: false });
             open = false;
         } else {
-            let first = found.last().and_then(|last| last.lines.first()).map_or("", |line| line.text.trim());
-            match Some(()).filter(|()| open && !starts_item(text, first)).and(found.last_mut()) {
+            let last = found.last_mut().filter(|last| open && !begins(line, &last.lines));
+            match last {
                 Some(paragraph) => paragraph.lines.push(line),
                 None => found.push(Paragraph { lines: vec![line], table: false }),
             }
@@ -59,6 +59,28 @@ pub(super) fn paragraphs(block: &Block) -> Vec<Paragraph<'_>> {
 fn is_markup(text: &str) -> bool {
     let defines = text.starts_with('[') && text.contains("]: ");
     text.starts_with('<') || defines || text.starts_with(">>>") || text.starts_with("...")
+}
+
+/// Whether a line begins a text of its own after the lines of another one: an item of a list, or
+/// what the indentation sets apart, as in the sections of a docstring.
+fn begins(line: &Line, before: &[&Line]) -> bool {
+    let (Some(first), Some(last)) = (before.first(), before.last()) else { return true };
+    let (here, there) = (indentation(line), indentation(last));
+    let opens = before.len() == 1 && last.text.trim_end().ends_with(':') && here > there;
+    let entry = here == indentation(first) && is_entry(&line.text) && is_entry(&first.text);
+    starts_item(line.text.trim(), first.text.trim()) || here < there || opens || entry
+}
+
+fn indentation(line: &Line) -> usize {
+    let quoted = line.whole.trim_start().starts_with(['"', 'r', '\'']) && !line.whole.ends_with(&line.text);
+    let text = if quoted { &line.whole } else { &line.text };
+    text.len() - text.trim_start().len()
+}
+
+/// `name: what it means`.
+fn is_entry(text: &str) -> bool {
+    let name = text.split_whitespace().next().unwrap_or_default();
+    name.len() > 1 && name.ends_with(':')
 }
 
 /// Whether a line begins an item, after a paragraph that begins with `first`. A number that a line
@@ -180,6 +202,12 @@ mod tests {
             read("# Head\nText\n- one\n  more\n1. two\n| row |"),
             ["# Head", "Text", "- one more", "1. two", "| row |"]
         );
+    }
+
+    #[test]
+    fn sections_and_entries_of_docstrings_are_texts_of_their_own() {
+        let text = "Text.\n\nArgs:\n    name: one\n        more\n    size: two\n  end";
+        assert_eq!(read(text), ["Text.", "Args:", "name: one more", "size: two", "end"]);
     }
 
     #[test]

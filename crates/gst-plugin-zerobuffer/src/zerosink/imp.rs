@@ -202,7 +202,7 @@ impl ZeroSink {
             reason: "a buffer of the pipeline cannot be mapped for reading",
         })?;
         let sent = if self.port.is_lent(&map) {
-            // Whoever else holds this memory would see the reader's edits and later frames in it.
+            // Other holders of this memory would see the reader's edits and later frames in it.
             drop(map);
             self.port.publish(stamp)?
         } else if settings.zero_copy == ZeroCopy::Always {

@@ -58,7 +58,7 @@ impl Pool {
 impl RingPool {
     /// A buffer in the ring, if this is a moment for one.
     fn lent(&self, offer: &Offer, size: usize, metas: bool) -> Option<gst::Buffer> {
-        // Rows are sent tight; who cannot be told that pads them.
+        // Rows are sent tight; elements that do not support that pad them.
         if self.outside.out.load(Ordering::Acquire) > 0 || (size != offer.tight.size() && !metas) {
             return None;
         }

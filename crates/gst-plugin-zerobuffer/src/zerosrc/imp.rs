@@ -544,7 +544,7 @@ impl ZeroSrc {
         let held = self.held.load(Ordering::Acquire).saturating_add(frame.len());
         let crowded = held as u128 * 100 > u128::from(capacity) * u128::from(settings.copy_threshold);
         let mut buffer = match foreign {
-            // Downstream expects GStreamer's rows and cannot be told of others.
+            // Downstream expects GStreamer's rows and supports no others.
             Some((layout, padded)) if !incoming.metas => {
                 self.counts.copied.fetch_add(1, Ordering::Relaxed);
                 let mut pixels = vec![0; padded.size()];

@@ -15,7 +15,7 @@ impl Anchor {
     /// began anew.
     ///
     /// It does when stamps run backwards, or when they have drifted from the clock here by more
-    /// than a second: a source was restarted, or its counter has wrapped.
+    /// than a second. Then a source was restarted, or its counter has wrapped.
     pub(super) fn place(&mut self, stamp: u64, now: u64) -> (u64, bool) {
         if let Some((arrival, origin)) = self.first
             && stamp >= self.last

@@ -31,7 +31,7 @@ pub enum Samples {
     U16Le,
     /// Two bytes each, big-endian.
     U16Be,
-    /// Components share bytes: only the bytes of a row can be told apart.
+    /// Components share bytes: only the bytes of a row can be distinguished.
     Packed,
 }
 
