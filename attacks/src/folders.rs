@@ -1,6 +1,6 @@
 //! S1 and S2: the folders of the lock files are exchanged while root makes them.
 //!
-//! Who makes `/tmp/zerobuffer` first owns it, and may exchange what is in it at any time.
+//! The first maker of `/tmp/zerobuffer` owns it, and may exchange what is in it at any time.
 
 use crate::{attack::Target, stage};
 use anyhow::Result;
@@ -45,7 +45,7 @@ pub(crate) fn exchange(seed: u64) -> Result<()> {
     symlink(SECRET, &link)?;
     loop {
         // Root makes the folder anew each time. Between making and opening it, the link has to be
-        // in its place: asked for without looking, since a look takes as long as root needs.
+        // in its place. It is asked for without looking, since a look takes as long as root needs.
         while renameat_with(CWD, &locks, CWD, &link, RenameFlags::EXCHANGE).is_err() {}
         (0..random.u32(..20_000)).for_each(|_| std::hint::spin_loop());
         let _ = renameat_with(CWD, &locks, CWD, &link, RenameFlags::EXCHANGE);

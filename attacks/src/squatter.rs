@@ -1,4 +1,4 @@
-//! S5: whoever makes a buffer first gets what a writer of that name sends.
+//! S5: the first maker of a buffer gets what a writer of that name sends.
 
 use crate::attack::Target;
 use anyhow::Result;

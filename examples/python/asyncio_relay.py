@@ -1,4 +1,4 @@
-"""One event loop relays several buffers: frames of each source go on to its target, whole and in order.
+"""One event loop relays several buffers, each to a target, whole and in order.
 
 ``python asyncio_relay.py SOURCE=TARGET...``: creates the sources; each target must have a reader
 within a minute.

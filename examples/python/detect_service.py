@@ -1,4 +1,4 @@
-"""A detector as a service: arrays go in and come out, and what the handler raises is raised in the caller.
+"""A detector as a service: arrays go in and come out, and exceptions reach the caller.
 
 ``python detect_service.py serve NAME`` in one process, ``python detect_service.py ask NAME`` in
 another.

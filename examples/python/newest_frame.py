@@ -1,4 +1,4 @@
-"""A slow detector beside a fast camera: it always takes the newest picture, and skips what it has no time for.
+"""A slow detector beside a fast camera: it always takes the newest picture.
 
 ``python newest_frame.py NAME``: creates the buffer and waits for the camera, any program that
 writes frames.
@@ -11,7 +11,7 @@ from zerobuffer import BufferConfig, Reader, WriterDeadException
 
 
 def detect(name: str, seconds: float = 0.02) -> tuple[int, int]:
-    """Take ``seconds`` for each picture until the camera has left; returns pictures seen and skipped."""
+    """Take ``seconds`` per picture until the camera has left; return those seen and skipped."""
     # Room for several pictures: the camera goes on while one is looked at.
     with Reader(name, BufferConfig(payload_size=8 * 480 * 640 * 3)) as reader:
         while True:

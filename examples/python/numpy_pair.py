@@ -1,4 +1,4 @@
-"""A writer that draws into the ring and a reader that computes there: no copy of the pixels at either end.
+"""A writer that draws into the ring and a reader that computes there, without a copy.
 
 Run ``python numpy_pair.py`` (starts both processes), or ``python numpy_pair.py write`` beside ``...
 read``.

@@ -1,4 +1,4 @@
-"""OpenCV works on frames in the ring: blur each picture of one buffer straight into the next buffer.
+"""OpenCV works on frames in the ring: blur pictures of one buffer into the next.
 
 Needs ``pip install opencv-python-headless``. Arguments: the two names, width, height. It creates
 the first buffer, and writes to the second once somebody reads that.

@@ -1,8 +1,8 @@
-"""Several consumers of one camera: the camera's process writes each picture into a buffer per consumer.
+"""Several consumers of one camera, each with a buffer of its own.
 
-A consumer that is slow or gone does not hold up the others: its pictures are dropped and counted,
-and it is connected again when it comes back. ``python several_consumers.py CONSUMER...``: each
-consumer is a reader of that name.
+The camera's process writes each picture into a buffer per consumer. A consumer that is slow or gone
+does not hold up the others. Its pictures are dropped and counted, and it is connected again when it
+comes back. ``python several_consumers.py CONSUMER...``: each consumer is a reader of that name.
 """
 
 import sys

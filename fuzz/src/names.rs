@@ -19,7 +19,7 @@ pub(crate) fn run(data: &[u8]) {
     let (metadata, payload, mode) = (number(&mut script), number(&mut script), script.short());
     let name = String::from_utf8_lossy(script.rest()).into_owned();
     if is_allowed(&name) {
-        // Nobody else's: a name that others may have is made longer, as far as that goes.
+        // Nobody else's: a name that others may have is made longer, up to the limit.
         let own = format!("{}-{name}", fresh::name("names"));
         if own.len() <= 245 { make(&own, metadata, payload, mode) } else { refuse(&own) }
     } else {

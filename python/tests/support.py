@@ -32,7 +32,10 @@ def unique_name(label: str = "py") -> str:
 
 
 def files_of(name: str) -> list[str]:
-    """Return what lies in /dev/shm and the lock folder under a name; elsewhere memory and semaphores are no files."""
+    """Return what lies in /dev/shm and the lock folder under a name.
+
+    Elsewhere memory and semaphores are no files.
+    """
     shared = Path("/dev/shm")
     found = [
         path
@@ -115,7 +118,10 @@ def child(code: str, *args: str, python: Optional[str] = None, env: Optional[dic
 
 
 def required(variable: str, purpose: str) -> str:
-    """Return an environment variable of the test run; skips without it unless the run forbids skipping."""
+    """Return an environment variable of the test run.
+
+    Skips without it unless the run forbids skipping.
+    """
     value = os.environ.get(variable)
     if value:
         return value

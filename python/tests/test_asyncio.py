@@ -142,7 +142,7 @@ def test_cancelled_reads_lose_nothing(reader: Reader, writer: Writer, delay: flo
 def test_order_when_the_next_read_comes_before_the_cancelled_one_has_handed_back(
     reader: Reader, writer: Writer
 ) -> None:
-    """The thread takes a frame for a cancelled read while the event loop is busy; the next must not overtake."""
+    """A frame taken for a cancelled read is not overtaken by the next one."""
 
     async def work() -> list[int]:
         async def read() -> Any:

@@ -1,4 +1,4 @@
-"""What may be written: any buffer by its bytes, copied once; the rest refused with nothing half-written."""
+"""What may be written: any buffer by its bytes, copied once. The rest is refused whole."""
 
 import array
 import ctypes

@@ -1,4 +1,4 @@
-"""What a closed endpoint keeps: its counters. Not the ring, not the handlers, not the process's other endpoints."""
+"""What a closed endpoint keeps: its counters, and neither ring nor handlers."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""Whatever takes a frame's buffer keeps the frame's bytes: they are the same after release as before.
+"""A consumer of a frame's buffer keeps the frame's bytes, after release as before.
 
 Each consumer is given a frame, the frame is released, and the writer goes on until it has been once
 around the ring. What the consumer then shows must be what it was given. Packages that are not
@@ -132,7 +132,7 @@ def ends(name: str) -> Iterator[tuple[Reader, Writer]]:
 
 
 def run_around(reader: Reader, writer: Writer) -> None:
-    """Write and read until the ring has been used up several times, or has no room because it is held."""
+    """Write and read until the ring has been used up several times, or is held."""
     for seed in range(100, 112):
         try:
             writer.write_frame(b"\xee" * SIZE if seed % 2 else pattern(SIZE, seed))

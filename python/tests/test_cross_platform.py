@@ -1,4 +1,4 @@
-"""The programs ``python -m zerobuffer.cross_platform.writer`` and ``.reader``: options, output, exit codes."""
+"""The programs of ``zerobuffer.cross_platform``: options, output, exit codes."""
 
 import json
 import subprocess

@@ -833,6 +833,6 @@ def test_the_end_of_a_server_ends_all_waiting_calls(channel: str) -> None:
         for answer in others:
             assert isinstance(answer, (zerobuffer.WriterDeadException, zerobuffer.ReaderDeadException))
 
-    # A handler that writes nothing would be told to its client at once.
+    # A handler that writes nothing would be reported to its client at once.
     with Server(channel, lambda frame, writer: time.sleep(0.5)) as server, connect(channel) as client:
         asyncio.run(run(client, server))

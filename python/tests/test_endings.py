@@ -1,4 +1,4 @@
-"""Ways to end the interpreter with live endpoints: it never aborts, says nothing wrong, and leaves no file.
+"""Ways to end the interpreter with live endpoints: no abort, no wrong word, no file left.
 
 Each is a process of its own, with Python's development mode on and warnings as errors.
 """

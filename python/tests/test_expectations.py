@@ -1,4 +1,4 @@
-"""What a user expects without reading: times in seconds, exceptions of Python's own kinds, warnings with a remedy."""
+"""What a user expects without reading: seconds, Python's exceptions, helpful warnings."""
 
 import asyncio
 import json
@@ -149,7 +149,7 @@ def test_a_successor_repeats_the_metadata(name: str) -> None:
 
 
 def test_a_loop_that_holds_its_frame_is_told_so(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The default ring has room for one picture: the loop variable keeps the writer from sending the next."""
+    """The default ring has room for one picture: the loop variable holds up the next."""
     with Reader(name) as reader, Writer(name, write_timeout=0.3) as writer:
         writer.write_frame(bytes(640 * 480 * 3))
         held = reader.read_frame()

@@ -1,4 +1,7 @@
-"""Forked children leave the parent's endpoints alone, and using one there raises (P8); spawn and sub-interpreters."""
+"""Forked children leave the parent's endpoints alone, and using one there raises.
+
+Spawn and sub-interpreters are here too.
+"""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""The published 1.3.0 at the other end, across processes, and programs written for it run on this package unchanged."""
+"""The published 1.3.0 at the other end, and programs for it on this package unchanged."""
 
 import itertools
 import random
@@ -82,8 +82,8 @@ OLD_READER = f"""
 """
 
 
-# Sizes in steps of 16, and any: then 1.3.0 leaves tails that no reader of its own could take. Ours
-# takes them.
+# Sizes in steps of 16, and any: then 1.3.0 leaves tails that no reader of its own could take. A
+# native reader takes them.
 @pytest.mark.parametrize(("ring", "largest", "count", "step"), [(16384, 4000, 2000, 16), (8192, 2000, 2000, 1)])
 def test_old_writer(old: str, shared: str, ring: int, largest: int, count: int, step: int) -> None:
     sizes = random.Random(5)

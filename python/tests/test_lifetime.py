@@ -1,4 +1,4 @@
-"""Views never show another frame's bytes and never point at freed memory, whatever is released, closed or dropped."""
+"""Views never show another frame's bytes and never point at freed memory."""
 
 import ctypes
 import gc
@@ -174,7 +174,7 @@ def test_frames_outlive_the_reader(name: str) -> None:
 
 
 def test_garbage_cycles_are_collected_when_a_wait_stalls(name: str) -> None:
-    """A view in a cycle holds the only space there is; the waiting read collects it instead of timing out."""
+    """A view in a cycle holds the only space; the waiting read collects it."""
 
     class Node:
         view: Any

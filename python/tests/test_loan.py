@@ -1,4 +1,4 @@
-"""Writing in place: get_frame_buffer, commit, abort, loan; and everything that ends a reservation early (P7)."""
+"""Writing in place: get_frame_buffer, commit, abort, loan, and early ends of reservations."""
 
 import gc
 import threading

@@ -1,4 +1,4 @@
-"""Loggers, levels and categories as the README describes them; silence by default; ZEROBUFFER_LOG_LEVEL."""
+"""Loggers, levels and categories as the README describes them; silence by default."""
 
 import logging
 import subprocess

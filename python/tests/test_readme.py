@@ -55,7 +55,7 @@ def test_snippet(name: str, number: int) -> None:
 
 
 def test_published_quick_start(name: str) -> None:
-    """Both options of the published reader loop, each with a frame of its own (published: one frame for both)."""
+    """Both options of the published reader loop, each with a frame of its own."""
     config = BufferConfig(metadata_size=1024, payload_size=1024 * 1024)
     got = []
     with Reader(name, config) as reader, child(SEND, name) as writer:

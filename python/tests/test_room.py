@@ -1,4 +1,4 @@
-"""What a ring of a size holds, with default settings: as many frames as its size says, unread or held."""
+"""What a ring holds with default settings: as many frames as its size says."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Ctrl-C during every waiting call (P6). Latency is judged by ratio: a busy machine may be slow, not 5 s slow."""
+"""Ctrl-C during every waiting call.
+
+Latency is checked by ratio: a busy machine may be slow, not 5 s slow.
+"""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""Many threads on one endpoint, closing during a wait, and the interpreter lock free while one waits (P6)."""
+"""Many threads on one endpoint, closing during a wait, and the free interpreter lock."""
 
 import sys
 import threading
@@ -73,7 +73,7 @@ def test_close_ends_a_blocked_write(name: str, api: str) -> None:
 
 
 def test_nothing_waits_for_a_blocked_read(reader: Reader) -> None:
-    """Properties, metadata and other reads of the same reader answer while one thread waits for ever."""
+    """Properties, metadata and other reads answer while one thread waits for ever."""
     with Writer(reader.name) as writer:
         writer.set_metadata(b"meta")
         blocked = Outcome(lambda: reader.read_frame(None))

@@ -34,7 +34,8 @@ class Reader(ReaderBase):
         wait: ``"adaptive"`` (spins briefly while frames come fast, then blocks), ``"block"`` or
             ``"spin"``.
         reclaim_on_release: reuse the space of a released frame at once. Views or arrays made from
-            its data that live on then show other frames' bytes. By default such views keep the space.
+            its data that live on then show other frames' bytes. By default such views keep the
+            space.
         prefault: map all memory now rather than at its first use.
         global_: whether processes of other Windows sessions can find the buffer. It needs the
             privilege ``SeCreateGlobalPrivilege`` and changes nothing elsewhere.

@@ -25,7 +25,7 @@ pub(crate) const COMMAND: crate::Command = crate::Command {
     run,
 };
 
-/// What a run spends if it is not told.
+/// What a run spends by default.
 const SECONDS: f64 = 60.0;
 /// What a test run spends.
 const SHORT: f64 = 24.0;

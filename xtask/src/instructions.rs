@@ -2,9 +2,9 @@
 //! committed table.
 //!
 //! Wall time on a shared machine is noise; instructions are the same on every run. Callgrind counts
-//! them, driven from here: gungraun would do the same, but its runner is compiled for minutes on
-//! two cores, and it counts what the C library does as well, which differs from processor to
-//! processor. Only code of our own object file counts.
+//! them, driven from here. gungraun would do the same, but its runner is compiled for minutes on
+//! two cores. It counts what the C library does as well, which differs from processor to processor.
+//! Only code of our own object file counts.
 
 mod callgrind;
 mod table;

@@ -1,4 +1,4 @@
-//! The processes of this machine, as far as a test run has to know them: which are its own.
+//! The processes of this machine: which of them a test run has made.
 
 use std::fs;
 
@@ -22,8 +22,8 @@ impl Process {
 pub(crate) fn marked(mark: &str) -> Vec<Process> {
     let wanted = format!("{MARK}={mark}");
     let carries = |pid: u32| {
-        // A zombie has an empty environment here, a foreign process an unreadable one: neither is
-        // ours and alive.
+        // A zombie has an empty environment here, a foreign process an unreadable one: neither is a
+        // live process of this run.
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
     };

@@ -16,8 +16,8 @@ pub(crate) const MARK: &str = "ZEROBUFFER_XTASK_RUN";
 /// The variable with what precedes the name of every buffer that a test run makes.
 const NAMES: &str = "ZEROBUFFER_TEST_MARK";
 
-/// What precedes the names of this run's buffers. Short, since names on macOS end at 30 bytes; five
-/// digits of base 36 tell the runs that go on at a time apart, and from those of yesterday.
+/// What precedes the names of this run's buffers. Short, since names on macOS end at 30 bytes. Five
+/// digits of base 36 distinguish the runs that go on at a time, and those of yesterday.
 pub(crate) fn name_mark() -> &'static str {
     static RUN: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

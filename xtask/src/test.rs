@@ -114,7 +114,7 @@ fn run_step(project: &Project, step: &Step) -> Result<()> {
     }
     let result = (step.run)(project);
     match (result, leftovers::check()) {
-        // What was left behind may explain the failure, so both are told.
+        // What was left behind may explain the failure, so both are reported.
         (Err(error), Err(left)) => Err(error.context(format!("{left}"))),
         (result, clean) => result.and(clean),
     }

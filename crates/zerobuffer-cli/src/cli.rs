@@ -1,6 +1,6 @@
 //! The command line: global options, the list of commands, and the way from arguments to a command.
 //!
-//! Each command has its options and its code in one file below `commands/`; a new one is a file
+//! Each command has its options and its code in one file below `commands/`. A new one is a file
 //! there and a line in `Command` and `dispatch` here.
 use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand};

@@ -121,7 +121,7 @@ impl Output {
     /// Removes the file if this run made it and nothing got into it.
     pub(crate) fn tidy(&self) {
         if let Some(path) = self.created.as_ref().filter(|_| self.written == 0) {
-            // It is empty and ours: that it stays is the worst that can happen.
+            // It is empty and was made here: that it stays is the worst that can happen.
             let _ = std::fs::remove_file(path);
         }
     }

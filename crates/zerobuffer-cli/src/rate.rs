@@ -5,7 +5,7 @@ pub(crate) use zerobuffer_video::Rate;
 
 /// Tells when the next frame of a paced stream is due.
 ///
-/// The schedule is absolute, so small delays do not add up; a stream that falls more than a second
+/// The schedule is absolute, so small delays do not add up. A stream that falls more than a second
 /// behind starts a new schedule instead of sending a burst.
 #[derive(Debug)]
 pub(crate) struct Pacer {

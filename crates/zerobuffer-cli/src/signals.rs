@@ -11,8 +11,8 @@ use crate::os;
 
 type Interrupter = Box<dyn Fn() + Send>;
 
-/// A signal this soon after the first is the same wish told twice: by the terminal and by a parent,
-/// or by `timeout`, which sends each signal to the process and to its group.
+/// A signal this soon after the first is the same wish sent twice: by the terminal and by a parent,
+/// or by `timeout`. That sends each signal to the process and to its group.
 const SAME: Duration = Duration::from_secs(1);
 
 struct State {

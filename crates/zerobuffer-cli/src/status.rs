@@ -46,7 +46,7 @@ impl Status {
             }
             say::no_status();
         };
-        // A stream does not fail because nobody can be told how it goes.
+        // A stream does not fail because its progress cannot be shown.
         std::thread::Builder::new()
             .name(String::from("status"))
             .spawn(show)

@@ -13,7 +13,7 @@ pub(crate) enum End {
     Complete,
     /// By a signal: the usual end of an endless stream.
     Interrupted,
-    /// By an error, which is told beside.
+    /// By an error, which is reported beside.
     Failed,
 }
 

@@ -129,7 +129,7 @@ fn another_users_files_are_root_s_only_when_it_says_so() {
 fn a_buffer_of_another_implementation_is_unknown_without_its_lock_file() {
     let name = name();
     dead(&name);
-    // Without the mark of ours.
+    // Without the mark of a native reader.
     fs::set_permissions(shm(&name), Permissions::from_mode(0o600)).unwrap();
     let locks: Vec<String> = files(&name).into_iter().filter(|path| !path.starts_with("/dev/shm")).collect();
     assert!(!locks.is_empty());

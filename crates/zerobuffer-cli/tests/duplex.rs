@@ -116,7 +116,7 @@ fn programs_end_with_their_server() {
             !stat.is_empty() && !stat.contains(") Z ")
         };
         until("no program is left", || pids.iter().filter(runs).count() == 0);
-        // Told that its program was ended, or that its server has gone: whichever comes first.
+        // It learns that its program was ended, or that its server has gone, whichever comes first.
         assert!(matches!(call.finish().code, Some(6 | 11)));
         assert_no_files(&format!("{channel}_request"));
         std::fs::remove_file(&file).unwrap();

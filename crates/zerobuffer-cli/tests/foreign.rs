@@ -1,9 +1,8 @@
-//! Other programs' files under the names of buffers: whatever they are, nothing of ours touches
-//! them.
+//! Other programs' files under the names of buffers: whatever they are, no command touches them.
 //!
-//! All of it runs on mounts of its own, so `clean --yes` meets nothing else. The names that a
-//! buffer would have are taken by files, links, pipes and devices of thirty and more kinds, all of
-//! which survive byte for byte.
+//! All of it runs on mounts of its own, so `clean --yes` meets nothing else. Files, links, pipes
+//! and devices of thirty and more kinds take the names that a buffer would have. All of them
+//! survive byte for byte.
 // Files are those of Linux.
 #![cfg(target_os = "linux")]
 #![allow(

@@ -140,7 +140,7 @@ fn a_killed_recorder_loses_its_last_chunk_at_most() {
     for ((_, got), sent) in got.iter().zip(&frames) {
         assert_same(got, sent);
     }
-    // What is behind the last whole chunk is told, unless the kill met the file just at its end.
+    // What is behind the last whole chunk is reported, unless the kill hit just at the file's end.
     done.failed(3, &["killed.mcap", "cut short", &format!("{} messages", got.len())]);
     assert_no_files(&name);
 
@@ -159,8 +159,7 @@ fn a_full_disk_ends_it_with_an_error_and_a_whole_file() {
     let name = name();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("full.mcap");
-    // A limit for files instead of a full disk; a program that ignores its signal is told by an
-    // error.
+    // A limit for files instead of a full disk; a program that ignores its signal gets an error.
     let line = format!(
         "trap '' XFSZ; ulimit -f 16384; exec {} record {name} --ring 4MiB -o {}",
         env!("CARGO_BIN_EXE_zerobuffer"),

@@ -129,7 +129,7 @@ fn the_number_of_frames_can_be_limited() {
     assert_same(&through(&["--size", "10", "--frames", "0"], &[], &input), b"");
     let name = name();
     let receiver = start(&["recv", &name, "--frames", "3"]);
-    // The sender may be told that its reader left, or be through before.
+    // The sender may learn that its reader left, or be through before.
     let sent = feed(&["send", &name, "--size", "10"], &input);
     assert!(matches!(sent.code, Some(0 | 6)), "{}", sent.stderr);
     assert_same(&receiver.finish().ok().stdout, &input[..30]);

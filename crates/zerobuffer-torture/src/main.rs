@@ -1,6 +1,6 @@
 //! Fault injection: endpoints in processes of their own are killed, stopped, closed and starved at
-//! random moments, and every byte, every frame and every file is accounted for. `RELIABILITY.md`
-//! says what the figures mean.
+//! random moments. Every byte, every frame and every file is accounted for. `RELIABILITY.md` says
+//! what the figures mean.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

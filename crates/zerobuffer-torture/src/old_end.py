@@ -1,4 +1,4 @@
-"""An endpoint on the published package zerobuffer-ipc 1.3.0: the same orders, words and ledgers as `child/`."""
+"""An endpoint on the published package zerobuffer-ipc 1.3.0, with the orders of `child/`."""
 
 import ctypes
 import mmap

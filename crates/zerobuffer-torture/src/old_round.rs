@@ -29,7 +29,7 @@ pub(crate) fn run(name: &str, base: &Path, seed: u64, python: &Path) -> Tally {
     let result = fs::create_dir_all(&folder).map_err(Into::into).and_then(|()| round.play());
     let mut violations = round.complaints;
     violations.extend(result.err().map(|error| format!("{error:#}")));
-    // 1.3.0 leaves semaphores behind; what is ours is counted in the other rounds.
+    // 1.3.0 leaves semaphores behind; those of native ends are counted in the other rounds.
     leftovers::sweep(name);
     if violations.is_empty() {
         let _ = fs::remove_dir_all(&folder);

@@ -199,7 +199,7 @@ impl Endpoint {
 
     pub(crate) fn order(&mut self, word: &str) {
         if let Some(input) = self.child.stdin.as_mut() {
-            // A process that has ended is met by whoever waits for its answer.
+            // The wait for its answer finds that a process has ended.
             let _ = writeln!(input, "{word}");
         }
     }

@@ -34,7 +34,7 @@ impl Callgrind<'_> {
         command.arg(program).args(arguments).env("PYTHONHASHSEED", "0");
         let result = run_within(self.limit, &mut command);
         let text = fs::read_to_string(&output).with_context(|| output.display().to_string());
-        // An output that is missing is told by the result.
+        // The result shows that an output is missing.
         let _ = fs::remove_file(&output);
         result?;
         match sum(&text?, object) {

@@ -52,7 +52,7 @@ fn files_in(folders: &[PathBuf], mark: &str) -> BTreeSet<PathBuf> {
 }
 
 fn add_files(folder: &Path, mark: &str, files: &mut BTreeSet<PathBuf>) {
-    // A folder that is missing or not ours to read holds nothing that this run made.
+    // A folder that is missing or may not be read holds nothing that this run made.
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => add_files(&entry.path(), mark, files),

@@ -82,8 +82,8 @@ fn failure(program: &str, status: ExitStatus, tail: &[u8]) -> String {
     format!("'{program}' ended with {status}{said}")
 }
 
-/// Prints a program's standard error on ours, and keeps its end, on a thread of its own: whatever
-/// else holds that pipe open is not waited for.
+/// Prints a program's standard error on this one's, and keeps its end, on a thread of its own. It
+/// does not wait for other holders of that pipe.
 fn pass_on(
     mut stderr: std::process::ChildStderr,
     tail: Arc<Mutex<Vec<u8>>>,

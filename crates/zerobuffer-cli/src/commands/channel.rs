@@ -19,7 +19,7 @@ pub(super) fn request_buffer(channel: &str) -> String {
 
 /// An error of the library about the channel `name`.
 pub(super) fn fail(name: &str, role: Role, error: Error) -> Fail {
-    // The code is that of the error, the words are ours.
+    // The code is that of the error, the words are the command's.
     let exit = Fail::from_ref(&error).exit;
     let words = match (&error, role) {
         (Error::InvalidName { reason, .. }, _) => {

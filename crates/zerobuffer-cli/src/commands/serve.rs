@@ -21,8 +21,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// input, and what it prints is the response.
 ///
 /// The program is started once per request, by `sh -c`. If it fails, prints nothing or prints more
-/// than a response can carry, the caller learns so at once, and a line on stderr says it here. It
-/// is ended when it runs for longer than --timeout, and when its caller has gone. Serves one client
+/// than a response can carry, the caller learns so at once. A line on stderr says it here. It is
+/// ended when it runs for longer than --timeout, and when its caller has gone. Serves one client
 /// after the other until stopped; programs that then still run after two seconds are ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: zerobuffer serve shout --exec 'tr a-z A-Z'")]

@@ -62,7 +62,7 @@ struct Track {
     looks: VecDeque<(Instant, u64)>,
     /// When a frame was last seen to have come.
     moved: Option<Instant>,
-    /// Who reads: another reader makes another buffer of the same name.
+    /// The reader's number: another reader makes another buffer of the same name.
     reader: Option<u64>,
 }
 

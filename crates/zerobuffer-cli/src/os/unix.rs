@@ -70,8 +70,8 @@ pub(crate) fn wake() {
     }
 }
 
-/// Whether whoever started us asked for SIGHUP to be ignored; std has no call for it. Where there
-/// is no /proc to ask, SIGHUP is left as it is: to be ended is better than not to be left alone.
+/// Whether the parent asked for SIGHUP to be ignored; std has no call for it. Where there is no
+/// /proc to ask, SIGHUP is left as it is: to be ended is better than not to be left alone.
 fn hangup_is_ignored() -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return true };
     status

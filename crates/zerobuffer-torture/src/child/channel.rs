@@ -16,7 +16,7 @@ use zerobuffer::{Error, duplex::Server};
 /// Requests of one process, by which they are nobody else's.
 const REQUESTS: u64 = 1 << 32;
 
-/// Asks until told to finish; goes to the next server when one is gone.
+/// Asks until the order to finish; goes to the next server when one is gone.
 pub(crate) fn client(plan: &Plan, number: u64) -> Result<()> {
     let orders = Orders::listen();
     hello()?;
@@ -42,7 +42,7 @@ pub(crate) fn client(plan: &Plan, number: u64) -> Result<()> {
     Ok(())
 }
 
-/// Serves until told to finish.
+/// Serves until the order to finish.
 pub(crate) fn server(plan: &Plan) -> Result<()> {
     let orders = Orders::listen();
     hello()?;

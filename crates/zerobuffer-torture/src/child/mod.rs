@@ -1,4 +1,4 @@
-//! The processes that are killed: one endpoint each, told what to do on standard input, telling on
+//! The processes that are killed: one endpoint each, with orders on standard input and reports on
 //! standard output.
 
 mod channel;

@@ -26,7 +26,7 @@ pub(crate) fn run(plan: &Plan, number: u64) -> Result<()> {
     state.run(reader, orders)
 }
 
-/// `None`: told to close before the name was free.
+/// `None`: the order to close came before the name was free.
 fn create(plan: &Plan, orders: &Orders, rng: &mut fastrand::Rng) -> Result<Option<Reader>> {
     loop {
         if orders.closes() {

@@ -1,5 +1,5 @@
-//! A writer process: attaches, streams frames by every way of the API until it is told to finish,
-//! attaches again to the next reader.
+//! A writer process. It attaches, streams frames by every way of the API until the order to finish,
+//! and attaches again to the next reader.
 
 use super::{Orders, footprint, hello, now, pause, say, segment, starving};
 use crate::{
@@ -34,7 +34,7 @@ pub(crate) fn run(plan: &Plan, number: u64) -> Result<()> {
     }
 }
 
-/// `None`: told to finish. The inode before and after says which segment it is.
+/// `None`: the order to finish. The inode before and after says which segment it is.
 fn attach(plan: &Plan, orders: &Orders, rng: &mut fastrand::Rng) -> Result<Option<(Writer, u64)>> {
     loop {
         if orders.finishes() {
@@ -70,7 +70,7 @@ struct Stream<'a> {
 }
 
 impl Stream<'_> {
-    /// Until the reader is gone (an ordinary end) or this process is told to finish.
+    /// Until the reader is gone (an ordinary end) or the order to finish.
     fn run(&mut self, mut writer: Writer, orders: &Orders) -> Result<()> {
         if self.rng.bool() {
             self.metadata(&mut writer)?;

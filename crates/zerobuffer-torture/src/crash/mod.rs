@@ -1,6 +1,6 @@
 //! Crash points: an endpoint's process is ended before and after every change that others see, one
-//! run per point, and what survives must behave as if nothing had happened (W10). Needs a core
-//! built with `--cfg crash_points`.
+//! run per point. The survivors must behave as if nothing had happened (W10). Needs a core built
+//! with `--cfg crash_points`.
 
 mod channel;
 mod channel_victim;

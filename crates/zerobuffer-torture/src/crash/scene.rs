@@ -15,7 +15,7 @@ use std::{
 };
 use zerobuffer::{Error, Frame, Reader, Writer, observe};
 
-/// Who dies, and in the middle of what.
+/// Which process dies, and in the middle of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Script {
     /// A writer: attach, frames, close.
@@ -376,7 +376,8 @@ impl Scene {
     }
 }
 
-/// Attaches, whoever is still being judged dead, sends frames and closes; the last number.
+/// Attaches, also while a predecessor is still being judged dead, sends frames and closes. Returns
+/// the last number.
 fn send(name: &str) -> Result<u64> {
     let mut writer = connect(name, &AtomicBool::new(false))?.context("no reader")?;
     let mut last = 0;

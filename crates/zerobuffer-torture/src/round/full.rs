@@ -1,6 +1,5 @@
-//! A round whose `/dev/shm` is a small tmpfs of its own, filled up: creations fail with their error
-//! and leave nothing, and the stream that is open goes on, also with a writer that is killed and
-//! followed.
+//! A round whose `/dev/shm` is a small tmpfs of its own, filled up. Creations fail with their error
+//! and leave nothing. The open stream goes on, also with a writer that is killed and followed.
 
 use super::{Role, Round, run_by};
 use crate::{process::PATIENCE, tally::Tally};

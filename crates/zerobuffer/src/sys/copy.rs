@@ -11,8 +11,8 @@ use std::{
 ///
 /// # Safety
 ///
-/// `base` is aligned to 8 bytes and points at `len` bytes that stay readable for the call. Whoever
-/// writes there is another process, or uses atomics.
+/// `base` is aligned to 8 bytes and points at `len` bytes that stay readable for the call. Only
+/// another process writes there, or code that uses atomics.
 pub(super) unsafe fn copy(base: NonNull<u8>, len: usize, bytes: &mut [u8], offset: u64) -> io::Result<()> {
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
     if start.checked_add(bytes.len()).is_none_or(|end| end > len) {

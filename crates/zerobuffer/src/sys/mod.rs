@@ -9,7 +9,7 @@
 //! | `create(&Request) -> Created` | a buffer that exists under its name, complete; a dead reader's name is taken over (W12) |
 //! | `NameGuard` | in `Created`: the names; `remove()`, and the drop, give up what still is this reader's (W6) |
 //! | `Segment` | a buffer of another process before it is trusted: `open(name)` to attach, `open_read_only(name)` to look; the fields `size`, `mode`, `uid` (0 where there is no such thing); `control()`, `read_at(&mut bytes, offset)`, `is_marked()` (a native reader made it), `is_held(role)`, `level(role)`; `map(len)`, `presence()`, `semaphore(name, signal)` for who attaches |
-//! | `Watch` | a segment that is only looked into, for longer: `Segment::watch()`, then `read_at`, `is_held`, `level`, `is_marked`, `is_unlinked`: its name is gone, where that can be told; it keeps no name |
+//! | `Watch` | a segment that is only looked into, for longer: `Segment::watch()`, then `read_at`, `is_held`, `level`, `is_marked`, `is_unlinked`: its name is gone, where that can be known; it keeps no name |
 //! | `Mapping` | memory of a segment, implements `memory::Memory`; unmapped on drop |
 //! | `Semaphore` | a wake-up: `value`, `post`, `take`, `take_all`, `wait(timeout)`; `retire` when its endpoint closes; `VALUE_IS_CHEAP`: it is read from memory; `forget_sleepers`; `noted_writer`, `note_writer`, `forget_writer`: a word that a native writer leaves its pid in |
 //! | `Presence` | "this endpoint lives", dropped by the kernel with the process (W8): `try_lock`, `unlock`, `is_held`, `level` (of others), `announce`; `is_unlinked`: the segment has lost its name |

@@ -24,9 +24,10 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Create the buffers NAME and record what is sent to them into an MCAP file, which
 /// `zerobuffer replay`, Foxglove and the tools of MCAP read.
 ///
-/// One channel for each buffer: frames as they are in the ring, their numbers, the time of their
-/// arrival and, where they carry one, of their making. Ends when all writers have gone, or when
-/// stopped. A recorder that is killed loses at most its last chunk, 4 MiB or one second.
+/// One channel for each buffer, with frames as they are in the ring, their numbers and the time of
+/// their arrival. Where frames carry the time of their making, that is recorded too. Ends when all
+/// writers have gone, or when stopped. A recorder that is killed loses at most its last chunk, 4
+/// MiB or one second.
 // Each flag is an option of its own on the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, clap::Args)]

@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long)]
     drop: bool,
     /// Use the buffers of another user: that user's number, or any. Without it only your own and
-    /// root's ones are trusted, since whoever made one reads every frame.
+    /// root's ones are trusted, since the maker of one reads every frame.
     #[arg(long, value_name = "USER")]
     owner: Option<Owner>,
     /// Print a summary as JSON.

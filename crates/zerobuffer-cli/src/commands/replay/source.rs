@@ -72,7 +72,7 @@ impl Recordings {
         }
         let mut recordings =
             Recordings { coming: files.iter().cloned().collect(), paths: files, current: None, messages: 0 };
-        // What cannot be opened is told before anything is played.
+        // What cannot be opened is reported before anything is played.
         for path in &recordings.paths {
             drop(Current::open(path)?);
         }

@@ -72,7 +72,7 @@ pub(crate) struct Args {
     #[arg(long)]
     reconnect: bool,
     /// Use the buffer of another user: that user's number, or any. Without it only your own and
-    /// root's buffers are trusted, since whoever made it reads every frame.
+    /// root's buffers are trusted, since the maker of one reads every frame.
     #[arg(long, value_name = "USER")]
     owner: Option<Owner>,
     /// Do not describe the stream in the metadata block.
@@ -121,8 +121,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
         return Err(usage(format!("--loop needs a file to start again, {} is none", source.input().name())));
     }
     let rate = rate(args, &source)?;
-    // The first FRAME line belongs to the description, and an input without any frame is told
-    // before a reader is.
+    // The first FRAME line belongs to the description, and an input without any frame is reported
+    // before a missing reader.
     if !source.advance()? && args.repeat {
         return Err(Fail::new(Exit::Input, format!("{} has no frame to loop over", source.input().name())));
     }

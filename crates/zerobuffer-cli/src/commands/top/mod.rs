@@ -23,8 +23,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Show all buffers with their frames per second, fill and ends, and go on showing them; looking
 /// never disturbs a stream.
 ///
-/// Keys: n, s, f, m, u and a sort by name, state, frames, bytes, use and age, r turns the order
-/// round; arrows and Page keys move, space holds the picture, q ends it.
+/// Keys: n, s, f, m, u and a sort by name, state, frames, bytes, use and age. r turns the order
+/// round. Arrows and Page keys move, space holds the picture, q ends it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: zerobuffer top --sort fps")]
 pub(crate) struct Args {

@@ -1,5 +1,5 @@
-//! A tap: whoever may read a buffer's memory sees the frames of its live stream, and disturbs
-//! nothing.
+//! A tap: a process that may read a buffer's memory sees the frames of its live stream, and
+//! disturbs nothing.
 
 mod legacy;
 mod life;
@@ -41,11 +41,11 @@ const DROPS: u32 = 4;
 /// # What it sees
 ///
 /// A frame stays in the ring until the writer needs its place: at least until the next frame is
-/// written. So a tap misses nothing of a paced stream if `d + c < T`, where `d` is the longest time
+/// written. So a tap misses nothing of a paced stream if `d + c < T`. Here `d` is the longest time
 /// between two looks, `c` the time of one copy and `T` the time between two frames. With
 /// [`WriterConfig::whole_ring`](crate::WriterConfig::whole_ring) a frame lives for `N - 1` frame
-/// times, where `N` frames fit into the ring. To record, make the ring of `N = 1 + ceil((d + c) /
-/// T)` frames and 128 KiB, and of one more frame if sizes vary.
+/// times, where `N` frames fit into the ring. To record, make the ring of
+/// `N = 1 + ceil((d + c) / T)` frames and 128 KiB, and of one more frame if sizes vary.
 ///
 /// If either end is of another implementation, only frames are seen that its reader has not taken
 /// yet: [`Tap::unsupported`] says so.
@@ -95,8 +95,8 @@ pub struct Tap {
 pub struct TapFrame {
     /// Its number.
     pub sequence: u64,
-    /// Frames between the one that this tap delivered before and this one. `None`: the writer
-    /// chooses the numbers freely, so that they do not tell (requests and responses of a duplex
+    /// Frames between the one that this tap delivered before and this one. `None` if the writer
+    /// chooses the numbers freely, so they do not show it (requests and responses of a duplex
     /// channel).
     pub skipped: Option<u64>,
 }
@@ -126,7 +126,7 @@ enum Want {
 impl Memory for Watch {
     fn read(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
         self.read_at(into, at)?;
-        // This read comes before all later ones: the kernel's loads too, which run on the same
+        // This read comes before all later ones, the kernel's loads too. Those run on the same
         // processor, or on another one behind the full barrier of a migration.
         fence(Ordering::Acquire);
         Ok(())
@@ -188,8 +188,8 @@ impl Tap {
     ///
     /// # Errors
     ///
-    /// [`Error::ReaderGone`] once the buffer has ended and nothing is left to be seen,
-    /// [`Error::Corrupt`] for a frame that cannot be one or a file that was shortened, and
+    /// [`Error::ReaderGone`] once the buffer has ended and nothing is left to be seen.
+    /// [`Error::Corrupt`] for a frame that cannot be one or a file that was shortened.
     /// [`Error::Os`].
     pub fn next(&mut self, into: &mut Vec<u8>, timeout: Duration) -> Result<Option<TapFrame>> {
         self.wait(Want::Next, into, timeout)

@@ -8,7 +8,7 @@ const LONGEST: Duration = Duration::from_millis(5);
 /// Before anything is known of the stream.
 const FIRST: Duration = Duration::from_millis(1);
 
-/// The time between two frames, as far as it was seen.
+/// The time between two frames that was seen.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// When a look has last found something.

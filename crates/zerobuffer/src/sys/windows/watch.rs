@@ -1,5 +1,5 @@
-//! A segment that is looked into for longer: a view that is only read, and no handle, so that its
-//! name can go.
+//! A segment that is looked into for longer: a view that is only read, and no handle, so its name
+//! can go.
 
 use super::{Mapping, presence::Key, segment};
 use crate::sys::Role;
