@@ -21,16 +21,22 @@ __all__ = [
     "ReaderBase",
     "WriterBase",
     "__version__",
+    "_announce",
     "_busy_handlers",
     "_describe",
     "_inspect",
     "_left_behind",
     "_list",
+    "_picture",
 ]
 
 __version__: Final[str]
 
 def _busy_handlers() -> int: ...
+def _announce(
+    format: str, size: tuple[int, int], rate: Optional[tuple[int, int]], stamped: bool
+) -> tuple[bytes, int, Optional[dict[str, Any]]]: ...
+def _picture(metadata: bytes, size: Optional[int] = None) -> Optional[dict[str, Any]]: ...
 def _describe(metadata: bytes, size: int) -> Optional[tuple[list[int], str, Optional[list[int]], int]]: ...
 def _inspect(name: str) -> dict[str, Any]: ...
 def _list() -> list[dict[str, Any]]: ...
@@ -81,6 +87,8 @@ class Frame:
     def is_valid(self) -> bool:
         """Whether the frame has data: False once released."""
 
+    @property
+    def _metadata(self) -> Optional[bytes]: ...
     def dispose(self) -> None:
         """Release the frame and its memoryview; further calls do nothing."""
 

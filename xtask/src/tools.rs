@@ -101,10 +101,15 @@ pub(crate) const PYTHON_TESTS: &[&str] = &[
     "numpy==2.4.6; python_version >= '3.11'",
 ];
 
-/// What the examples hand frames to; on one interpreter, for its size. Not PyTorch, which is by far
-/// the largest: its example is skipped where it is not installed.
-pub(crate) const PYTHON_EXAMPLES: &[&str] =
-    &["opencv-python-headless==5.0.0.93; python_version == '3.11'", "av==18.1.0; python_version == '3.11'"];
+/// What the examples and `zerobuffer.video` hand frames to; on one interpreter, for its size. Not
+/// PyTorch and supervision, which are by far the largest: what needs them is skipped without them.
+pub(crate) const PYTHON_EXAMPLES: &[&str] = &[
+    "opencv-python-headless==5.0.0.93; python_version == '3.11'",
+    "av==18.1.0; python_version == '3.11'",
+    "pillow==13.0.0; python_version == '3.11'",
+    "PIMS==0.7; python_version == '3.11'",
+    "ipython==9.18.1; python_version == '3.11'",
+];
 
 /// What reads the Python sources, on one interpreter.
 pub(crate) const PYTHON_LINT: &[&str] = &["mypy==2.4.1", "ruff==0.17.5"];

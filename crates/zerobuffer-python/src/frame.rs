@@ -280,6 +280,12 @@ impl Frame {
         self.let_go(py, true)
     }
 
+    /// A copy of the buffer's metadata, for `zerobuffer.video`.
+    #[getter]
+    fn _metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        self.source.as_ref().map_or(Ok(None), |source| source.metadata_copy(py))
+    }
+
     /// The frame as a `NumPy` array, without a copy. `shape` and `dtype` default to what the
     /// buffer's metadata says.
     #[pyo3(signature = (shape = None, dtype = None))]

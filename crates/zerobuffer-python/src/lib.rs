@@ -26,6 +26,7 @@ mod reader;
 mod sending;
 mod source;
 mod trace;
+mod video;
 mod wait;
 mod writer;
 
@@ -54,6 +55,8 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<duplex_client::PendingCall>()?;
     module.add_function(wrap_pyfunction!(duplex_server::busy_handlers, module)?)?;
     module.add_function(wrap_pyfunction!(picture::describe, module)?)?;
+    module.add_function(wrap_pyfunction!(video::picture, module)?)?;
+    module.add_function(wrap_pyfunction!(video::announce, module)?)?;
     module.add_function(wrap_pyfunction!(observing::inspect, module)?)?;
     module.add_function(wrap_pyfunction!(observing::list, module)?)?;
     module.add_function(wrap_pyfunction!(observing::left_behind, module)?)?;

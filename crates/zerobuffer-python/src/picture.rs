@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use zerobuffer_video::{Audio, Content, Description, Kind, Layout, Plane, Samples, Stamp, Video};
 
 /// Shape, dtype, strides in bytes, and the byte at which the first element is.
-type Array = (Vec<isize>, String, Option<Vec<usize>>, usize);
+pub(crate) type Array = (Vec<isize>, String, Option<Vec<usize>>, usize);
 
 /// The array that a frame of `size` bytes is, as its metadata describe it; `None` if they say
 /// nothing of it.
@@ -36,7 +36,8 @@ fn array(metadata: &[u8], size: usize) -> Result<Option<Array>, String> {
     }
 }
 
-fn pixels(video: &Video, layout: &Layout, start: usize) -> Option<Array> {
+/// The one array that a picture is, if its rows lie so; `start` bytes stand in front of it.
+pub(crate) fn pixels(video: &Video, layout: &Layout, start: usize) -> Option<Array> {
     let samples = video.format.samples();
     let dtype = match samples {
         Samples::U8 => "|u1",

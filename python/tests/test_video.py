@@ -1,0 +1,464 @@
+"""``zerobuffer.video``: OpenCV's contract, stamps, changes of size, wrong input."""
+
+import json
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import zerobuffer
+from support import PATIENCE, child, required, wait_until
+from zerobuffer import BufferConfig, Reader, Writer, video
+from zerobuffer.video import VideoError, VideoReader, VideoWriter
+
+#: A sender in another process: three pictures of one colour each.
+SENDER = """
+    import sys
+    import numpy as np
+    from zerobuffer.video import VideoWriter
+    with VideoWriter(sys.argv[1], 25, (64, 48), timeout=60.0) as writer:
+        for index in range(3):
+            writer.write(np.full((48, 64, 3), index * 10, np.uint8))
+"""
+
+
+def picture(seed: int, height: int = 48, width: int = 64) -> Any:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture
+def pair(name: str) -> Iterator[tuple[VideoReader, VideoWriter]]:
+    with VideoReader(name, timeout=PATIENCE) as reader, VideoWriter(name, 25, (64, 48)) as writer:
+        yield reader, writer
+
+
+def test_the_loop_of_opencv(name: str) -> None:
+    reader = VideoReader(name, timeout=PATIENCE)
+    assert reader.isOpened()
+    with child(SENDER, name) as sender:
+        seen = []
+        while reader.isOpened():
+            ok, image = reader.read()
+            if not ok:
+                break
+            assert image is not None
+            assert image.shape == (48, 64, 3)
+            seen.append(
+                (int(image[5, 5, 1]), reader.get(video.CAP_PROP_POS_MSEC), reader.get(video.CAP_PROP_POS_FRAMES))
+            )
+            del image
+        sender.finish()
+    assert seen == [(0, 0.0, 1.0), (10, 40.0, 2.0), (20, 80.0, 3.0)]
+    assert reader.read() == (False, None)
+    reader.release()
+    reader.release()
+    assert not reader.isOpened()
+    assert reader.read() == (False, None)
+    assert reader.retrieve() == (False, None)
+
+
+def test_grab_and_retrieve(pair: tuple[VideoReader, VideoWriter]) -> None:
+    reader, writer = pair
+    assert reader.retrieve() == (False, None)
+    for seed in range(3):
+        writer.write(picture(seed))
+    assert reader.grab()
+    assert reader.grab()
+    for _ in range(2):
+        ok, image = reader.retrieve()
+        assert ok
+        assert np.array_equal(image, picture(1))  # type: ignore[arg-type]
+    own = np.zeros((48, 64, 3), np.uint8)
+    ok, image = reader.read(own)
+    assert image is own
+    assert np.array_equal(own, picture(2))
+    reader.timeout = 0.01
+    assert not reader.grab()
+    assert reader.retrieve() == (False, None)
+
+
+def test_properties_have_the_numbers_of_opencv(pair: tuple[VideoReader, VideoWriter]) -> None:
+    cv2 = pytest.importorskip("cv2")
+    for name in dir(video):
+        if name.startswith("CAP_PROP_"):
+            assert getattr(video, name) == getattr(cv2, name), name
+    reader, writer = pair
+    writer.write(picture(0))
+    for end in pair:
+        assert end.get(cv2.CAP_PROP_FRAME_WIDTH) == 64.0
+        assert end.get(cv2.CAP_PROP_FRAME_HEIGHT) == 48.0
+        assert end.get(cv2.CAP_PROP_FPS) == 25.0
+        assert end.get(cv2.CAP_PROP_FOURCC) == cv2.VideoWriter_fourcc(*"BGR3")
+        assert end.get(12345) == 0.0
+    assert reader.get(cv2.CAP_PROP_FRAME_COUNT) == -1.0
+    assert not reader.set(cv2.CAP_PROP_FRAME_WIDTH, 320)
+    # What was looked at for these is the next picture still.
+    assert np.array_equal(reader.read()[1], picture(0))  # type: ignore[arg-type]
+    assert reader.set(cv2.CAP_PROP_READ_TIMEOUT_MSEC, 10)
+    assert reader.read() == (False, None)
+    assert reader.get(cv2.CAP_PROP_READ_TIMEOUT_MSEC) == 10.0
+
+
+def test_the_clip_beside_opencv(name: str) -> None:
+    """The same frames and numbers as OpenCV's own reader, which reads the file again at the other end."""
+    cv2 = pytest.importorskip("cv2")
+    clip = required("ZEROBUFFER_TEST_CLIP", "the video to compare with")
+    code = """
+        import sys, cv2
+        from zerobuffer.video import VideoWriter
+        source = cv2.VideoCapture(sys.argv[2])
+        size = (int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+        with VideoWriter(sys.argv[1], source.get(cv2.CAP_PROP_FPS), size, timeout=60.0) as sink:
+            while True:
+                ok, image = source.read()
+                if not ok:
+                    break
+                sink.write(image)
+    """
+    numbers = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS)
+    places = (cv2.CAP_PROP_POS_FRAMES, cv2.CAP_PROP_POS_MSEC)
+    theirs, count = cv2.VideoCapture(clip), 0
+    with VideoReader(name, timeout=PATIENCE) as ours, child(code, name, clip) as sender:
+        assert [ours.get(number) for number in numbers] == [theirs.get(number) for number in numbers]
+        while True:
+            ok, image = ours.read()
+            expected_ok, expected = theirs.read()
+            assert ok == expected_ok
+            if not ok:
+                break
+            count += 1
+            assert np.array_equal(image, expected)  # type: ignore[arg-type]
+            assert [ours.get(place) for place in places] == pytest.approx([theirs.get(place) for place in places])
+            del image
+        sender.finish()
+    assert count == theirs.get(cv2.CAP_PROP_FRAME_COUNT) == 132
+
+
+def test_stamps(pair: tuple[VideoReader, VideoWriter]) -> None:
+    reader, writer = pair
+    writer.write(picture(0))
+    writer.write(picture(1), 2**40, number=77, exposure_us=1500)
+    with writer.loan(5) as image:
+        image[:] = 9
+        del image
+    frames = []
+    for _ in range(3):
+        frame = reader.next_frame(PATIENCE)
+        assert frame is not None
+        frames.append((frame.number, frame.pts_ns, frame.exposure_us, frame.sequence))
+        assert (frame.width, frame.height, frame.format) == (64, 48, "BGR")
+        frame.release()
+        with pytest.raises(VideoError, match="released"):
+            frame.array  # noqa: B018
+        with pytest.raises(VideoError, match="released"):
+            frame.planes  # noqa: B018
+    assert frames == [(0, 0, None, 1), (77, 2**40, 1500, 2), (2, 5, None, 3)]
+    with pytest.raises(VideoError, match=r"-1, .* from 0 to 18446744073709551615"):
+        writer.write(picture(0), 1, number=-1)
+
+
+def test_frames_go_on_with_their_stamps(name: str) -> None:
+    """A relay: pictures of one buffer into another, times and numbers kept."""
+    source, target = f"{name}-a", f"{name}-b"
+    with (
+        VideoReader(source) as first,
+        VideoReader(target) as last,
+        VideoWriter(source, None, (4, 2), "GRAY8") as camera,
+    ):
+        camera.write(bytes(range(8)), 123, number=4, exposure_us=9)
+        with VideoWriter(target, None, (4, 2), "GRAY8") as relay:
+            frame = first.next_frame(PATIENCE)
+            assert frame is not None
+            relay.write(frame)
+        got = last.next_frame(PATIENCE)
+        assert got is not None
+        assert (got.pts_ns, got.number, got.exposure_us, got.array.tolist()) == (
+            123,
+            4,
+            9,
+            [[0, 1, 2, 3], [4, 5, 6, 7]],
+        )
+
+
+def test_senders_without_stamps_and_times_without_rate(name: str) -> None:
+    with VideoReader(name) as reader, VideoWriter(name, "30000/1001", (64, 48), stamp=False) as writer:
+        assert writer.fps == Fraction(30000, 1001)
+        writer.write(picture(0))
+        frame = reader.next_frame(PATIENCE)
+        assert frame is not None
+        assert (frame.number, frame.pts_ns, frame.exposure_us) == (None, None, None)
+        assert reader.fps == pytest.approx(29.97, abs=1e-3)
+        del frame
+    with VideoReader(name) as reader, VideoWriter(name, None, (64, 48)) as writer:
+        writer.write(picture(0))
+        frame = reader.next_frame(PATIENCE)
+        assert frame is not None
+        assert frame.pts_ns is not None
+        assert abs(frame.pts_ns - time.time_ns()) < 600e9
+        assert reader.fps == 0.0
+        del frame
+
+
+def test_the_newest_picture(name: str) -> None:
+    with VideoReader(name, newest=True, timeout=PATIENCE) as reader, VideoWriter(name, 25, (64, 48)) as writer:
+        for seed in range(5):
+            writer.write(picture(seed))
+        # Looking at the size keeps a picture, which is not the newest by the time of the read.
+        assert reader.width == 64
+        for seed in range(5, 8):
+            writer.write(picture(seed))
+        ok, image = reader.read()
+        assert ok
+        assert np.array_equal(image, picture(7))  # type: ignore[arg-type]
+        assert reader.get(video.CAP_PROP_POS_FRAMES) == 8.0
+        assert reader.set(video.CAP_PROP_BUFFERSIZE, 4)
+        assert not reader.newest
+        assert reader.set(video.CAP_PROP_BUFFERSIZE, 1)
+        assert reader.newest
+
+
+def test_views_keep_their_place_and_copies_do_not(name: str) -> None:
+    room = BufferConfig(4096, 3 * 48 * 64 * 3)
+    with (
+        VideoReader(name, buffer_size=room.payload_size) as reader,
+        VideoWriter(name, 25, (64, 48), full="drop") as writer,
+    ):
+        writer.write(picture(0))
+        held = reader.read()[1]
+        sent = [writer.write(picture(seed)) for seed in range(1, 6)]
+        assert not all(sent)
+        assert writer.dropped == sent.count(False)
+        assert np.array_equal(held, picture(0))  # type: ignore[arg-type]
+        del held
+    with (
+        VideoReader(name, copy=True, buffer_size=room.payload_size) as reader,
+        VideoWriter(name, 25, (64, 48)) as writer,
+    ):
+        images = []
+        for seed in range(6):
+            writer.write(picture(seed))
+            images.append(reader.read()[1])
+            assert np.array_equal(reader.retrieve()[1], picture(seed))  # type: ignore[arg-type]
+        for seed, image in enumerate(images):
+            assert image is not None
+            assert np.array_equal(image, picture(seed))
+            assert image.base is None
+
+
+def test_pictures_outlive_their_reader(name: str) -> None:
+    with VideoReader(name) as reader, VideoWriter(name, 25, (64, 48)) as writer:
+        writer.write(picture(3))
+        frame = reader.next_frame(PATIENCE)
+        assert frame is not None
+        image = frame.array
+    assert np.array_equal(image, picture(3))
+    assert np.array_equal(np.asarray(frame), picture(3))
+    assert np.asarray(frame, np.float32).dtype == np.float32
+    del image, frame
+
+
+def test_the_size_changes_with_the_next_sender(name: str) -> None:
+    with VideoReader(name, reconnect=True, timeout=PATIENCE) as reader:
+        shapes = []
+        for width, height in [(64, 48), (32, 16), (32, 16), (1366, 768)]:
+            with VideoWriter(name, 25, (width, height), timeout=PATIENCE) as writer:
+                wait_until(writer.isOpened, "the sender is attached")
+                writer.write(picture(1, height, width))
+                ok, image = reader.read()
+                assert ok
+                assert image is not None
+                assert np.array_equal(image, picture(1, height, width))
+                shapes.append((reader.width, reader.height))
+                del image
+            # The reader notices that the sender has left while it waits for the next one.
+            reader.timeout = 0.3
+            assert reader.read() == (False, None)
+            reader.timeout = PATIENCE
+        assert shapes == [(64, 48), (32, 16), (32, 16), (1366, 768)]
+
+
+def test_iteration_ends_with_the_sender(name: str) -> None:
+    with VideoReader(name) as reader, child(SENDER, name) as sender:
+        assert [frame.number for frame in reader] == [0, 1, 2]
+        sender.finish()
+    with VideoReader(name) as reader, child(SENDER, name) as sender:
+        assert [int(image[0, 0, 0]) for image in reader.images()] == [0, 10, 20]
+        sender.finish()
+
+
+def test_a_release_ends_a_blocked_read(name: str) -> None:
+    reader = VideoReader(name, timeout=None)
+    thread = threading.Timer(0.2, reader.release)
+    thread.start()
+    assert reader.read() == (False, None)
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("shm://{}", (256 << 20, 5.0)),
+        ("shm://{}?size=1MB&metadata=8KB&mode=OneWay&timeout=250", (1 << 20, 0.25)),
+        ("SHM://{}?Size=512k&MODE=ONE_WAY&preview=true", (512 << 10, 5.0)),
+    ],
+)
+def test_connection_strings(name: str, url: str, said: tuple[int, float]) -> None:
+    with VideoReader.from_url(url.format(name), prefault=False) as reader:
+        assert reader._reader is not None
+        assert (reader.name, reader._reader.capacity, reader.timeout) == (name, *said)
+        with VideoWriter.from_url(url.format(name), 25, (4, 2)) as writer:
+            assert writer.isOpened()
+    with VideoReader.from_url(url.format(name), buffer_size=65536, timeout=1) as reader:
+        assert reader._reader is not None
+        assert reader._reader.capacity == 65536
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("file:///tmp/x.mp4", "not in shared memory"),
+        ("cam", "not in shared memory"),
+        ("shm://", "names no buffer"),
+        ("shm://cam?mode=Duplex", "zerobuffer.Server"),
+        ("shm://cam?size=big", "size=big.* is no size"),
+        ("shm://cam?size=1.2.3MB", "is no size"),
+        ("shm://cam?timeout=soon", "timeout=soon.* milliseconds"),
+    ],
+)
+def test_wrong_connection_strings(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        VideoReader.from_url(url)
+
+
+CAPS = "video/x-raw, format=(string)BGR, width=(int)4, height=(int)2"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "size", "message"),
+    [
+        (b"", 24, "24 bytes came, and its sender wrote no metadata"),
+        (b"free text", 24, "describe no raw pictures"),
+        (b"video/x-h264", 24, "describe no raw pictures"),
+        (b"video/x-raw, format=BGR, height=(int)2", 24, "the caps have no width"),
+        (b"video/x-raw, format=BGR, width=0, height=(int)2", 24, "width is '0'"),
+        (b"video/x-raw, format=XYZ, width=4, height=2", 24, "pixel format 'XYZ' is not known"),
+        (CAPS.encode(), 23, "the frame has 23 bytes, but BGR 4 x 2 has 24"),
+        (json.dumps({"caps": CAPS, "frame_prefix": 24}).encode(), 24, "has 24 bytes, but BGR 4 x 2 has 48"),
+        (
+            json.dumps({"caps": CAPS, "frame_prefix": 24}).encode(),
+            20,
+            "20 bytes, fewer than the 24 of the announced stamp",
+        ),
+        (json.dumps({"caps": CAPS, "frame_prefix": 16}).encode(), 24, "frame_prefix is '16' where 0 or 24"),
+        (json.dumps({"caps": CAPS, "width": 5, "height": 2, "format": "BGR"}).encode(), 24, "width 4, .* says 5"),
+        (json.dumps({"caps": CAPS, "strides": [11]}).encode(), 24, r"strides \[11\] .* 12 bytes"),
+    ],
+)
+def test_wrong_frames_are_one_exception(name: str, metadata: bytes, size: int, message: str) -> None:
+    with VideoReader(name, timeout=PATIENCE) as reader, Writer(name) as writer:
+        if metadata:
+            writer.set_metadata(metadata)
+        writer.write_frame(bytes(size))
+        with pytest.raises(VideoError, match=message) as caught:
+            reader.read()
+        assert name in str(caught.value)
+        assert isinstance(caught.value, ValueError)
+        assert isinstance(caught.value, zerobuffer.ZeroBufferException)
+        # It is over with that frame: the stream goes on.
+        reader.timeout = 0.01
+        assert reader.read() == (False, None)
+
+
+def test_senders_that_say_nothing_can_be_described(name: str) -> None:
+    with VideoReader(name, caps=CAPS) as reader, Writer(name) as writer:
+        writer.write_frame(bytes(range(24)))
+        writer.write_frame(struct.pack("<QQQ", 3, 4, 2**64 - 1) + bytes(range(24)))
+        image = reader.read()[1]
+        assert image is not None
+        assert image.tobytes() == bytes(range(24))
+        del image
+        frame = reader.next_frame(PATIENCE)
+        assert frame is not None
+        assert (frame.number, frame.pts_ns, frame.exposure_us) == (3, 4, None)
+        assert frame.array.tobytes() == bytes(range(24))
+        del frame
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((48, 63, 3), np.uint8), "48 x 64 x 3 of uint8, the picture is 48 x 63 x 3 of uint8"),
+        (np.zeros((48, 64), np.uint8), "48 x 64 x 3 of uint8, the picture is 48 x 64 of uint8"),
+        (np.zeros((48, 64, 3), np.float32), "the picture is 48 x 64 x 3 of float32"),
+        (bytes(100), "9216 of uint8, the picture is 100 of uint8"),
+        (None, "a single value of object"),
+        ([np.zeros((48, 64), np.uint8)] * 3, "48 x 64 of uint8, 48 x 64 of uint8, 48 x 64 of uint8"),
+    ],
+)
+def test_wrong_pictures_are_one_exception(pair: tuple[VideoReader, VideoWriter], image: Any, message: str) -> None:
+    reader, writer = pair
+    with pytest.raises(VideoError, match=message):
+        writer.write(image)
+    writer.write(picture(0))
+    frame = reader.next_frame(PATIENCE)
+    assert frame is not None
+    assert (frame.sequence, frame.number) == (1, 0)
+    del frame
+
+
+@pytest.mark.parametrize(
+    ("fps", "size", "format", "message"),
+    [
+        (25, (64, 48), "XYZ", "pixel format 'XYZ' is not known"),
+        (25, (0, 48), "BGR", "width is '0'"),
+        (25, (64, 2**40), "BGR", "too large|out of range|convert"),
+        (-1, (64, 48), "BGR", "-1 is no rate"),
+        ("fast", (64, 48), "BGR", "'fast' is no rate"),
+        (25, (2**30, 2**30), "ARGB64", "exceeds the address space"),
+    ],
+)
+def test_wrong_streams(name: str, fps: Any, size: Any, format: str, message: str) -> None:
+    with VideoReader(name), pytest.raises(VideoError, match=message):
+        VideoWriter(name, fps, size, format)
+
+
+def test_nobody_reads(name: str) -> None:
+    with pytest.raises(zerobuffer.BufferNotFoundException):
+        VideoWriter(name, 25, (64, 48), timeout=0.05)
+    # A reader that keeps its ring: it has been told of other pictures.
+    with Reader(name, BufferConfig(1024, 65536)) as reader:
+        with Writer(name) as first:
+            first.set_metadata(b"something else")
+            first.write_frame(b"1")
+        with pytest.raises(VideoError, match="describes other pictures"):
+            VideoWriter(name, 25, (64, 48), timeout=0.2)
+        assert reader.read_frame() is not None
+
+
+def test_a_picture_costs_little_more_than_its_frame(name: str) -> None:
+    """The best of many short runs, so that a busy machine does not count."""
+    count = 50
+
+    def best(read: Any, writer: VideoWriter, image: Any) -> float:
+        times = []
+        for _ in range(60):
+            for _ in range(count):
+                writer.write(image)
+            began = time.perf_counter()
+            for _ in range(count):
+                held = read()
+            times.append((time.perf_counter() - began) / count)
+            del held
+        return min(times) * 1e6
+
+    small = picture(0)
+    with Reader(name, BufferConfig(4096, 1 << 20)) as plain, VideoWriter(name, 25, (64, 48)) as writer:
+        frame = best(plain.read_frame, writer, small)
+    with VideoReader(name, buffer_size=1 << 20) as reader, VideoWriter(name, 25, (64, 48)) as writer:
+        image = best(reader.read, writer, small)
+    print(f"read_frame {frame:.2f} µs, VideoReader.read {image:.2f} µs, ratio {image / frame:.1f}")
+    assert image - frame <= 10
