@@ -1,4 +1,4 @@
-"""What the instruction counts of the Python package are taken of: ``frames.py BURSTS_OUT BURSTS_BACK``.
+"""What the Python package's instructions are counted of: ``frames.py BURSTS_OUT BURSTS_BACK``.
 
 Writes a number of bursts of small frames, then as many more as are written and read in turn.
 `cargo xtask instructions` runs it under callgrind with different numbers: what they differ by is

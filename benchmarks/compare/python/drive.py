@@ -1,4 +1,4 @@
-"""What the two ends do with a system: stream, answer, ask. The Python counterpart of ``src/ends/drive.rs``."""
+"""What the two ends do with a system: stream, answer, ask. As ``src/ends/drive.rs``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Task:
 
 
 def until(what: str, look: Callable[[], Any], every: float = 0.0002) -> Any:
-    """Repeats a look at something that the other end is about to make; an exception is "not yet"."""
+    """Repeats a look at something that is not there yet; an exception is "not yet"."""
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -50,7 +50,7 @@ def until(what: str, look: Callable[[], Any], every: float = 0.0002) -> Any:
 
 
 def _look(task: Task) -> Look:
-    """Reads 8 bytes of each cache line, or less or more if asked to, and returns the frame's number.
+    """Reads 8 bytes of each cache line, or what is asked for; returns the frame's number.
 
     Up to 4 KiB one byte of each line: there numpy's call takes longer than the reading.
     """

@@ -1,4 +1,4 @@
-"""One end of one measurement, in Python: ``end.py SYSTEM ROLE KIND NAME BYTES DEPTH SECONDS TOUCH``.
+"""One end of one measurement: ``end.py SYSTEM ROLE KIND NAME BYTES DEPTH SECONDS TOUCH``.
 
 The same words, the same order of events and the same result lines as the Rust ends (``src/ends``);
 the supervisor starts both alike. Runs under the interpreter whose packages are measured.

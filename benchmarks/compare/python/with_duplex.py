@@ -1,4 +1,4 @@
-"""Round trips through a duplex channel of ZeroBuffer's Python package, ours or 1.3.0."""
+"""Round trips through a duplex channel of ZeroBuffer's Python package, 2.x or 1.3.0."""
 
 from __future__ import annotations
 

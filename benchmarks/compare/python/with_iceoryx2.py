@@ -1,4 +1,4 @@
-"""iceoryx2's Python package with the settings of the Rust ends: polled, or woken by an event of the same name."""
+"""iceoryx2's Python package with the settings of the Rust ends: polled, or woken by an event."""
 
 from __future__ import annotations
 

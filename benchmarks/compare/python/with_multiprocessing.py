@@ -50,7 +50,7 @@ class _Queue:
 
 
 class _Shm:
-    """What one writes by hand: slots in one segment, a semaphore that counts the free and one that counts the full."""
+    """What one writes by hand: slots in one segment, and semaphores for the free and the full."""
 
     def __init__(self, task: Task) -> None:
         self.memory = shared_memory.SharedMemory(create=True, size=task.size * task.depth)

@@ -1,4 +1,4 @@
-"""ZeroBuffer's Python package, ours or 1.3.0: the same program for both."""
+"""ZeroBuffer's Python package, 2.x or 1.3.0: the same program for both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pyzmq over ipc: PUSH and PULL, as many frames under way as elsewhere, large frames received without a copy."""
+"""pyzmq over ipc: PUSH and PULL, large frames received without a copy."""
 
 from __future__ import annotations
 

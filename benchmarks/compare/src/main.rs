@@ -1,8 +1,7 @@
 //! ZeroBuffer beside its peers: `cargo xtask bench` builds and runs this.
 //!
-//! One program is all of it: the supervisor, which starts two processes for each measurement
-//! (`run`), the Rust ends of each system (`end`), and what turns results into tables and plots
-//! (`report`).
+//! One program is all of it. `run` is the supervisor, which starts two processes for each
+//! measurement. `end` is a Rust end of each system. `report` turns results into tables and plots.
 
 mod case;
 mod clock;

@@ -78,7 +78,7 @@ impl Found {
         Ok(Found { description, header })
     }
 
-    /// Whether both say the same about the frames; who wrote them may differ.
+    /// Whether both say the same about the frames; their writers may differ.
     pub(crate) fn is_like(&self, other: &Found) -> bool {
         let frames = |found: &Found| {
             let mut description = found.description.clone();

@@ -40,8 +40,8 @@ struct Options {
     /// Print no notes on stderr, only errors.
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Print on stderr what the library reports, too: who comes and goes. Twice: everything it
-    /// logs.
+    /// Print on stderr what the library reports, too: endpoints that come and go. Twice: everything
+    /// it logs.
     #[arg(long, short, global = true, action = ArgAction::Count)]
     verbose: u8,
 }

@@ -64,7 +64,7 @@ fn config(mode: u32) -> BufferConfig {
     BufferConfig::ring(4096).mode(mode)
 }
 
-/// Who may only read takes read locks on all there is, before and after the writer came.
+/// A user who may only read takes read locks on all there is, before and after the writer came.
 #[test]
 fn read_locks_keep_nobody_out_and_hide_nothing() {
     if !is_root() {
@@ -190,7 +190,7 @@ fn a_semaphore_that_is_gone_is_noticed_too() {
     let mut reader = Reader::create(&name, config(0o600)).unwrap();
     let gone = name.semaphores()[1].clone();
     fs::remove_file(&gone).unwrap();
-    // Another file of that name is not ours.
+    // Another file of that name is not the reader's.
     OpenOptions::new().write(true).create_new(true).open(&gone).unwrap();
     let error = reader.read_timeout(Duration::from_secs(20)).unwrap_err();
     assert!(matches!(&error, Error::NamesRemoved { lost, .. } if lost.contains("sem-r")), "{error}");
@@ -219,7 +219,7 @@ fn a_running_stream_goes_on_without_its_names_and_ends_with_its_writer() {
         assert_eq!(reader.read_timeout(Duration::from_secs(20)).unwrap().unwrap().len(), 1000);
     }
     blocked.join().unwrap().close().unwrap();
-    // Its end is told first, then that no other one can come.
+    // Its end is reported first, then that no other one can come.
     let ends = [(); 3].map(|()| reader.read_timeout(Duration::from_secs(20)).unwrap_err());
     assert!(matches!(ends[0], Error::WriterGone { .. }), "{}", ends[0]);
     assert!(matches!(ends[1..], [Error::NamesRemoved { .. }, Error::NamesRemoved { .. }]), "{ends:?}");

@@ -142,8 +142,8 @@ fn an_old_writer_leaves_the_same_bytes() {
 fn an_old_reader_sees_the_same_bytes() {
     let Some(mut old) = Peer::old() else { return };
     let mut snapshots = play(&mut old, &mut Peer::ours(), LEN);
-    // A legacy reader goes back to 0 at once after an exact fill; ours says 256, for the sake of
-    // legacy writers (A1).
+    // A legacy reader goes back to 0 at once after an exact fill. A native one says 256, for the
+    // sake of legacy writers (A1).
     for bytes in &mut snapshots[4..] {
         let position = &mut bytes[READ_POS as usize..READ_POS as usize + 8];
         assert_eq!(position, 0_u64.to_le_bytes());

@@ -1,8 +1,8 @@
 //! Hostile or damaged shared memory: every control field and header field, by extremes and by
 //! single bits.
 //!
-//! Ends of ours answer with an error or ignore what they do not need; they never crash, hang or
-//! read elsewhere.
+//! Native ends answer with an error or ignore what they do not need; they never crash, hang or read
+//! elsewhere.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! Who owns a place or a name: pids that are overwritten or reused, names that are taken away by
-//! force.
+//! The owner of a place or a name: pids that are overwritten or reused, names that are taken away
+//! by force.
 // Names are unlinked and pids chosen by means of Linux.
 #![cfg(target_os = "linux")]
 #![allow(
@@ -110,7 +110,7 @@ impl Drop for Killed {
 }
 
 /// D10, E5: a reader whose name was taken away by force and given to another takes nothing away
-/// when it closes, and its writer learns that nobody will see what it writes.
+/// when it closes. Its writer learns that nobody will see what it writes.
 #[test]
 fn a_name_that_has_a_new_owner_is_left_alone() {
     let (mut first, mut second) = (Peer::ours(), Peer::ours());
@@ -174,8 +174,8 @@ fn a_writer_in_a_segment_without_a_name_is_told() {
     assert!(message.starts_with("ReaderGone") && start.elapsed() < PROMPT, "{message}");
 }
 
-/// Whoever judges a dead reader holds its presence byte for an instant: a writer that looks just
-/// then must not take the judge for a reader of another implementation.
+/// A process that judges a dead reader holds its presence byte for an instant. A writer that looks
+/// just then must not take the judge for a legacy reader.
 #[test]
 fn a_judge_is_no_reader() {
     use std::os::fd::AsRawFd;

@@ -1,4 +1,4 @@
-//! Waiting costs nothing, whatever tokens lie around (W5: surplus ones are swallowed).
+//! Waiting costs nothing, whatever tokens lie around (W5: surplus ones are taken).
 #![cfg(target_os = "linux")]
 // Outside test functions, too: a helper that fails is a failed test.
 #![allow(clippy::unwrap_used)]

@@ -94,8 +94,8 @@ fn exact_fills_pass_in_both_directions() {
             old.must(&format!("connect {}", &*name));
             for key in 1..=12 {
                 // A1: the legacy writer goes past the end of the ring after an exact fill, unless
-                // the reader publishes the ring's size as its position. Ours does, which rescues
-                // it.
+                // the reader publishes the ring's size as its position. A native reader does, which
+                // rescues it.
                 old.must(&format!("write {key} {len} {api}"));
                 assert_eq!(ours.must(&format!("read 5000 {key}")), format!("{key} {len}"));
                 if key % parts == 0 {
@@ -312,8 +312,8 @@ fn space_lost_by_an_old_reader_ends_as_a_full_ring() {
 }
 
 /// B4: a legacy reader returns a wasted tail when it reads the marker, although it still holds the
-/// frame in front of it. A legacy writer then runs into the held frame; ours does not count that
-/// tail as free.
+/// frame in front of it. A legacy writer then runs into the held frame; a native one does not count
+/// that tail as free.
 #[test]
 fn frames_held_by_an_old_reader_survive_our_writer() {
     let Some(mut old) = Peer::old() else { return };
@@ -343,8 +343,8 @@ fn frames_held_by_an_old_reader_survive_our_writer() {
     old.must("close");
 }
 
-/// C2: a token that got lost leaves a frame behind for a legacy reader. Ours finds it in the ring
-/// within a wait slice.
+/// C2: a token that got lost leaves a frame behind for a legacy reader. A native reader finds it in
+/// the ring within a wait slice.
 #[test]
 fn frames_without_tokens_are_found() {
     let Some(mut old) = Peer::old() else { return };

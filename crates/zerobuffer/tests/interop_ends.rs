@@ -114,8 +114,9 @@ fn closing_ends_are_noticed_by_blocked_peers() {
     let Some(mut old) = Peer::old() else { return };
     let mut ours = Peer::ours();
 
-    // C4: a legacy reader looks at the writer only after its own timeout. Ours posts nothing when
-    // it closes, since the token would kill a legacy reader whose counters have drifted (W6).
+    // C4: a legacy reader looks at the writer only after its own timeout. A native writer posts
+    // nothing when it closes, since the token would kill a legacy reader whose counters have
+    // drifted (W6).
     let name = Name::new("close-our-w");
     old.must(&format!("create {} 64 {RING}", &*name));
     ours.must(&format!("connect {} 0", &*name));
@@ -139,7 +140,7 @@ fn closing_ends_are_noticed_by_blocked_peers() {
     old.must("close");
     name.assert_gone();
 
-    // Legacy ends post nothing when they close: ours find out by themselves.
+    // Legacy ends post nothing when they close: native ones find out by themselves.
     let name = Name::new("close-old-w");
     ours.must(&format!("create {} 64 {RING}", &*name));
     old.must(&format!("connect {}", &*name));
@@ -213,7 +214,7 @@ fn our_writer_continues_after_an_old_one() {
             let mut position = 0;
             for key in 1..=frames {
                 // Multiples of 16 keep the legacy writer from tails that stop the legacy reader
-                // (A2), and an exact fill would make it write past the end of the ring (A1).
+                // (A2). An exact fill would make it write past the end of the ring (A1).
                 let len = 16 * (1 + key % 11);
                 let total = if position + len + 16 == RING { len + 32 } else { len + 16 };
                 position = if position + total > RING { total } else { position + total };
@@ -223,8 +224,8 @@ fn our_writer_continues_after_an_old_one() {
                 }
             }
             old.must("close");
-            // D8: an old successor would start at 1 again, and the legacy reader would refuse it.
-            // Ours continues (W9).
+            // D8: a legacy successor would start at 1 again, and the legacy reader would refuse it.
+            // A native one continues (W9).
             ours.must(&format!("connect {} 0", &*name));
             let next = frames + 1;
             assert_eq!(ours.must(&format!("write {next} 77 write")), next.to_string());
@@ -291,7 +292,8 @@ fn our_reader_takes_over_the_name_of_a_dead_old_reader() {
         // E2: a legacy reader could never have this name again while a writer is attached.
         ours.must(&format!("create {} 64 {RING}", &*name));
         if let Some(orphan) = orphan {
-            // D9: the legacy writer would write into the orphan for ever; our reader has told it.
+            // D9: the legacy writer would write into the orphan for ever; the native reader has
+            // stopped it.
             assert_eq!(orphan.get(READER_PID), 0);
             assert!(writer.ask("write 2 100 write").starts_with("err ReaderDeadException"));
             writer.must("close");
@@ -328,8 +330,8 @@ fn an_old_reader_takes_over_the_name_of_our_dead_reader() {
             writer.must("close");
             assert_eq!(Segment::open(&name).get(WRITER_PID), 0);
         }
-        // E2: a legacy reader gets the name only when no live writer is registered; ours has left,
-        // as it should.
+        // E2: a legacy reader gets the name only when no live writer is registered; the native one
+        // has left, as it should.
         old.must(&format!("create {} 64 {RING}", &*name));
         writer.must(&format!("connect {} 0", &*name));
         writer.tell(&format!("stream 1 100 4 {MAX} plain-mix"));
@@ -341,8 +343,8 @@ fn an_old_reader_takes_over_the_name_of_our_dead_reader() {
 }
 
 /// W10: a legacy writer dies between publishing its position and charging for the frame. The next
-/// writer is ours, the reader old: the frame without a token is late by one, and what it returns
-/// was never charged.
+/// writer is native, the reader legacy. The frame without a token is late by one, and what it
+/// returns was never charged.
 #[test]
 fn our_writer_after_an_old_one_that_died_between_its_stores() {
     let Some(mut reader) = Peer::old() else { return };

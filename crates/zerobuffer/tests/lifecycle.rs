@@ -62,7 +62,7 @@ fn a_clean_close_wakes_the_blocked_peer() {
     }
 }
 
-/// W8: who does not wait learns of the reader's death too.
+/// W8: a writer that does not wait learns of the reader's death too.
 #[test]
 fn a_write_timeout_of_zero_notices_a_dead_reader() {
     let (mut reader, name) = (Peer::ours(), Name::new("zero"));

@@ -1,5 +1,5 @@
-//! What a ring of a size holds, with default settings, whoever pauses, holds or bursts; and who
-//! learns of returned space.
+//! What a ring of a size holds, with default settings, whichever end pauses, holds or bursts; and
+//! how a writer learns of returned space.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

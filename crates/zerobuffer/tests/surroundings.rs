@@ -108,7 +108,7 @@ fn a_dev_shm_that_is_too_small() {
 }
 
 /// Every open of a creation and of an attach fails once. That is an error which says what could not
-/// be opened; it does not make an endpoint without presence locks, or one without its lock files.
+/// be opened. It does not make an endpoint without presence locks, or one without its lock files.
 #[test]
 fn descriptors_that_run_out_in_the_middle() {
     for attaching in [false, true] {
@@ -147,7 +147,7 @@ fn descriptors_that_run_out_in_the_middle() {
     }
 }
 
-/// The same for a moment, which other threads of the process may end and begin at any time: what
+/// The same for a moment, which other threads of the process may end and begin at any time. What
 /// could not be opened then is not taken for something that this system does not have.
 #[test]
 fn descriptors_that_run_out_for_a_moment() {
@@ -252,7 +252,7 @@ fn an_ordinary_user_creates_buffers_too() {
     if !root("become another user") {
         return;
     }
-    // Root sends its frames to another user only if it is told to.
+    // Root sends its frames to another user only if it is asked to.
     let mut reader = Peer::ours();
     let mut writer = Peer::ours_with("ZEROBUFFER_OWNER", OsStr::new("any"));
     let name = Name::new("nobody");

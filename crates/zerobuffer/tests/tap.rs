@@ -105,7 +105,7 @@ fn states_and_the_end() {
     writer.close().unwrap();
     assert_eq!(tap.state().unwrap(), TapState::NoWriter);
     reader.close().unwrap();
-    // What was there is delivered, then the end is told.
+    // What was there is delivered, then the end is reported.
     let mut bytes = Vec::new();
     assert_eq!(tap.next(&mut bytes, LONG).unwrap().unwrap().sequence, 1);
     expect_error(tap.next(&mut bytes, LONG), "ReaderGone");

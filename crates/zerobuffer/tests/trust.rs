@@ -64,7 +64,7 @@ fn mode_of(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }
 
-/// S5: a writer sends nothing to whoever was quicker to take the name.
+/// S5: a writer sends nothing to another user who was quicker to take the name.
 #[test]
 fn a_buffer_of_another_user_is_attached_to_only_if_that_is_wanted() {
     if !mounts() {
@@ -97,7 +97,7 @@ fn a_buffer_of_another_user_is_attached_to_only_if_that_is_wanted() {
             writer.must("close");
         }
     }
-    // Root's own buffers are everybody's to use, as far as their mode goes.
+    // Root's own buffers are everybody's to use, if their mode allows it.
     let name = Name::new("roots");
     let _reader = Reader::create(&name, BufferConfig::ring(64).metadata(0).mode(0o666)).unwrap();
     let mut writer = Peer::ours();

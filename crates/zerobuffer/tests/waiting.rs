@@ -96,7 +96,7 @@ fn processor_time(pid: u64) -> Duration {
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// However many slices it takes, and whoever is asked meanwhile.
+/// However many slices it takes, and whatever is asked meanwhile.
 #[test]
 fn one_wait_counts_once() {
     let name = Name::new("once");

@@ -105,8 +105,9 @@ fn a_live_old_reader_keeps_its_name() {
     assert_eq!(old.word(READER_PID), reader.pid());
 }
 
-/// A name that a legacy writer keeps open after its reader's death: who wants it tells that writer,
-/// waits for a moment, and says what is in the way; once it lets go, the name is had at once.
+/// A name that a legacy writer keeps open after its reader's death. A reader that wants it asks
+/// that writer, waits for a moment, and says what is in the way. Once the writer lets go, the name
+/// is had at once.
 #[test]
 fn a_dead_reader_whose_name_is_kept_open() {
     let name = Name::new("old-dead");
@@ -380,7 +381,7 @@ fn a_reader_of_ours_is_never_taken_for_an_old_one() {
         let lookers = [(); 3].map(|()| scope.spawn(look));
         for _ in 0..80 {
             let reader = loop {
-                // Whoever looks keeps the name for a moment.
+                // An observer keeps the name for a moment.
                 match Reader::create(&name, BufferConfig::ring(1024).metadata(64)) {
                     Err(Error::NotReady { .. } | Error::ReaderAlreadyConnected { .. }) => {}
                     other => break other.unwrap(),

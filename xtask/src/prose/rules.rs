@@ -92,9 +92,7 @@ fn private(sentence: &[Word]) -> Vec<Fault> {
             faults.push(fault(sentence, &format!("\"{word}\" is a private word: say \"{better}\"")));
         }
     }
-    let question = sentence.last().is_some_and(|word| word.text.contains('?'));
-    let who = text.trim_start().trim_start_matches("- ").starts_with("who ");
-    if who && !question {
+    if bare_who(sentence) {
         faults.push(fault(sentence, "\"who\" is no subject: name the reader, the writer, the process"));
     }
     let joined = |pair: &[Word]| matches!(pair, [before, so, that] if before.text.ends_with(',') && so.text == "so" && that.text == "that");
@@ -103,6 +101,16 @@ fn private(sentence: &[Word]) -> Vec<Fault> {
             .push(fault(sentence, "\", so that\": say \", so\" for what follows, \"so that\" for a purpose"));
     }
     faults
+}
+
+/// Whether "who" is the subject of the sentence, or of what follows a colon or a semicolon.
+fn bare_who(sentence: &[Word]) -> bool {
+    let is_who = |word: &Word| word.text.eq_ignore_ascii_case("who");
+    let after_stop =
+        |pair: &[Word]| matches!(pair, [before, who] if before.text.ends_with([':', ';']) && is_who(who));
+    let question = sentence.last().is_some_and(|word| word.text.contains('?'));
+    let starts = sentence.iter().find(|word| word.text != "#").is_some_and(is_who);
+    !question && (starts || sentence.windows(2).any(after_stop))
 }
 
 /// A letter of PROTOCOL.md's or DESIGN.md's rules with its number: W8, D5, P3.
@@ -153,6 +161,7 @@ mod tests {
         assert_eq!(faults("Whoever finds it, looks again.").len(), 2);
         assert_eq!(faults("It stood, so that it fell.").len(), 1);
         assert_eq!(faults("Who reads it waits.").len(), 1);
+        assert_eq!(faults("It is free: who reads it waits.").len(), 1);
         assert_eq!(faults("Who reads it?"), [""; 0]);
     }
 

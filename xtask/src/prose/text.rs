@@ -113,11 +113,12 @@ pub(super) struct Word {
 /// The sentences of a paragraph. A span of code counts as one word, an address as none.
 pub(super) fn sentences(paragraph: &Paragraph<'_>) -> Vec<Vec<Word>> {
     let mut sentences = vec![Vec::new()];
-    for word in words(paragraph) {
-        let mut ends = ends_sentence(&word.text);
+    let mut words = words(paragraph);
+    // The mark of an item is no word.
+    let mark = words.first().is_some_and(|word| item(&word.text).is_some());
+    for word in words.drain(usize::from(mark)..) {
+        let ends = ends_sentence(&word.text);
         if let Some(sentence) = sentences.last_mut() {
-            // The number of an item is no sentence.
-            ends &= !sentence.is_empty() || item(&word.text).is_none();
             sentence.push(word);
         }
         if ends {
@@ -200,7 +201,7 @@ mod tests {
     fn items_headings_and_rows_are_texts_of_their_own() {
         assert_eq!(
             read("# Head\nText\n- one\n  more\n1. two\n| row |"),
-            ["# Head", "Text", "- one more", "1. two", "| row |"]
+            ["# Head", "Text", "one more", "two", "| row |"]
         );
     }
 

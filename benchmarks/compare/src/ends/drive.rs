@@ -21,7 +21,7 @@ const END: u64 = u64::MAX;
 const WARM_UP: f64 = 0.1;
 /// Enough for every percentile, and small enough to stay out of the caches' way.
 const MAX_SAMPLES: usize = 1 << 20;
-/// After the first frame of a stream: iceoryx2 drops what does not fit its buffer before the
+/// After the first frame of a stream. iceoryx2 drops what does not fit its buffer before the
 /// subscriber has connected, which it does when it finds the first one.
 const SETTLE: Duration = Duration::from_millis(20);
 /// Bytes sent between two looks at the clock.

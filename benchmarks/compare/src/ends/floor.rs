@@ -1,7 +1,7 @@
 //! The floor: a busy-polled ring of slots in shared memory that does nothing but the copy.
 //!
 //! No checks, no waiting other than spinning, no recovery: what a ring on this machine cannot beat.
-//! Each side keeps a copy of the other's counter and looks again only when that copy says "wait".
+//! Each side keeps a copy of the other's counter and refreshes it only when that copy says "wait".
 
 use std::fs::{File, OpenOptions, remove_file};
 use std::os::fd::AsRawFd as _;

@@ -1,8 +1,8 @@
 //! The iceoryx2 crate, publish-subscribe of byte slices: polled, and woken by an event of the same
 //! name.
 //!
-//! Its best settings for one sender and one receiver that must not lose a frame: no overflow, one
-//! port of each kind, the retry that spins, one loan at a time.
+//! Its best settings for one sender and one receiver that must not lose a frame. They are no
+//! overflow, one port of each kind, the retry that spins, one loan at a time.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -158,7 +158,7 @@ impl Sender for Publishing {
         let mut sample = self.publisher.loan_slice_uninit(self.bytes).map_err(failed)?;
         let memory = sample.payload_mut();
         // SAFETY: the bytes are memory of a shared object, which the system zeroes before anybody
-        // sees it; any byte is a u8, and the sample is borrowed for as long as the slice lives.
+        // sees it. Any byte is a u8, and the sample is borrowed for as long as the slice lives.
         fill(unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), memory.len()) });
         // SAFETY: as above: shared memory holds bytes already.
         unsafe { sample.assume_init() }.send().map_err(failed)?;

@@ -14,7 +14,7 @@ use pico_args::Arguments;
 use crate::case::{Kind, Touch};
 use transport::Transport;
 
-/// What both ends of a measurement are told.
+/// The orders to both ends of a measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) kind: Kind,

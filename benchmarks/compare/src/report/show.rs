@@ -3,7 +3,7 @@
 use super::record::{Case, Record, Spread};
 use crate::case::{Kind, SYSTEMS, Size};
 
-/// Which figure a ratio is taken of: ours in the same language.
+/// Which figure a ratio is taken of: ZeroBuffer's in the same language.
 pub(crate) fn ours(kind: Kind, system: &str) -> &'static str {
     match (system.starts_with("py-"), kind) {
         (false, _) => "ours",

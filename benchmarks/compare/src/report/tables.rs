@@ -25,8 +25,8 @@ pub(crate) fn page(record: &Record, plots: &[(&str, &str)]) -> String {
     };
     let _ = writeln!(
         page,
-        "\nTwo processes for each figure, {pinned}. Receivers read {read}; of a loaned frame the 8 bytes that were \
-         written. Each cell is the median of the runs (least to greatest), then its ratio to ours in the same language. \
+        "\nTwo processes for each figure, {pinned}. Receivers read {read}. Of a loaned frame they read the 8 bytes \
+         that were written. Each cell is the median of the runs (least to greatest), then its ratio to ZeroBuffer in the same language. \
          ⚠ n: others used up to n processors beside a run, although it was repeated.\n"
     );
     for (file, title) in plots {
@@ -65,7 +65,7 @@ fn targets(page: &mut String, record: &Record) {
     }
 }
 
-/// Median, range, and ratio to ours.
+/// Median, range, and ratio to ZeroBuffer.
 fn cell(record: &Record, case: &Case, of: impl Fn(&Run) -> Option<f64>) -> String {
     let Some(spread) = case.spread(&of) else { return "–".into() };
     let base =
@@ -153,7 +153,7 @@ fn start(page: &mut String, record: &Record) {
     if rows.peek().is_some() {
         page.push_str(
             "\n## From nothing to the first frame, 1080p, 8 deep: ms\n\nCreating the receiving end, then from the start of \
-             the sending end to the frame's arrival; without the start of the processes and of Python. Ours and the floor \
+             the sending end to the frame's arrival; without the start of the processes and of Python. ZeroBuffer and the floor \
              map all memory beforehand.\n\n| | in all | creating | first frame |\n|---|---|---|---|\n",
         );
     }

@@ -1,5 +1,4 @@
-//! The agent: a process that holds one reader and one writer and does what it is told, line by
-//! line.
+//! The agent: a process that holds one reader and one writer and follows orders, line by line.
 //!
 //! `python/old_peer.py` understands the same commands with the published package. Each command gets
 //! one reply, `ok …` or `err Variant: message`. Frame `key` carries `content(key, len)`.
@@ -87,7 +86,7 @@ pub(crate) fn send(writer: &mut Writer, key: u64, len: usize, api: &str) -> zero
             frame.commit()?
         }
         // One byte shorter than loaned: always valid for every peer of the agent's streams, which
-        // are ours.
+        // are native.
         "commit-len" => {
             let spare = usize::from(len as u64 + 17 <= writer.capacity() / 2);
             let mut frame = writer.loan(len + spare)?;
@@ -127,8 +126,8 @@ fn limit_descriptors(wanted: u64) {
 
 #[cfg(target_os = "linux")]
 /// `starve NAME reader|writer COUNT`: makes an end so many times while another thread lets the
-/// descriptors run out for moments; how often that was refused, and how often there was an end of
-/// another kind than usual.
+/// descriptors run out for moments. It answers how often that was refused, and how often there was
+/// an end of another kind than usual.
 fn starve(name: &str, reading: bool, count: u32) -> Answer {
     let over = std::sync::atomic::AtomicBool::new(false);
     // The listing is one of them; the rest need not be the lowest numbers.

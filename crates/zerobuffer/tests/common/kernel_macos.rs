@@ -69,7 +69,8 @@ impl View {
 
     pub(crate) fn bytes(&self, offset: usize, len: usize) -> Vec<u8> {
         assert!(offset + len <= self.len);
-        // SAFETY: the range was just checked; who changes it meanwhile is what the tests are about.
+        // SAFETY: the range was just checked; its changes by others meanwhile are what the tests
+        // are about.
         (offset..offset + len).map(|at| unsafe { self.base.add(at).read_volatile() }).collect()
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// An agent of ours in a process of its own.
+    /// A native agent in a process of its own.
     pub(crate) fn ours() -> Self {
         Self::start(Self::command(), "agent")
     }
@@ -57,7 +57,7 @@ impl Peer {
         command
     }
 
-    /// An agent of ours that first runs `setup` between fork and exec.
+    /// A native agent that first runs `setup` between fork and exec.
     #[cfg(target_os = "linux")]
     pub(crate) fn ours_after(setup: fn() -> io::Result<()>) -> Self {
         let mut command = Self::command();
@@ -67,7 +67,7 @@ impl Peer {
         Self::start(command, "agent in its own surroundings")
     }
 
-    /// An agent of ours with one more variable in its environment.
+    /// A native agent with one more variable in its environment.
     #[cfg(target_os = "linux")]
     pub(crate) fn ours_with(variable: &str, value: &std::ffi::OsStr) -> Self {
         let mut command = Self::command();

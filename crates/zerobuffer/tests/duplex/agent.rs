@@ -1,5 +1,4 @@
-//! The agent: a process that holds a duplex server or client and does what it is told, line by
-//! line.
+//! The agent: a process that holds a duplex server or client and follows orders, line by line.
 
 use crate::common::{Peer, check, content, process::reply};
 use std::{
@@ -147,7 +146,8 @@ impl Agent {
         self.client.as_ref().expect("no client: connect first")
     }
 
-    /// `serve CHANNEL HANDLER [pool=N] [once] [client-timeout=MS] [write-timeout=MS] [ring=BYTES] [metadata=BYTES]`
+    /// `serve CHANNEL HANDLER [pool=N] [once]`, `[client-timeout=MS]`, `[write-timeout=MS]`,
+    /// `[ring=BYTES]`, `[metadata=BYTES]`
     fn serve(&mut self, words: &[&str]) -> zerobuffer::Result<()> {
         let (mut ring, mut metadata) = (SMALL_RING, 4096);
         let mut config = ServerConfig::default();

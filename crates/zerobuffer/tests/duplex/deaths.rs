@@ -150,9 +150,9 @@ fn clients_that_send_and_die_leave_their_answers_to_nobody() {
     }
 }
 
-/// A client may die between the position and the count of its first request: its successor still
-/// leaves a number out, or the server would take its first request for one more of the dead client,
-/// and drop it.
+/// A client may die between the position and the count of its first request. Its successor still
+/// leaves a number out. Otherwise the server would take its first request for one more of the dead
+/// client, and drop it.
 #[test]
 fn a_client_killed_before_it_has_counted_its_first_request_is_told_from_its_successor() {
     let channel = Channel::new("dcount");

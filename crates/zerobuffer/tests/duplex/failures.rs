@@ -50,7 +50,7 @@ fn a_failed_handler_is_told_at_once() {
                 _ => assert_eq!(remote(answer.map(Option::unwrap)).0, call.sequence()),
             }
         }
-        // What is merely sent is told where its response would be received.
+        // The failure of a merely sent request is reported where its response would be received.
         let sent = [2, 0, 4].map(|kind| client.send(&[kind]).unwrap());
         assert_eq!(remote(client.receive(LONG).map(Option::unwrap)).0, sent[0]);
         assert_eq!(client.receive(LONG).unwrap().unwrap().sequence(), sent[1]);

@@ -1,5 +1,5 @@
-//! Many requests in flight: what fits the rings never blocks both ends, and what does not is told
-//! (D9).
+//! Many requests in flight: what fits the rings never blocks both ends, and what does not is an
+//! error (D9).
 
 use crate::{
     Channel, LONG,
@@ -120,7 +120,7 @@ fn more_than_both_rings_take_is_an_error_that_says_so() {
     assert_eq!(peer.must("failures"), "");
 }
 
-/// A sender that waits for room is not told of a backlog that another thread is working off.
+/// A sender that waits for room gets no error for a backlog that another thread is working off.
 #[test]
 fn a_thread_that_receives_slowly_is_waited_for() {
     let channel = Channel::new("dfloods");

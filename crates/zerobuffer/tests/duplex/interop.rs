@@ -48,7 +48,7 @@ fn old_and_new_clients_take_turns() {
         if round % 4 < 2 {
             old.must(&format!("connect {}", channel.name));
             for key in 1..=3 {
-                // A legacy client counts from 1, whoever was there before it.
+                // A legacy client counts from 1, whatever client was there before it.
                 assert_eq!(old.must(&format!("send {key} 200")), key.to_string());
                 assert_eq!(old.must(&format!("receive 20000 {key}")), format!("{key} 200"));
             }

@@ -27,7 +27,7 @@ fn request(key: u64) -> Vec<u8> {
 /// `true`: answered.
 fn settle(key: u64, call: &Call) -> bool {
     let kind = kind_of(key);
-    // A late answer may be missed; all else is told.
+    // A late answer may be missed; all else is reported.
     let patience = if kind == 1 { Duration::from_millis(1) } else { LONG };
     let response = match call.wait(patience) {
         Err(Error::Remote { request, kind: told, .. }) => {

@@ -78,7 +78,7 @@ const REPEATED: &str = "a successor gives a number again";
 const NOT_GIVEN_BACK: &str = "field: \"credited\"";
 const NO_ENTRY: &str = "field: \"jump at\"";
 
-/// A ring of so many bytes with both ends; who waits sleeps at once.
+/// A ring of so many bytes with both ends; a wait sleeps at once.
 pub(crate) fn pair(name: &str, metadata: u64, ring: u64) -> (Reader, Writer) {
     let config = BufferConfig::ring(ring).metadata(metadata).wait(WaitStrategy::Block);
     let reader = Reader::create(name, config).unwrap();
@@ -122,7 +122,7 @@ fn e2() {
     drop(reader);
 }
 
-/// A reader that has swallowed the token of a frame it does not see would sleep for ever.
+/// A reader that has taken the token of a frame it does not see would sleep for ever.
 fn e3() {
     let (mut reader, mut writer) = pair("e3", 0, 64);
     together(

@@ -1,5 +1,5 @@
-//! Loom explores every execution of two threads on a tiny ring that the memory model allows: one
-//! case per happens-before edge of DESIGN.md, which holds as it ships, and which fails when either
+//! Loom explores every execution of two threads on a tiny ring that the memory model allows. There
+//! is one case per happens-before edge of DESIGN.md. It holds as it ships, and fails when either
 //! end of its edge is weakened to `Relaxed`.
 //!
 //! `cargo xtask loom` builds and runs it; `CASE` or `CASE weaken END` as arguments repeat one run

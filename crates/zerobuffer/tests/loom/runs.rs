@@ -25,7 +25,7 @@ pub(crate) struct Case {
     /// The ends of its edge, each with a part of the message with which the case fails when that
     /// one is weak.
     pub(crate) weak: &'static [(End, &'static str)],
-    /// Ends that are weak in all its runs, since they would hide its own: a sequentially consistent
+    /// Ends that are weak in all its runs, since they would hide its own. A sequentially consistent
     /// load of loom's sees the newest store, whatever orders it.
     pub(crate) without: &'static [End],
     /// How often a thread may be interrupted where it need not be; `None`: any number of times.
@@ -95,7 +95,7 @@ fn here(name: &str, end: Option<&String>) -> ExitCode {
 
 std::thread_local!(static SWAPPED: Cell<bool> = const { Cell::new(false) });
 
-/// Does both at the same time. Each is the first thread in one of two explorations: loom remembers
+/// Does both at the same time. Each is the first thread in one of two explorations. Loom remembers
 /// one access per word when it looks for another order, and from one side alone it misses some.
 /// What they return lives until both are done.
 pub(crate) fn together<A: 'static, B: 'static>(

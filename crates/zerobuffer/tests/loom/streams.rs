@@ -32,8 +32,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// The token of a close may be swallowed in the very look that notices it: nobody posts another
-/// one.
+/// The token of a close may be taken in the very look that notices it: nobody posts another one.
 fn close() {
     let (mut reader, writer) = pair("close", 0, 64);
     // One that it has not met has not left it either.
@@ -70,7 +69,7 @@ fn keep_back() {
 /// to do.
 fn stream(ring: u64, sizes: &'static [u64]) {
     let (mut reader, mut writer) = pair("stream", 0, ring);
-    // Told and asked in one step each: loom switches between the threads at its own operations
+    // Reported and asked in one step each: loom switches between the threads at its own operations
     // only.
     let oracle = Rc::new(RefCell::new(Oracle::waiting(ring)));
     let told = Rc::clone(&oracle);

@@ -2,7 +2,7 @@
 //! vectors with a byte budget.
 //!
 //! The property test (`tests/model.rs`) and the fuzzer drive it step by step beside a real buffer
-//! ([`Rig`]); the schedules of shuttle and loom (`src/schedules`) drive it from several threads at
+//! ([`Rig`]). The schedules of shuttle and loom (`src/schedules`) drive it from several threads at
 //! once.
 
 #![allow(dead_code, reason = "each user has its own part of this module")]
@@ -100,8 +100,8 @@ impl Oracle {
         }
     }
 
-    /// For a writer that blocks until there is room: steps are told to the oracle in another order
-    /// than the one in which they happen, so `free` is exact only when nobody is at work.
+    /// For a writer that blocks until there is room. Steps are reported to the oracle in another
+    /// order than the one in which they happen. So `free` is exact only when nobody is at work.
     pub(crate) fn waiting(capacity: u64) -> Self {
         Self { waits: true, ..Self::new(capacity) }
     }
@@ -146,7 +146,7 @@ impl Oracle {
         Some((data, sequence, self.credited + self.handed_out.len() - 1))
     }
 
-    /// A writer has died, perhaps in the middle of a frame that was told as published.
+    /// A writer has died, perhaps in the middle of a frame that was reported as published.
     pub(crate) fn killed(&mut self) {
         self.is_exact = false;
         self.is_orphaned = true;
@@ -168,8 +168,8 @@ impl Oracle {
     }
 
     /// The reader has come upon that number. `true`: one or more before it were never published. A
-    /// writer that dies between the last header of a frame at offset 0 and its charge leaves what a
-    /// frame that was read leaves (RELIABILITY.md), and its successor goes on behind it. The
+    /// writer may die between the last header of a frame at offset 0 and its charge. It leaves what
+    /// a frame that was read leaves (RELIABILITY.md), and its successor goes on behind it. The
     /// frame's write had not returned.
     pub(crate) fn found(&mut self, number: u64) -> bool {
         let mut is_gap = false;
@@ -184,7 +184,7 @@ impl Oracle {
         is_gap
     }
 
-    /// How many frames are published, as far as was told, and not read.
+    /// How many frames are reported as published, and not read.
     pub(crate) fn unread(&self) -> usize {
         self.unread.len()
     }

@@ -1,4 +1,4 @@
-"""The agent of `duplex/agent.rs` on the published package zerobuffer-ipc 1.3.0: the same commands, the same replies."""
+"""The agent of `duplex/agent.rs` on the published package zerobuffer-ipc 1.3.0."""
 
 import sys
 import time

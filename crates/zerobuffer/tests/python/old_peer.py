@@ -1,4 +1,4 @@
-"""The agent of `common/agent.rs` on the published package zerobuffer-ipc 1.3.0: the same commands, the same replies."""
+"""The agent of `common/agent.rs` on the published package zerobuffer-ipc 1.3.0."""
 
 import sys
 from datetime import timedelta

@@ -2,7 +2,7 @@
 //! coming again.
 //!
 //! `cargo xtask loom` builds and runs it. Every schedule follows from its seed alone, which is
-//! printed when it fails: `--seed N` repeats it; `--seconds N` runs as many as there is time for,
+//! printed when it fails. `--seed N` repeats it. `--seconds N` runs as many as there is time for,
 //! from a random seed or from `--from N`.
 
 #[cfg(shuttle)]

@@ -1,5 +1,6 @@
-//! Readers that close or die anywhere, and a writer that goes from one to the next: it is told, and
-//! never left waiting; the name can be had again; and what is delivered is what was written.
+//! Readers that close or die anywhere, and a writer that goes from one to the next. It learns of
+//! each end and is never left waiting. The name can be had again, and what is delivered is what was
+//! written.
 
 use crate::{
     oracle::content,
@@ -36,7 +37,7 @@ pub(crate) fn run(mut random: Random) {
         read(FIRST_READER + life, &mut random);
         ended.fetch_add(1, Ordering::SeqCst);
     }
-    // The last one goes when its writer has gone or been told.
+    // The last one goes when its writer has gone or knows of the end.
     enter(FIRST_READER + lives);
     let reader = create();
     ended.fetch_add(1, Ordering::SeqCst);

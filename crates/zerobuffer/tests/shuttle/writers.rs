@@ -1,5 +1,5 @@
-//! One reader, which lives to the end, and writers that close or die anywhere: every frame whose
-//! write has returned is delivered once, in order and whole, numbers go on, and no byte of the ring
+//! One reader, which lives to the end, and writers that close or die anywhere. Every frame whose
+//! write has returned is delivered once, in order and whole. Numbers go on, and no byte of the ring
 //! is lost.
 
 use crate::{
@@ -22,8 +22,8 @@ const READER: u64 = 1001;
 const FIRST_WRITER: u64 = 2001;
 const CONTENDER: u64 = 3001;
 
-/// What everybody tells, and is told, in one step each: threads are switched at shuttle's
-/// operations only.
+/// What the threads report and ask, in one step each: threads are switched at shuttle's operations
+/// only.
 type Told = Arc<Mutex<Oracle>>;
 
 pub(crate) fn run(mut random: Random) {
@@ -41,7 +41,7 @@ pub(crate) fn run(mut random: Random) {
         for life in 0..=own.below(4) {
             live(FIRST_WRITER + life, &mut own, &told);
         }
-        // The last one writes a frame and closes, so the reader comes to an end: a writer that came
+        // The last one writes a frame and closes, so the reader comes to an end. A writer that came
         // and went without a trace is none.
         enter(FIRST_WRITER + 9);
         let mut writer = attach(&told);
@@ -138,7 +138,7 @@ fn write(writer: &mut Writer, step: Step, told: &Told) {
         Step::Loan(size, share) => (size, size * u64::from(share) / 8),
         _ => unreachable!("a step of a writer"),
     };
-    // Told before it is done: the reader may have the frame before the write returns.
+    // Reported before it is done: the reader may have the frame before the write returns.
     let (data, sequence) = {
         let mut oracle = told.lock().unwrap();
         let data = content(oracle.next_sequence, committed);
@@ -176,7 +176,7 @@ fn read(reader: &mut Reader, random: &mut Random, told: &Told, finished: &Atomic
     let mut held: Vec<Held> = Vec::new();
     loop {
         let is_last = finished.load(Ordering::SeqCst);
-        // Who sleeps holds nothing that a writer may be waiting for.
+        // A thread that sleeps holds nothing that a writer may be waiting for.
         let waits = random.once_in(2);
         if waits {
             release(&mut held, told);

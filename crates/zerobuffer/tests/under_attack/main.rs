@@ -1,5 +1,5 @@
 //! Streams that run while a process of its own writes over their control blocks, metadata, headers
-//! and semaphores: no end crashes, hangs or takes memory for what it reads, and every error names a
+//! and semaphores. No end crashes, hangs or takes memory for what it reads. Every error names a
 //! buffer and a field (W13).
 // The damage is done to the files in /dev/shm.
 #![cfg(target_os = "linux")]
@@ -45,7 +45,7 @@ fn play(names: &[&str], roles: &[&str], subject: &str) -> Vec<Report> {
     reports
 }
 
-/// How often a role did something, and how often it was told that something is impossible.
+/// How often a role did something, and how often it got an error that something is impossible.
 #[derive(Debug)]
 struct Report {
     done: u64,

@@ -24,8 +24,8 @@ const METADATA: u64 = 64;
 const RING: u64 = 1024;
 /// Address space of a process, bytes: what a field of shared memory claims is not allocated.
 const SPACE: u64 = 1 << 30;
-/// A call that is told to wait for some milliseconds at most, or for half a second where a peer may
-/// be on its way. Ten times as long on a busy machine is no hang.
+/// A call that may wait for some milliseconds at most, or for half a second where a peer may be on
+/// its way. Ten times as long on a busy machine is no hang.
 const HANG: Duration = Duration::from_secs(20);
 
 #[test]
@@ -155,7 +155,7 @@ impl Scene {
                     1 => self.attempt(|| reader.latest_timeout(timeout).map(|l| l.map(|l| l.frame))),
                     _ => self.attempt(|| reader.read_timeout(timeout)),
                 };
-                // Whoever reads a broken buffer creates it anew; a writer that has gone may come
+                // A reader of a broken buffer creates it anew; a writer that has gone may come
                 // again.
                 let Some(read) = read else { break };
                 held.extend(read);

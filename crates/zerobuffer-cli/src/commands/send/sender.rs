@@ -269,7 +269,7 @@ fn describe(writer: &mut Writer, args: &Args, json: &[u8]) -> Result<(), Fail> {
     }
 }
 
-/// Whether two descriptions say the same about the frames; who wrote them may differ.
+/// Whether two descriptions say the same about the frames; their writers may differ.
 fn alike(present: &[u8], ours: &[u8]) -> bool {
     present == ours || matches!((Found::parse(present), Found::parse(ours)), (Ok(a), Ok(b)) if a.is_like(&b))
 }

@@ -123,7 +123,8 @@ fn the_facts_of_the_other_systems() {
     );
 }
 
-/// Whatever else is known: who is not registered is gone, and nobody is called alive who is not.
+/// Whatever else is known: an endpoint that is not registered is gone, and none is called alive
+/// that is not.
 #[test]
 fn what_holds_for_every_combination() {
     let mut count = 0;

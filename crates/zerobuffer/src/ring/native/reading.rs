@@ -255,7 +255,7 @@ impl Consumer {
         }
         credit.leave_native(|| {
             region.store(Word::PayloadFree, region.capacity(), Ordering::SeqCst);
-            // Edge E9, release end: who enters next finds all of this.
+            // Edge E9, release end: the writer that enters next finds all of this.
             region.native_add(NativeWord::FORM, 1, order(End::E9Left, Ordering::SeqCst));
         });
         self.native.taken = self.native_position();

@@ -115,7 +115,7 @@ impl Shared {
             match state.deadline {
                 Some(deadline) if deadline <= now => {
                     state.deadline = None;
-                    // Under the lock: who stops a wait knows whether this has happened.
+                    // Under the lock: the thread that stops a wait knows whether this has happened.
                     semaphore.post();
                 }
                 Some(deadline) => {

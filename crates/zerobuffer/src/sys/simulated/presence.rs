@@ -1,5 +1,5 @@
-//! Presence locks as the kernel keeps them: who holds what is one step to ask, and nothing in
-//! memory is ordered by it.
+//! Presence locks as the kernel keeps them: one step asks for a holder, and nothing in memory is
+//! ordered by it.
 
 use super::{
     file::{File, Inode},

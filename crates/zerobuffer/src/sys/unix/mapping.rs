@@ -27,7 +27,7 @@ pub(crate) struct Mapping {
 
 // SAFETY: the mapping is plain memory, valid from every thread until drop.
 unsafe impl Send for Mapping {}
-// SAFETY: as above; who may touch which byte is the users' concern.
+// SAFETY: as above; the callers keep to the bytes that they may touch.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {

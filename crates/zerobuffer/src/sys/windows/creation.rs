@@ -255,7 +255,7 @@ impl Site for Place<'_> {
     fn hold(&self, segment: &Segment) -> Result<Hold<Self::Guard>> {
         let presence = segment.presence().ok();
         let taken = presence.as_ref().and_then(|presence| presence.try_lock(Role::Reader).ok());
-        // A legacy reader has no presence: who has its role is another judge.
+        // A legacy reader has no presence: the holder of its role is another judge.
         let taken = taken.map(|taken| taken || !segment.is_marked());
         Ok(Hold { taken, guard: presence })
     }
@@ -276,7 +276,7 @@ impl Site for Place<'_> {
     }
 }
 
-/// Under the lock files: who has the name, and for how long it is worth waiting for it.
+/// Under the lock files: which reader has the name, and for how long it is worth waiting for it.
 fn in_the_way(space: Namespace, name: &str) -> Blocked {
     if let Err(blocked) = take_over(&Place { space, name }) {
         blocked
