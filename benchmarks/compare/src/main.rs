@@ -27,7 +27,7 @@ Measures ZeroBuffer beside its peers: two processes each, all systems in turn, r
   --seconds S       measured in each run [0.5 at full speed, 2 paced]
   --touch WHAT      what receivers read: head (8 bytes), lines (of each cache line) or all [lines]
   --pin             each end on a processor of its own; by default the system places them
-  --record          add to benchmarks/record/DATE-MACHINE; a full run does without being told
+  --record          add to benchmarks/record/DATE-MACHINE; a full run always does
   --into FOLDER     the same, into another folder
   --report FOLDER   only write the tables and plots of that record again
 

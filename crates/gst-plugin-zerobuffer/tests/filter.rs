@@ -149,10 +149,10 @@ fn a_wrong_answer_is_an_error_with_both_numbers_and_a_stop_does_not_wait() {
 }
 
 #[test]
-fn the_server_is_told_what_comes() {
+fn the_server_learns_what_comes() {
     let channel = name();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let into = Arc::clone(&told);
+    let learned = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&learned);
     let config = ServerConfig::default().buffer(BufferConfig::ring(1 << 20).metadata(4096));
     let server = Server::new(
         &channel,
@@ -173,7 +173,7 @@ fn the_server_is_told_what_comes() {
     assert_eq!(error, None);
     pipeline.set_state(gst::State::Null).unwrap();
     server.stop();
-    let description = Description::parse(&told.lock().unwrap()).unwrap();
+    let description = Description::parse(&learned.lock().unwrap()).unwrap();
     assert_eq!(description.kind.as_deref(), Some("gstreamer-filter"));
     assert_eq!(description.element_name.as_deref(), Some("ai"));
     assert_eq!(description.stamped, Some(true));

@@ -62,7 +62,7 @@ impl Current {
 /// Connects to `name`, waiting for its reader for at most `wait`, for ever if that is `None`.
 pub(crate) fn connect(name: &str, config: &WriterConfig, wait: Option<Duration>) -> Result<Writer, Fail> {
     let start = Instant::now();
-    let mut told = false;
+    let mut reported = false;
     loop {
         let left = wait.map(|wait| wait.saturating_sub(start.elapsed()));
         let attempt = left.map_or(ATTEMPT, |left| left.min(ATTEMPT));
@@ -79,7 +79,7 @@ pub(crate) fn connect(name: &str, config: &WriterConfig, wait: Option<Duration>)
         if left.is_some_and(|left| left.is_zero()) {
             return Err(too_late(name, error, wait.unwrap_or_default()));
         }
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut reported, true) {
             say::note(&format!("waiting for a reader of '{name}' (start one with: zerobuffer recv {name})"));
         }
         // The library may give up at once, for instance on a buffer that is being removed.

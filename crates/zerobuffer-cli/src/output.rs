@@ -129,12 +129,12 @@ impl Output {
 
 /// Opens a FIFO, waiting for its reader in a way that Ctrl-C can end.
 fn open_fifo(path: &str) -> Result<File, Fail> {
-    let mut told = false;
+    let mut reported = false;
     loop {
         match os::open_fifo_output(path) {
             Ok(Some(file)) => return Ok(file),
             Ok(None) => {
-                if !std::mem::replace(&mut told, true) {
+                if !std::mem::replace(&mut reported, true) {
                     say::note(&format!("waiting for a program to read from the FIFO {path}"));
                 }
                 if signals::sleep(Duration::from_millis(50)) {

@@ -157,9 +157,9 @@ fn a_buffer_of_another_implementation_is_unknown_without_its_lock_file() {
 
 #[test]
 fn lonely_semaphores_go_and_what_only_has_their_name_stays() {
-    let (ours, theirs, used) = (name(), name(), name());
+    let (own, theirs, used) = (name(), name(), name());
     let path = |name: &str| shm(&format!("sem.sem-w-{name}"));
-    let planted = Planted([&ours, &theirs, &used].map(|name| path(name)).into());
+    let planted = Planted([&own, &theirs, &used].map(|name| path(name)).into());
     fs::write(&planted.0[0], SEMAPHORE).unwrap();
     fs::write(&planted.0[1], [7; 32]).unwrap();
     fs::write(&planted.0[2], SEMAPHORE).unwrap();
@@ -169,7 +169,7 @@ fn lonely_semaphores_go_and_what_only_has_their_name_stays() {
     assert_eq!(entry(&used, &["--yes", "--force"]), None);
     assert_eq!(fs::read(&planted.0[1]).unwrap(), [7; 32]);
     drop(open);
-    for name in [&ours, &used] {
+    for name in [&own, &used] {
         let removed = entry(name, &["--yes"]).unwrap();
         assert_eq!(removed["removed"].as_array().unwrap().len(), 1, "{removed}");
         assert!(!path(name).exists());

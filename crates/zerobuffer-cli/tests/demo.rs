@@ -90,7 +90,7 @@ fn child(parent: u32, command: &str) -> Option<u32> {
 }
 
 #[test]
-fn a_half_that_dies_is_told() {
+fn a_half_that_dies_is_reported() {
     for (victim, parts) in [("demo-writer", "writer"), ("demo-reader", "reader")] {
         let mut demo = start(&["demo", "--seconds", "60", "--size", "1000"]);
         let parent = demo.pid();

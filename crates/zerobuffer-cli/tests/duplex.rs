@@ -53,7 +53,7 @@ fn a_program_that_fails_is_reported_at_both_ends() {
     let asked = Instant::now();
     feed(&["call", &channel, "--timeout", "60"], b"x")
         .failed(11, &[&format!("the program of channel '{channel}' failed"), "exit status: 3: why"]);
-    assert!(asked.elapsed() < Duration::from_secs(30), "it is told at once: {:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(30), "it learns at once: {:?}", asked.elapsed());
     server.wait_for("request 1: 'cat > /dev/null; echo why >&2; exit 3' ended with exit status: 3: why");
     ended(server, &channel);
 }
@@ -78,9 +78,9 @@ fn standard_input_is_taken_from_where_it_stands() {
     let server = serving(&channel, "cat", &[]);
     let call = |input: Stdio| command(&["call", &channel]).stdin(input).output().unwrap().stdout;
 
-    let (mut ours, theirs) = UnixStream::pair().unwrap();
-    ours.write_all(b"by a socket").unwrap();
-    drop(ours);
+    let (mut own, theirs) = UnixStream::pair().unwrap();
+    own.write_all(b"by a socket").unwrap();
+    drop(own);
     assert_eq!(call(OwnedFd::from(theirs).into()), b"by a socket");
 
     let mut file = tempfile::tempfile().unwrap();
@@ -178,7 +178,7 @@ fn a_program_that_hangs_is_ended_by_its_time_limit_or_with_its_caller() {
 }
 
 #[test]
-fn the_inner_buffers_of_a_channel_are_not_told() {
+fn the_inner_buffers_of_a_channel_are_not_listed() {
     let channel = name();
     let server = serving(&channel, "cat", &["--ring", "4KiB"]);
     let done = feed(&["call", &channel], &noise(5000, 1)).failed(3, &["does not fit channel", "4080"]);

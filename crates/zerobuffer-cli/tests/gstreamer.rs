@@ -66,15 +66,15 @@ fn raw_pictures_with_padded_rows() {
         for stamp in [&[][..], &["--stamp"]] {
             let send = [&["--input", file, "--caps", &short, "--size", &size], stamp].concat();
             assert_same(&through(&send, &["--format", "raw"]), &theirs);
-            let ours = through(&send, &["--format", "raw", "--rows", "tight"]);
-            assert_same(&ours, &samples(&theirs, &padded));
-            assert_eq!(ours.len(), COUNT * tight.size());
+            let own = through(&send, &["--format", "raw", "--rows", "tight"]);
+            assert_same(&own, &samples(&theirs, &padded));
+            assert_eq!(own.len(), COUNT * tight.size());
             // And back: tight rows become those that GStreamer reads.
             let packed = folder.path().join("tight");
-            fs::write(&packed, &ours).unwrap();
+            fs::write(&packed, &own).unwrap();
             let send = [&["--input", packed.to_str().unwrap(), "--caps", &short], stamp].concat();
             let back = through(&send, &["--format", "raw", "--rows", "padded"]);
-            assert_same(&samples(&back, &padded), &ours);
+            assert_same(&samples(&back, &padded), &own);
         }
     }
 }
@@ -94,14 +94,14 @@ fn raw_pictures_of_gstreamer_become_y4m_that_it_reads() {
         let (padded, tight) = (Layout::padded(&video).unwrap(), Layout::tight(&video).unwrap());
         let theirs = samples(&fs::read(raw).unwrap(), &padded);
         let size = padded.size().to_string();
-        let ours = through(&["--input", raw, "--caps", &short, "--size", &size, "--stamp"], &[]);
+        let own = through(&["--input", raw, "--caps", &short, "--size", &size, "--stamp"], &[]);
         let mut expected = format!("YUV4MPEG2 W{width} H{height} F25:1 Ip A0:0 C420jpeg\n").into_bytes();
         for frame in theirs.chunks(tight.size()) {
             expected.extend_from_slice(b"FRAME\n");
             expected.extend_from_slice(frame);
         }
-        assert_same(&ours, &expected);
-        fs::write(y4m, &ours).unwrap();
+        assert_same(&own, &expected);
+        fs::write(y4m, &own).unwrap();
         gst(&format!("filesrc location={y4m} ! y4mdec ! filesink location={raw}"));
         assert_same(&samples(&fs::read(raw).unwrap(), &padded), &theirs);
     }

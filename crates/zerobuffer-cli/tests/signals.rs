@@ -119,7 +119,7 @@ fn send_that_waits_for_space_or_for_its_turn() {
 }
 
 #[test]
-fn a_signal_told_twice_counts_once_and_a_later_one_ends_it_on_the_spot() {
+fn a_signal_sent_twice_counts_once_and_a_later_one_ends_it_on_the_spot() {
     // `timeout` signals the process and its group, a terminal the group: both at once are one wish.
     let name = name();
     let mut receiver = start(&["recv", &name]);
@@ -131,7 +131,7 @@ fn a_signal_told_twice_counts_once_and_a_later_one_ends_it_on_the_spot() {
 
     // A write to a socket that nobody reads from may outlast the first signal, if another thread
     // takes that.
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (own, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let name = self::name();
     let mut child = command(&["recv", &name]);
     let output = std::os::fd::OwnedFd::from(theirs);
@@ -147,7 +147,7 @@ fn a_signal_told_twice_counts_once_and_a_later_one_ends_it_on_the_spot() {
         receiver.signal(Signal::INT);
     }
     assert_eq!(receiver.wait().signal, Some(2));
-    drop((ours, sender));
+    drop((own, sender));
     // What it has left is gone with the next reader.
     drop(Reader::create(&name, BufferConfig::default()).unwrap());
     assert_no_files(&name);

@@ -245,7 +245,7 @@ thread_local! {
 }
 
 /// What a client learns of an exception: class, text, traceback.
-fn told(py: Python<'_>, error: PyErr) -> BoxError {
+fn reported(py: Python<'_>, error: PyErr) -> BoxError {
     let describe = || {
         let value = error.value(py);
         let kind = value.get_type().name()?.to_string();
@@ -348,9 +348,9 @@ impl Callbacks {
         let _ = Python::try_attach(|py| {
             let functions = if ends { self.functions.lock().take() } else { self.functions(py) };
             let Some(Functions { on_error, .. }) = functions else { return };
-            let told = logging::flush(py)
+            let flushed = logging::flush(py)
                 .and_then(|()| staying(|| on_error.call1(py, (exception(py, failure), ends))).map(drop));
-            if let Err(error) = told {
+            if let Err(error) = flushed {
                 error.write_unraisable(py, Some(on_error.bind(py)));
             }
         });
@@ -364,7 +364,7 @@ impl Callbacks {
                 return Err(stopped());
             };
             let frame = Bound::new(py, Frame::received(frame, Source::new(handle, false)));
-            let frame = frame.map_err(|error| told(py, error))?;
+            let frame = frame.map_err(|error| reported(py, error))?;
             let called = if self.edits {
                 edit(py, &handler, &frame, responder)
             } else {
@@ -372,7 +372,7 @@ impl Callbacks {
             };
             // As in 1.x the frame is released with the handler's return.
             let done = frame.call_method0(intern!(py, "dispose")).and_then(|_| logging::flush(py));
-            called.and(done).map_err(|error| told(py, error))
+            called.and(done).map_err(|error| reported(py, error))
         });
         called.ok_or_else(interpreter_gone)?
     }

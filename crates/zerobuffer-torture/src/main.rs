@@ -121,7 +121,7 @@ struct Run {
     /// The next round's seed.
     seed: u64,
     /// When the state was last printed.
-    told: Instant,
+    last_report: Instant,
 }
 
 fn torture(mut arguments: Arguments) -> Result<bool> {
@@ -158,7 +158,7 @@ fn torture(mut arguments: Arguments) -> Result<bool> {
     open_to_all(&surroundings.base)?;
 
     let soak = soak::Soak::start()?;
-    let run = Mutex::new(Run { tally: Tally::default(), started: 0, seed, told: Instant::now() });
+    let run = Mutex::new(Run { tally: Tally::default(), started: 0, seed, last_report: Instant::now() });
     thread::scope(|scope| {
         for _ in 0..lanes.max(1) {
             scope.spawn(|| lane(&run, &limit, &surroundings));
@@ -262,8 +262,8 @@ fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
             println!("violation: {violation}");
         }
         run.tally.add(tally);
-        if run.told.elapsed() > Duration::from_secs(10) {
-            run.told = Instant::now();
+        if run.last_report.elapsed() > Duration::from_secs(10) {
+            run.last_report = Instant::now();
             println!("{} [descriptors, threads, KiB: {}]", run.tally, leftovers::own_footprint());
         }
     }

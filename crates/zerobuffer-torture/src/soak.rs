@@ -131,12 +131,12 @@ fn sweep(name: &str) {
 /// has no endpoint.
 pub(crate) fn steady(name: &str) -> Result<()> {
     Orders::listen();
-    let mut told = Instant::now();
+    let mut last_report = Instant::now();
     for round in 0_u64.. {
         crash::stream_with_deaths(name, round).context("a stream")?;
         crash::conversation(name).context("a conversation")?;
-        if told.elapsed() >= INTERVAL {
-            told = Instant::now();
+        if last_report.elapsed() >= INTERVAL {
+            last_report = Instant::now();
             say(&format!("footprint {}", footprint()));
         }
         ensure!(leftovers::of(name).is_empty(), "left behind: {:?}", leftovers::of(name));
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_grows_is_told_from_what_settles() {
+    fn what_grows_is_distinguished_from_what_settles() {
         let at = |rss, descriptors| Sample { descriptors, threads: 2, rss };
         let steady: Vec<Sample> = (0..90).map(|i| at(9000 + i % 7, 8)).collect();
         assert_eq!(growth(&steady), None);

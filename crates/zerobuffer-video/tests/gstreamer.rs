@@ -65,7 +65,7 @@ fn padded_rows_are_gstreamers() {
         return;
     }
     let mut questions = String::new();
-    let mut ours = Vec::new();
+    let mut own = Vec::new();
     for format in Format::all() {
         for (index, (width, height)) in sizes(count()).enumerate() {
             let interlace = if index % 4 == 0 { Interlace::Mixed } else { Interlace::Progressive };
@@ -76,16 +76,16 @@ fn padded_rows_are_gstreamers() {
             let layout = Layout::padded(&video).unwrap();
             let strides: Vec<usize> = layout.planes().iter().map(|plane| plane.stride).collect();
             let offsets: Vec<usize> = layout.planes().iter().map(|plane| plane.offset).collect();
-            ours.push(format!("{} {strides:?} {offsets:?}", layout.size()));
+            own.push(format!("{} {strides:?} {offsets:?}", layout.size()));
         }
     }
     let answers = ask(include_str!("gst_video_info.py"), &questions);
-    assert_eq!(answers.lines().count(), ours.len());
+    assert_eq!(answers.lines().count(), own.len());
     let mut wrong = Vec::new();
-    for ((question, ours), theirs) in questions.lines().zip(&ours).zip(answers.lines()) {
+    for ((question, own), theirs) in questions.lines().zip(&own).zip(answers.lines()) {
         // A format that this GStreamer does not know yet.
-        if theirs != "unknown" && ours != theirs {
-            wrong.push(format!("{question}: {ours}, GStreamer {theirs}"));
+        if theirs != "unknown" && own != theirs {
+            wrong.push(format!("{question}: {own}, GStreamer {theirs}"));
         }
     }
     assert_eq!(wrong, [""; 0]);
@@ -111,10 +111,10 @@ for number in range(2, 300):
         print(info.name)
 ";
     let names: Vec<String> = ask(program, "").lines().map(str::to_owned).collect();
-    let ours: Vec<&str> = Format::all().map(Format::name).collect();
+    let own: Vec<&str> = Format::all().map(Format::name).collect();
     // A newer GStreamer has more of them.
-    let known: Vec<&str> = names.iter().map(String::as_str).filter(|name| ours.contains(name)).collect();
-    assert_eq!(known, ours[..known.len()]);
+    let known: Vec<&str> = names.iter().map(String::as_str).filter(|name| own.contains(name)).collect();
+    assert_eq!(known, own[..known.len()]);
     assert!(known.len() >= 105);
 }
 

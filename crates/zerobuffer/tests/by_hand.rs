@@ -46,7 +46,7 @@ impl Drop for Other {
 }
 
 /// A native reader whose registered writer is a process of another implementation.
-fn beside_an_old_writer(case: &str) -> (Name, Other, Reader, Segment) {
+fn beside_a_legacy_writer(case: &str) -> (Name, Other, Reader, Segment) {
     let (name, old) = (Name::new(case), Other::start());
     let reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
     let segment = Segment::open(&name);
@@ -85,8 +85,8 @@ fn publish(name: &Name, segment: &Segment, at: u64, sequence: u64, payload: &[u8
 }
 
 #[test]
-fn an_old_writer_at_its_first_wrap_has_not_filled_the_ring() {
-    let (name, _old, mut reader, segment) = beside_an_old_writer("hand-wrap");
+fn a_legacy_writer_at_its_first_wrap_has_not_filled_the_ring() {
+    let (name, _old, mut reader, segment) = beside_a_legacy_writer("hand-wrap");
     let mut at = 0;
     for sequence in 1..=3 {
         at = publish(&name, &segment, at, sequence, &[7; 44]);
@@ -110,7 +110,7 @@ fn an_old_writer_at_its_first_wrap_has_not_filled_the_ring() {
 
 #[cfg_attr(macos_sys, ignore = "macOS does not tell the value of a semaphore")]
 #[test]
-fn waiting_for_an_old_writer_leaves_its_token() {
+fn waiting_for_a_legacy_writer_leaves_its_token() {
     let (name, old) = (Name::new("hand-token"), Other::start());
     let mut reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
     let segment = Segment::open(&name);
@@ -133,8 +133,8 @@ fn expect_at_once(reader: &mut Reader, name: &Name, segment: &Segment, at: u64, 
 }
 
 #[test]
-fn looking_for_an_old_writer_uses_up_no_token() {
-    let (name, _old, mut reader, segment) = beside_an_old_writer("hand-look");
+fn looking_for_a_legacy_writer_uses_up_no_token() {
+    let (name, _old, mut reader, segment) = beside_a_legacy_writer("hand-look");
     let at = publish(&name, &segment, 0, 1, b"first");
     for _ in 0..2 {
         assert!(reader.wait_for_writer(Duration::from_secs(60)).unwrap());
@@ -145,8 +145,8 @@ fn looking_for_an_old_writer_uses_up_no_token() {
 }
 
 #[test]
-fn a_late_token_of_an_old_writer_is_counted_once() {
-    let (name, _old, mut reader, segment) = beside_an_old_writer("hand-late");
+fn a_late_token_of_a_legacy_writer_is_counted_once() {
+    let (name, _old, mut reader, segment) = beside_a_legacy_writer("hand-late");
     assert!(reader.read_timeout(Duration::from_millis(70)).unwrap().is_none());
     let at = put_frame(&segment, 0, 1, b"late");
     segment.set(FREE, RING - at);
@@ -262,7 +262,7 @@ fn plant(name: &Name, bytes: &[u8]) -> Segment {
 /// W8: in a container a legacy endpoint that was process 1 is followed by a native one that is
 /// process 1.
 #[test]
-fn an_old_endpoint_that_had_our_pid_is_dead() {
+fn a_legacy_endpoint_that_had_this_pid_is_dead() {
     let (name, own) = (Name::new("hand-own"), u64::from(std::process::id()));
     let segment = plant(&name, &segment::by_hand(64, RING, own));
     assert!(observe::inspect(&name).unwrap().reader.is_some_and(|peer| peer.pid == own && !peer.alive));
@@ -278,7 +278,7 @@ fn an_old_endpoint_that_had_our_pid_is_dead() {
 }
 
 #[test]
-fn a_writer_that_waits_for_an_old_reader_behind_a_wrap_sleeps() {
+fn a_writer_that_waits_for_a_legacy_reader_behind_a_wrap_sleeps() {
     let (name, old) = (Name::new("hand-asleep"), Other::start());
     let segment = plant(&name, &segment::by_hand(0, 1024, old.pid()));
     let config = WriterConfig::default().write_timeout(Some(Duration::from_secs(1)));
@@ -335,8 +335,8 @@ fn hold_byte(file: &File, kind: i32, byte: i64) {
 }
 
 #[test]
-fn an_old_writer_outlives_an_attempt_to_take_its_place() {
-    let (name, old, mut reader, segment) = beside_an_old_writer("hand-attempt");
+fn a_legacy_writer_outlives_an_attempt_to_take_its_place() {
+    let (name, old, mut reader, segment) = beside_a_legacy_writer("hand-attempt");
     let mut read_for = |millis| {
         let read = reader.read_timeout(Duration::from_millis(millis));
         assert!(read.unwrap().is_none(), "the writer lives and writes nothing");
@@ -372,8 +372,8 @@ fn a_writer_announces_its_level_although_another_ones_is_still_there() {
 }
 
 #[test]
-fn late_tokens_of_an_old_writer_do_not_keep_a_waiting_reader_busy() {
-    let (name, _old, mut reader, segment) = beside_an_old_writer("hand-late");
+fn late_tokens_of_a_legacy_writer_do_not_keep_a_waiting_reader_busy() {
+    let (name, _old, mut reader, segment) = beside_a_legacy_writer("hand-late");
     let at = publish(&name, &segment, 0, 1, b"one");
     assert_eq!(reader.read().unwrap().sequence(), 1);
     // Published without its token, found because it stands still; the token comes afterwards.

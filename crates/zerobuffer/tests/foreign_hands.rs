@@ -87,7 +87,7 @@ fn read_locks_keep_nobody_out_and_hide_nothing() {
         }
         file
     });
-    let mut writer = Peer::ours();
+    let mut writer = Peer::native();
     writer.must(&format!("connect {} 1000", &*name));
     assert!(reader.is_writer_connected());
     let seen = observe::inspect(&name).unwrap().writer.unwrap();
@@ -122,7 +122,7 @@ fn a_read_lock_does_not_keep_a_dead_readers_name() {
         return;
     }
     let name = Name::new("read-name");
-    let mut reader = Peer::ours();
+    let mut reader = Peer::native();
     reader.must(&format!("create {} 64 1024 adaptive 644", &*name));
     reader.kill();
     let segment = name.shm();
@@ -163,18 +163,18 @@ fn a_reader_that_waits_for_its_first_writer_learns_that_its_names_are_gone() {
     let name = Name::new("vanished");
     for forever in [false, true] {
         let mut reader = Reader::create(&name, config(0o600)).unwrap();
-        let (tell, told) = mpsc::channel();
+        let (report, reported) = mpsc::channel();
         let waiting = thread::spawn(move || {
             let read = if forever {
                 reader.read().map(drop)
             } else {
                 reader.wait_for_writer(Duration::from_secs(60)).map(drop)
             };
-            tell.send(read).unwrap();
+            report.send(read).unwrap();
         });
         thread::sleep(Duration::from_millis(100));
         remove_names(&name);
-        let error = told.recv_timeout(Duration::from_secs(20)).expect("it waits for ever").unwrap_err();
+        let error = reported.recv_timeout(Duration::from_secs(20)).expect("it waits for ever").unwrap_err();
         waiting.join().unwrap();
         assert!(matches!(error, Error::NamesRemoved { .. }), "{error}");
         let message = error.to_string();

@@ -44,7 +44,7 @@ fn a_child_does_not_keep_a_dead_parent_present() {
     // exec).
     for how in ["fork idle", "fork use", "sleeper"] {
         let name = Name::new("fork");
-        let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+        let (mut reader, mut writer) = (Peer::native(), Peer::native());
         reader.must(&format!("create {} 64 1024", &*name));
         writer.must(&format!("connect {} 0", &*name));
         writer.must("write 1 10 write");
@@ -54,7 +54,7 @@ fn a_child_does_not_keep_a_dead_parent_present() {
         reader.must("read 1000 1");
         reader.must_fail("read 20000 0", "WriterGone");
         child.assert_alive();
-        let mut writer = Peer::ours();
+        let mut writer = Peer::native();
         writer.must(&format!("connect {} 20000", &*name));
 
         let (child, _) = Child::from(&reader.must(how));
@@ -68,7 +68,7 @@ fn a_child_does_not_keep_a_dead_parent_present() {
         };
         assert!(message.starts_with("ReaderGone"), "{message}");
         // Neither the presence lock nor the lock files are held by the child.
-        let mut next = Peer::ours();
+        let mut next = Peer::native();
         next.must(&format!("create {} 64 1024", &*name));
         child.assert_alive();
         next.must("close");
@@ -78,7 +78,7 @@ fn a_child_does_not_keep_a_dead_parent_present() {
 #[test]
 fn using_an_endpoint_in_the_child_is_an_error() {
     let name = Name::new("fork-use");
-    let mut both = Peer::ours();
+    let mut both = Peer::native();
     both.must(&format!("create {} 64 1024", &*name));
     both.must(&format!("connect {} 0", &*name));
     both.must("write 1 10 write");
@@ -96,7 +96,7 @@ fn using_an_endpoint_in_the_child_is_an_error() {
 #[test]
 fn a_child_that_drops_the_endpoints_takes_nothing_from_the_parent() {
     let name = Name::new("fork-drop");
-    let mut both = Peer::ours();
+    let mut both = Peer::native();
     both.must(&format!("create {} 64 1024", &*name));
     both.must(&format!("connect {} 0", &*name));
     both.must("write 1 300 write");
@@ -106,7 +106,7 @@ fn a_child_that_drops_the_endpoints_takes_nothing_from_the_parent() {
     for round in 0..5 {
         both.must("fork drop");
         // Presence, pids, files and the held frame's space are all still the parent's.
-        let mut other = Peer::ours();
+        let mut other = Peer::native();
         other.must_fail(&format!("create {} 64 1024", &*name), "ReaderAlreadyConnected");
         other.must_fail(&format!("connect {} 0", &*name), "WriterAlreadyConnected");
         assert_eq!(name.leftovers(), there);

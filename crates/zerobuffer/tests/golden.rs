@@ -114,7 +114,7 @@ fn compare(who: &str, form: &str, snapshots: &[Vec<u8>]) {
     let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"));
     for ((file, comment, _), bytes) in SCRIPT.iter().zip(snapshots) {
         let path = directory.join(format!("{form}{file}.hex"));
-        let native = format!("The steps of {file}.hex with a writer of ours, in native form.");
+        let native = format!("The steps of {file}.hex with a native writer, in native form.");
         let found = render(if form.is_empty() { comment } else { &native }, bytes);
         if std::env::var_os("ZEROBUFFER_TEST_BLESS").is_some_and(|value| value == "1") {
             fs::write(&path, &found).unwrap();
@@ -128,20 +128,20 @@ fn compare(who: &str, form: &str, snapshots: &[Vec<u8>]) {
 }
 
 #[test]
-fn our_ends_leave_the_bytes_written_down() {
-    compare("ours", "native-", &play(&mut Peer::ours(), &mut Peer::ours(), LEN + NATIVE));
+fn native_ends_leave_the_bytes_written_down() {
+    compare("native", "native-", &play(&mut Peer::native(), &mut Peer::native(), LEN + NATIVE));
 }
 
 #[test]
-fn an_old_writer_leaves_the_same_bytes() {
+fn a_legacy_writer_leaves_the_same_bytes() {
     let Some(mut old) = Peer::old() else { return };
-    compare("an old writer", "", &play(&mut Peer::ours(), &mut old, LEN));
+    compare("a legacy writer", "", &play(&mut Peer::native(), &mut old, LEN));
 }
 
 #[test]
-fn an_old_reader_sees_the_same_bytes() {
+fn a_legacy_reader_sees_the_same_bytes() {
     let Some(mut old) = Peer::old() else { return };
-    let mut snapshots = play(&mut old, &mut Peer::ours(), LEN);
+    let mut snapshots = play(&mut old, &mut Peer::native(), LEN);
     // A legacy reader goes back to 0 at once after an exact fill. A native one says 256, for the
     // sake of legacy writers (A1).
     for bytes in &mut snapshots[4..] {
@@ -149,5 +149,5 @@ fn an_old_reader_sees_the_same_bytes() {
         assert_eq!(position, 0_u64.to_le_bytes());
         position.copy_from_slice(&256_u64.to_le_bytes());
     }
-    compare("an old reader", "", &snapshots);
+    compare("a legacy reader", "", &snapshots);
 }

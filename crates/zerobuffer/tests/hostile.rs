@@ -123,7 +123,7 @@ fn no_value_of_any_field_crashes_or_hangs_an_end() {
         for part in 0..WORKERS {
             let cases = &cases;
             scope.spawn(move || {
-                let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+                let (mut reader, mut writer) = (Peer::native(), Peer::native());
                 for (word, case) in cases.iter().skip(part).step_by(WORKERS) {
                     let name = Name::new("hostile");
                     let segment = start(&mut reader, &mut writer, &name);
@@ -144,7 +144,7 @@ fn no_value_of_any_field_crashes_or_hangs_an_end() {
 #[cfg_attr(macos_sys, ignore = "macOS keeps semaphores in its kernel, where no peer can write")]
 #[test]
 fn absurd_semaphores_delay_frames_by_a_slice_at_most() {
-    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut writer) = (Peer::native(), Peer::native());
     for wait in ["block", "adaptive"] {
         let name = Name::new("tokens");
         reader.must(&format!("create {} 64 {RING} {wait}", &*name));
@@ -192,7 +192,7 @@ fn absurd_semaphores_delay_frames_by_a_slice_at_most() {
 fn a_wrong_value_is_named() {
     let ring = METADATA + 64;
     let native = ring + RING;
-    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut writer) = (Peer::native(), Peer::native());
     let cases: &[(u64, u64, bool, &str, &str)] = &[
         (native + PUBLISHED, RING + 256 + 1, true, "read 100 3", "Corrupt"),
         (native + PUBLISHED, 128, true, "read 100 3", "Corrupt"),
@@ -232,7 +232,7 @@ fn a_wrong_value_is_named() {
 /// Nothing that an end keeps a copy of is looked at again.
 #[test]
 fn fields_that_an_end_owns_cannot_mislead_it() {
-    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut writer) = (Peer::native(), Peer::native());
     for (offset, value) in [
         (segment::METADATA_SIZE, 0),
         (segment::METADATA_SIZE, 1 << 40),

@@ -57,7 +57,7 @@ fn a_writer_defends_its_place() {
 /// D7: the pid of a dead endpoint that belongs to some other process by now keeps nobody waiting.
 #[test]
 fn a_reused_pid_does_not_keep_a_dead_peer_alive() {
-    let (mut reader, mut writer, name) = (Peer::ours(), Peer::ours(), Name::new("reuse"));
+    let (mut reader, mut writer, name) = (Peer::native(), Peer::native(), Name::new("reuse"));
     reader.must(&format!("create {} 64 1024", &*name));
     writer.must(&format!("connect {} 0", &*name));
     writer.must("write 1 100 write");
@@ -68,7 +68,7 @@ fn a_reused_pid_does_not_keep_a_dead_peer_alive() {
     if heir.is_none() {
         skipped("in part: the next pid cannot be chosen here (/proc/sys/kernel/ns_last_pid)");
     }
-    let mut writer = Peer::ours();
+    let mut writer = Peer::native();
     writer.must(&format!("connect {} 20000", &*name));
     reader.kill();
     let heir = process_with_pid(reader.pid());
@@ -84,7 +84,7 @@ fn a_reused_pid_does_not_keep_a_dead_peer_alive() {
         }
     };
     assert!(message.starts_with("ReaderGone") && start.elapsed() < PROMPT, "{message}");
-    Peer::ours().must(&format!("create {} 64 1024", &*name));
+    Peer::native().must(&format!("create {} 64 1024", &*name));
 }
 
 /// A process that has exactly this pid, if the system lets us choose.
@@ -113,8 +113,8 @@ impl Drop for Killed {
 /// when it closes. Its writer learns that nobody will see what it writes.
 #[test]
 fn a_name_that_has_a_new_owner_is_left_alone() {
-    let (mut first, mut second) = (Peer::ours(), Peer::ours());
-    let (mut writer, mut next) = (Peer::ours(), Peer::ours());
+    let (mut first, mut second) = (Peer::native(), Peer::native());
+    let (mut writer, mut next) = (Peer::native(), Peer::native());
     for kept in 0..8 {
         let name = Name::new("taken");
         first.must(&format!("create {} 64 1024", &*name));
@@ -161,8 +161,8 @@ fn a_name_that_has_a_new_owner_is_left_alone() {
     ignore = "on macOS a buffer's name is that of its lock file: memory does not know its own"
 )]
 #[test]
-fn a_writer_in_a_segment_without_a_name_is_told() {
-    let (mut reader, mut writer, name) = (Peer::ours(), Peer::ours(), Name::new("nameless"));
+fn a_writer_learns_that_its_segment_has_no_name() {
+    let (mut reader, mut writer, name) = (Peer::native(), Peer::native(), Name::new("nameless"));
     reader.must(&format!("create {} 64 1024", &*name));
     writer.must(&format!("connect {} 0", &*name));
     fs::remove_file(name.shm()).unwrap();
@@ -180,7 +180,7 @@ fn a_writer_in_a_segment_without_a_name_is_told() {
 fn a_judge_is_no_reader() {
     use std::os::fd::AsRawFd;
     let name = Name::new("judge");
-    let mut dead = Peer::ours();
+    let mut dead = Peer::native();
     dead.must(&format!("create {} 64 1024", &*name));
     dead.kill();
     let judge = fs::OpenOptions::new().read(true).write(true).open(name.shm()).unwrap();

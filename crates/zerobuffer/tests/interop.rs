@@ -28,44 +28,44 @@ fn assert_no_sliver(segment: &Segment, ring: u64) {
 }
 
 #[test]
-fn our_frames_of_random_sizes_reach_an_old_reader() {
+fn native_frames_of_random_sizes_reach_a_legacy_reader() {
     let Some(mut old) = Peer::old() else { return };
     for (ring, count, seed) in [(256, 1500, 1), (1024, 1500, 2), (10_240, 1500, 3), (1 << 20, 150, 4)] {
-        let name = Name::new("ours-old");
+        let name = Name::new("native-old");
         old.must(&format!("create {} 64 {ring}", &*name));
-        let mut ours = Peer::ours();
-        ours.must(&format!("connect {} 0", &*name));
+        let mut native = Peer::native();
+        native.must(&format!("connect {} 0", &*name));
         let max = placeable(ring);
-        ours.tell(&format!("stream 1 {count} {seed} {max} plain-mix"));
+        native.tell(&format!("stream 1 {count} {seed} {max} plain-mix"));
         assert_eq!(old.must(&format!("drain 1 {count} {seed} {max}")), format!("1 {count}"));
-        ours.must_reply();
+        native.must_reply();
         assert_eq!(Segment::open(&name).free(), ring, "space is lost in a ring of {ring} bytes");
-        ours.must("close");
+        native.must("close");
         old.must("close");
     }
 }
 
 #[test]
-fn old_frames_of_random_sizes_reach_our_reader() {
+fn legacy_frames_of_random_sizes_reach_a_native_reader() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     for (ring, count, seed) in [(128, 1500, 5), (1024, 1500, 6), (10_240, 1500, 7), (1 << 20, 150, 8)] {
         for api in ["write", "buffer", "mix"] {
-            let name = Name::new("old-ours");
-            ours.must(&format!("create {} 64 {ring}", &*name));
+            let name = Name::new("old-native");
+            native.must(&format!("create {} 64 {ring}", &*name));
             old.must(&format!("connect {}", &*name));
             // Half the ring: a larger frame is unwritable for the legacy writer at some positions
             // (A5). Tails of 1–15 bytes, which stop a legacy reader for good (A2), do occur.
             let max = ring / 2 - 16;
             old.tell(&format!("stream 1 {count} {seed} {max} {api}"));
-            assert_eq!(ours.must(&format!("drain 1 {count} {seed} {max}")), format!("1 {count}"));
+            assert_eq!(native.must(&format!("drain 1 {count} {seed} {max}")), format!("1 {count}"));
             old.must_reply();
             assert_eq!(Segment::open(&name).free(), ring, "space is lost in a ring of {ring} bytes");
             old.must("close");
             // A4: with wraps that have no marker the counters of the two ends drift; the end is
             // seen all the same.
-            ours.must_fail("read 5000 0", "WriterGone");
-            ours.must("close");
+            native.must_fail("read 5000 0", "WriterGone");
+            native.must("close");
             name.assert_gone();
         }
     }
@@ -74,81 +74,81 @@ fn old_frames_of_random_sizes_reach_our_reader() {
 #[test]
 fn exact_fills_pass_in_both_directions() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     let ring = 1024;
     for parts in [1, 2, 4] {
         let len = ring / parts - 16;
         let name = Name::new("exact");
         old.must(&format!("create {} 64 {ring}", &*name));
-        ours.must(&format!("connect {} 0", &*name));
+        native.must(&format!("connect {} 0", &*name));
         for key in 1..=12 {
-            ours.must(&format!("write {key} {len} plain-mix"));
+            native.must(&format!("write {key} {len} plain-mix"));
             assert_eq!(old.must(&format!("read 5000 {key}")), format!("{key} {len}"));
         }
-        ours.must("close");
+        native.must("close");
         old.must("close");
 
         for api in ["write", "buffer", "mix"] {
             let name = Name::new("exact");
-            ours.must(&format!("create {} 64 {ring}", &*name));
+            native.must(&format!("create {} 64 {ring}", &*name));
             old.must(&format!("connect {}", &*name));
             for key in 1..=12 {
                 // A1: the legacy writer goes past the end of the ring after an exact fill, unless
                 // the reader publishes the ring's size as its position. A native reader does, which
                 // rescues it.
                 old.must(&format!("write {key} {len} {api}"));
-                assert_eq!(ours.must(&format!("read 5000 {key}")), format!("{key} {len}"));
+                assert_eq!(native.must(&format!("read 5000 {key}")), format!("{key} {len}"));
                 if key % parts == 0 {
                     assert_eq!(Segment::open(&name).get(READ_POS), ring);
                 }
             }
             old.must("close");
-            ours.must_fail("read 5000 0", "WriterGone");
-            ours.must("close");
+            native.must_fail("read 5000 0", "WriterGone");
+            native.must("close");
         }
     }
 }
 
 #[test]
-fn tails_of_every_length_pass_from_ours_to_old() {
+fn tails_of_every_length_pass_from_native_to_legacy() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     let ring = 1024;
     for tail in 1..=63 {
         let name = Name::new("tail");
         old.must(&format!("create {} 64 {ring}", &*name));
-        ours.must(&format!("connect {} 0", &*name));
+        native.must(&format!("connect {} 0", &*name));
         let segment = Segment::open(&name);
         // The second frame would leave the tail. Tails below 16 bytes must not come to be (A2, W2).
         for (key, len) in [(1, 584), (2, 424 - tail - 16), (3, 200), (4, 300), (5, 1)] {
-            ours.must(&format!("write {key} {len} plain-mix"));
+            native.must(&format!("write {key} {len} plain-mix"));
             assert_no_sliver(&segment, ring);
             assert_eq!(old.must(&format!("read 5000 {key}")), format!("{key} {len}"));
         }
         assert_eq!(segment.free(), ring);
-        ours.must("close");
+        native.must("close");
         old.must("close");
     }
 }
 
 #[test]
-fn tails_of_every_length_pass_from_old_to_ours() {
+fn tails_of_every_length_pass_from_legacy_to_native() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     let ring = 1024;
     for tail in 1..=63 {
         for api in ["write", "buffer"] {
             let name = Name::new("tail");
-            ours.must(&format!("create {} 64 {ring}", &*name));
+            native.must(&format!("create {} 64 {ring}", &*name));
             old.must(&format!("connect {}", &*name));
             for (key, len) in [(1, ring - tail - 16), (2, 200), (3, 300), (4, 400), (5, 1)] {
                 old.must(&format!("write {key} {len} {api}"));
-                assert_eq!(ours.must(&format!("read 5000 {key}")), format!("{key} {len}"));
+                assert_eq!(native.must(&format!("read 5000 {key}")), format!("{key} {len}"));
             }
             assert_eq!(Segment::open(&name).free(), ring);
             old.must("close");
-            ours.must_fail("read 5000 0", "WriterGone");
-            ours.must("close");
+            native.must_fail("read 5000 0", "WriterGone");
+            native.must("close");
         }
     }
 }
@@ -156,119 +156,119 @@ fn tails_of_every_length_pass_from_old_to_ours() {
 /// A2: a frame that can only leave a tail of 1–15 bytes is refused for a legacy reader, at once and
 /// with the remedy.
 #[test]
-fn a_frame_that_an_old_reader_could_not_survive_is_refused() {
+fn a_frame_that_a_legacy_reader_could_not_survive_is_refused() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     let name = Name::new("unplaceable");
     old.must(&format!("create {} 64 1024", &*name));
-    ours.must(&format!("connect {} 0", &*name));
+    native.must(&format!("connect {} 0", &*name));
     for tail in 1..=15 {
         let len = 1024 - 16 - tail;
         for api in ["write", "loan", "vectored", "try"] {
-            let message = ours.must_fail(&format!("write 1 {len} {api}"), "Unplaceable");
+            let message = native.must_fail(&format!("write 1 {len} {api}"), "Unplaceable");
             assert!(message.contains(&len.to_string()) && message.contains("1024"), "{message}");
         }
     }
-    ours.must_fail("write 1 1009 write", "FrameTooLarge");
+    native.must_fail("write 1 1009 write", "FrameTooLarge");
     // Nothing was published by the refusals.
-    ours.must("write 1 1008 write");
+    native.must("write 1 1008 write");
     assert_eq!(old.must("read 5000 1"), "1 1008");
     // Mid-ring, a legacy reader cannot be sent a frame that needs more than the ring with its
     // wasted tail (A5).
-    ours.must("write 2 484 write");
+    native.must("write 2 484 write");
     assert_eq!(old.must("read 5000 2"), "2 484");
-    ours.must_fail("write 3 900 write", "Unplaceable");
-    ours.must("write 3 508 write");
+    native.must_fail("write 3 900 write", "Unplaceable");
+    native.must("write 3 508 write");
     assert_eq!(old.must("read 5000 3"), "3 508");
-    ours.must("close");
+    native.must("close");
     old.must("close");
 }
 
 #[test]
 fn metadata_pass_in_both_directions() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     for len in [1, 7, 56, 500, 1016] {
         let name = Name::new("meta");
         old.must(&format!("create {} 1024 1024", &*name));
-        ours.must(&format!("connect {} 0", &*name));
+        native.must(&format!("connect {} 0", &*name));
         assert_eq!(old.must("get-meta 9"), "none");
-        ours.must(&format!("set-meta 9 {len}"));
-        ours.must_fail("set-meta 9 1", "MetadataAlreadyWritten");
+        native.must(&format!("set-meta 9 {len}"));
+        native.must_fail("set-meta 9 1", "MetadataAlreadyWritten");
         assert_eq!(old.must("get-meta 9"), len.to_string());
-        ours.must("close");
+        native.must("close");
         old.must("close");
 
         let name = Name::new("meta");
-        ours.must(&format!("create {} 1024 1024", &*name));
+        native.must(&format!("create {} 1024 1024", &*name));
         old.must(&format!("connect {}", &*name));
-        assert_eq!(ours.must("get-meta 9"), "none");
+        assert_eq!(native.must("get-meta 9"), "none");
         old.must(&format!("set-meta 9 {len}"));
-        assert_eq!(ours.must("get-meta 9"), len.to_string());
+        assert_eq!(native.must("get-meta 9"), len.to_string());
         old.must("close");
         // The block is written once per buffer, by whichever writer; the same bytes again are no
         // contradiction.
-        ours.must(&format!("connect {} 0", &*name));
+        native.must(&format!("connect {} 0", &*name));
         let other = if len == 1 { 2 } else { 1 };
-        ours.must_fail(&format!("set-meta 9 {other}"), "MetadataAlreadyWritten");
-        ours.must(&format!("set-meta 9 {len}"));
-        ours.must("close");
+        native.must_fail(&format!("set-meta 9 {other}"), "MetadataAlreadyWritten");
+        native.must(&format!("set-meta 9 {len}"));
+        native.must("close");
     }
     // Empty metadata are accepted by the legacy writer; reading them is an error only in the legacy
     // reader.
     let name = Name::new("meta");
-    ours.must(&format!("create {} 64 1024", &*name));
+    native.must(&format!("create {} 64 1024", &*name));
     old.must(&format!("connect {}", &*name));
     old.must("set-meta 9 0");
-    assert_eq!(ours.must("get-meta 9"), "0");
+    assert_eq!(native.must("get-meta 9"), "0");
     old.must("close");
-    ours.must("close");
+    native.must("close");
 }
 
 #[test]
-fn frames_held_by_our_reader_survive_an_old_writer() {
+fn frames_held_by_a_native_reader_survive_a_legacy_writer() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     for api in ["write", "buffer"] {
         let name = Name::new("held");
-        ours.must(&format!("create {} 64 1024", &*name));
+        native.must(&format!("create {} 64 1024", &*name));
         old.must(&format!("connect {}", &*name));
         old.must("timeout 200");
         let segment = Segment::open(&name);
         for key in 1..=3 {
             old.must(&format!("write {key} 300 {api}"));
-            ours.must(&format!("hold 5000 {key}"));
+            native.must(&format!("hold 5000 {key}"));
         }
         let held = 1024 - 3 * 316;
         for index in [1, 2] {
-            ours.must(&format!("release {index}"));
+            native.must(&format!("release {index}"));
             assert_eq!(segment.free(), held, "space behind a held frame was returned");
             old.must_fail(&format!("write 4 300 {api}"), "BufferFullException");
         }
-        ours.must("recheck 0 1");
-        ours.must("release 0");
+        native.must("recheck 0 1");
+        native.must("release 0");
         assert_eq!(segment.free(), 1024);
 
         // B4: a wasted tail counts as returned only after the frames before it.
         old.must(&format!("write 4 184 {api}")); // at 0: the tail of 76 bytes is wasted
         old.must(&format!("write 5 684 {api}")); // 200..900
-        ours.must("read 5000 4");
-        ours.must("hold 5000 5");
+        native.must("read 5000 4");
+        native.must("hold 5000 5");
         let (before, tail) = (segment.free(), 124);
         assert_eq!(before, 1024 - 700);
         old.must(&format!("write 6 144 {api}")); // at 0
-        ours.must("hold 5000 6");
+        native.must("hold 5000 6");
         assert_eq!(segment.free(), before - tail - 160);
-        ours.must("release 4");
+        native.must("release 4");
         assert_eq!(segment.free(), before - tail - 160);
         old.must_fail(&format!("write 7 100 {api}"), "BufferFullException");
-        ours.must("recheck 3 5");
-        ours.must("release 3");
+        native.must("recheck 3 5");
+        native.must("release 3");
         assert_eq!(segment.free(), 1024);
         old.must(&format!("write 7 400 {api}"));
-        assert_eq!(ours.must("read 5000 7"), "7 400");
+        assert_eq!(native.must("read 5000 7"), "7 400");
         old.must("close");
-        ours.must("close");
+        native.must("close");
     }
 }
 
@@ -276,19 +276,19 @@ fn frames_held_by_our_reader_survive_an_old_writer() {
 /// each pair. Our writer then says how much is free, and neither hangs nor takes the loss for
 /// corruption.
 #[test]
-fn space_lost_by_an_old_reader_ends_as_a_full_ring() {
+fn space_lost_by_a_legacy_reader_ends_as_a_full_ring() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     let name = Name::new("lost");
     old.must(&format!("create {} 64 1024", &*name));
-    ours.must(&format!("connect {} 0", &*name));
-    ours.must("timeout 200");
+    native.must(&format!("connect {} 0", &*name));
+    native.must("timeout 200");
     let mut key = 0;
     let message = loop {
         let mut full = None;
         for len in [300, 100] {
             key += 1;
-            let reply = ours.ask(&format!("write {key} {len} plain-mix"));
+            let reply = native.ask(&format!("write {key} {len} plain-mix"));
             if let Some(message) = reply.strip_prefix("err Full: ") {
                 full = Some(message.to_owned());
                 break;
@@ -307,7 +307,7 @@ fn space_lost_by_an_old_reader_ends_as_a_full_ring() {
         old.must(&format!("release {}", first + 1));
     };
     assert!(message.contains(&Segment::open(&name).free().to_string()), "{message}");
-    ours.must("close");
+    native.must("close");
     old.must("close");
 }
 
@@ -315,18 +315,18 @@ fn space_lost_by_an_old_reader_ends_as_a_full_ring() {
 /// frame in front of it. A legacy writer then runs into the held frame; a native one does not count
 /// that tail as free.
 #[test]
-fn frames_held_by_an_old_reader_survive_our_writer() {
+fn frames_held_by_a_legacy_reader_survive_a_native_writer() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     let name = Name::new("old-holds");
     old.must(&format!("create {} 64 1024", &*name));
-    ours.must(&format!("connect {} 0", &*name));
-    ours.must("timeout 200");
-    ours.must("write 1 484 write"); // 0..500
+    native.must(&format!("connect {} 0", &*name));
+    native.must("timeout 200");
+    native.must("write 1 484 write"); // 0..500
     old.must("read 5000 1");
-    ours.must("write 2 384 loan"); // 500..900
+    native.must("write 2 384 loan"); // 500..900
     old.must("hold 5000 2");
-    ours.must("write 3 184 vectored"); // 0..200, behind a tail of 124 bytes
+    native.must("write 3 184 vectored"); // 0..200, behind a tail of 124 bytes
     old.must("hold 5000 3");
     let segment = Segment::open(&name);
     assert_eq!(
@@ -334,12 +334,12 @@ fn frames_held_by_an_old_reader_survive_our_writer() {
         424,
         "the fault of the old reader no longer shows: this test has lost its point"
     );
-    ours.must_fail("write 4 285 write", "Full");
-    ours.must_fail("write 4 408 write", "Full");
-    ours.must("write 4 284 write"); // 200..500, up to the held frame
+    native.must_fail("write 4 285 write", "Full");
+    native.must_fail("write 4 408 write", "Full");
+    native.must("write 4 284 write"); // 200..500, up to the held frame
     old.must("recheck 0 2");
     old.must("recheck 1 3");
-    ours.must("close");
+    native.must("close");
     old.must("close");
 }
 
@@ -348,9 +348,9 @@ fn frames_held_by_an_old_reader_survive_our_writer() {
 #[test]
 fn frames_without_tokens_are_found() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     let name = Name::new("stranded");
-    ours.must(&format!("create {} 64 1024", &*name));
+    native.must(&format!("create {} 64 1024", &*name));
     old.must(&format!("connect {}", &*name));
     for key in 1..=10 {
         old.must(&format!("write {key} 300 mix"));
@@ -358,18 +358,18 @@ fn frames_without_tokens_are_found() {
             let file = std::fs::OpenOptions::new().write(true).open(&name.semaphores()[0]).unwrap();
             std::os::unix::fs::FileExt::write_all_at(&file, &0_u32.to_le_bytes(), 0).unwrap();
         }
-        assert_eq!(ours.must(&format!("read 5000 {key}")), format!("{key} 300"));
+        assert_eq!(native.must(&format!("read 5000 {key}")), format!("{key} 300"));
     }
     old.must("close");
-    ours.must_fail("read 5000 0", "WriterGone");
-    ours.must("close");
+    native.must_fail("read 5000 0", "WriterGone");
+    native.must("close");
 }
 
 #[test]
 fn a_second_endpoint_of_either_kind_is_refused() {
     let Some(mut old) = Peer::old() else { return };
     let Some(mut second_old) = Peer::old() else { return };
-    let (mut ours, mut second) = (Peer::ours(), Peer::ours());
+    let (mut native, mut second) = (Peer::native(), Peer::native());
 
     let name = Name::new("second");
     old.must(&format!("create {} 64 1024", &*name));
@@ -385,13 +385,13 @@ fn a_second_endpoint_of_either_kind_is_refused() {
     old.must("close");
 
     let name = Name::new("second");
-    ours.must(&format!("create {} 64 1024", &*name));
+    native.must(&format!("create {} 64 1024", &*name));
     old.must_fail(&format!("create {} 64 1024", &*name), "ZeroBufferException");
     second.must(&format!("connect {} 0", &*name));
     old.must_fail(&format!("connect {}", &*name), "WriterAlreadyConnectedException");
     second.must("write 1 100 write");
-    assert_eq!(ours.must("read 5000 1"), "1 100");
+    assert_eq!(native.must("read 5000 1"), "1 100");
     second.must("close");
-    ours.must("close");
+    native.must("close");
     name.assert_gone();
 }

@@ -40,16 +40,16 @@ fn acknowledged(writer: &mut Peer) -> u64 {
 }
 
 #[test]
-fn a_killed_old_writer_is_noticed_and_its_frames_are_delivered() {
-    let mut ours = Peer::ours();
+fn a_killed_legacy_writer_is_noticed_and_its_frames_are_delivered() {
+    let mut native = Peer::native();
     for round in 0..12 {
         let Some(mut old) = Peer::old() else { return };
         let name = Name::new("kill-old-w");
-        ours.must(&format!("create {} 64 {RING}", &*name));
+        native.must(&format!("create {} 64 {RING}", &*name));
         old.must(&format!("connect {}", &*name));
         let api = if round % 2 == 0 { "write" } else { "buffer" };
         old.tell(&format!("chatter 1 {round} {MAX} {api}"));
-        ours.tell(&format!("until-gone 1 {round} {MAX}"));
+        native.tell(&format!("until-gone 1 {round} {MAX}"));
         assert_eq!(old.reply(), "sent 1");
         pause(mix(round) % 60);
         if round % 3 == 0 {
@@ -57,47 +57,47 @@ fn a_killed_old_writer_is_noticed_and_its_frames_are_delivered() {
         } else {
             old.kill();
         }
-        let delivered: u64 = ours.must_reply().parse().unwrap();
+        let delivered: u64 = native.must_reply().parse().unwrap();
         let sent = acknowledged(&mut old);
         assert!((sent..=sent + 1).contains(&delivered), "{delivered} frames delivered, {sent} acknowledged");
-        let message = ours.must_fail("read 1000 0", "WriterGone");
+        let message = native.must_fail("read 1000 0", "WriterGone");
         assert!(message.contains(&old.pid().to_string()), "{message}");
 
         // A native writer takes over where the dead one stopped, and the ring has its whole space
         // again.
-        let mut next = Peer::ours();
+        let mut next = Peer::native();
         next.must(&format!("connect {} 20000", &*name));
         assert_eq!(Segment::open(&name).free(), RING);
         next.tell(&format!("stream {} 200 5 {MAX} mix", delivered + 1));
-        ours.must(&format!("drain {} 200 5 {MAX}", delivered + 1));
+        native.must(&format!("drain {} 200 5 {MAX}", delivered + 1));
         next.must_reply();
         next.must("close");
-        ours.must_fail("read 1000 0", "WriterGone");
-        ours.must("close");
+        native.must_fail("read 1000 0", "WriterGone");
+        native.must("close");
     }
 }
 
 #[test]
-fn an_old_reader_gets_every_frame_of_our_killed_writer() {
+fn a_legacy_reader_gets_every_frame_of_a_killed_native_writer() {
     let Some(mut old) = Peer::old() else { return };
     for round in 0..10 {
-        let mut ours = Peer::ours();
+        let mut native = Peer::native();
         let name = Name::new("kill-our-w");
         old.must(&format!("create {} 64 {RING}", &*name));
-        ours.must(&format!("connect {} 0", &*name));
-        ours.tell(&format!("chatter 1 {round} {MAX} plain-mix"));
+        native.must(&format!("connect {} 0", &*name));
+        native.tell(&format!("chatter 1 {round} {MAX} plain-mix"));
         old.tell(&format!("until-gone 1 {round} {MAX}"));
-        assert_eq!(ours.reply(), "sent 1");
+        assert_eq!(native.reply(), "sent 1");
         pause(mix(round) % 40);
-        ours.kill();
+        native.kill();
         let delivered: u64 = old.must_reply().parse().unwrap();
-        let sent = acknowledged(&mut ours);
+        let sent = acknowledged(&mut native);
         // The last frame may be published without its token; a legacy reader sees it only with the
         // next one.
         assert!((sent..=sent + 1).contains(&delivered), "{delivered} frames delivered, {sent} acknowledged");
 
         // W9: our successor continues the numbers, which a legacy reader insists on.
-        let mut next = Peer::ours();
+        let mut next = Peer::native();
         next.must(&format!("connect {} 0", &*name));
         let key = next.must(&format!("write {} 100 write", delivered + 1)).parse::<u64>().unwrap();
         assert!((delivered + 1..=delivered + 2).contains(&key), "sequence {key} after {delivered} frames");
@@ -112,29 +112,29 @@ fn an_old_reader_gets_every_frame_of_our_killed_writer() {
 #[test]
 fn closing_ends_are_noticed_by_blocked_peers() {
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
 
     // C4: a legacy reader looks at the writer only after its own timeout. A native writer posts
     // nothing when it closes, since the token would kill a legacy reader whose counters have
     // drifted (W6).
     let name = Name::new("close-our-w");
     old.must(&format!("create {} 64 {RING}", &*name));
-    ours.must(&format!("connect {} 0", &*name));
-    ours.must("stream 1 50 1 40 plain-mix");
-    ours.must("close");
+    native.must(&format!("connect {} 0", &*name));
+    native.must("stream 1 50 1 40 plain-mix");
+    native.must("close");
     assert_eq!(old.must("until-gone 1 1 40"), "50");
     old.must("close");
 
     // Our closing reader wakes a legacy writer that is blocked for space.
     let name = Name::new("close-our-r");
-    ours.must(&format!("create {} 64 {RING}", &*name));
+    native.must(&format!("create {} 64 {RING}", &*name));
     old.must(&format!("connect {}", &*name));
     old.must("timeout 20000");
     old.must("write 1 2000 write");
     old.tell("write 2 3000 write");
     pause(100);
     let start = Instant::now();
-    ours.must("close");
+    native.must("close");
     assert!(old.reply().starts_with("err ReaderDeadException"));
     assert!(start.elapsed() < PROMPT, "the old writer slept for {:?}", start.elapsed());
     old.must("close");
@@ -142,73 +142,73 @@ fn closing_ends_are_noticed_by_blocked_peers() {
 
     // Legacy ends post nothing when they close: native ones find out by themselves.
     let name = Name::new("close-old-w");
-    ours.must(&format!("create {} 64 {RING}", &*name));
+    native.must(&format!("create {} 64 {RING}", &*name));
     old.must(&format!("connect {}", &*name));
-    ours.tell("read 20000 1");
+    native.tell("read 20000 1");
     pause(100);
     let start = Instant::now();
     old.must("close");
-    assert!(ours.reply().starts_with("err WriterGone"));
+    assert!(native.reply().starts_with("err WriterGone"));
     assert!(start.elapsed() < PROMPT, "our reader slept for {:?}", start.elapsed());
-    ours.must("close");
+    native.must("close");
 
     let name = Name::new("close-old-r");
     old.must(&format!("create {} 64 {RING}", &*name));
-    ours.must(&format!("connect {} 0", &*name));
-    ours.must("timeout 20000");
-    ours.must("write 1 2000 write");
-    ours.tell("write 2 2000 write");
-    ours.must_reply();
-    ours.tell("write 3 2000 write");
+    native.must(&format!("connect {} 0", &*name));
+    native.must("timeout 20000");
+    native.must("write 1 2000 write");
+    native.tell("write 2 2000 write");
+    native.must_reply();
+    native.tell("write 3 2000 write");
     pause(100);
     let start = Instant::now();
     old.must("close");
-    assert!(ours.reply().starts_with("err ReaderGone"));
+    assert!(native.reply().starts_with("err ReaderGone"));
     assert!(start.elapsed() < PROMPT, "our writer slept for {:?}", start.elapsed());
-    ours.must("close");
+    native.must("close");
 }
 
 #[test]
 fn killed_readers_are_noticed_by_blocked_writers() {
     let name = Name::new("kill-old-r");
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     old.must(&format!("create {} 64 {RING}", &*name));
-    ours.must(&format!("connect {} 0", &*name));
-    ours.must("timeout 20000");
-    ours.must("write 1 1800 write");
-    ours.must("write 2 1800 write");
-    ours.tell("write 3 1800 write");
+    native.must(&format!("connect {} 0", &*name));
+    native.must("timeout 20000");
+    native.must("write 1 1800 write");
+    native.must("write 2 1800 write");
+    native.tell("write 3 1800 write");
     pause(100);
     let start = Instant::now();
     old.kill();
-    let reply = ours.reply();
+    let reply = native.reply();
     assert!(reply.starts_with("err ReaderGone") && reply.contains(&old.pid().to_string()), "{reply}");
     assert!(start.elapsed() < PROMPT, "our writer slept for {:?}", start.elapsed());
-    ours.must("close");
+    native.must("close");
 
     let name = Name::new("kill-our-r");
     let Some(mut old) = Peer::old() else { return };
-    let mut ours = Peer::ours();
-    ours.must(&format!("create {} 64 {RING}", &*name));
+    let mut native = Peer::native();
+    native.must(&format!("create {} 64 {RING}", &*name));
     old.must(&format!("connect {}", &*name));
     old.must("timeout 500");
     old.must("write 1 3000 write");
     old.tell("write 2 3000 write");
     pause(100);
-    ours.kill();
+    native.kill();
     assert!(old.reply().starts_with("err ReaderDeadException"));
     old.must("close");
 }
 
 #[test]
-fn our_writer_continues_after_an_old_one() {
+fn a_native_writer_continues_after_a_legacy_one() {
     let Some(mut old) = Peer::old() else { return };
     let Some(mut reader) = Peer::old() else { return };
-    let mut ours = Peer::ours();
+    let mut native = Peer::native();
     for frames in [0_u64, 1, 7, 40, 41, 42, 43] {
         for unread in [0, 1, 3] {
-            let name = Name::new("old-then-ours");
+            let name = Name::new("old-then-native");
             reader.must(&format!("create {} 64 {RING}", &*name));
             old.must(&format!("connect {}", &*name));
             let mut position = 0;
@@ -226,30 +226,30 @@ fn our_writer_continues_after_an_old_one() {
             old.must("close");
             // D8: a legacy successor would start at 1 again, and the legacy reader would refuse it.
             // A native one continues (W9).
-            ours.must(&format!("connect {} 0", &*name));
+            native.must(&format!("connect {} 0", &*name));
             let next = frames + 1;
-            assert_eq!(ours.must(&format!("write {next} 77 write")), next.to_string());
+            assert_eq!(native.must(&format!("write {next} 77 write")), next.to_string());
             for key in (frames + 1).saturating_sub(unread).max(1)..=frames {
                 reader.must(&format!("read 5000 {key}"));
             }
             assert_eq!(reader.must(&format!("read 5000 {next}")), format!("{next} 77"));
-            ours.must("close");
+            native.must("close");
             reader.must("close");
         }
     }
 }
 
 #[test]
-fn our_reader_accepts_an_old_writer_after_any_other() {
+fn a_native_reader_accepts_a_legacy_writer_after_any_other() {
     let Some(mut old) = Peer::old() else { return };
-    let (mut reader, mut ours) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut native) = (Peer::native(), Peer::native());
     let name = Name::new("successors");
     reader.must(&format!("create {} 64 {RING}", &*name));
-    ours.must(&format!("connect {} 0", &*name));
-    ours.tell(&format!("stream 1 100 1 {MAX} mix"));
+    native.must(&format!("connect {} 0", &*name));
+    native.tell(&format!("stream 1 100 1 {MAX} mix"));
     reader.must(&format!("drain 1 100 1 {MAX}"));
-    ours.must_reply();
-    ours.must("close");
+    native.must_reply();
+    native.must("close");
     for _ in 0..3 {
         reader.must_fail("read 2000 0", "WriterGone");
         // D8: a legacy writer starts at 1. With all read, our reader takes that for what it is.
@@ -261,16 +261,16 @@ fn our_reader_accepts_an_old_writer_after_any_other() {
     }
     // And a native writer after it continues from the old one's numbers.
     reader.must_fail("read 2000 0", "WriterGone");
-    ours.must(&format!("connect {} 0", &*name));
-    assert_eq!(ours.must("write 101 500 write"), "101");
+    native.must(&format!("connect {} 0", &*name));
+    assert_eq!(native.must("write 101 500 write"), "101");
     assert_eq!(reader.must("read 2000 101"), "101 500");
-    ours.must("close");
+    native.must("close");
     reader.must("close");
     name.assert_gone();
 }
 
 #[test]
-fn our_reader_takes_over_the_name_of_a_dead_old_reader() {
+fn a_native_reader_takes_over_the_name_of_a_dead_legacy_reader() {
     let Some(mut writer) = Peer::old() else { return };
     for (closes, attached) in [(true, false), (false, false), (false, true)] {
         let Some(mut old) = Peer::old() else { return };
@@ -288,9 +288,9 @@ fn our_reader_takes_over_the_name_of_a_dead_old_reader() {
             old.kill();
         }
         let orphan = attached.then(|| Segment::open(&name));
-        let mut ours = Peer::ours();
+        let mut native = Peer::native();
         // E2: a legacy reader could never have this name again while a writer is attached.
-        ours.must(&format!("create {} 64 {RING}", &*name));
+        native.must(&format!("create {} 64 {RING}", &*name));
         if let Some(orphan) = orphan {
             // D9: the legacy writer would write into the orphan for ever; the native reader has
             // stopped it.
@@ -298,29 +298,29 @@ fn our_reader_takes_over_the_name_of_a_dead_old_reader() {
             assert!(writer.ask("write 2 100 write").starts_with("err ReaderDeadException"));
             writer.must("close");
         }
-        let mut next = if closes { Peer::ours() } else { Peer::old().expect("it was there before") };
+        let mut next = if closes { Peer::native() } else { Peer::old().expect("it was there before") };
         next.must(&format!("connect {} 0", &*name));
         next.tell(&format!("stream 1 100 3 {} write", RING / 2 - 16));
-        assert_eq!(ours.must(&format!("drain 1 100 3 {}", RING / 2 - 16)), "1 100");
+        assert_eq!(native.must(&format!("drain 1 100 3 {}", RING / 2 - 16)), "1 100");
         next.must_reply();
         next.must("close");
-        ours.must("close");
+        native.must("close");
         name.assert_gone();
     }
 }
 
 #[test]
-fn an_old_reader_takes_over_the_name_of_our_dead_reader() {
+fn a_legacy_reader_takes_over_the_name_of_a_dead_native_reader() {
     let Some(mut old) = Peer::old() else { return };
     for attached in [false, true] {
-        let name = Name::new("take-from-ours");
-        let (mut ours, mut writer) = (Peer::ours(), Peer::ours());
-        ours.must(&format!("create {} 64 {RING}", &*name));
+        let name = Name::new("take-from-native");
+        let (mut native, mut writer) = (Peer::native(), Peer::native());
+        native.must(&format!("create {} 64 {RING}", &*name));
         if attached {
             writer.must(&format!("connect {} 0", &*name));
             writer.must("write 1 1000 write");
         }
-        ours.kill();
+        native.kill();
         if attached {
             // Noticed when the ring is full, at the latest.
             while let Some(sequence) = writer.ask("write 2 100 write").strip_prefix("ok ") {
@@ -346,7 +346,7 @@ fn an_old_reader_takes_over_the_name_of_our_dead_reader() {
 /// writer is native, the reader legacy. The frame without a token is late by one, and what it
 /// returns was never charged.
 #[test]
-fn our_writer_after_an_old_one_that_died_between_its_stores() {
+fn a_native_writer_after_a_legacy_one_that_died_between_its_stores() {
     let Some(mut reader) = Peer::old() else { return };
     for read_before in [false, true] {
         let Some(mut old) = Peer::old() else { return };
@@ -364,7 +364,7 @@ fn our_writer_after_an_old_one_that_died_between_its_stores() {
         segment.put(segment.ring() + at, &frame);
         segment.set(WRITE_POS, at + 128);
 
-        let mut ours = Peer::ours();
+        let mut native = Peer::native();
         if read_before {
             // With its token, but still uncharged: then `free` exceeds the ring as soon as it is
             // released.
@@ -372,21 +372,22 @@ fn our_writer_after_an_old_one_that_died_between_its_stores() {
             assert_eq!(reader.must("read 5000 3"), "3 112");
             assert_eq!(segment.free(), RING + 128);
         }
-        ours.must(&format!("connect {} 0", &*name));
+        native.must(&format!("connect {} 0", &*name));
         let behind = u64::from(!read_before);
         for key in 4..=200 {
-            assert_eq!(ours.must(&format!("write {key} 112 write")), key.to_string());
+            assert_eq!(native.must(&format!("write {key} 112 write")), key.to_string());
             let due = key - behind;
             assert_eq!(reader.must(&format!("read 5000 {due}")), format!("{due} 112"));
         }
         // The uncharged bytes are never taken for free ones: a full ring overwrites nothing.
-        ours.must("timeout 100");
-        let last = (201..300).find(|key| ours.ask(&format!("write {key} 112 write")).starts_with("err Full"));
+        native.must("timeout 100");
+        let last =
+            (201..300).find(|key| native.ask(&format!("write {key} 112 write")).starts_with("err Full"));
         let last = last.expect("the ring has an end") - 1;
         for key in 201 - behind..=last - behind {
             assert_eq!(reader.must(&format!("read 5000 {key}")), format!("{key} 112"));
         }
-        ours.must("close");
+        native.must("close");
         reader.must("close");
     }
 }
@@ -402,16 +403,16 @@ fn post(name: &Name, tokens: u32) {
 /// W4: a legacy writer caught, or killed, in the middle of a wrap: the tail is charged, the
 /// position not yet moved. The frames of the lap before are not taken for new ones.
 #[test]
-fn our_reader_meets_an_old_writer_in_the_middle_of_a_wrap() {
+fn a_native_reader_meets_a_legacy_writer_in_the_middle_of_a_wrap() {
     for killed in [false, true] {
         let Some(mut old) = Peer::old() else { return };
-        let mut ours = Peer::ours();
+        let mut native = Peer::native();
         let name = Name::new("mid-wrap");
-        ours.must(&format!("create {} 64 1024", &*name));
+        native.must(&format!("create {} 64 1024", &*name));
         old.must(&format!("connect {}", &*name));
         for key in 1..=3 {
             old.must(&format!("write {key} 300 write"));
-            ours.must(&format!("read 5000 {key}"));
+            native.must(&format!("read 5000 {key}"));
         }
         let segment = Segment::open(&name);
         let (at, tail) = (segment.get(WRITE_POS), 1024 - segment.get(WRITE_POS));
@@ -420,21 +421,21 @@ fn our_reader_meets_an_old_writer_in_the_middle_of_a_wrap() {
         segment.set(FREE, 1024 - tail);
         if killed {
             old.kill();
-            ours.must_fail("read 5000 4", "WriterGone");
+            native.must_fail("read 5000 4", "WriterGone");
             assert_eq!(segment.free(), 1024);
-            old = Peer::ours();
+            old = Peer::native();
             old.must(&format!("connect {} 20000", &*name));
         } else {
-            assert_eq!(ours.must("read 300 4"), "none");
+            assert_eq!(native.must("read 300 4"), "none");
             // The writer goes on: it charges the tail itself now.
             segment.set(FREE, 1024);
         }
         for key in 4..=30 {
             assert_eq!(old.must(&format!("write {key} 300 write")), key.to_string());
-            assert_eq!(ours.must(&format!("read 5000 {key}")), format!("{key} 300"));
+            assert_eq!(native.must(&format!("read 5000 {key}")), format!("{key} 300"));
         }
         old.must("close");
-        ours.must_fail("read 5000 0", "WriterGone");
-        ours.must("close");
+        native.must_fail("read 5000 0", "WriterGone");
+        native.must("close");
     }
 }

@@ -30,7 +30,7 @@ fn pair(name: &Name) -> (Reader, Writer) {
 
 #[test]
 fn a_clean_close_wakes_the_blocked_peer() {
-    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut writer) = (Peer::native(), Peer::native());
     for wait in ["block", "adaptive", "spin"] {
         let name = Name::new("close");
         reader.must(&format!("create {} 64 1024 {wait}", &*name));
@@ -65,7 +65,7 @@ fn a_clean_close_wakes_the_blocked_peer() {
 /// W8: a writer that does not wait learns of the reader's death too.
 #[test]
 fn a_write_timeout_of_zero_notices_a_dead_reader() {
-    let (mut reader, name) = (Peer::ours(), Name::new("zero"));
+    let (mut reader, name) = (Peer::native(), Name::new("zero"));
     reader.must(&format!("create {} 0 1024", &*name));
     let config = WriterConfig::default().write_timeout(Some(Duration::ZERO));
     let mut writer = Writer::connect_with(&name, config).unwrap();
@@ -86,7 +86,7 @@ fn a_write_timeout_of_zero_notices_a_dead_reader() {
 /// successor continues.
 #[test]
 fn writers_killed_at_random_times() {
-    let mut reader = Peer::ours();
+    let mut reader = Peer::native();
     // 120 kills on Windows, and 80 of readers below: there the two of them are what shows W10.
     for round in 0..if cfg!(windows) { 60 } else { 40 } {
         let ring = [256, 1024, 8192, 65_536][(round % 4) as usize];
@@ -95,7 +95,7 @@ fn writers_killed_at_random_times() {
         reader.must(&format!("create {} 64 {ring}", &*name));
         let mut next = 1;
         for life in 0..2 {
-            let mut writer = Peer::ours();
+            let mut writer = Peer::native();
             let pid = writer.pid();
             writer.must(&format!("connect {} 20000", &*name));
             writer.tell(&format!("chatter {next} {round} {max} mix"));
@@ -132,7 +132,7 @@ fn frames_held_across_the_death_of_their_writer() {
     for round in 0..25 {
         let name = Name::new("held");
         let mut reader = Reader::create(&name, BufferConfig::ring(4096).metadata(0)).unwrap();
-        let mut writer = Peer::ours();
+        let mut writer = Peer::native();
         writer.must(&format!("connect {} 0", &*name));
         writer.tell(&format!("chatter 1 {round} 300 mix"));
         let (mut held, mut last) = (Vec::new(), 0);
@@ -179,11 +179,11 @@ fn frames_held_across_the_death_of_their_writer() {
 /// there is none.
 #[test]
 fn a_successor_that_comes_before_the_repair() {
-    let (mut reader, mut next) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut next) = (Peer::native(), Peer::native());
     for round in 0..12 {
         let name = Name::new("early");
         reader.must(&format!("create {} 64 4096", &*name));
-        let mut writer = Peer::ours();
+        let mut writer = Peer::native();
         writer.must(&format!("connect {} 0", &*name));
         writer.tell(&format!("chatter 1 {round} 300 mix"));
         // One that has done nothing leaves no trace, and is not missed.
@@ -209,10 +209,10 @@ fn a_successor_that_comes_before_the_repair() {
 
 #[test]
 fn readers_killed_at_random_times() {
-    let mut writer = Peer::ours();
+    let mut writer = Peer::native();
     let name = Name::new("kill-r");
     for round in 0..if cfg!(windows) { 80 } else { 25 } {
-        let mut reader = Peer::ours();
+        let mut reader = Peer::native();
         // The name is taken over from the previous, killed reader.
         reader.must(&format!("create {} 64 2048", &*name));
         writer.must(&format!("connect {} 0", &*name));
@@ -230,7 +230,7 @@ fn readers_killed_at_random_times() {
             writer.must("close");
         } else {
             // Still attached to the dead reader's segment while the next reader takes the name.
-            let mut next = Peer::ours();
+            let mut next = Peer::native();
             next.must(&format!("create {} 64 1024", &*name));
             writer.must_fail("write 1 1 write", "ReaderGone");
             writer.must("close");
@@ -249,7 +249,7 @@ fn a_second_reader_and_a_second_writer_are_refused() {
     let name = Name::new("second");
     let (mut reader, mut writer) = pair(&name);
     let own = std::process::id().to_string();
-    let mut other = Peer::ours();
+    let mut other = Peer::native();
     for _ in 0..2 {
         let message = other.must_fail(&format!("create {} 64 1024", &*name), "ReaderAlreadyConnected");
         assert!(message.contains(&own) && message.contains(&*name), "{message}");
@@ -268,12 +268,12 @@ fn a_second_reader_and_a_second_writer_are_refused() {
 
 #[test]
 fn of_readers_racing_for_a_name_exactly_one_wins() {
-    let mut racers: Vec<Peer> = (0..5).map(|_| Peer::ours()).collect();
+    let mut racers: Vec<Peer> = (0..5).map(|_| Peer::native()).collect();
     for round in 0..30 {
         let name = Name::new("race");
         if round % 3 == 1 {
             // A dead reader's name.
-            let mut dead = Peer::ours();
+            let mut dead = Peer::native();
             dead.must(&format!("create {} 64 1024", &*name));
             dead.kill();
         }
@@ -298,9 +298,9 @@ fn of_readers_racing_for_a_name_exactly_one_wins() {
 #[test]
 fn of_writers_racing_for_a_buffer_exactly_one_wins() {
     let name = Name::new("race-w");
-    let mut reader = Peer::ours();
+    let mut reader = Peer::native();
     reader.must(&format!("create {} 64 1024", &*name));
-    let mut racers: Vec<Peer> = (0..5).map(|_| Peer::ours()).collect();
+    let mut racers: Vec<Peer> = (0..5).map(|_| Peer::native()).collect();
     for round in 1..=20 {
         for racer in &mut racers {
             racer.tell(&format!("connect {} 0", &*name));
@@ -329,7 +329,7 @@ fn a_writer_before_its_reader() {
         other => panic!("{other:?}"),
     }
     name.assert_gone();
-    let mut writer = Peer::ours();
+    let mut writer = Peer::native();
     for _ in 0..10 {
         writer.tell(&format!("connect {} 20000", &*name));
         pause(80);
@@ -390,7 +390,7 @@ fn interrupt_ends_the_blocked_call_and_later_ones_until_it_is_taken_back() {
 #[test]
 fn a_thousand_buffers_leave_nothing() {
     let name = Name::new("churn");
-    let mut agent = Peer::ours();
+    let mut agent = Peer::native();
     assert_eq!(agent.must(&format!("churn {} 1000", &*name)), "0 0", "growth in descriptors and in mappings");
     name.assert_gone();
 }
@@ -407,7 +407,7 @@ fn global_changes_nothing_where_there_are_no_sessions() {
     let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(64).global(true)).unwrap();
     assert!(!objects.is_empty());
     assert_eq!(name.leftovers(), objects);
-    let mut writer = Peer::ours();
+    let mut writer = Peer::native();
     writer.must(&format!("connect {} 0", &*name));
     writer.must("write 1 100 write");
     check(reader.read_timeout(PROMPT).unwrap().expect("a frame is there").data(), 1).unwrap();

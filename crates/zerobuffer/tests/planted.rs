@@ -100,7 +100,7 @@ fn a_live_pid() -> u64 {
 /// A2 and A5: what a legacy reader cannot be sent is refused at once, with the ring size that would
 /// do.
 #[test]
-fn frames_that_are_unplaceable_for_an_old_reader() {
+fn frames_that_are_unplaceable_for_a_legacy_reader() {
     let name = Name::new("old-geometry");
     plant(&name, &by_hand(0, 256, a_live_pid()));
     let config = WriterConfig::default().write_timeout(Some(Duration::from_secs(60)));
@@ -127,7 +127,7 @@ fn frames_that_are_unplaceable_for_an_old_reader() {
 /// A commit may be shorter than its loan, unless the rest would become a tail that a legacy reader
 /// dies of (A2).
 #[test]
-fn a_shorter_commit_stays_valid_for_an_old_reader() {
+fn a_shorter_commit_stays_valid_for_a_legacy_reader() {
     let name = Name::new("old-commit");
     plant(&name, &by_hand(0, 256, a_live_pid()));
     let mut writer = Writer::connect(&name).unwrap();

@@ -107,7 +107,7 @@ fn a_slow_detector_costs_no_frame_that_the_ring_has_room_for() {
 #[test]
 fn a_stopped_reader_leaves_the_whole_ring() {
     let (name, size, depth) = (Name::new("stopped"), 500_000_usize, 16);
-    let mut peer = Peer::ours();
+    let mut peer = Peer::native();
     peer.must(&format!("create {} 0 {}", &*name, depth * (size as u64 + 16)));
     let mut writer =
         Writer::connect_with(&name, zerobuffer::WriterConfig::default().connect_timeout(LONG)).unwrap();
@@ -172,7 +172,7 @@ fn lockstep_over_two_buffers_never_sleeps_beside_space() {
     for ring in [8_u64 << 10, 64 << 10, 1 << 20] {
         let size = (ring / 64) as usize - 16;
         let (there, back) = (Name::new("there"), Name::new("back"));
-        let mut peer = Peer::ours();
+        let mut peer = Peer::native();
         peer.must(&format!("create {} 0 {ring}", &*there));
         let mut reader = Reader::create(&back, BufferConfig::ring(ring).metadata(0)).unwrap();
         let mut writer = Writer::connect(&there).unwrap();

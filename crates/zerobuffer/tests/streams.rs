@@ -32,7 +32,7 @@ fn pair(name: &Name, ring: u64) -> (Reader, Writer) {
 
 #[test]
 fn random_sizes_in_rings_of_every_size_between_two_processes() {
-    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut writer) = (Peer::native(), Peer::native());
     for (ring, count) in [
         (64, 4000),
         (128, 4000),
@@ -60,7 +60,7 @@ fn random_sizes_in_rings_of_every_size_between_two_processes() {
 
 #[test]
 fn a_million_frames_in_small_rings() {
-    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut writer) = (Peer::native(), Peer::native());
     for (ring, count) in [(512, 250_000), (4096, 750_000)] {
         let name = Name::new("million");
         reader.must(&format!("create {} 0 {ring}", &*name));

@@ -82,7 +82,7 @@ fn a_dev_shm_that_is_too_small() {
     if !namespaces() {
         return;
     }
-    let mut agent = Peer::ours_after(|| {
+    let mut agent = Peer::native_after(|| {
         private_mounts()?;
         mount_tmpfs(c"/dev/shm", c"size=1m")
     });
@@ -91,7 +91,7 @@ fn a_dev_shm_that_is_too_small() {
         assert!(message.contains("big"), "{message}");
         let numbers =
             message.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).count();
-        assert!(numbers >= 2, "needed and available are both told: {message}");
+        assert!(numbers >= 2, "needed and available are both named: {message}");
         assert_eq!(listing(&agent, "/dev/shm"), Vec::<PathBuf>::new());
     }
     // What does fit works to the last byte: the segment is reserved, so no write meets SIGBUS.
@@ -112,7 +112,7 @@ fn a_dev_shm_that_is_too_small() {
 #[test]
 fn descriptors_that_run_out_in_the_middle() {
     for attaching in [false, true] {
-        let (mut owner, mut agent, name) = (Peer::ours(), Peer::ours(), Name::new("starved"));
+        let (mut owner, mut agent, name) = (Peer::native(), Peer::native(), Name::new("starved"));
         let create = format!("create {} 64 1024", &*name);
         if attaching {
             owner.must(&create);
@@ -152,7 +152,7 @@ fn descriptors_that_run_out_in_the_middle() {
 #[test]
 fn descriptors_that_run_out_for_a_moment() {
     for role in ["reader", "writer"] {
-        let (mut owner, mut agent, name) = (Peer::ours(), Peer::ours(), Name::new("starving"));
+        let (mut owner, mut agent, name) = (Peer::native(), Peer::native(), Name::new("starving"));
         if role == "writer" {
             owner.must(&format!("create {} 64 1024", &*name));
         }
@@ -178,7 +178,7 @@ fn modes_do_not_depend_on_the_umask() {
             continue;
         }
         let name = Name::new("mode");
-        let mut agent = Peer::ours();
+        let mut agent = Peer::native();
         agent.must(&format!("umask {umask}"));
         agent.must(&format!("create {} 64 1024 adaptive {mode}", &*name));
         let wanted = if mode.is_empty() { 0o600 } else { u32::from_str_radix(mode, 8).unwrap() };
@@ -196,7 +196,7 @@ fn another_user_needs_the_mode_and_only_the_mode() {
     if !root("become another user") {
         return;
     }
-    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut writer) = (Peer::native(), Peer::native());
     writer.must(&format!("become {NOBODY}"));
     if cfg!(macos_sys) {
         // As on macOS, where these objects know no umask.
@@ -224,11 +224,11 @@ fn another_user_needs_the_mode_and_only_the_mode() {
     // D5: `kill(pid, 0)` is forbidden across users; that is not death, and neither is it life.
     assert_eq!(reader.must("connected"), "true");
     assert_eq!(writer.must("connected"), "true");
-    let mut second = Peer::ours();
+    let mut second = Peer::native();
     second.must_fail(&format!("connect {} 0", &*name), "WriterAlreadyConnected");
     writer.kill();
     reader.must_fail("read 20000 0", "WriterGone");
-    let mut writer = Peer::ours();
+    let mut writer = Peer::native();
     writer.must(&format!("become {NOBODY}"));
     writer.must(&format!("connect {} 20000", &*name));
     writer.must("timeout 20000");
@@ -253,8 +253,8 @@ fn an_ordinary_user_creates_buffers_too() {
         return;
     }
     // Root sends its frames to another user only if it is asked to.
-    let mut reader = Peer::ours();
-    let mut writer = Peer::ours_with("ZEROBUFFER_OWNER", OsStr::new("any"));
+    let mut reader = Peer::native();
+    let mut writer = Peer::native_with("ZEROBUFFER_OWNER", OsStr::new("any"));
     let name = Name::new("nobody");
     reader.must(&format!("become {NOBODY}"));
     reader.must(&format!("create {} 64 1024", &*name));
@@ -280,7 +280,7 @@ fn links_in_the_place_of_the_locks() {
         ("/tmp/zerobuffer/trap.lock", "/tmp/victim/file.lock"),
         ("/tmp/zerobuffer/locks/trap.lock", "/tmp/victim/file.lock"),
     ] {
-        let mut agent = Peer::ours_after(|| {
+        let mut agent = Peer::native_after(|| {
             private_mounts()?;
             mount_tmpfs(c"/dev/shm", c"size=1m")
         });
@@ -307,7 +307,7 @@ fn a_temporary_folder_whose_name_is_not_utf_8() {
         std::env::temp_dir().join(format!("zerobuffer-odd-{}-", std::process::id())).into_os_string();
     folder.push(OsStr::from_bytes(&[0xff]));
     fs::create_dir(&folder).unwrap();
-    let (mut agent, name) = (Peer::ours_with("TMPDIR", &folder), Name::new("odd"));
+    let (mut agent, name) = (Peer::native_with("TMPDIR", &folder), Name::new("odd"));
     let lock = PathBuf::from(&folder).join("zerobuffer/locks").join(format!("{}.lock", &*name));
     agent.must(&format!("create {} 0 1024", &*name));
     assert!(lock.exists(), "{} is not used", lock.display());
@@ -393,9 +393,9 @@ fn ends_in_different_containers() {
 }
 
 fn streams_deaths_and_successors(surroundings: fn() -> io::Result<()>, assert_gone: fn(&Name)) {
-    let inside = || Peer::ours_after(surroundings);
+    let inside = || Peer::native_after(surroundings);
     for (reader_inside, writer_inside) in [(true, false), (false, true), (true, true)] {
-        let start = |is_inside: bool| if is_inside { inside() } else { Peer::ours() };
+        let start = |is_inside: bool| if is_inside { inside() } else { Peer::native() };
         let (mut reader, mut writer) = (start(reader_inside), start(writer_inside));
         let name = Name::new("apart");
         reader.must(&format!("create {} 64 2048", &*name));
@@ -448,7 +448,7 @@ fn a_writer_of_another_pid_namespace_that_nobody_has_seen_alive() {
     let name = Name::new("unseen");
     let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
     for with_successor in [false, true] {
-        let mut writer = Peer::ours_after(own_pid_namespace);
+        let mut writer = Peer::native_after(own_pid_namespace);
         writer.must(&format!("connect {} 0", &*name));
         let children = format!("/proc/{0}/task/{0}/children", writer.pid());
         let inside = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();

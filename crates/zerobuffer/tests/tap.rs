@@ -121,7 +121,7 @@ fn states_and_the_end() {
 #[test]
 fn a_killed_reader_is_the_end_and_a_killed_writer_is_not() {
     let name = Name::new("tap-kills");
-    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut writer) = (Peer::native(), Peer::native());
     reader.must(&format!("create {} 64 65536", &*name));
     writer.must(&format!("connect {} 0", &*name));
     writer.must("set-meta 9 20");
@@ -133,7 +133,7 @@ fn a_killed_reader_is_the_end_and_a_killed_writer_is_not() {
     writer.kill();
     reader.must("drain 1 20 3 1000");
     reader.must_fail("read 5000 0", "WriterGone");
-    let mut next = Peer::ours();
+    let mut next = Peer::native();
     next.must(&format!("connect {} 1000", &*name));
     next.must("stream 21 5 3 1000 mix");
     for key in 21..=25 {

@@ -70,7 +70,7 @@ fn a_buffer_of_another_user_is_attached_to_only_if_that_is_wanted() {
     if !mounts() {
         return;
     }
-    let mut squatter = Peer::ours();
+    let mut squatter = Peer::native();
     squatter.must(&format!("become {NOBODY}"));
     let name = Name::new("squatter");
     squatter.must(&format!("create {} 64 1024 adaptive 666", &*name));
@@ -90,7 +90,7 @@ fn a_buffer_of_another_user_is_attached_to_only_if_that_is_wanted() {
         writer.close().unwrap();
     }
     for (variable, works) in [("any", true), ("65534", true), ("1", false), ("", false), ("yes", false)] {
-        let mut writer = Peer::ours_with("ZEROBUFFER_OWNER", OsStr::new(variable));
+        let mut writer = Peer::native_with("ZEROBUFFER_OWNER", OsStr::new(variable));
         let reply = writer.ask(&format!("connect {} 0", &*name));
         assert_eq!(reply == "ok", works, "{variable:?}: {reply}");
         if works {
@@ -100,7 +100,7 @@ fn a_buffer_of_another_user_is_attached_to_only_if_that_is_wanted() {
     // Root's own buffers are everybody's to use, if their mode allows it.
     let name = Name::new("roots");
     let _reader = Reader::create(&name, BufferConfig::ring(64).metadata(0).mode(0o666)).unwrap();
-    let mut writer = Peer::ours();
+    let mut writer = Peer::native();
     writer.must(&format!("become {NOBODY}"));
     writer.must(&format!("connect {} 0", &*name));
     writer.must("close");
@@ -163,7 +163,7 @@ fn lock_folders_that_another_user_could_exchange() {
         ("TMPDIR has steps back", &["mkdir /tmp/roots/a"], "/tmp/roots/a/../a/./", true),
     ];
     for (what, preparations, temporary, is_used) in cases {
-        let mut command = Peer::ours_after_with(own_mounts, "TMPDIR", OsStr::new(temporary));
+        let mut command = Peer::native_after_with(own_mounts, "TMPDIR", OsStr::new(temporary));
         for preparation in preparations {
             command.must(preparation);
         }
@@ -206,7 +206,7 @@ fn lock_files_and_folders_have_their_mode() {
         return;
     }
     for umask in ["000", "022", "077", "777"] {
-        let mut agent = Peer::ours_after(own_mounts);
+        let mut agent = Peer::native_after(own_mounts);
         agent.must(&format!("umask {umask}"));
         agent.must("create cam 0 64");
         for (path, mode) in [
@@ -228,7 +228,7 @@ fn what_cannot_be_looked_at_is_not_free() {
     if !mounts() {
         return;
     }
-    let mut agent = Peer::ours_after(own_mounts);
+    let mut agent = Peer::native_after(own_mounts);
     for folder in ["/tmp/zerobuffer", "/tmp/zerobuffer/locks"] {
         agent.must(&format!("mkdir {folder}"));
         fs::set_permissions(seen_by(&agent, folder), Permissions::from_mode(0o1777)).unwrap();
@@ -252,7 +252,7 @@ fn a_relative_temporary_folder() {
     let here = std::env::current_dir().unwrap();
     let up = "../".repeat(here.components().count() - 1);
     let relative = format!("{up}{}", folder.strip_prefix("/").unwrap().display());
-    let (mut agent, name) = (Peer::ours_with("TMPDIR", OsStr::new(&relative)), Name::new("relative"));
+    let (mut agent, name) = (Peer::native_with("TMPDIR", OsStr::new(&relative)), Name::new("relative"));
     let lock = folder.join("zerobuffer/locks").join(format!("{}.lock", &*name));
     agent.must(&format!("create {} 0 64", &*name));
     assert!(lock.exists());
@@ -268,7 +268,7 @@ fn somebody_who_keeps_the_lock_of_the_folder() {
     if !mounts() {
         return;
     }
-    let mut agent = Peer::ours_after(own_mounts);
+    let mut agent = Peer::native_after(own_mounts);
     agent.must("create cam 0 64");
     agent.must("hold-folder /dev/shm");
     let started = Instant::now();
@@ -284,7 +284,7 @@ fn somebody_who_keeps_the_lock_of_the_folder() {
 /// S9: the limit is named, and the process lives on.
 #[test]
 fn a_ring_beyond_the_limit_of_file_sizes() {
-    let (mut agent, name) = (Peer::ours(), Name::new("ulimit"));
+    let (mut agent, name) = (Peer::native(), Name::new("ulimit"));
     agent.must("limit-file-size 65536");
     let message = agent.must_fail(&format!("create {} 64 1048576", &*name), "Limited");
     for part in [&*name, "1049792", "65536", "ulimit -f"] {
@@ -302,7 +302,8 @@ fn a_ring_beyond_the_limit_of_file_sizes() {
 #[test]
 fn the_mode_of_the_environment() {
     for (variable, asked, expected) in [("0666", "", 0o666), ("660", "", 0o660), ("0666", "640", 0o640)] {
-        let (mut agent, name) = (Peer::ours_with("ZEROBUFFER_MODE", OsStr::new(variable)), Name::new("mode"));
+        let (mut agent, name) =
+            (Peer::native_with("ZEROBUFFER_MODE", OsStr::new(variable)), Name::new("mode"));
         agent.must(&format!("create {} 0 64 adaptive {asked}", &*name));
         let [data, space] = name.semaphores();
         // The data semaphore bears presence locks: those who may only read do not open it.
@@ -312,7 +313,8 @@ fn the_mode_of_the_environment() {
         }
         agent.must("close");
     }
-    let (mut agent, name) = (Peer::ours_with("ZEROBUFFER_MODE", OsStr::new("rw-rw-rw-")), Name::new("mode"));
+    let (mut agent, name) =
+        (Peer::native_with("ZEROBUFFER_MODE", OsStr::new("rw-rw-rw-")), Name::new("mode"));
     let message = agent.must_fail(&format!("create {} 0 64", &*name), "InvalidConfig");
     assert!(message.contains("ZEROBUFFER_MODE") && message.contains("octal"), "{message}");
 }

@@ -43,7 +43,7 @@ fn every_wait_strategy_in_two_threads_and_in_two_processes() {
         });
         drop((writer, reader));
 
-        let (mut reading, mut writing) = (Peer::ours(), Peer::ours());
+        let (mut reading, mut writing) = (Peer::native(), Peer::native());
         reading.must(&format!("create {} 64 {ring} {word}", &*name));
         writing.must(&format!("connect {} 0 {word}", &*name));
         writing.tell(&format!("stream 1 {count} 3 {max} mix"));
@@ -58,7 +58,7 @@ fn every_wait_strategy_in_two_threads_and_in_two_processes() {
 #[cfg(target_os = "linux")]
 #[test]
 fn waiting_costs_next_to_no_processor_time() {
-    let (mut reader, mut writer) = (Peer::ours(), Peer::ours());
+    let (mut reader, mut writer) = (Peer::native(), Peer::native());
     for wait in ["block", "adaptive"] {
         let name = Name::new("idle");
         reader.must(&format!("create {} 64 1024 {wait}", &*name));
@@ -136,7 +136,7 @@ fn one_wait_counts_once() {
 
 /// The hook is asked about every 50 ms, on the waiting thread, and ends the call.
 #[test]
-fn whoever_waits_can_be_told_to_stop() {
+fn a_wait_can_be_interrupted() {
     let name = Name::new("hook");
     let mut asked = 0;
     let started = Instant::now();

@@ -60,7 +60,7 @@ impl Old {
 
 /// A process that lives, and whose pid stands for another implementation's endpoint.
 fn other() -> Peer {
-    Peer::ours()
+    Peer::native()
 }
 
 /// The pid of a process that has ended.
@@ -96,7 +96,7 @@ fn a_writer_finds_the_readers_of_both_conventions() {
 
 /// A legacy reader is alive by its pid alone: its name is refused, and never waited for.
 #[test]
-fn a_live_old_reader_keeps_its_name() {
+fn a_live_legacy_reader_keeps_its_name() {
     let (name, reader) = (Name::new("old-live"), other());
     let old = Old::plant(&session_names(&name), reader.pid());
     let message =
@@ -117,7 +117,7 @@ fn a_dead_reader_whose_name_is_kept_open() {
     assert!(orphans.iter().all(|orphan| orphan.name != *name));
     let message = expect_error(Reader::create(&name, BufferConfig::ring(64).metadata(0)), "NotReady");
     assert!(message.contains(&*name) && message.contains("close that writer"), "{message}");
-    assert_eq!(old.word(READER_PID), 0, "the writer was not told");
+    assert_eq!(old.word(READER_PID), 0, "the writer was not asked");
     expect_error(Writer::connect(&name), "NotReady");
 
     let waiting = Instant::now();
@@ -204,7 +204,7 @@ fn held_frames_do_not_keep_the_name() {
 #[test]
 fn a_successor_is_not_taken_for_the_dead_reader() {
     let name = Name::new("heir");
-    let mut reader = Peer::ours();
+    let mut reader = Peer::native();
     reader.must(&format!("create {} 0 1024", &*name));
     let writer = Writer::connect(&name).unwrap();
     assert!(writer.is_reader_connected());
@@ -233,7 +233,7 @@ fn a_global_buffer() {
     let found = existing(&name);
     assert!([segment, data, space].iter().all(|object| found.contains(object)), "{found:?}");
     assert!(!found.contains(&name.to_string()), "{found:?}");
-    let mut writer = Peer::ours();
+    let mut writer = Peer::native();
     writer.must(&format!("connect {} 0", &*name));
     writer.must("write 1 100 write");
     check(reader.read_timeout(LONG).unwrap().expect("a frame is there").data(), 1).unwrap();
@@ -365,7 +365,7 @@ impl Drop for Stop<'_> {
 
 /// Names are there before what they name is finished.
 #[test]
-fn a_reader_of_ours_is_never_taken_for_an_old_one() {
+fn a_native_reader_is_never_taken_for_a_legacy_one() {
     let name = Name::new("half-made");
     let stop = AtomicBool::new(false);
     let look = || {

@@ -46,17 +46,17 @@ impl Callgrind<'_> {
 
 /// The own cost of all functions in objects of that name, from callgrind's output.
 fn sum(text: &str, object: &str) -> u64 {
-    let (mut ours, mut called, mut sum) = (false, false, 0);
+    let (mut own, mut called, mut sum) = (false, false, 0);
     for line in text.lines() {
         if let Some(path) = line.strip_prefix("ob=") {
-            ours = path.rsplit('/').next().is_some_and(|file| file.starts_with(object));
+            own = path.rsplit('/').next().is_some_and(|file| file.starts_with(object));
         } else if line.starts_with("calls=") {
             // The next line is what the call cost in all, which stands again with the function that
             // is called.
             called = true;
         } else if line.starts_with(|c: char| c.is_ascii_digit())
             && !std::mem::take(&mut called)
-            && ours
+            && own
             && let Some(cost) = line.split(' ').nth(1).and_then(|word| word.parse::<u64>().ok())
         {
             sum += cost;

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_violation_is_told_in_spins_words() {
+    fn a_violation_is_reported_in_spins_words() {
         let report = "pan:1: invalid end state (at depth 124)\nWarning: Search not completed\n errors: 1\n";
         let Ok(Verdict::Rejected { message }) = verdict(report) else { panic!("not rejected") };
         assert_eq!(message, "invalid end state");

@@ -473,9 +473,9 @@ impl ZeroSrc {
             gst::FlowError::NotNegotiated
         };
         let (mut caps, mut description) = incoming(metadata).map_err(|why| wrong(&why))?;
-        if let (None, Some(told)) = (&caps, &settings.caps) {
-            description = Description::parse(told.to_string().as_bytes()).map_err(|why| wrong(&why))?;
-            caps = Some(told.clone());
+        if let (None, Some(given)) = (&caps, &settings.caps) {
+            description = Description::parse(given.to_string().as_bytes()).map_err(|why| wrong(&why))?;
+            caps = Some(given.clone());
         }
         let video = match description.content {
             Content::Video(video) => Some(video),

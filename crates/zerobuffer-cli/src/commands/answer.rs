@@ -12,7 +12,7 @@ use crate::{os, size, text, time};
 /// How often a running program's limits are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// The first pause between two looks at a program that has closed its output; later ones double.
-const PAUSE: Duration = Duration::from_micros(100);
+const POLL_EVERY: Duration = Duration::from_micros(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// How much of its standard error is kept for the caller, bytes.
 const TAIL: usize = 400;
@@ -64,7 +64,7 @@ pub(super) fn run(
         let telling = telling?;
         let until = Instant::now() + LOOK;
         while telling.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_EVERY);
         }
         return Err(failure(program, status, &tail.lock().unwrap_or_else(PoisonError::into_inner)).into());
     }
@@ -153,7 +153,7 @@ impl<W: Fn() -> bool> Watch<'_, W> {
 
     /// Its end. Not in a wait of the system: another thread may have to end it meanwhile.
     fn wait(&self, programs: &Programs, id: u32) -> Result<ExitStatus, BoxError> {
-        let mut pause = PAUSE;
+        let mut pause = POLL_EVERY;
         loop {
             if let Some(status) = programs.ended(id)? {
                 return Ok(status);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::os;
 
 /// Between two looks at programs that were asked to end.
-const PAUSE: Duration = Duration::from_millis(20);
+const POLL_EVERY: Duration = Duration::from_millis(20);
 
 /// Programs under way.
 #[derive(Default)]
@@ -85,7 +85,7 @@ impl Programs {
                 return;
             }
             drop(state);
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_EVERY);
         }
     }
 

@@ -31,10 +31,10 @@ struct Survivor {
 impl Survivor {
     fn start(channel: &str) -> Result<Self> {
         let complaints = Arc::default();
-        let told: Arc<Mutex<Vec<String>>> = Arc::clone(&complaints);
+        let reports: Arc<Mutex<Vec<String>>> = Arc::clone(&complaints);
         let config = server_config().on_error(move |failure| {
             if !is_expected(failure) {
-                told.lock().unwrap_or_else(PoisonError::into_inner).push(failure.to_string());
+                reports.lock().unwrap_or_else(PoisonError::into_inner).push(failure.to_string());
             }
         });
         let server = Server::new(channel, config);
@@ -110,9 +110,9 @@ impl Scene {
                 let mut first = self.spawn("idle-server", "unused", "", false)?;
                 first.hear();
                 let client = connect_client(name, over)?.context("no first server")?;
-                let told = scope.spawn(move || ask_until_told(&client));
+                let waiting = scope.spawn(move || ask_until_finish(&client));
                 thread::sleep(Duration::from_millis(2));
-                orphan = Some(told);
+                orphan = Some(waiting);
             }
             let mut victim = self.victim()?;
             let asking = scope.spawn(move || ask(name, over));
@@ -139,12 +139,12 @@ fn ask(channel: &str, over: &AtomicBool) -> Result<()> {
         if over.load(Ordering::SeqCst) {
             break;
         }
-        ask_until_told(&client)?;
+        ask_until_finish(&client)?;
     }
     Ok(())
 }
 
-fn ask_until_told(client: &Client) -> Result<()> {
+fn ask_until_finish(client: &Client) -> Result<()> {
     loop {
         let Err(error) = converse(client, 0) else { continue };
         match error.downcast_ref::<Error>() {

@@ -313,7 +313,7 @@ impl Scene {
         let over = AtomicBool::new(false);
         let (name, over) = (&self.name.clone(), &over);
         thread::scope(|scope| {
-            let told = old_writer.map(|writer| scope.spawn(move || write_until_told(writer)));
+            let writing = old_writer.map(|writer| scope.spawn(move || write_until_finish(writer)));
             let peer = if self.script == Script::Repair { Some(self.predecessor()?) } else { None };
             let mut victim = self.victim()?;
             let writer = (self.script != Script::Repair).then(|| scope.spawn(move || feed(name, over)));
@@ -325,14 +325,14 @@ impl Scene {
                 None => Ok(()),
             };
             if !self.hasty {
-                join(told).context("the first reader's writer")?;
+                join(writing).context("the first reader's writer")?;
                 join(writer).context("the victim's writer")?;
                 // It may still wait for a reader that never came to be.
                 drop(peer);
                 return Ok(());
             }
             let reader = Reader::create(&self.name, buffer()).context("the successor")?;
-            join(told).context("the first reader's writer")?;
+            join(writing).context("the first reader's writer")?;
             join(writer).context("the victim's writer")?;
             drop(peer);
             // What a peer that has come over to this reader has left is read first.
@@ -421,12 +421,12 @@ fn feed(name: &str, over: &AtomicBool) -> Result<()> {
             writer.close()?;
             break;
         }
-        write_until_told(writer)?;
+        write_until_finish(writer)?;
     }
     Ok(())
 }
 
-fn write_until_told(mut writer: Writer) -> Result<()> {
+fn write_until_finish(mut writer: Writer) -> Result<()> {
     loop {
         let sequence = writer.next_sequence();
         match writer.write(&super::victim::PATTERN.content(sequence)) {

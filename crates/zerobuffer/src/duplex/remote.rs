@@ -95,8 +95,8 @@ impl Refusal {
 
     /// What a handler's error says.
     pub(super) fn from_error(error: &BoxError) -> Self {
-        if let Some(told) = error.downcast_ref::<HandlerError>() {
-            return Self::of(told.clone());
+        if let Some(given) = error.downcast_ref::<HandlerError>() {
+            return Self::of(given.clone());
         }
         if let Some(Panicked(text)) = error.downcast_ref() {
             return Self::of(HandlerError::new("panic", text));
@@ -180,25 +180,25 @@ mod tests {
     #[test]
     fn what_is_encoded_is_decoded() {
         for text in ["", "plain", "\"quoted\" \\ \n\r\t\u{1}\u{7f}", "zażółć 日本 😀", "\u{2028}"] {
-            let told = refusal(text, text);
-            assert_eq!(Refusal::decode(&told.encode(1 << 20)), told);
+            let sent = refusal(text, text);
+            assert_eq!(Refusal::decode(&sent.encode(1 << 20)), sent);
         }
-        let told = Refusal { too_large: Some((u64::MAX, 48)), ..refusal("m", "d") };
-        assert_eq!(Refusal::decode(&told.encode(1 << 20)), told);
+        let sent = Refusal { too_large: Some((u64::MAX, 48)), ..refusal("m", "d") };
+        assert_eq!(Refusal::decode(&sent.encode(1 << 20)), sent);
     }
 
     #[test]
     fn it_is_cut_to_what_fits_and_stays_valid() {
-        let told =
+        let sent =
             Refusal { too_large: Some((1 << 40, 48)), ..refusal(&"\"😀".repeat(40), &"\u{1}x".repeat(90)) };
-        let whole = told.encode(1 << 20).len() as u64;
+        let whole = sent.encode(1 << 20).len() as u64;
         for max in 48..=whole + 2 {
-            let bytes = told.encode(max);
+            let bytes = sent.encode(max);
             assert!(bytes.len() as u64 <= max, "{} of {max}", bytes.len());
             let back = Refusal::decode(&bytes);
             assert_eq!(back.error.kind, "kind", "{}", String::from_utf8_lossy(&bytes));
-            assert!(told.error.message.starts_with(&back.error.message));
-            assert!(told.error.detail.starts_with(&back.error.detail));
+            assert!(sent.error.message.starts_with(&back.error.message));
+            assert!(sent.error.detail.starts_with(&back.error.detail));
         }
         assert!(refusal(&"x".repeat(1 << 20), "").encode(u64::MAX).len() <= MOST);
     }
@@ -207,9 +207,9 @@ mod tests {
     fn what_is_no_such_object_is_a_message() {
         for bytes in [&b""[..], b"{", b"not json", b"{\"kind\":1}", b"[1]", b"{\"kind\":\"a\"}x", b"\xff\xfe"]
         {
-            let told = Refusal::decode(bytes);
-            assert_eq!(told.error.kind, "error");
-            assert_eq!(told.error.message, String::from_utf8_lossy(bytes));
+            let sent = Refusal::decode(bytes);
+            assert_eq!(sent.error.kind, "error");
+            assert_eq!(sent.error.message, String::from_utf8_lossy(bytes));
         }
         let kind = |text: &str| Refusal::decode(text.as_bytes()).error.kind;
         assert_eq!(

@@ -28,7 +28,7 @@ fn is_trusted(owner: u32, own: u32, trusted: Owner, variable: impl FnOnce() -> O
     let trusted = match trusted {
         // What is no owner widens nothing.
         Owner::Trusted => variable().and_then(|text| text.parse().ok()).unwrap_or_default(),
-        told => told,
+        other => other,
     };
     match trusted {
         Owner::Any => true,

@@ -133,11 +133,11 @@ impl<'a> Patience<'a> {
 
     /// Whether the wait is over: the time has passed, or the hook says so.
     pub(crate) fn ends(&mut self, now: Instant) -> bool {
-        self.is_over_at(|| now) || self.is_told(now)
+        self.is_over_at(|| now) || self.hook_ends(now)
     }
 
     /// Asks the hook, if it is its turn.
-    fn is_told(&mut self, now: Instant) -> bool {
+    fn hook_ends(&mut self, now: Instant) -> bool {
         let Some(hook) = self.hook.as_mut() else { return false };
         if self.next_question.is_some_and(|next| now < next) {
             return false;
@@ -182,7 +182,7 @@ impl<'a> Patience<'a> {
         if self.began.is_none() {
             self.begin(now);
         }
-        if self.is_told(now) {
+        if self.hook_ends(now) {
             return ControlFlow::Break(());
         }
         let end = now + pause;

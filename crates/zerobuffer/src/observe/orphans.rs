@@ -69,8 +69,8 @@ pub fn orphans() -> Result<Vec<Orphan>> {
 pub fn orphans_of(owner: Owner) -> Result<Vec<Orphan>> {
     let sys::Traces { buffers, companions } = sys::traces()?;
     let mut found: Vec<Orphan> = buffers.iter().filter_map(|name| dead_buffer(name, owner)).collect();
-    let lonely = companions.iter().filter(|name| buffers.binary_search(name).is_err());
-    found.extend(lonely.flat_map(|name| lonely_companions(name, owner)));
+    let stray = companions.iter().filter(|name| buffers.binary_search(name).is_err());
+    found.extend(stray.flat_map(|name| stray_companions(name, owner)));
     found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
@@ -124,13 +124,13 @@ fn dead_buffer(name: &str, owner: Owner) -> Option<Orphan> {
     Some(Orphan { name: name.to_owned(), objects: paths, bytes, reason, uid: segment.uid, unproven })
 }
 
-fn lonely_companions(name: &str, owner: Owner) -> Vec<Orphan> {
+fn stray_companions(name: &str, owner: Owner) -> Vec<Orphan> {
     if sys::is_being_made(name) {
         return Vec::new();
     }
     let owners = sys::owners(name).into_iter().filter(|uid| owner.includes(*uid));
     let orphan = |uid| {
-        let sys::Objects { paths, bytes } = sys::lonely(name, uid);
+        let sys::Objects { paths, bytes } = sys::stray(name, uid);
         let reason = "its semaphores or lock files have no buffer".to_owned();
         let is_left = !paths.is_empty();
         let name = name.to_owned();

@@ -72,7 +72,7 @@ pub struct Reader {
     /// What was found corrupt; then nothing is read any more.
     fault: Option<Fault>,
     /// Frames since the tokens of the data semaphore were last taken.
-    unswallowed: u32,
+    undrained: u32,
 }
 
 impl Reader {
@@ -119,7 +119,7 @@ impl Reader {
             waiter: Waiter::new(config.wait),
             watch: WriterWatch::new(),
             fault: None,
-            unswallowed: 0,
+            undrained: 0,
         })
     }
 
@@ -136,7 +136,7 @@ impl Reader {
         if let Some(frame) = self.poll(Announced::No)? {
             return Ok(Some(frame));
         }
-        let announced = self.look_around(Instant::now())?;
+        let announced = self.check_state(Instant::now())?;
         self.poll(announced)
     }
 
@@ -252,7 +252,7 @@ impl Reader {
             self.check()?;
             let now = Instant::now();
             let found = self.consumer.has_available();
-            let looked = self.look_around(now);
+            let looked = self.check_state(now);
             if std::mem::take(&mut token) && !self.watch.publishes_in_order() {
                 // It announces a frame of the writer that has just come.
                 self.shared.data.post();

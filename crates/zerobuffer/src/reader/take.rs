@@ -5,7 +5,7 @@ use crate::{error::Result, link::Patience, memory::Span};
 
 /// A reader that never has to wait leaves the tokens alone for so many looks, so they do not
 /// overflow.
-const SWALLOW_AT: u32 = 1 << 12;
+const DRAIN_AT: u32 = 1 << 12;
 
 impl Reader {
     /// The common case: the next frame, if it is there or comes at once, and nothing is odd about
@@ -42,7 +42,7 @@ impl Reader {
     #[inline(always)]
     fn look_plainly(&mut self) -> bool {
         let shared = &self.shared;
-        if !self.watch.is_settled() || !self.watch.is_current(shared) || self.unswallowed >= SWALLOW_AT {
+        if !self.watch.is_settled() || !self.watch.is_current(shared) || self.undrained >= DRAIN_AT {
             return false;
         }
         // A settled writer that publishes in order is a native one. The watch that noticed it may
@@ -51,7 +51,7 @@ impl Reader {
         // The full look finds and reports what is odd.
         let looked = self.consumer.refresh(&shared.region, &shared.credit);
         let found = looked.is_ok() && self.consumer.has_available();
-        self.unswallowed += u32::from(found);
+        self.undrained += u32::from(found);
         found
     }
 
@@ -124,12 +124,12 @@ impl Reader {
         let shared = &self.shared;
         // The pid first: frames of a writer that is gone are all published.
         self.watch.look(shared);
-        self.consumer.set_writer(self.watch.is_ours(), self.watch.may_restart());
+        self.consumer.set_writer(self.watch.has_native_writer(), self.watch.may_restart());
         self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
         if self.consumer.has_available() {
-            self.unswallowed = self.unswallowed.saturating_add(1);
-            if self.unswallowed > SWALLOW_AT && self.announces_itself() {
-                self.swallow_tokens();
+            self.undrained = self.undrained.saturating_add(1);
+            if self.undrained > DRAIN_AT && self.announces_itself() {
+                self.drain_tokens();
             }
         } else {
             self.watch.drained();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_way_is_not_gone_before_a_successor_is_told_from_its_predecessor() {
+    fn the_short_way_is_not_gone_before_a_successor_is_distinguished_from_its_predecessor() {
         let (name, mut reader) = reader("successor");
         let mut first = Writer::connect(&name).unwrap();
         first.write(b"1").unwrap();

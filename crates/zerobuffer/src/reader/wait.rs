@@ -25,7 +25,7 @@ impl Reader {
         let mut announced = Announced::No;
         loop {
             self.check()?;
-            announced = announced.max(self.look_around(now)?);
+            announced = announced.max(self.check_state(now)?);
             let attached = self.watch.is_attached();
             if let Some(frame) = self.poll(std::mem::take(&mut announced))? {
                 return Ok(Some(frame));
@@ -42,7 +42,7 @@ impl Reader {
             if self.watch.publishes_in_order() {
                 // Before the spin: the tokens of frames that were found by their position would end
                 // it at once.
-                self.swallow_tokens();
+                self.drain_tokens();
                 // Edge E3: a frame whose token was just taken is seen now.
                 self.check()?;
                 if let Some(frame) = self.poll(Announced::No)? {
@@ -99,14 +99,14 @@ impl Reader {
         let mut looks = 0_u32;
         self.waiter.spin(until, || {
             looks = looks.wrapping_add(1);
-            (if in_order { consumer.sees_news(&shared.region) } else { moved() })
+            (if in_order { consumer.has_moved(&shared.region) } else { moved() })
                 || (looks.is_multiple_of(every) && shared.data.value() != 0)
         })
     }
 
     /// Takes all tokens of a writer whose position announces its frames.
-    pub(super) fn swallow_tokens(&mut self) {
-        self.unswallowed = 0;
+    pub(super) fn drain_tokens(&mut self) {
+        self.undrained = 0;
         let swallowed = self.shared.data.take_all();
         if swallowed > 0 {
             self.watch.look(&self.shared);
@@ -132,7 +132,7 @@ impl Reader {
 
     /// Without a frame to take: is the writer gone, has it crashed, or has it left a frame without
     /// a token?
-    pub(super) fn look_around(&mut self, now: Instant) -> Result<Announced> {
+    pub(super) fn check_state(&mut self, now: Instant) -> Result<Announced> {
         self.watch.look(&self.shared);
         let finding =
             self.watch.judge(&self.shared, &mut self.consumer, now).map_err(|fault| self.fail(fault))?;
@@ -147,7 +147,7 @@ impl Reader {
             None => Ok(Announced::No),
             Some(pid) => {
                 // What it has posted must not vouch for a legacy writer's frames.
-                self.swallow_tokens();
+                self.drain_tokens();
                 let name = self.shared.name.clone();
                 let gone = Error::WriterGone { name, pid };
                 Err(self.names_watch.after_end(self.names.as_ref(), &self.shared.name, now, gone))
@@ -163,21 +163,21 @@ mod tests {
     use crate::{BufferConfig, layout::Word, sync::Ordering};
 
     #[test]
-    fn tokens_of_an_old_writer_that_has_just_come_are_given_back() {
+    fn tokens_of_a_legacy_writer_that_has_just_come_are_given_back() {
         let name = crate::testing::name("zb-wait");
         let mut reader = Reader::create(&name, BufferConfig::ring(1024).metadata(0)).unwrap();
         let post = |reader: &Reader, tokens| (0..tokens).for_each(|_| reader.shared.data.post());
         post(&reader, 3);
-        reader.swallow_tokens();
+        reader.drain_tokens();
         assert_eq!(reader.shared.data.value(), 0, "nobody writes: they announce nothing");
         post(&reader, 3);
         // Not looked at since: a process that lives, and is no native writer.
         reader.shared.region.store(Word::WriterPid, 1, Ordering::SeqCst);
-        reader.swallow_tokens();
+        reader.drain_tokens();
         assert_eq!(reader.shared.data.value(), 3);
         post(&reader, 100);
         reader.watch.look(&reader.shared);
-        reader.swallow_tokens();
+        reader.drain_tokens();
         assert_eq!(reader.shared.data.value(), 60, "of 1024 bytes no more frames than that can be announced");
     }
 }

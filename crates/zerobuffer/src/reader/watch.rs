@@ -22,7 +22,7 @@ pub(crate) struct WriterWatch {
     /// The last real writer; 0 if none was ever seen.
     last: u64,
     /// The last real writer is of this implementation.
-    ours: bool,
+    native: bool,
     /// The last real writer went without closing.
     died: bool,
     /// A successor has attached, and none of the frames taken since is known to be its first.
@@ -57,7 +57,7 @@ impl WriterWatch {
         Self {
             pid: 0,
             last: 0,
-            ours: false,
+            native: false,
             died: false,
             fresh: false,
             drained: true,
@@ -76,7 +76,7 @@ impl WriterWatch {
     /// legacy writer's plain stores may be seen out of order, so its tokens count (W5).
     #[inline]
     pub(crate) fn publishes_in_order(&self) -> bool {
-        self.ours || !self.is_attached()
+        self.native || !self.is_attached()
     }
 
     /// Whether a writer is attached, and nothing is open about whose frames come: only then may a
@@ -107,13 +107,13 @@ impl WriterWatch {
         !owed
     }
 
-    pub(crate) fn is_ours(&self) -> bool {
-        self.ours
+    pub(crate) fn has_native_writer(&self) -> bool {
+        self.native
     }
 
     /// Whether a writer of another implementation may begin to count at 1 now.
     pub(crate) fn may_restart(&self) -> bool {
-        self.fresh && !self.ours
+        self.fresh && !self.native
     }
 
     pub(crate) fn died(&self) -> bool {
@@ -128,9 +128,9 @@ impl WriterWatch {
     /// Whether a frame that does not carry the next number may start a new count (W9).
     ///
     /// `native`: it was published in native form, which only native writers do.
-    pub(crate) fn accepts(&mut self, sequence: u64, native: bool) -> bool {
+    pub(crate) fn accepts(&mut self, sequence: u64, native_form: bool) -> bool {
         // After a death a native writer may have come and gone unseen, so its kind is not known.
-        let accepted = if native || self.ours || (self.died && self.vacant) {
+        let accepted = if native_form || self.native || (self.died && self.vacant) {
             self.fresh || self.vacant
         } else {
             sequence == 1 && (self.fresh || self.drained)
@@ -171,14 +171,14 @@ impl WriterWatch {
         // What was known of a number is not known of its next bearer.
         shared.present_writer.store(0, Ordering::Relaxed);
         shared.sees_writer_present(pid);
-        let ours = shared.knows_writer(pid);
-        if !ours && shared.region.load(Word::WriterPid, Ordering::Acquire) != pid {
+        let native = shared.knows_writer(pid);
+        if !native && shared.region.load(Word::WriterPid, Ordering::Acquire) != pid {
             // It has left meanwhile, and with it what tells its kind: as good as one that nobody
             // saw.
             self.pid = 0;
             return;
         }
-        self.ours = ours;
+        self.native = native;
         // The first writer of a buffer starts at 1; only a successor may start anywhere.
         self.fresh = self.last != 0 || self.died;
         // What was drained before it came says nothing of the frames between.
@@ -187,7 +187,7 @@ impl WriterWatch {
         self.died = false;
         self.owed_tokens = 0;
         self.judged = Instant::now();
-        let kind = if self.ours { "" } else { " of another implementation" };
+        let kind = if self.native { "" } else { " of another implementation" };
         log::info!(target: "zerobuffer::reader", "buffer '{}': writer {pid}{kind} is attached", shared.name);
     }
 
@@ -253,7 +253,7 @@ impl WriterWatch {
                 if !self.is_attached() {
                     return Ok(Finding::Gone { pid: self.last });
                 }
-            } else if consumer.is_native() && !self.ours {
+            } else if consumer.is_native() && !self.native {
                 // One of another implementation waits for room, which native form does not give it.
                 let alone = self.with_writer_byte(shared, |_| {
                     leave_native_form(shared, consumer);
@@ -269,9 +269,9 @@ impl WriterWatch {
         let held = shared.sees_writer_present(self.pid);
         if held == Some(true) {
             // Once known it stays so: one that is leaving takes its note away before its lock.
-            self.ours |= shared.knows_writer(self.pid);
+            self.native |= shared.knows_writer(self.pid);
         }
-        let known = if self.ours { KnownBy::Sight } else { KnownBy::Nothing };
+        let known = if self.native { KnownBy::Sight } else { KnownBy::Nothing };
         ReaderShared::writer_life(self.pid, held, known, still_for).is_gone()
     }
 

@@ -97,7 +97,7 @@ impl Consumer {
     /// When everything known has been taken: whether the writer has gone on. A hint, without an
     /// order.
     #[inline]
-    pub(crate) fn sees_news(&self, region: &Region) -> bool {
+    pub(crate) fn has_moved(&self, region: &Region) -> bool {
         let moved = self.progress(region);
         if self.is_native {
             moved != self.native_position()
@@ -240,10 +240,10 @@ mod tests {
     #[test]
     fn a_position_that_has_moved_is_news_and_the_end_is_the_start() {
         let (region, consumer) = (&heap::region(0, 128), Consumer::new(false));
-        let sees_news = |write_pos| {
+        let has_moved = |write_pos| {
             region.store(Word::WritePos, write_pos, Ordering::Relaxed);
-            consumer.sees_news(region)
+            consumer.has_moved(region)
         };
-        assert_eq!([0, 24, 128].map(sees_news), [false, true, false]);
+        assert_eq!([0, 24, 128].map(has_moved), [false, true, false]);
     }
 }

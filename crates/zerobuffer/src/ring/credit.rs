@@ -45,7 +45,7 @@ impl Credit {
 
     /// Bytes handed out up to `handed_out` and not credited yet, or more: another thread may be
     /// crediting.
-    pub(crate) fn held_at_most(&self, handed_out: u64) -> u64 {
+    pub(crate) fn held_bound(&self, handed_out: u64) -> u64 {
         handed_out - self.credited.load(Ordering::Relaxed)
     }
 

@@ -13,7 +13,7 @@ const SPINS: u32 = 100;
 const LOOKS: u32 = 120;
 /// A holder that is kept from running may need the very processor that a waiting thread of higher
 /// priority uses.
-const PAUSE: Duration = Duration::from_micros(50);
+const BACKOFF: Duration = Duration::from_micros(50);
 
 /// A spin lock whose end wakes nobody: a waiting thread polls. For uses that are short and hardly
 /// ever meet.
@@ -44,7 +44,7 @@ impl<T> Latch<T> {
             match looks {
                 0..SPINS => hint::spin_loop(),
                 SPINS..LOOKS => yield_now(),
-                _ => sleep(PAUSE),
+                _ => sleep(BACKOFF),
             }
             looks = looks.saturating_add(1);
         }

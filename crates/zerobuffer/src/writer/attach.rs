@@ -20,11 +20,11 @@ use std::{io, time::Duration};
 /// How long a half-made buffer is given to be finished.
 const MAKING: Duration = Duration::from_millis(500);
 /// How long the reader is given to notice that the previous writer died.
-const VERDICT: Duration = Duration::from_millis(500);
+const REPAIR_GRACE: Duration = Duration::from_millis(500);
 /// How long another judge may hold a byte.
 const JUDGING: Duration = Duration::from_millis(20);
 /// Pause between two looks for a buffer that does not exist yet.
-const PAUSE: Duration = Duration::from_millis(2);
+const RETRY_EVERY: Duration = Duration::from_millis(2);
 
 /// Attaches, waiting for a buffer to appear as long as there is patience.
 pub(super) fn attach(
@@ -43,12 +43,12 @@ pub(super) fn attach(
                 Err(error @ Error::NotReady { .. }) => (error, Duration::ZERO),
                 other => return other,
             },
-            Err(Trouble::Making(error)) => (error, MAKING),
-            Err(Trouble::Absent(error)) => (error, Duration::ZERO),
-            Err(Trouble::Final(error)) => return Err(error),
+            Err(OpenError::Making(error)) => (error, MAKING),
+            Err(OpenError::Absent(error)) => (error, Duration::ZERO),
+            Err(OpenError::Final(error)) => return Err(error),
         };
         log::debug!(target: "zerobuffer::writer", "waiting for buffer '{name}': {trouble}");
-        if patience.pause(PAUSE, started + grace).is_break() {
+        if patience.pause(RETRY_EVERY, started + grace).is_break() {
             return Err(match trouble {
                 Error::NotFound { name, .. } => Error::NotFound { name, waited: patience.waited() },
                 other => other,
@@ -58,7 +58,7 @@ pub(super) fn attach(
 }
 
 /// Why a buffer cannot be opened now.
-enum Trouble {
+enum OpenError {
     /// A reader is about to create it.
     Making(Error),
     /// There is no live reader; one may come.
@@ -66,7 +66,7 @@ enum Trouble {
     Final(Error),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for OpenError {
     fn from(error: Error) -> Self {
         Self::Final(error)
     }
@@ -83,30 +83,30 @@ struct Opened {
     peer: Peer,
 }
 
-fn open(name: &str, trusted: Owner) -> Result<Opened, Trouble> {
+fn open(name: &str, trusted: Owner) -> Result<Opened, OpenError> {
     let not_ready = |reason| Error::NotReady { name: name.to_owned(), reason };
     let segment = Segment::open(name).map_err(|error| match error {
         Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            Trouble::Absent(Error::NotFound { name: name.to_owned(), waited: Duration::ZERO })
+            OpenError::Absent(Error::NotFound { name: name.to_owned(), waited: Duration::ZERO })
         }
-        other => Trouble::Final(other),
+        other => OpenError::Final(other),
     })?;
     owner::check(name, segment.uid, trusted)?;
     let Some(control) = segment.control() else {
         let expected = "at least 128 bytes of control block".to_owned();
         let error =
             Error::Corrupt { name: name.to_owned(), field: "segment size", value: segment.size, expected };
-        return Err(if segment.size == 0 { Trouble::Making(error) } else { Trouble::Final(error) });
+        return Err(if segment.size == 0 { OpenError::Making(error) } else { OpenError::Final(error) });
     };
     let control = ControlSnapshot::from_bytes(&control);
     if control.oieb_size == 0 {
-        return Err(Trouble::Making(not_ready("its reader is still initialising it")));
+        return Err(OpenError::Making(not_ready("its reader is still initialising it")));
     }
     let geometry = control.geometry(name, segment.size)?;
     let path = sys::shm_path(name);
     let presence = match segment.presence() {
         Err(error) if is_shortage(&error) => {
-            return Err(Trouble::Final(Error::os("open the presence lock of", path, error)));
+            return Err(OpenError::Final(Error::os("open the presence lock of", path, error)));
         }
         presence => presence
             .inspect_err(
@@ -130,19 +130,19 @@ fn open(name: &str, trusted: Owner) -> Result<Opened, Trouble> {
     match reader.reader().reason() {
         None => {}
         Some(Reason::Closed | Reason::Closing) => {
-            return Err(Trouble::Absent(not_ready("its reader has closed it")));
+            return Err(OpenError::Absent(not_ready("its reader has closed it")));
         }
         Some(_) => {
             let reason = "its reader is dead; start a new one, which takes the name over";
-            return Err(Trouble::Absent(not_ready(reason)));
+            return Err(OpenError::Absent(not_ready(reason)));
         }
     }
     let semaphore = |signal| {
         segment.semaphore(name, signal).map_err(|error| match error {
             Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Trouble::Making(not_ready("one of its semaphores does not exist"))
+                OpenError::Making(not_ready("one of its semaphores does not exist"))
             }
-            other => Trouble::Final(other),
+            other => OpenError::Final(other),
         })
     };
     let data = semaphore(Signal::Data)?;
@@ -244,7 +244,7 @@ fn claim(
     patience: &mut Patience<'_>,
 ) -> Result<Option<bool>> {
     let own_pid = process::own_pid();
-    let ours = data.is_some();
+    let native_reader = data.is_some();
     // Asked while holding the byte, which a native writer would hold.
     let is_stale = |pid| {
         let is_noted = data.is_some_and(|data| data.noted_writer() == pid);
@@ -258,7 +258,7 @@ fn claim(
         // With the byte held: a registered native writer is dead, an old one is judged by its pid.
         let pid = region.load(Word::WriterPid, order(End::E8Acquire, Ordering::SeqCst));
         let stale = pid != 0 && is_stale(pid);
-        let vacant = pid == 0 || (!ours && stale);
+        let vacant = pid == 0 || (!native_reader && stale);
         // With the byte held, whose last holder has let go of both; before the registration, so who
         // sees that sees the level.
         if vacant && announced(name, locks) {
@@ -278,7 +278,7 @@ fn claim(
             }
         } else if !vacant && stale {
             region.exchange(Word::WriterPid, pid, TOMBSTONE);
-        } else if !vacant && !ours {
+        } else if !vacant && !native_reader {
             return Ok(None);
         }
         drop(held);
@@ -287,7 +287,7 @@ fn claim(
         if let Some(data) = data.filter(|_| stale) {
             data.post();
         }
-        if patience.pause(Duration::from_millis(1), started + VERDICT).is_break() {
+        if patience.pause(Duration::from_millis(1), started + REPAIR_GRACE).is_break() {
             return if stale && !vacant {
                 Err(Error::CrashNotNoticed { name: name.to_owned(), waited: started.elapsed() })
             } else {

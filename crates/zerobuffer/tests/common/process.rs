@@ -46,7 +46,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// A native agent in a process of its own.
-    pub(crate) fn ours() -> Self {
+    pub(crate) fn native() -> Self {
         Self::start(Self::command(), "agent")
     }
 
@@ -59,7 +59,7 @@ impl Peer {
 
     /// A native agent that first runs `setup` between fork and exec.
     #[cfg(target_os = "linux")]
-    pub(crate) fn ours_after(setup: fn() -> io::Result<()>) -> Self {
+    pub(crate) fn native_after(setup: fn() -> io::Result<()>) -> Self {
         let mut command = Self::command();
         // SAFETY: the set-ups of the tests are system calls on constants and plain numbers, without
         // allocation.
@@ -69,7 +69,7 @@ impl Peer {
 
     /// A native agent with one more variable in its environment.
     #[cfg(target_os = "linux")]
-    pub(crate) fn ours_with(variable: &str, value: &std::ffi::OsStr) -> Self {
+    pub(crate) fn native_with(variable: &str, value: &std::ffi::OsStr) -> Self {
         let mut command = Self::command();
         command.env(variable, value);
         Self::start(command, "agent in another environment")
@@ -77,7 +77,7 @@ impl Peer {
 
     /// Both.
     #[cfg(target_os = "linux")]
-    pub(crate) fn ours_after_with(
+    pub(crate) fn native_after_with(
         setup: fn() -> io::Result<()>,
         variable: &str,
         value: &std::ffi::OsStr,
@@ -143,7 +143,7 @@ impl Peer {
     /// Sends a command without waiting for its reply.
     #[track_caller]
     pub(crate) fn tell(&mut self, command: &str) {
-        let input = self.input.as_mut().expect("the peer was already told to finish");
+        let input = self.input.as_mut().expect("the peer was already asked to finish");
         writeln!(input, "{command}").unwrap_or_else(|error| panic!("{}: {command}: {error}", self.what));
     }
 

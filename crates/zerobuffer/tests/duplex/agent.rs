@@ -73,13 +73,13 @@ fn millis(words: &[&str], at: usize) -> Duration {
 
 type Answer = Result<String, String>;
 
-fn told(error: &zerobuffer::Error) -> String {
+fn words_of(error: &zerobuffer::Error) -> String {
     format!("{}: {error}", crate::common::variant(error))
 }
 
 impl Agent {
     fn obey(&mut self, words: &[&str]) -> Answer {
-        let tell = |error: zerobuffer::Error| told(&error);
+        let tell = |error: zerobuffer::Error| words_of(&error);
         match words[0] {
             "serve" => self.serve(words).map_err(tell)?,
             "stop" => {

@@ -129,7 +129,7 @@ fn a_channel_whose_buffers_cannot_be_named_is_refused_by_both_ends() {
 }
 
 #[test]
-fn a_second_client_is_told_that_there_is_one() {
+fn a_second_client_learns_that_there_is_one() {
     let channel = Channel::new("dsecond");
     expect_no_wait(&channel);
     let _server = server(&channel, "echo", "");
@@ -157,7 +157,7 @@ fn expect_no_wait(channel: &Channel) {
 }
 
 #[test]
-fn the_response_ring_is_as_large_as_the_request_ring_unless_told_otherwise() {
+fn the_response_ring_is_as_large_as_the_request_ring_by_default() {
     let channel = Channel::new("dsize");
     let _server = server(&channel, "echo", "ring=147456");
     let client = Client::connect(&channel.name).unwrap();

@@ -88,7 +88,7 @@ fn a_client_killed_with_requests_in_flight_leaves_nothing_to_its_successor() {
 /// What a server meets that was not running while its first client came and went.
 #[cfg(unix)]
 #[test]
-fn a_client_that_came_and_went_unseen_is_told_from_its_successor() {
+fn a_client_that_came_and_went_unseen_is_distinguished_from_its_successor() {
     let signal = |peer: &crate::common::Peer, signal| {
         // SAFETY: a plain system call; the process is a child that was not waited for.
         assert_eq!(unsafe { libc::kill(peer.pid() as libc::pid_t, signal) }, 0);
@@ -154,7 +154,7 @@ fn clients_that_send_and_die_leave_their_answers_to_nobody() {
 /// leaves a number out. Otherwise the server would take its first request for one more of the dead
 /// client, and drop it.
 #[test]
-fn a_client_killed_before_it_has_counted_its_first_request_is_told_from_its_successor() {
+fn a_client_killed_before_it_has_counted_its_first_request_is_distinguished_from_its_successor() {
     let channel = Channel::new("dcount");
     let _server = server(&channel, "echo", "");
     let mut first = agent::start();
@@ -170,7 +170,7 @@ fn a_client_killed_before_it_has_counted_its_first_request_is_told_from_its_succ
 /// Whichever of its two buffers a dying server is seen to leave first, its client hears of the
 /// server.
 #[test]
-fn a_client_that_waits_for_a_server_that_ends_is_told_of_the_server() {
+fn a_client_that_waits_for_a_server_that_ends_learns_of_it() {
     for round in 0..24_u64 {
         let channel = Channel::new("dends");
         let mut peer = server(&channel, if round % 3 == 0 { "slow:60000" } else { "echo" }, "");

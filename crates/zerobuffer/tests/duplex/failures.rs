@@ -20,20 +20,20 @@ fn remote(result: zerobuffer::Result<zerobuffer::duplex::Response>) -> (u64, Str
 }
 
 #[test]
-fn a_failed_handler_is_told_at_once() {
+fn a_failed_handler_is_reported_at_once() {
     for options in ["", "pool=3"] {
         let channel = Channel::new("dfail");
         let mut peer = server(&channel, "mischief", options);
         let client = channel.connect();
-        let told = |request: &[u8]| {
+        let reported = |request: &[u8]| {
             let started = Instant::now();
             let (_, kind, message, _) = remote(client.call(request, LONG));
             assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
             (kind, message)
         };
-        assert_eq!(told(&[2]), ("error".to_owned(), "raised".to_owned()));
-        assert_eq!(told(&[4]).0, "no-answer");
-        assert_eq!(told(&[6]), ("panic".to_owned(), "a panic that the test wants".to_owned()));
+        assert_eq!(reported(&[2]), ("error".to_owned(), "raised".to_owned()));
+        assert_eq!(reported(&[4]).0, "no-answer");
+        assert_eq!(reported(&[6]), ("panic".to_owned(), "a panic that the test wants".to_owned()));
         assert_eq!(client.call(&[0], LONG).unwrap().data(), [0, 1]);
         let text = expect_error(client.call(&[2], LONG), "Remote");
         assert!(
@@ -61,7 +61,7 @@ fn a_failed_handler_is_told_at_once() {
 }
 
 #[test]
-fn a_handler_says_what_its_client_is_told() {
+fn a_handler_says_what_is_reported_to_its_client() {
     let channel = Channel::new("dsays");
     let server = Server::new(&channel.name, ServerConfig::default().on_error(|_| {}));
     server
@@ -83,16 +83,16 @@ fn a_handler_says_what_its_client_is_told() {
         })
         .unwrap();
     let client = channel.connect();
-    let told = |request: &[u8]| {
+    let reported = |request: &[u8]| {
         let (_, kind, message, detail) = remote(client.call(request, LONG));
         (kind, message, detail)
     };
     let text = str::to_owned;
-    assert_eq!(told(b"returned"), (text("format"), text("no picture"), text("line 1\nline \"2\"")));
-    let (kind, message, detail) = told(b"sent");
+    assert_eq!(reported(b"returned"), (text("format"), text("no picture"), text("line 1\nline \"2\"")));
+    let (kind, message, detail) = reported(b"sent");
     assert_eq!((&*kind, &*message), ("busy", "come again"));
     assert!(detail.len() > 1000 && detail.bytes().all(|byte| byte == b'x'), "cut to what fits");
-    let (kind, message, detail) = told(b"caused");
+    let (kind, message, detail) = reported(b"caused");
     assert_eq!(kind, "error");
     assert!(
         message.starts_with("cannot open it: ") && detail.starts_with("caused by: "),
@@ -109,7 +109,7 @@ fn a_handler_says_what_its_client_is_told() {
 }
 
 #[test]
-fn a_response_that_does_not_fit_is_told_to_both_with_its_numbers() {
+fn a_response_that_does_not_fit_is_reported_to_both_with_its_numbers() {
     let channel = Channel::new("dlarge");
     let mut peer = server(&channel, "echo", "");
     let client = channel.connect_with(4096);

@@ -14,7 +14,7 @@ fn old() -> Option<Peer> {
 const SIZES: [usize; 8] = [1, 15, 16, 1000, 4096, 65_536, 100_001, 300_000];
 
 #[test]
-fn an_old_client_is_served() {
+fn a_legacy_client_is_served() {
     for (handler, options) in [("echo", ""), ("loan", ""), ("echo", "pool=3"), ("slow:5", "pool=4")] {
         let Some(mut old) = old() else { return };
         let channel = Channel::new("dold");
@@ -40,7 +40,7 @@ fn an_old_client_is_served() {
 }
 
 #[test]
-fn old_and_new_clients_take_turns() {
+fn legacy_and_native_clients_take_turns() {
     let Some(mut old) = old() else { return };
     let channel = Channel::new("dturns");
     let mut peer = server(&channel, "echo", "");
@@ -70,7 +70,7 @@ fn old_and_new_clients_take_turns() {
 }
 
 #[test]
-fn an_old_client_killed_in_the_middle_is_followed_by_the_next() {
+fn a_legacy_client_killed_in_the_middle_is_followed_by_the_next() {
     let channel = Channel::new("doldkill");
     let mut peer = server(&channel, "slow:10", "");
     for round in 0..4 {
@@ -97,7 +97,7 @@ fn an_old_client_killed_in_the_middle_is_followed_by_the_next() {
 /// The limits of a legacy client: it takes the n-th response for the answer to the n-th request
 /// (D2).
 #[test]
-fn an_old_client_s_numbers_shift_when_an_answer_is_missing_and_that_is_reported() {
+fn a_legacy_client_s_numbers_shift_when_an_answer_is_missing_and_that_is_reported() {
     let Some(mut old) = old() else { return };
     let channel = Channel::new("dshift");
     let mut peer = server(&channel, "mischief", "");
@@ -124,7 +124,7 @@ fn an_old_client_s_numbers_shift_when_an_answer_is_missing_and_that_is_reported(
 }
 
 #[test]
-fn our_client_asks_an_old_server() {
+fn a_native_client_asks_a_legacy_server() {
     for handler in ["echo", "loan"] {
         let Some(mut old) = old() else { return };
         let channel = Channel::new("dours");
@@ -153,7 +153,7 @@ fn our_client_asks_an_old_server() {
 }
 
 #[test]
-fn an_old_server_killed_is_noticed_and_one_without_answers_shifts_them() {
+fn a_legacy_server_killed_is_noticed_and_one_without_answers_shifts_them() {
     let Some(mut old) = old() else { return };
     let channel = Channel::new("doldsrv");
     old.must(&format!("serve {} moody", channel.name));

@@ -6,7 +6,7 @@ use crate::{Channel, LONG, common::content, common::expect_error, server};
 fn absent_empty_and_present_metadata() {
     let channel = Channel::new("dmeta");
     let mut server = server(&channel, "echo", "");
-    for (len, told) in
+    for (len, reported) in
         [(None, "none"), (Some(0), "0"), (Some(4088), "4088"), (None, "none"), (Some(10), "10")]
     {
         let client = channel.connect();
@@ -19,7 +19,7 @@ fn absent_empty_and_present_metadata() {
             drop(client.call(b"x", LONG).unwrap());
         }
         let inits = server.must("inits");
-        assert_eq!(inits.split(' ').next_back().unwrap(), told, "{inits}");
+        assert_eq!(inits.split(' ').next_back().unwrap(), reported, "{inits}");
     }
     assert_eq!(server.must("inits"), "none 0 4088 none 10", "once per client");
 }

@@ -30,14 +30,14 @@ fn settle(key: u64, call: &Call) -> bool {
     // A late answer may be missed; all else is reported.
     let patience = if kind == 1 { Duration::from_millis(1) } else { LONG };
     let response = match call.wait(patience) {
-        Err(Error::Remote { request, kind: told, .. }) => {
+        Err(Error::Remote { request, kind: reported, .. }) => {
             let expected = match kind {
                 2 => "error",
                 4 => "no-answer",
                 6 => "panic",
                 _ => "no failure",
             };
-            assert_eq!((request, &*told), (call.sequence(), expected), "request {key} of kind {kind}");
+            assert_eq!((request, &*reported), (call.sequence(), expected), "request {key} of kind {kind}");
             return false;
         }
         other => other.unwrap(),

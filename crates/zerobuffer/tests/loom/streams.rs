@@ -72,12 +72,12 @@ fn stream(ring: u64, sizes: &'static [u64]) {
     // Reported and asked in one step each: loom switches between the threads at its own operations
     // only.
     let oracle = Rc::new(RefCell::new(Oracle::waiting(ring)));
-    let told = Rc::clone(&oracle);
+    let reports = Rc::clone(&oracle);
     together(
         move || {
             for (salt, &size) in (1..).zip(sizes) {
                 let data = content(salt, size);
-                let sequence = { told.borrow_mut().publish(data.clone()) };
+                let sequence = { reports.borrow_mut().publish(data.clone()) };
                 assert_eq!(writer.write(&data).unwrap().sequence(), Some(sequence));
             }
             writer

@@ -26,10 +26,10 @@ pub(crate) fn run(mut random: Random) {
     boot();
     let lives = 1 + random.below(3);
     let ended = Arc::new(AtomicU64::new(0));
-    let (told, mut own) = (Arc::clone(&ended), random.fork());
+    let (reports, mut own) = (Arc::clone(&ended), random.fork());
     let writing = thread::spawn(move || {
         enter(WRITER);
-        while told.load(Ordering::SeqCst) <= lives {
+        while reports.load(Ordering::SeqCst) <= lives {
             write(&mut own);
         }
     });

@@ -24,7 +24,7 @@ const CONTENDER: u64 = 3001;
 
 /// What the threads report and ask, in one step each: threads are switched at shuttle's operations
 /// only.
-type Told = Arc<Mutex<Oracle>>;
+type Reports = Arc<Mutex<Oracle>>;
 
 pub(crate) fn run(mut random: Random) {
     boot();
@@ -33,19 +33,19 @@ pub(crate) fn run(mut random: Random) {
     let config = BufferConfig::ring(ring).metadata(0).wait(WaitStrategy::Block);
     tell(|| format!("a ring of {ring} bytes"));
     let mut reader = Reader::create(NAME, config).unwrap();
-    let oracle: Told = Arc::new(Mutex::new(Oracle::waiting(ring)));
+    let oracle: Reports = Arc::new(Mutex::new(Oracle::waiting(ring)));
     let finished = Arc::new(AtomicBool::new(false));
 
-    let (told, done, mut own) = (Arc::clone(&oracle), Arc::clone(&finished), random.fork());
+    let (reports, done, mut own) = (Arc::clone(&oracle), Arc::clone(&finished), random.fork());
     let writing = thread::spawn(move || {
         for life in 0..=own.below(4) {
-            live(FIRST_WRITER + life, &mut own, &told);
+            live(FIRST_WRITER + life, &mut own, &reports);
         }
         // The last one writes a frame and closes, so the reader comes to an end. A writer that came
         // and went without a trace is none.
         enter(FIRST_WRITER + 9);
-        let mut writer = attach(&told);
-        write(&mut writer, Step::Write(1), &told);
+        let mut writer = attach(&reports);
+        write(&mut writer, Step::Write(1), &reports);
         done.store(true, Ordering::SeqCst);
         drop(writer);
     });
@@ -80,12 +80,12 @@ fn connect() -> zerobuffer::Result<Writer> {
 }
 
 /// Attaches as soon as that is possible.
-fn attach(told: &Told) -> Writer {
+fn attach(reports: &Reports) -> Writer {
     loop {
         match connect() {
             Ok(writer) => {
                 tell(|| format!("attached, next number {}", writer.next_sequence()));
-                told.lock().unwrap().attached(writer.next_sequence());
+                reports.lock().unwrap().attached(writer.next_sequence());
                 return writer;
             }
             // A predecessor is not judged yet, or a contender is there.
@@ -96,16 +96,16 @@ fn attach(told: &Told) -> Writer {
 }
 
 /// One writer, from its attach to its end.
-fn live(pid: u64, random: &mut Random, told: &Told) {
+fn live(pid: u64, random: &mut Random, reports: &Reports) {
     if random.once_in(2) {
         let points = random.one_of(&[20, 60, 200]);
         doom(pid, 1 + random.below(points));
     }
     let ended = process(pid, || {
-        let mut writer = attach(told);
+        let mut writer = attach(reports);
         for _ in 0..random.below(8) {
             let step = step(random, writer.capacity());
-            write(&mut writer, step, told);
+            write(&mut writer, step, reports);
         }
         pardon(pid);
         writer.close().unwrap();
@@ -115,7 +115,7 @@ fn live(pid: u64, random: &mut Random, told: &Told) {
         Ended::Killed => {
             Figures::count(&FIGURES.kills);
             tell(|| format!("process {pid} was killed"));
-            told.lock().unwrap().killed();
+            reports.lock().unwrap().killed();
         }
     }
 }
@@ -131,7 +131,7 @@ fn step(random: &mut Random, ring: u64) -> Step {
     if random.once_in(4) { Step::Loan(size, random.below(9) as u8) } else { Step::Write(size) }
 }
 
-fn write(writer: &mut Writer, step: Step, told: &Told) {
+fn write(writer: &mut Writer, step: Step, reports: &Reports) {
     tell(|| format!("{step:?}, number {}", writer.next_sequence()));
     let (size, committed) = match step {
         Step::Write(size) => (size, size),
@@ -140,7 +140,7 @@ fn write(writer: &mut Writer, step: Step, told: &Told) {
     };
     // Reported before it is done: the reader may have the frame before the write returns.
     let (data, sequence) = {
-        let mut oracle = told.lock().unwrap();
+        let mut oracle = reports.lock().unwrap();
         let data = content(oracle.next_sequence, committed);
         let sequence = (committed > 0).then(|| oracle.publish(data.clone()));
         (data, sequence)
@@ -164,29 +164,29 @@ struct Held {
 }
 
 impl Held {
-    fn release(self, told: &Told) {
+    fn release(self, reports: &Reports) {
         assert_eq!(self.frame.data(), self.data, "a held frame has changed");
         drop(self.frame);
-        told.lock().unwrap().release(self.region);
+        reports.lock().unwrap().release(self.region);
     }
 }
 
 /// Reads to the end; a second thread of the process releases some of the frames.
-fn read(reader: &mut Reader, random: &mut Random, told: &Told, finished: &AtomicBool) {
+fn read(reader: &mut Reader, random: &mut Random, reports: &Reports, finished: &AtomicBool) {
     let mut held: Vec<Held> = Vec::new();
     loop {
         let is_last = finished.load(Ordering::SeqCst);
         // A thread that sleeps holds nothing that a writer may be waiting for.
         let waits = random.once_in(2);
         if waits {
-            release(&mut held, told);
+            release(&mut held, reports);
         }
         let got = if waits { reader.read().map(Some) } else { reader.try_read() };
         match got {
             Ok(Some(frame)) => {
                 Figures::count(&FIGURES.frames);
                 tell(|| format!("read number {}, {} bytes", frame.sequence(), frame.len()));
-                let mut oracle = told.lock().unwrap();
+                let mut oracle = reports.lock().unwrap();
                 if oracle.found(frame.sequence()) {
                     Figures::count(&FIGURES.gaps);
                 }
@@ -203,27 +203,27 @@ fn read(reader: &mut Reader, random: &mut Random, told: &Told, finished: &Atomic
         if !held.is_empty() && random.once_in(2) {
             let some = held.swap_remove(random.below(held.len() as u64) as usize);
             if random.once_in(3) {
-                let told = Arc::clone(told);
+                let reports = Arc::clone(reports);
                 thread::spawn(move || {
                     enter(READER);
-                    some.release(&told);
+                    some.release(&reports);
                 })
                 .join()
                 .unwrap();
             } else {
-                some.release(told);
+                some.release(reports);
             }
         }
         // A reader without anything to read may not keep the writer waiting for ever.
         if held.len() > 3 {
-            release(&mut held, told);
+            release(&mut held, reports);
         }
     }
-    release(&mut held, told);
+    release(&mut held, reports);
 }
 
-fn release(held: &mut Vec<Held>, told: &Told) {
+fn release(held: &mut Vec<Held>, reports: &Reports) {
     for one in held.drain(..) {
-        one.release(told);
+        one.release(reports);
     }
 }

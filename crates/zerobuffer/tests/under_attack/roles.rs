@@ -190,7 +190,7 @@ impl Scene {
             while !self.is_over() {
                 let size = self.size();
                 let mut full = false;
-                let mut told = |result: zerobuffer::Result<()>| match result {
+                let mut note = |result: zerobuffer::Result<()>| match result {
                     // Not a reason to leave.
                     Err(Error::Full { .. } | Error::FrameTooLarge { .. } | Error::EmptyFrame { .. }) => {
                         full = true;
@@ -199,15 +199,15 @@ impl Scene {
                     other => other,
                 };
                 let wrote = match (self.source)() % 4 {
-                    0 => self.attempt(|| told(writer.loan(size).map(|mut loan| loan.fill(8)))),
+                    0 => self.attempt(|| note(writer.loan(size).map(|mut loan| loan.fill(8)))),
                     1 => self.attempt(|| {
                         let committed = writer.loan(size).and_then(|mut loan| {
                             loan.fill(9);
                             loan.commit_len(size.div_ceil(2)).map(drop)
                         });
-                        told(committed)
+                        note(committed)
                     }),
-                    _ => self.attempt(|| told(writer.write(&vec![7; size]).map(drop))),
+                    _ => self.attempt(|| note(writer.write(&vec![7; size]).map(drop))),
                 };
                 if wrote.is_none() {
                     break;

@@ -270,8 +270,8 @@ fn describe(writer: &mut Writer, args: &Args, json: &[u8]) -> Result<(), Fail> {
 }
 
 /// Whether two descriptions say the same about the frames; their writers may differ.
-fn alike(present: &[u8], ours: &[u8]) -> bool {
-    present == ours || matches!((Found::parse(present), Found::parse(ours)), (Ok(a), Ok(b)) if a.is_like(&b))
+fn alike(present: &[u8], own: &[u8]) -> bool {
+    present == own || matches!((Found::parse(present), Found::parse(own)), (Ok(a), Ok(b)) if a.is_like(&b))
 }
 
 #[cfg(test)]
@@ -282,14 +282,14 @@ mod tests {
     #[test]
     fn descriptions_are_alike_whoever_wrote_them() {
         let header = Header::parse("YUV4MPEG2 W4 H2 F25:1").unwrap();
-        let ours = Description::y4m(&header, "").to_json();
-        let older = String::from_utf8(ours.clone()).unwrap().replace(env!("CARGO_PKG_VERSION"), "1.0");
-        assert!(alike(&ours, &ours));
-        assert!(alike(older.as_bytes(), &ours));
+        let own = Description::y4m(&header, "").to_json();
+        let older = String::from_utf8(own.clone()).unwrap().replace(env!("CARGO_PKG_VERSION"), "1.0");
+        assert!(alike(&own, &own));
+        assert!(alike(older.as_bytes(), &own));
         let wider = Header::parse("YUV4MPEG2 W8 H2 F25:1").unwrap();
-        assert!(!alike(&Description::y4m(&wider, "").to_json(), &ours));
-        assert!(!alike(&Description::y4m(&header, " Ip").to_json(), &ours));
-        assert!(!alike(b"hello", &ours));
-        assert!(!alike(&Description::raw(12, None).unwrap().to_json(), &ours));
+        assert!(!alike(&Description::y4m(&wider, "").to_json(), &own));
+        assert!(!alike(&Description::y4m(&header, " Ip").to_json(), &own));
+        assert!(!alike(b"hello", &own));
+        assert!(!alike(&Description::raw(12, None).unwrap().to_json(), &own));
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// How long a server is given to finish the buffer that it is creating.
 const HALF_MADE: Duration = Duration::from_millis(500);
 /// Pause between two looks for a server.
-const PAUSE: Duration = Duration::from_millis(2);
+const RETRY_EVERY: Duration = Duration::from_millis(2);
 
 /// Waits until a server reads the channel's requests, and says how large their ring is. Nothing is
 /// touched.
@@ -33,7 +33,7 @@ pub(super) fn look_for_server(channel: &str, patience: &mut Patience<'_>) -> Res
             // It may be half made.
             Err(error) => (error, HALF_MADE),
         };
-        if patience.pause(PAUSE, started + grace).is_break() {
+        if patience.pause(RETRY_EVERY, started + grace).is_break() {
             return Err(match missing {
                 Error::NotFound { name, .. } => Error::NotFound { name, waited: patience.waited() },
                 other => other,
@@ -68,7 +68,7 @@ pub(super) fn create_response_buffer(
             other => return other,
         };
         // A client that closes leaves its two buffers one after the other.
-        if patience.pause(PAUSE, started + config.succession).is_break() {
+        if patience.pause(RETRY_EVERY, started + config.succession).is_break() {
             // What reads responses is a client.
             return Err(Error::ClientAlreadyConnected { name: channel.to_owned(), pid: taken_by });
         }

@@ -1,7 +1,7 @@
 //! The answering end of a channel.
 
-mod case;
 mod connected;
+mod exchange;
 mod handler;
 mod pool;
 mod responder;

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-type Job = Box<dyn FnOnce(Fate) + Send>;
+type Job = Box<dyn FnOnce(JobEnd) + Send>;
 
 /// Whether a queued request is still handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum JobEnd {
     Handled,
     Cancelled,
 }
@@ -64,7 +64,7 @@ impl Pool {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    pub(super) fn run(&self, job: impl FnOnce(Fate) + Send + 'static) {
+    pub(super) fn run(&self, job: impl FnOnce(JobEnd) + Send + 'static) {
         lock(&self.shared.queue).jobs.push_back(Box::new(job));
         self.shared.filled.notify_one();
     }
@@ -73,7 +73,7 @@ impl Pool {
     pub(super) fn cancel(&self) {
         let jobs = std::mem::take(&mut lock(&self.shared.queue).jobs);
         for job in jobs {
-            job(Fate::Cancelled);
+            job(JobEnd::Cancelled);
         }
     }
 }
@@ -93,7 +93,7 @@ impl Shared {
             };
             drop(queue);
             self.taken.notify_one();
-            job(Fate::Handled);
+            job(JobEnd::Handled);
         }
     }
 }

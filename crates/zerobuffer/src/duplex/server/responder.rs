@@ -3,7 +3,7 @@
 
 use super::{
     super::remote::{HandlerError, Refusal},
-    case::Case,
+    exchange::Exchange,
     turns::Turns,
 };
 use crate::{
@@ -30,7 +30,7 @@ pub struct Responder {
     /// In the order of responses.
     place: u64,
     sequence: u64,
-    case: Arc<Case>,
+    exchange: Arc<Exchange>,
     /// Here from the first use to the answer.
     writer: Option<Box<Writer>>,
     /// The place of a second answer, which goes nowhere.
@@ -39,12 +39,12 @@ pub struct Responder {
 }
 
 impl Responder {
-    pub(super) fn new(turns: &Arc<Turns>, place: u64, sequence: u64, case: &Arc<Case>) -> Self {
+    pub(super) fn new(turns: &Arc<Turns>, place: u64, sequence: u64, exchange: &Arc<Exchange>) -> Self {
         Self {
             turns: Arc::clone(turns),
             place,
             sequence,
-            case: Arc::clone(case),
+            exchange: Arc::clone(exchange),
             writer: None,
             scratch: None,
             write_timeout: turns.write_timeout,
@@ -60,7 +60,7 @@ impl Responder {
     /// Whether a response was sent. A further one is dropped.
     #[must_use]
     pub fn is_answered(&self) -> bool {
-        self.case.is_answered()
+        self.exchange.is_answered()
     }
 
     /// Sends `data` as the response.
@@ -72,7 +72,7 @@ impl Responder {
     /// stayed full for the write timeout. [`Error::Closed`] if the server stops meanwhile.
     pub fn write(&mut self, data: &[u8]) -> Result<Outcome> {
         if self.is_answered() {
-            self.case.count_answer();
+            self.exchange.count_answer();
             return Ok(Outcome::Dropped);
         }
         self.begin(data.len())?;
@@ -130,7 +130,7 @@ impl Responder {
             size,
             max,
         };
-        self.case.did_not_fit(Refusal::from_error(&too_large().into()));
+        self.exchange.did_not_fit(Refusal::from_error(&too_large().into()));
         too_large()
     }
 
@@ -144,7 +144,7 @@ impl Responder {
     /// As [`Self::write`].
     pub fn fail(&mut self, failure: &HandlerError) -> Result<Outcome> {
         if self.is_answered() {
-            self.case.count_answer();
+            self.exchange.count_answer();
             return Ok(Outcome::Dropped);
         }
         if !self.turns.stamps {
@@ -178,14 +178,14 @@ impl Responder {
     #[doc(hidden)]
     pub fn commit(&mut self, len: usize) -> Result<u64> {
         if self.scratch.take().is_some() {
-            self.case.count_answer();
+            self.exchange.count_answer();
             return Ok(self.sequence);
         }
         let Some(writer) = &mut self.writer else {
             return Err(Error::NothingPending { name: self.turns.handle.name().to_owned() });
         };
         let sequence = writer.commit(len)?;
-        self.case.count_answer();
+        self.exchange.count_answer();
         if let Some(writer) = self.writer.take() {
             self.turns.give_back(self.place, writer);
         }
@@ -252,7 +252,7 @@ impl Drop for Responder {
             writer.abort();
             self.turns.lay_down(writer);
         }
-        self.case.dropped(&self.turns, self.place, self.sequence);
+        self.exchange.dropped(&self.turns, self.place, self.sequence);
     }
 }
 

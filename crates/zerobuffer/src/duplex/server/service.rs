@@ -4,9 +4,9 @@ mod sight;
 
 use super::{
     super::{Failure, ProcessingMode, request_name, response_name},
-    case::Case,
     connected::Connected,
-    pool::{Fate, Pool},
+    exchange::Exchange,
+    pool::{JobEnd, Pool},
     responder::Responder,
     run::{Run, create_buffer},
     state::{Action, Event, Rules, State},
@@ -27,7 +27,7 @@ use std::{
 };
 
 /// Pause while a client is awaited that is about to come or go.
-const PAUSE: Duration = Duration::from_millis(2);
+const IDLE_PAUSE: Duration = Duration::from_millis(2);
 /// How long a connected client may take to create its response buffer.
 const RESPONSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -170,9 +170,12 @@ impl Service {
             }
             Action::Forget => self.numbers.forget(),
             Action::Recreate => self.recreate(),
-            Action::Pause => thread::sleep(PAUSE),
+            Action::Pause => thread::sleep(IDLE_PAUSE),
             Action::PauseLong => thread::sleep(WAIT_SLICE),
-            Action::ReportAbsence | Action::ReportTrouble | Action::ReportGone | Action::ReportBroken => {
+            Action::ReportAbsence
+            | Action::ReportUnanswerable
+            | Action::ReportGone
+            | Action::ReportBroken => {
                 self.report(action, before);
             }
         }
@@ -181,7 +184,7 @@ impl Service {
     fn report(&mut self, action: Action, before: State) {
         let channel = self.run.channel.clone();
         let waited = match before {
-            State::Idle { since, .. } | State::Mute { since, .. } => since.elapsed(),
+            State::Idle { since, .. } | State::Unanswerable { since, .. } => since.elapsed(),
             _ => Duration::ZERO,
         };
         // One that was dropped before it was seen is known by its requests alone.
@@ -189,7 +192,7 @@ impl Service {
         let source = cause.unwrap_or_else(|| Error::WriterGone { name: request_name(&channel), pid: 0 });
         let failure = match action {
             Action::ReportAbsence => Failure::NoClient { channel, waited },
-            Action::ReportTrouble => Failure::NoResponseBuffer { channel, waited, source },
+            Action::ReportUnanswerable => Failure::NoResponseBuffer { channel, waited, source },
             Action::ReportBroken => Failure::Buffer { channel, source },
             _ => Failure::ClientGone { channel, source },
         };
@@ -239,20 +242,20 @@ impl Service {
         };
         let turns = Arc::clone(&client.turns);
         let place = turns.take_place();
-        let case = Arc::new(Case::default());
-        let responder = Responder::new(&turns, place, frame.sequence(), &case);
+        let exchange = Arc::new(Exchange::default());
+        let responder = Responder::new(&turns, place, frame.sequence(), &exchange);
         let run = Arc::clone(&self.run);
         let job = move |fate| {
-            if fate == Fate::Cancelled {
-                return case.cancelled();
+            if fate == JobEnd::Cancelled {
+                return exchange.cancelled();
             }
             let request = frame.sequence();
             let failed = run.handler.call(frame, responder).err();
-            case.returned(&turns, place, request, failed);
+            exchange.returned(&turns, place, request, failed);
         };
         match &self.pool {
             Some(pool) => pool.run(job),
-            None => job(Fate::Handled),
+            None => job(JobEnd::Handled),
         }
     }
 }

@@ -2,11 +2,11 @@
 //! be done.
 //!
 //! ```text
-//!            writer, no response buffer            response buffer
-//!   Idle ─────────────────────────────▶ Mute ─────────────────────────▶ Serving ──▶ Draining ──▶ Ended
-//!    ▲ ▲                                 │                               │   ▲
-//!    │ └───────── writer gone ───────────┘         request buffer left   ▼   │ a request
-//!    └──────────────── client gone ──────────────────────────────────── Parting
+//!       writer, no response buffer            response buffer
+//!   Idle ────────────────────────▶ Unanswerable ─────────────▶ Serving ──▶ Draining ──▶ Ended
+//!    ▲ ▲                                 │                      │   ▲
+//!    │ └───────── writer gone ───────────┘        buffer left   ▼   │ a request
+//!    └──────────────── client gone ────────────────────────── Parting
 //! ```
 //!
 //! Nothing here reads memory, sleeps or calls anybody: the table is tested row by row.
@@ -30,10 +30,10 @@ pub(super) enum State {
         farewell: Report,
     },
     /// There is a client whose response buffer is missing.
-    Mute {
+    Unanswerable {
         since: Instant,
         /// That it has none; its requests are dropped then.
-        trouble: Report,
+        obstacle: Report,
         request: Held,
     },
     /// A client's requests are answered.
@@ -82,7 +82,7 @@ pub(super) enum Event {
     /// The client's response buffer was connected to.
     Responses,
     /// The client's response buffer cannot be connected to.
-    NoResponses(Trouble),
+    NoResponses(Obstacle),
     /// Requests that cannot be answered were read.
     Swept { dropped: Dropped, found: Found },
     /// A request was read, while the client's response buffer was or was not there.
@@ -99,7 +99,7 @@ pub(super) enum Event {
 
 /// What keeps the server from a response buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum Obstacle {
     /// It may be there in a moment.
     Passing,
     /// It is there and cannot be used.
@@ -165,7 +165,7 @@ pub(super) enum Action {
     /// Let a wait slice pass.
     PauseLong,
     ReportAbsence,
-    ReportTrouble,
+    ReportUnanswerable,
     ReportGone,
     ReportBroken,
 }
@@ -221,33 +221,33 @@ impl State {
             (Self::Idle { .. }, Event::Responses) => {
                 (Self::Serving(Client::Fresh { farewell: Report::Due }), &[])
             }
-            (Self::Idle { .. }, Event::NoResponses(trouble)) => {
-                mute(now(), Report::Due, Held::Nothing).on(Event::NoResponses(trouble), rules, now)
+            (Self::Idle { .. }, Event::NoResponses(obstacle)) => {
+                unanswerable(now(), Report::Due, Held::Nothing).on(Event::NoResponses(obstacle), rules, now)
             }
             (Self::Idle { farewell, .. }, Event::Swept { dropped, found }) => {
                 swept_idle(self, farewell, dropped, found, rules, &now)
             }
             (Self::Idle { .. }, Event::Drain) => (Self::Ended, &[]),
 
-            (Self::Mute { .. }, Event::NoWriter) => (Self::new(now()), &[Drop, RenewMetadata]),
-            (Self::Mute { .. }, Event::Leftovers) => (Self::new(now()), &[Sweep]),
-            (Self::Mute { trouble, request, .. }, Event::Responses) => met(trouble, request),
-            (Self::Mute { since, .. }, Event::NoResponses(Trouble::Passing))
+            (Self::Unanswerable { .. }, Event::NoWriter) => (Self::new(now()), &[Drop, RenewMetadata]),
+            (Self::Unanswerable { .. }, Event::Leftovers) => (Self::new(now()), &[Sweep]),
+            (Self::Unanswerable { obstacle, request, .. }, Event::Responses) => met(obstacle, request),
+            (Self::Unanswerable { since, .. }, Event::NoResponses(Obstacle::Passing))
                 if now() - since < rules.response_patience =>
             {
                 (self, &[])
             }
-            (Self::Mute { since, trouble, .. }, Event::NoResponses(Trouble::Passing)) => {
-                (mute(since, trouble, Held::Nothing), &[Drop, Sweep])
+            (Self::Unanswerable { since, obstacle, .. }, Event::NoResponses(Obstacle::Passing)) => {
+                (unanswerable(since, obstacle, Held::Nothing), &[Drop, Sweep])
             }
-            (Self::Mute { since, trouble, .. }, Event::NoResponses(Trouble::Lasting)) => {
-                (mute(since, trouble, Held::Nothing), &[PauseLong, Drop, Sweep])
+            (Self::Unanswerable { since, obstacle, .. }, Event::NoResponses(Obstacle::Lasting)) => {
+                (unanswerable(since, obstacle, Held::Nothing), &[PauseLong, Drop, Sweep])
             }
-            (Self::Mute { since, trouble, .. }, Event::Swept { dropped, found }) => {
-                swept_mute(since, trouble, dropped, found, rules, &now)
+            (Self::Unanswerable { since, obstacle, .. }, Event::Swept { dropped, found }) => {
+                swept_unanswerable(since, obstacle, dropped, found, rules, &now)
             }
             // The request that is held was sent before: it is waited for its response buffer.
-            (Self::Mute { request: Held::Nothing, .. }, Event::Drain) => (Self::Ended, &[]),
+            (Self::Unanswerable { request: Held::Nothing, .. }, Event::Drain) => (Self::Ended, &[]),
 
             (Self::Serving(client) | Self::Parting { client, .. }, Event::Drain) => {
                 (Self::Draining(client), &[])
@@ -255,7 +255,7 @@ impl State {
             (Self::Draining(_), Event::Quiet(_)) => (Self::Ended, &[]),
             (Self::Draining(_), Event::Parted(_)) => (Self::Ended, &[Close, ReportGone]),
             (Self::Serving(_) | Self::Parting { .. }, Event::Quiet(Peer::Gone)) => {
-                (rules.goes_on(told(now())), &[Close, ReportGone])
+                (rules.goes_on(after_report(now())), &[Close, ReportGone])
             }
             // Somebody is attached again.
             (Self::Parting { client, .. }, Event::Quiet(Peer::There)) => (Self::Serving(client), &[]),
@@ -266,7 +266,7 @@ impl State {
                 (self, &[Action::Pause])
             }
             (Self::Serving(_) | Self::Parting { .. }, Event::Parted(_)) => {
-                (rules.goes_on(told(now())), &[Forget, Close, ReportGone])
+                (rules.goes_on(after_report(now())), &[Forget, Close, ReportGone])
             }
             // What is not said of a state changes nothing in it.
             _ => (self, &[]),
@@ -281,18 +281,18 @@ impl Rules {
     }
 }
 
-fn mute(since: Instant, trouble: Report, request: Held) -> State {
-    State::Mute { since, trouble, request }
+fn unanswerable(since: Instant, obstacle: Report, request: Held) -> State {
+    State::Unanswerable { since, obstacle, request }
 }
 
 /// Without a client, after the last one's end was reported.
-fn told(now: Instant) -> State {
+fn after_report(now: Instant) -> State {
     State::Idle { since: now, absence: Report::Due, farewell: Report::Made }
 }
 
-/// The response buffer of a client that was mute is there.
-fn met(trouble: Report, request: Held) -> (State, &'static [Action]) {
-    match (request, trouble) {
+/// An unanswerable client's response buffer is there.
+fn met(obstacle: Report, request: Held) -> (State, &'static [Action]) {
+    match (request, obstacle) {
         (Held::Request, _) => (State::Serving(Client::Begun), &[Action::Begin, Action::Handle]),
         // What it has sent so far was dropped; what comes now need not be its first.
         (Held::Nothing, Report::Made) => {
@@ -325,10 +325,10 @@ fn requested(
         (Client::Fresh { farewell: Report::Due }, Order::Continues, Peer::There) => {
             (rules.goes_on(serve(Client::Fresh { farewell: Report::Made })), &[Drop, ReportGone])
         }
-        (_, Order::Continues, Peer::Gone) => (rules.goes_on(told(now())), &[Drop, Close, ReportGone]),
+        (_, Order::Continues, Peer::Gone) => (rules.goes_on(after_report(now())), &[Drop, Close, ReportGone]),
         // It is the next client's, whose response buffer is looked for.
         (_, Order::Starts, Peer::Gone) => {
-            (rules.goes_on(mute(now(), Report::Due, Held::Request)), &[Close, ReportGone])
+            (rules.goes_on(unanswerable(now(), Report::Due, Held::Request)), &[Close, ReportGone])
         }
     }
 }
@@ -345,36 +345,40 @@ fn swept_idle(
     use Action::{Forget, Pause, ReportGone};
     let news = dropped == Dropped::Requests && farewell == Report::Due;
     match found {
-        Found::Request if news => (rules.goes_on(mute(now(), Report::Due, Held::Request)), &[ReportGone]),
-        Found::Request => (mute(now(), Report::Due, Held::Request), &[]),
-        Found::Nothing if news => (rules.goes_on(told(now())), &[Pause, ReportGone]),
+        Found::Request if news => {
+            (rules.goes_on(unanswerable(now(), Report::Due, Held::Request)), &[ReportGone])
+        }
+        Found::Request => (unanswerable(now(), Report::Due, Held::Request), &[]),
+        Found::Nothing if news => (rules.goes_on(after_report(now())), &[Pause, ReportGone]),
         Found::Nothing => (idle, &[Pause]),
-        Found::Parted if farewell == Report::Due => (rules.goes_on(told(now())), &[Forget, ReportGone]),
+        Found::Parted if farewell == Report::Due => {
+            (rules.goes_on(after_report(now())), &[Forget, ReportGone])
+        }
         Found::Parted => (idle, &[Forget]),
     }
 }
 
 /// With a client that has no response buffer, after requests were dropped.
-fn swept_mute(
+fn swept_unanswerable(
     since: Instant,
-    trouble: Report,
+    obstacle: Report,
     dropped: Dropped,
     found: Found,
     rules: &Rules,
     now: &impl Fn() -> Instant,
 ) -> (State, &'static [Action]) {
-    use Action::{Forget, Pause, ReportGone, ReportTrouble};
+    use Action::{Forget, Pause, ReportGone, ReportUnanswerable};
     match (found, dropped) {
         // The requests before it were another client's: this one has come just now.
         (Found::Request, Dropped::Requests) => {
-            (rules.goes_on(mute(now(), Report::Due, Held::Request)), &[ReportGone])
+            (rules.goes_on(unanswerable(now(), Report::Due, Held::Request)), &[ReportGone])
         }
-        (Found::Request, Dropped::Nothing) => (mute(since, trouble, Held::Request), &[]),
-        (Found::Nothing, _) if trouble == Report::Due => {
-            (rules.goes_on(mute(since, Report::Made, Held::Nothing)), &[Pause, ReportTrouble])
+        (Found::Request, Dropped::Nothing) => (unanswerable(since, obstacle, Held::Request), &[]),
+        (Found::Nothing, _) if obstacle == Report::Due => {
+            (rules.goes_on(unanswerable(since, Report::Made, Held::Nothing)), &[Pause, ReportUnanswerable])
         }
-        (Found::Nothing, _) => (mute(since, trouble, Held::Nothing), &[Pause]),
-        (Found::Parted, _) => (rules.goes_on(told(now())), &[Forget, ReportGone]),
+        (Found::Nothing, _) => (unanswerable(since, obstacle, Held::Nothing), &[Pause]),
+        (Found::Parted, _) => (rules.goes_on(after_report(now())), &[Forget, ReportGone]),
     }
 }
 

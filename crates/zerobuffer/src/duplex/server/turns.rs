@@ -52,7 +52,7 @@ struct Order {
     /// The place of the next request to be answered.
     next: u64,
     /// The place of the next request to come.
-    coming: u64,
+    entered: u64,
     /// Places from `next` on that are over.
     ended: BTreeMap<u64, End>,
     /// Threads that wait for their turn: none is woken for nothing, which would be a system call.
@@ -79,7 +79,7 @@ impl Turns {
             order: Mutex::new(Order {
                 writer: Some(Box::new(writer)),
                 next: 0,
-                coming: 0,
+                entered: 0,
                 ended: BTreeMap::new(),
                 waiting: 0,
                 closed: false,
@@ -93,8 +93,8 @@ impl Turns {
     /// A place in the order of responses, for the request that was just read.
     pub(super) fn take_place(&self) -> u64 {
         let mut order = lock(&self.order);
-        order.coming += 1;
-        order.coming - 1
+        order.entered += 1;
+        order.entered - 1
     }
 
     /// The writer, as soon as all requests before `place` are answered or given up. It comes back
@@ -169,7 +169,7 @@ impl Turns {
             };
             drop(order);
             if let Err(error) = self.refuse(&mut writer, request, &refusal) {
-                log::debug!(target: "zerobuffer::duplex::server", "channel '{}': the client cannot be told that request {request} failed: {error}", self.channel);
+                log::debug!(target: "zerobuffer::duplex::server", "channel '{}': the failure of request {request} cannot be reported to the client: {error}", self.channel);
             }
             order = lock(&self.order);
             if order.closed {

@@ -96,20 +96,20 @@ fn an_empty_ring_seen_before_a_last_frame_says_nothing_of_its_successor() {
 }
 
 #[test]
-fn one_that_leaves_while_its_kind_is_asked_is_not_taken_for_an_old_one() {
+fn one_that_leaves_while_its_kind_is_asked_is_not_taken_for_a_legacy_one() {
     let mut reader = reader("left");
-    reader.watch.ours = true;
+    reader.watch.native = true;
     // It was in the word a moment ago.
     reader.watch.changed(&reader.shared, 12_345);
-    assert!(reader.watch.ours && !reader.watch.is_attached() && reader.watch.last == 0);
+    assert!(reader.watch.native && !reader.watch.is_attached() && reader.watch.last == 0);
 }
 
 #[test]
-fn one_that_is_judged_while_it_leaves_stays_one_of_ours() {
+fn one_that_is_judged_while_it_leaves_stays_a_native_one() {
     let mut reader = reader("leaving");
     let _writer = attach(&reader);
     reader.watch.look(&reader.shared);
-    assert!(reader.watch.is_ours());
+    assert!(reader.watch.has_native_writer());
     // A leaving writer takes its note away before its lock. Another one that tries to attach holds
     // the claim, so the lock proves nothing either.
     reader.shared.data.forget_writer();
@@ -118,5 +118,5 @@ fn one_that_is_judged_while_it_leaves_stays_one_of_ours() {
     let contender = Presence::of(&file).unwrap();
     assert!(contender.try_lock(Role::Claim).unwrap());
     assert!(!reader.watch.is_dead(&reader.shared, Duration::ZERO), "it holds its lock");
-    assert!(reader.watch.is_ours());
+    assert!(reader.watch.has_native_writer());
 }

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_ring_is_told_from_an_empty_one() {
+    fn a_full_ring_is_distinguished_from_an_empty_one() {
         let region = &heap::region(0, 128);
         put(region, put(region, 0, 48, 4), 48, 5);
         assert!(is_full_ring(region, 0, 4, false, Some(64)));

@@ -47,7 +47,7 @@ impl Consumer {
         let distance = self.distance(region, write_pos)?;
         self.available = if distance == 0 {
             self.look_at_tie(region, credit)?
-        } else if distance + credit.held_at_most(self.handed_out) > region.capacity()
+        } else if distance + credit.held_bound(self.handed_out) > region.capacity()
             && distance + credit.lock().held(self.handed_out) > region.capacity()
         {
             // Unread bytes and frames still held never overlap (W13). The first look may be

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_lap_is_told_by_the_count() {
+    fn the_count_shows_a_whole_lap() {
         let region = &heap::region(0, 256);
         let mut usable = Usable::attach(region, 0);
         usable.charge(region, 256, 0).unwrap();

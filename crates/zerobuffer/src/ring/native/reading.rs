@@ -100,8 +100,8 @@ impl Consumer {
         }
         let capacity = region.capacity();
         let unread = published.wrapping_sub(taken);
-        if unread > capacity || unread + credit.held_at_most(self.handed_out) > capacity {
-            let expected = format!("{taken} to {}", taken + capacity - credit.held_at_most(self.handed_out));
+        if unread > capacity || unread + credit.held_bound(self.handed_out) > capacity {
+            let expected = format!("{taken} to {}", taken + capacity - credit.held_bound(self.handed_out));
             return Err(Fault::field("published", published, expected));
         }
         self.native.known = self.handed_out + unread;
@@ -243,7 +243,7 @@ impl Consumer {
         self.is_native
             && self.available == 0
             && !self.has_native_unread(region)
-            && credit.held_at_most(self.handed_out) == 0
+            && credit.held_bound(self.handed_out) == 0
     }
 
     /// Back to legacy form, if everything is read and given back (N11). The caller holds the

@@ -34,7 +34,7 @@ pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> 
     let locks = lock_name(name).map_err(|blocked| blocked.error)?;
     let place = Place { folder: &folder, name, locks: &locks, removal: Some(removal) };
     let result = take_over(&place).map_err(|blocked| blocked.error).and_then(|_| {
-        SIGNALS.into_iter().try_for_each(|signal| remove_lonely(&folder, name, signal, removal.uid))
+        SIGNALS.into_iter().try_for_each(|signal| remove_stray(&folder, name, signal, removal.uid))
     });
     for lock in locks {
         // What was made for this goes in any case; what was found, and others', only with the
@@ -48,16 +48,16 @@ pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> 
     Ok(before.into_iter().filter(|path| !left.contains(path)).collect())
 }
 
-fn remove_lonely(folder: &Folder, name: &str, signal: Signal, uid: u32) -> Result<()> {
+fn remove_stray(folder: &Folder, name: &str, signal: Signal, uid: u32) -> Result<()> {
     let file = names::semaphore(name, signal);
     match folder.id(&file) {
-        Some(id) if is_lonely(folder, &file, uid) => folder.unlink_if(&file, id).map(drop),
+        Some(id) if is_stray(folder, &file, uid) => folder.unlink_if(&file, id).map(drop),
         _ => Ok(()),
     }
 }
 
 /// Whether a file is a semaphore of that user which no process has open.
-fn is_lonely(folder: &Folder, file: &str, uid: u32) -> bool {
+fn is_stray(folder: &Folder, file: &str, uid: u32) -> bool {
     companions::is_semaphore(folder, file, uid)
         && folder.open(file, libc::O_RDONLY).is_ok_and(|file| !may_be_in_use(&file))
 }
@@ -79,17 +79,17 @@ fn may_be_in_use(file: &File) -> bool {
 }
 
 /// Semaphores and lock files of that user, of a name without a segment, that nobody uses.
-pub(crate) fn lonely(name: &str, uid: u32) -> Objects {
+pub(crate) fn stray(name: &str, uid: u32) -> Objects {
     let mut objects = Objects::default();
     let Ok(folder) = shm::folder() else { return objects };
     let files = SIGNALS.map(|signal| names::semaphore(name, signal));
-    let semaphores = files.iter().filter(|file| is_lonely(&folder, file, uid));
+    let semaphores = files.iter().filter(|file| is_stray(&folder, file, uid));
     let semaphores = semaphores.map(|file| PathBuf::from(shm::path(file)));
     // The lock files of every implementation are empty.
-    let is_ours = |path: &PathBuf| {
+    let belongs = |path: &PathBuf| {
         fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == 0 && meta.uid() == uid)
     };
-    let locks = lock_file::paths(name).into_iter().filter(is_ours);
+    let locks = lock_file::paths(name).into_iter().filter(belongs);
     for path in semaphores.chain(locks) {
         objects.bytes += fs::symlink_metadata(&path).map_or(0, |meta| meta.len());
         objects.paths.push(path);

@@ -16,7 +16,7 @@ mod shm;
 
 pub(crate) use super::unix::own_uid;
 pub(crate) use super::unix::{Mapping, Presence, fork, is_shortage, judge};
-pub(crate) use cleaning::{lonely, remove_dead};
+pub(crate) use cleaning::{remove_dead, stray};
 pub(crate) use creation::{NameGuard, create};
 pub(crate) use names::check_name;
 pub(crate) use observe::{has_lock_file, is_being_made, noted_writer, objects, owners, tokens, traces};

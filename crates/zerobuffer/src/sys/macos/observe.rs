@@ -58,7 +58,7 @@ pub(crate) fn owners(name: &str) -> Vec<u32> {
 }
 
 /// What is left of a name that has no memory.
-pub(crate) fn lonely(name: &str, uid: u32) -> Objects {
+pub(crate) fn stray(name: &str, uid: u32) -> Objects {
     objects(name, uid)
 }
 

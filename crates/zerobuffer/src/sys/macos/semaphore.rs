@@ -233,36 +233,36 @@ mod tests {
 
     #[test]
     fn tokens_pass_between_two_handles() {
-        let (ours, theirs) = pair("a");
+        let (own, theirs) = pair("a");
         assert!(!theirs.take() && theirs.value() == 0);
-        ours.post();
-        ours.post();
+        own.post();
+        own.post();
         assert_eq!((theirs.value(), theirs.value()), (SOME, SOME), "looking takes nothing");
         assert!(theirs.take() && theirs.take() && !theirs.take());
-        ours.post();
+        own.post();
         assert!(theirs.take_all() > 0 && theirs.take_all() == 0);
     }
 
     #[test]
     fn a_wait_ends_in_time_and_leaves_no_token() {
-        let (ours, _) = pair("b");
+        let (own, _) = pair("b");
         for millis in [0, 1, 5, 20, 1] {
             let (started, timeout) = (Instant::now(), Duration::from_millis(millis));
-            assert!(!ours.wait(timeout));
+            assert!(!own.wait(timeout));
             assert!(started.elapsed() >= timeout, "{:?} < {timeout:?}", started.elapsed());
         }
-        assert!(!ours.take(), "the alarm's token was taken by its own sleeper");
+        assert!(!own.take(), "the alarm's token was taken by its own sleeper");
     }
 
     #[test]
     fn a_token_wakes_a_sleeper_long_before_its_deadline() {
-        let (ours, theirs) = pair("c");
+        let (own, theirs) = pair("c");
         let far = Duration::from_secs(1000);
         let started = Instant::now();
         thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..100 {
-                    assert!(ours.wait(far));
+                    assert!(own.wait(far));
                 }
             });
             for _ in 0..100 {
@@ -272,20 +272,20 @@ mod tests {
         });
         assert!(started.elapsed() < far);
         // The end joins the alarm's thread, which sleeps for a long time yet.
-        drop(ours);
+        drop(own);
         assert!(started.elapsed() < far && !theirs.take());
     }
 
     #[test]
     fn tokens_and_deadlines_race_and_no_token_is_lost_or_made() {
-        let (ours, theirs) = pair("d");
+        let (own, theirs) = pair("d");
         let (posts, pause) = (3000, Duration::from_micros(50));
         let taken = thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let mut taken = 0;
                 let end = Instant::now() + Duration::from_secs(60);
                 while taken < posts && Instant::now() < end {
-                    taken += u32::from(ours.wait(pause));
+                    taken += u32::from(own.wait(pause));
                 }
                 taken
             });
@@ -296,6 +296,6 @@ mod tests {
             waiter.join().unwrap()
         });
         assert_eq!(taken, posts);
-        assert!(!ours.wait(4 * pause) && !ours.take());
+        assert!(!own.wait(4 * pause) && !own.take());
     }
 }

@@ -27,7 +27,7 @@ impl Watch {
     }
 
     /// An object without a name does not say so: the lock of its reader does.
-    #[allow(clippy::unused_self, reason = "on other systems it can be told")]
+    #[allow(clippy::unused_self, reason = "other systems know it")]
     pub(crate) fn is_unlinked(&self) -> bool {
         false
     }

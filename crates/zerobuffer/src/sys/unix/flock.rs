@@ -42,7 +42,7 @@ mod tests {
     };
 
     #[test]
-    fn who_asks_is_told_from_who_holds() {
+    fn an_asking_process_is_not_taken_for_a_holder() {
         let path = std::env::temp_dir().join(format!("zerobuffer-flock-{}", std::process::id()));
         let [holder, one, other, asking] = [(); 4].map(|()| File::create(&path).unwrap());
         fs::remove_file(&path).unwrap();

@@ -27,7 +27,7 @@ pub(crate) use creation::{NameGuard, create, judge, remove_dead};
 pub(crate) use mapping::Mapping;
 pub(crate) use names::{check_name, segment_name as shm_path};
 pub(crate) use observe::{
-    has_lock_file, is_being_made, lonely, noted_writer, objects, own_uid, owners, tokens, traces,
+    has_lock_file, is_being_made, noted_writer, objects, own_uid, owners, stray, tokens, traces,
 };
 pub(crate) use presence::{Presence, is_shortage};
 pub(crate) use segment::Segment;

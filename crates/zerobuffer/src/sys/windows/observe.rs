@@ -62,7 +62,7 @@ pub(crate) fn own_uid() -> u32 {
 }
 
 /// What is left of a name that has no segment.
-pub(crate) fn lonely(name: &str, uid: u32) -> Objects {
+pub(crate) fn stray(name: &str, uid: u32) -> Objects {
     objects(name, uid)
 }
 

@@ -21,7 +21,7 @@ impl Watch {
     }
 
     /// A section does not tell whether it has lost its name: the presence of its reader does.
-    #[allow(clippy::unused_self, reason = "on other systems it can be told")]
+    #[allow(clippy::unused_self, reason = "other systems know it")]
     pub(crate) fn is_unlinked(&self) -> bool {
         false
     }

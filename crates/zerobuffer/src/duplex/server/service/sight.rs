@@ -4,7 +4,7 @@
 use super::{
     super::{
         connected::Connected,
-        state::{Dropped, Event, Found, Order, Peer, State, Trouble},
+        state::{Dropped, Event, Found, Obstacle, Order, Peer, State},
         turns::Turns,
     },
     Service, WAIT_SLICE, response_name,
@@ -24,24 +24,24 @@ use std::{mem, sync::Arc};
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     /// `None` when no request of the client can be unread.
-    coming: Option<u64>,
+    due: Option<u64>,
 }
 
 impl Numbers {
     fn place(&mut self, request: u64) -> Order {
-        let expected = self.coming.replace(request.wrapping_add(1));
+        let expected = self.due.replace(request.wrapping_add(1));
         if expected == Some(request) { Order::Continues } else { Order::Starts }
     }
 
     pub(super) fn forget(&mut self) {
-        self.coming = None;
+        self.due = None;
     }
 }
 
 impl Service {
     pub(super) fn look(&mut self) -> Result<Option<Event>> {
         match self.state {
-            State::Idle { .. } | State::Mute { .. } => self.look_for_client(),
+            State::Idle { .. } | State::Unanswerable { .. } => self.look_for_client(),
             State::Serving(_) | State::Parting { .. } => self.look_for_request(false),
             State::Draining(_) => self.look_for_request(true),
             State::Ended => Ok(None),
@@ -127,7 +127,7 @@ impl Service {
                         | Error::CrashNotNoticed { .. }
                 );
                 self.cause = Some(error);
-                Ok(Some(Event::NoResponses(if passing { Trouble::Passing } else { Trouble::Lasting })))
+                Ok(Some(Event::NoResponses(if passing { Obstacle::Passing } else { Obstacle::Lasting })))
             }
         }
     }

@@ -41,15 +41,19 @@ fn what_a_client_has_left_is_dropped_and_its_successors_request_is_kept() {
 
 #[test]
 fn a_request_is_kept_although_there_was_no_response_buffer() {
-    let channel = format!("zb-service-mute-{}", std::process::id());
+    let channel = format!("zb-service-unanswerable-{}", std::process::id());
     let mut service = service(&channel);
-    let mute = client(&channel, 3);
+    let unanswerable = client(&channel, 3);
     service.step();
-    assert!(matches!(service.state, State::Mute { .. }), "{:?}", service.state);
+    assert!(matches!(service.state, State::Unanswerable { .. }), "{:?}", service.state);
     service.step();
-    assert!(matches!(service.state, State::Mute { request: Held::Request, .. }), "{:?}", service.state);
+    assert!(
+        matches!(service.state, State::Unanswerable { request: Held::Request, .. }),
+        "{:?}",
+        service.state
+    );
     assert_eq!(held(&service), 1, "its first: it may have a response buffer by now");
-    drop(mute);
+    drop(unanswerable);
     let _successor = client(&channel, 1);
     service.sweep().unwrap();
     assert_eq!(held(&service), 5);
@@ -60,7 +64,7 @@ fn a_client_whose_response_buffer_comes_late_is_served_from_then_on() {
     let channel = format!("zb-service-late-{}", std::process::id());
     let mut service = service(&channel);
     let mut client = client(&channel, 2);
-    while !matches!(service.state, State::Mute { trouble: Report::Made, .. }) {
+    while !matches!(service.state, State::Unanswerable { obstacle: Report::Made, .. }) {
         service.step();
     }
     let config = crate::BufferConfig::ring(4096).metadata(0).free_sequences(true);

@@ -40,7 +40,7 @@ fn clock() -> Clock {
 }
 
 const FRESH: Client = Client::Fresh { farewell: Report::Due };
-const FRESH_TOLD: Client = Client::Fresh { farewell: Report::Made };
+const FRESH_REPORTED: Client = Client::Fresh { farewell: Report::Made };
 const NOTHING: Event = Event::Swept { dropped: Dropped::Nothing, found: Found::Nothing };
 const SOME: Event = Event::Swept { dropped: Dropped::Requests, found: Found::Nothing };
 const SOME_THEN_ONE: Event = Event::Swept { dropped: Dropped::Requests, found: Found::Request };
@@ -53,9 +53,9 @@ fn without_a_client() {
     let now = clock.at(10_000);
     let idle = |since, absence, farewell| State::Idle { since: clock.at(since), absence, farewell };
     let new = idle(9_000, Report::Due, Report::Due);
-    let told = idle(9_000, Report::Due, Report::Made);
-    let mute = |request| State::Mute { since: now, trouble: Report::Due, request };
-    let just_told = State::Idle { since: now, absence: Report::Due, farewell: Report::Made };
+    let reported = idle(9_000, Report::Due, Report::Made);
+    let unanswerable = |request| State::Unanswerable { since: now, obstacle: Report::Due, request };
+    let just_reported = State::Idle { since: now, absence: Report::Due, farewell: Report::Made };
     check(
         &[
             (new, Event::NoWriter, (new, &[RenewMetadata]), None),
@@ -74,22 +74,32 @@ fn without_a_client() {
             ),
             (new, Event::Leftovers, (new, &[Sweep]), None),
             (new, Event::Responses, (State::Serving(FRESH), &[]), None),
-            (told, Event::Responses, (State::Serving(FRESH), &[]), None),
-            (new, Event::NoResponses(Trouble::Passing), (mute(Held::Nothing), &[]), None),
+            (reported, Event::Responses, (State::Serving(FRESH), &[]), None),
+            (new, Event::NoResponses(Obstacle::Passing), (unanswerable(Held::Nothing), &[]), None),
             (
                 new,
-                Event::NoResponses(Trouble::Lasting),
-                (mute(Held::Nothing), &[PauseLong, Drop, Sweep]),
+                Event::NoResponses(Obstacle::Lasting),
+                (unanswerable(Held::Nothing), &[PauseLong, Drop, Sweep]),
                 None,
             ),
             (new, NOTHING, (new, &[Pause]), None),
-            (new, SOME, (just_told, &[Pause, ReportGone]), Some((State::Ended, &[Pause, ReportGone]))),
-            (told, SOME, (told, &[Pause]), None),
-            (new, SOME_THEN_ONE, (mute(Held::Request), &[ReportGone]), Some((State::Ended, &[ReportGone]))),
-            (told, SOME_THEN_ONE, (mute(Held::Request), &[]), None),
-            (new, ONE, (mute(Held::Request), &[]), None),
-            (new, PARTED, (just_told, &[Forget, ReportGone]), Some((State::Ended, &[Forget, ReportGone]))),
-            (told, PARTED, (told, &[Forget]), None),
+            (new, SOME, (just_reported, &[Pause, ReportGone]), Some((State::Ended, &[Pause, ReportGone]))),
+            (reported, SOME, (reported, &[Pause]), None),
+            (
+                new,
+                SOME_THEN_ONE,
+                (unanswerable(Held::Request), &[ReportGone]),
+                Some((State::Ended, &[ReportGone])),
+            ),
+            (reported, SOME_THEN_ONE, (unanswerable(Held::Request), &[]), None),
+            (new, ONE, (unanswerable(Held::Request), &[]), None),
+            (
+                new,
+                PARTED,
+                (just_reported, &[Forget, ReportGone]),
+                Some((State::Ended, &[Forget, ReportGone])),
+            ),
+            (reported, PARTED, (reported, &[Forget]), None),
             (new, Event::Drain, (State::Ended, &[]), None),
         ],
         &clock,
@@ -100,65 +110,71 @@ fn without_a_client() {
 fn a_client_without_a_response_buffer() {
     let clock = clock();
     let now = clock.at(10_000);
-    let mute = |since, trouble, request| State::Mute { since: clock.at(since), trouble, request };
+    let unanswerable =
+        |since, obstacle, request| State::Unanswerable { since: clock.at(since), obstacle, request };
     let (due, made) = (Report::Due, Report::Made);
     let (none, one) = (Held::Nothing, Held::Request);
     let new = State::new(now);
-    let told = State::Idle { since: now, absence: due, farewell: made };
+    let reported = State::Idle { since: now, absence: due, farewell: made };
     check(
         &[
-            (mute(1_000, due, one), Event::NoWriter, (new, &[Drop, RenewMetadata]), None),
-            (mute(1_000, due, one), Event::Leftovers, (new, &[Sweep]), None),
-            (mute(1_000, due, none), Event::Responses, (State::Serving(FRESH), &[]), None),
-            (mute(1_000, made, none), Event::Responses, (State::Serving(FRESH), &[Forget]), None),
+            (unanswerable(1_000, due, one), Event::NoWriter, (new, &[Drop, RenewMetadata]), None),
+            (unanswerable(1_000, due, one), Event::Leftovers, (new, &[Sweep]), None),
+            (unanswerable(1_000, due, none), Event::Responses, (State::Serving(FRESH), &[]), None),
+            (unanswerable(1_000, made, none), Event::Responses, (State::Serving(FRESH), &[Forget]), None),
             (
-                mute(1_000, due, one),
+                unanswerable(1_000, due, one),
                 Event::Responses,
                 (State::Serving(Client::Begun), &[Begin, Handle]),
                 None,
             ),
             // The number of the request that was kept is the one that the next follows.
             (
-                mute(1_000, made, one),
+                unanswerable(1_000, made, one),
                 Event::Responses,
                 (State::Serving(Client::Begun), &[Begin, Handle]),
                 None,
             ),
-            (mute(5_001, due, one), Event::NoResponses(Trouble::Passing), (mute(5_001, due, one), &[]), None),
             (
-                mute(5_000, due, one),
-                Event::NoResponses(Trouble::Passing),
-                (mute(5_000, due, none), &[Drop, Sweep]),
+                unanswerable(5_001, due, one),
+                Event::NoResponses(Obstacle::Passing),
+                (unanswerable(5_001, due, one), &[]),
                 None,
             ),
             (
-                mute(9_999, due, one),
-                Event::NoResponses(Trouble::Lasting),
-                (mute(9_999, due, none), &[PauseLong, Drop, Sweep]),
+                unanswerable(5_000, due, one),
+                Event::NoResponses(Obstacle::Passing),
+                (unanswerable(5_000, due, none), &[Drop, Sweep]),
                 None,
             ),
-            (mute(1_000, due, none), ONE, (mute(1_000, due, one), &[]), None),
             (
-                mute(1_000, made, none),
+                unanswerable(9_999, due, one),
+                Event::NoResponses(Obstacle::Lasting),
+                (unanswerable(9_999, due, none), &[PauseLong, Drop, Sweep]),
+                None,
+            ),
+            (unanswerable(1_000, due, none), ONE, (unanswerable(1_000, due, one), &[]), None),
+            (
+                unanswerable(1_000, made, none),
                 SOME_THEN_ONE,
-                (mute(10_000, due, one), &[ReportGone]),
+                (unanswerable(10_000, due, one), &[ReportGone]),
                 Some((State::Ended, &[ReportGone])),
             ),
             (
-                mute(1_000, due, none),
+                unanswerable(1_000, due, none),
                 SOME,
-                (mute(1_000, made, none), &[Pause, ReportTrouble]),
-                Some((State::Ended, &[Pause, ReportTrouble])),
+                (unanswerable(1_000, made, none), &[Pause, ReportUnanswerable]),
+                Some((State::Ended, &[Pause, ReportUnanswerable])),
             ),
-            (mute(1_000, made, none), SOME, (mute(1_000, made, none), &[Pause]), None),
+            (unanswerable(1_000, made, none), SOME, (unanswerable(1_000, made, none), &[Pause]), None),
             (
-                mute(1_000, made, none),
+                unanswerable(1_000, made, none),
                 PARTED,
-                (told, &[Forget, ReportGone]),
+                (reported, &[Forget, ReportGone]),
                 Some((State::Ended, &[Forget, ReportGone])),
             ),
-            (mute(1_000, due, none), Event::Drain, (State::Ended, &[]), None),
-            (mute(1_000, due, one), Event::Drain, (mute(1_000, due, one), &[]), None),
+            (unanswerable(1_000, due, none), Event::Drain, (State::Ended, &[]), None),
+            (unanswerable(1_000, due, one), Event::Drain, (unanswerable(1_000, due, one), &[]), None),
         ],
         &clock,
     );
@@ -171,8 +187,8 @@ fn a_client_is_served() {
     let clock = clock();
     let now = clock.at(10_000);
     let begun = Client::Begun;
-    let told = State::Idle { since: now, absence: Report::Due, farewell: Report::Made };
-    let next = State::Mute { since: now, trouble: Report::Due, request: Held::Request };
+    let reported = State::Idle { since: now, absence: Report::Due, farewell: Report::Made };
+    let next = State::Unanswerable { since: now, obstacle: Report::Due, request: Held::Request };
     for (serve, then) in [
         (State::Serving as fn(Client) -> State, State::Serving as fn(Client) -> State),
         (State::Draining, State::Draining),
@@ -182,7 +198,7 @@ fn a_client_is_served() {
             &[
                 (serve(begun), Event::Request(Continues, There), (then(begun), &[Handle]), None),
                 (serve(FRESH), Event::Request(Starts, There), (then(begun), &[Begin, Handle]), None),
-                (serve(FRESH_TOLD), Event::Request(Starts, There), (then(begun), &[Begin, Handle]), None),
+                (serve(FRESH_REPORTED), Event::Request(Starts, There), (then(begun), &[Begin, Handle]), None),
                 (
                     serve(begun),
                     Event::Request(Starts, There),
@@ -192,14 +208,19 @@ fn a_client_is_served() {
                 (
                     serve(FRESH),
                     Event::Request(Continues, There),
-                    (then(FRESH_TOLD), &[Drop, ReportGone]),
+                    (then(FRESH_REPORTED), &[Drop, ReportGone]),
                     Some((State::Ended, &[Drop, ReportGone])),
                 ),
-                (serve(FRESH_TOLD), Event::Request(Continues, There), (then(FRESH_TOLD), &[Drop]), None),
+                (
+                    serve(FRESH_REPORTED),
+                    Event::Request(Continues, There),
+                    (then(FRESH_REPORTED), &[Drop]),
+                    None,
+                ),
                 (
                     serve(begun),
                     Event::Request(Continues, Gone),
-                    (told, &[Drop, Close, ReportGone]),
+                    (reported, &[Drop, Close, ReportGone]),
                     Some((State::Ended, &[Drop, Close, ReportGone])),
                 ),
                 (
@@ -221,10 +242,10 @@ fn a_client_that_is_served_leaves() {
     let now = clock.at(10_000);
     let (begun, serving) = (Client::Begun, State::Serving(Client::Begun));
     let parting = |since| State::Parting { since: clock.at(since), client: begun };
-    let told = State::Idle { since: now, absence: Report::Due, farewell: Report::Made };
-    let gone: Next = (told, &[Close, ReportGone]);
+    let reported = State::Idle { since: now, absence: Report::Due, farewell: Report::Made };
+    let gone: Next = (reported, &[Close, ReportGone]);
     let gone_for_good: Option<Next> = Some((State::Ended, &[Close, ReportGone]));
-    let left: Next = (told, &[Forget, Close, ReportGone]);
+    let left: Next = (reported, &[Forget, Close, ReportGone]);
     let left_for_good: Option<Next> = Some((State::Ended, &[Forget, Close, ReportGone]));
     check(
         &[

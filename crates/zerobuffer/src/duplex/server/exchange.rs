@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 /// What is known of one request's handling, shared by its responder and the thread that calls the
 /// handler.
 #[derive(Default)]
-pub(super) struct Case {
+pub(super) struct Exchange {
     answers: AtomicU32,
     /// Which sides have finished with it, in bits.
     ends: AtomicU8,
@@ -29,7 +29,7 @@ const EXPLAINED: u8 = 4;
 /// The server stops before there is an answer: nothing else is reported to the client.
 const CANCELLED: u8 = 8;
 
-impl Case {
+impl Exchange {
     pub(super) fn is_answered(&self) -> bool {
         self.answers.load(Ordering::Acquire) > 0
     }
