@@ -12,17 +12,15 @@ from zerobuffer import BufferConfig, Reader, WriterDeadException
 
 def detect(name: str, seconds: float = 0.02) -> tuple[int, int]:
     """Take ``seconds`` per picture until the camera has left; return those seen and skipped."""
-    # Room for several pictures: the camera goes on while one is looked at.
-    with Reader(name, BufferConfig(payload_size=8 * 480 * 640 * 3)) as reader:
+    # Three pictures are enough: one is kept, one is taken, one is written.
+    with Reader(name, BufferConfig(payload_size=3 * (480 * 640 * 3 + 16)), newest=True) as reader:
         while True:
             try:
-                frame = reader.latest(timeout=60.0)
+                frame = reader.read_frame(timeout=60.0)
             except WriterDeadException:
                 break
-            if frame is None:
-                continue
-            with frame:
-                time.sleep(seconds)  # the detector
+            if frame is not None:
+                time.sleep(seconds)  # the detector; the camera goes on meanwhile
         stats = reader.stats
     print(f"{stats.frames} seen, {stats.skipped} skipped")
     return stats.frames, stats.skipped

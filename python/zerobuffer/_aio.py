@@ -7,8 +7,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, Optional
 
 from ._engine import Call, Lane, engine
-from ._zerobuffer import Frame, ReaderBase, WriterBase
-from .exceptions import BufferFullException
+from ._zerobuffer import Frame, ReaderBase
+from .exceptions import BufferFullException, ReaderDeadException, ZeroBufferException
 
 if TYPE_CHECKING:
     from .reader import Reader
@@ -115,12 +115,17 @@ class _Write(Call):
         self.deadline = deadline
 
 
+def _waits(writer: "Writer", error: ZeroBufferException) -> bool:
+    """Whether a write goes on when it has met this error."""
+    return writer._full == "block" and (isinstance(error, BufferFullException) or writer._reconnect)
+
+
 class WriteLane(Lane):
     """Writes of one writer: first called, first sent."""
 
     def __init__(self, writer: "Writer") -> None:
         super().__init__()
-        self._writer: weakref.ref[WriterBase] = weakref.ref(writer)
+        self._writer: weakref.ref[Writer] = weakref.ref(writer)
         self._ready = 0
 
     async def write(self, writer: "Writer", data: Any) -> None:
@@ -128,8 +133,8 @@ class WriteLane(Lane):
         if self.is_idle:
             try:
                 writer._write_within(data, 0.0)
-            except BufferFullException:
-                if writer._full != "block":
+            except (BufferFullException, ReaderDeadException) as error:
+                if not _waits(writer, error):
                     raise
             else:
                 self._ready += 1
@@ -168,8 +173,8 @@ class WriteLane(Lane):
         left = max(call.deadline - time.monotonic(), 0.0)
         try:
             writer._write_within(call.data, min(left, seconds))
-        except BufferFullException:
-            if left > 0.0:
+        except (BufferFullException, ReaderDeadException) as error:
+            if left > 0.0 and (isinstance(error, BufferFullException) or _waits(writer, error)):
                 return False
             raise
         call.answer(None)

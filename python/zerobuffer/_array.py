@@ -3,16 +3,19 @@
 import json
 import logging
 import math
+import operator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from ._zerobuffer import Frame, _describe
+from ._zerobuffer import _describe
 
 if TYPE_CHECKING:
     import numpy as np
 
 logger = logging.getLogger("zerobuffer.reader")
 
+#: Bytes of a stamp in front of the elements.
+_STAMP = 24
 #: Characters of a dtype in a peer's metadata: parsing one takes more than linear time.
 _LONGEST_DTYPE = 256
 
@@ -28,14 +31,14 @@ class Layout(NamedTuple):
     offset: int = 0
 
 
-def frame_array(frame: Frame, shape: Any, dtype: Any, metadata: Optional[bytes]) -> "np.ndarray[Any, Any]":
-    """Return ``frame`` as an array; behind ``Frame.array``."""
+def frame_array(frame: Any, shape: Any, dtype: Any, metadata: Optional[bytes]) -> "np.ndarray[Any, Any]":
+    """Return the bytes of a frame as an array; behind ``Frame.array``."""
     try:
         import numpy as np
     except ImportError as error:
         raise ImportError("frame.array() and DLPack need NumPy 1.20 or newer: pip install numpy") from error
     flat: np.ndarray[Any, Any] = np.asarray(frame)
-    layout = None if metadata is None or (shape is not None and dtype is not None) else describe(metadata, frame.size)
+    layout = None if metadata is None or (shape is not None and dtype is not None) else describe(metadata, flat.nbytes)
     if layout is None:
         array: np.ndarray[Any, Any] = flat if dtype is None else flat.view(dtype)
         return array if shape is None else array.reshape(shape)
@@ -44,9 +47,27 @@ def frame_array(frame: Frame, shape: Any, dtype: Any, metadata: Optional[bytes])
     if dtype is not None:
         array = flat.view(dtype)
         return array
-    if layout.strides is not None or layout.offset:
+    return _arranged(flat, layout)
+
+
+def _arranged(flat: "np.ndarray[Any, Any]", layout: Layout) -> "np.ndarray[Any, Any]":
+    import numpy as np
+
+    if layout.strides is not None:
         return np.ndarray(layout.shape, layout.dtype, buffer=flat, offset=layout.offset, strides=layout.strides)
-    return flat.view(layout.dtype).reshape(layout.shape)
+    array: np.ndarray[Any, Any] = flat[layout.offset :].view(layout.dtype).reshape(layout.shape)
+    return array
+
+
+def described(frame: Any, metadata: bytes) -> "Optional[np.ndarray[Any, Any]]":
+    """Return the bytes of a frame as the metadata say, or None; behind its buffer."""
+    try:
+        import numpy as np
+    except ImportError:
+        return None
+    flat: np.ndarray[Any, Any] = np.asarray(frame)
+    layout = describe(metadata, flat.nbytes)
+    return None if layout is None else _arranged(flat, layout)
 
 
 def bytes_of_array(data: Any) -> "np.ndarray[Any, Any]":
@@ -58,12 +79,28 @@ def bytes_of_array(data: Any) -> "np.ndarray[Any, Any]":
         raise TypeError(f"the bytes of '{kind}' are read by NumPy: pip install numpy") from error
     array: np.ndarray[Any, Any]
     array = np.asarray(data) if isinstance(data, np.ndarray) else _as_array(data)
+    return np.ascontiguousarray(_checked(array, kind)).reshape(-1).view(np.uint8)
+
+
+def _checked(array: "np.ndarray[Any, Any]", kind: str) -> "np.ndarray[Any, Any]":
     if array.dtype.hasobject:
         raise TypeError(
             f"the items of '{kind}' are Python objects (dtype {array.dtype}), whose bytes are addresses: "
             "convert them first, as with astype()"
         )
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return array
+
+
+def taken_array(data: Any) -> "np.ndarray[Any, Any]":
+    """Return what is to be written as an array; behind ``Writer.write_array``."""
+    kind = type(data).__name__
+    if isinstance(data, (str, int, float, complex, dict, set, frozenset)) or data is None:
+        raise TypeError(f"an array is required, not '{kind}'")
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise ImportError("write_array() needs NumPy 1.20 or newer: pip install numpy") from error
+    return _checked(np.asarray(data) if isinstance(data, np.ndarray) else _as_array(data), kind)
 
 
 def _as_array(data: Any) -> "np.ndarray[Any, Any]":
@@ -91,7 +128,7 @@ def size_of(shape: Any, dtype: Any) -> int:
     kind = np.dtype(dtype)
     if kind.hasobject:
         raise TypeError(f"dtype {kind} is of Python objects, which another process cannot read")
-    extents = (shape,) if isinstance(shape, int) else tuple(shape)
+    extents = tuple(map(operator.index, (shape,) if hasattr(type(shape), "__index__") else shape))
     if any(extent < 0 for extent in extents):
         raise ValueError(f"negative extents are not allowed: {shape}")
     count: int = math.prod(extents)
@@ -108,14 +145,13 @@ def loan_array(view: memoryview, shape: Any, dtype: Any) -> "np.ndarray[Any, Any
     return array if shape is None else array.reshape(shape)
 
 
-def plain_array(frame: Frame, dtype: Any, copy: Optional[bool]) -> "np.ndarray[Any, Any]":
-    """Return the bytes of ``frame`` as NumPy asks for them; behind ``Frame.__array__``."""
-    flat = frame_array(frame, None, None, None)
-    if dtype is None or flat.dtype == dtype:
-        return flat.copy() if copy else flat
+def converted(array: "np.ndarray[Any, Any]", dtype: Any, copy: Optional[bool]) -> "np.ndarray[Any, Any]":
+    """Return an array as NumPy asks for it; behind ``Frame.__array__``."""
+    if dtype is None or array.dtype == dtype:
+        return array.copy() if copy else array
     if copy is False:
-        raise ValueError(f"elements of type {dtype} cannot be had from bytes without a copy")
-    return flat.astype(dtype)
+        raise ValueError(f"elements of type {dtype} cannot be had from {array.dtype} without a copy")
+    return array.astype(dtype)
 
 
 @lru_cache(maxsize=32)
@@ -131,7 +167,7 @@ def describe(metadata: bytes, size: int) -> Optional[Layout]:
         fields = json.loads(text) if text.startswith("{") else {"caps": text}
     except (ValueError, RecursionError):
         return None
-    layout = _from_fields(fields.get("shape"), fields.get("dtype"))
+    layout = _from_fields(fields.get("shape"), fields.get("dtype"), fields.get("frame_prefix"))
     caps = fields.get("caps")
     found = _describe(metadata, size) if layout is None else None
     if found is not None:
@@ -151,7 +187,7 @@ def describe(metadata: bytes, size: int) -> Optional[Layout]:
     return layout
 
 
-def _from_fields(shape: Any, dtype: Any) -> Optional[Layout]:
+def _from_fields(shape: Any, dtype: Any, prefix: Any) -> Optional[Layout]:
     """Read ``shape`` and ``dtype`` of a JSON object, if it means them by these words."""
     if not isinstance(shape, list) or not isinstance(dtype, str) or len(dtype) > _LONGEST_DTYPE:
         return None
@@ -164,4 +200,6 @@ def _from_fields(shape: Any, dtype: Any) -> Optional[Layout]:
     except (TypeError, ValueError, SyntaxError):
         return None
     # Elements that are addresses, or nothing, are not what lies in a frame.
-    return None if kind.hasobject or kind.itemsize == 0 else Layout(tuple(shape), dtype)
+    if kind.hasobject or kind.itemsize == 0:
+        return None
+    return Layout(tuple(shape), dtype, None, _STAMP if prefix == _STAMP else 0)

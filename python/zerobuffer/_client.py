@@ -3,12 +3,12 @@
 import math
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Optional
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
+from ._calls import RequestLane, ResponseLane
 from ._exit import remember
 from ._mode import permissions
 from ._zerobuffer import DuplexClientBase, Frame, PendingCall
-from .duplex._waiting import RequestLane, ResponseLane
 from .exceptions import BufferNotFoundException, NoResponseException
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Response:
         return self._frame.size
 
     def __repr__(self) -> str:
-        return f"Response(sequence={self._sequence}, size={self.size})"
+        released = "" if self._frame.is_valid else ", released"
+        return f"Response(sequence={self._sequence}, size={self.size}{released})"
 
     def __enter__(self) -> "Response":
         return self
@@ -101,11 +102,15 @@ class Client:
             ever.
         mode: permission bits of the response ring, by default as for :class:`~zerobuffer.Reader`.
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
+        owner: whose servers are asked, as for :class:`~zerobuffer.Writer`.
 
     Raises:
         BufferNotFoundException: there is no server in time. WriterAlreadyConnectedException,
             ReaderAlreadyConnectedException: the server has another client.
     """
+
+    name: str
+    _closed = False
 
     def __init__(
         self,
@@ -116,18 +121,36 @@ class Client:
         write_timeout: Optional[float] = 5.0,
         mode: Optional[int] = None,
         wait: Literal["adaptive", "block", "spin"] = "adaptive",
+        owner: Union[int, Literal["trusted", "any"], None] = None,
     ) -> None:
+        self._connect(name, timeout, response_size, write_timeout, mode, wait, owner)
+
+    def _connect(
+        self,
+        name: str,
+        timeout: Optional[float],
+        response_size: Optional[int],
+        write_timeout: Optional[float],
+        mode: Optional[int],
+        wait: Literal["adaptive", "block", "spin"],
+        owner: Union[int, Literal["trusted", "any"], None],
+        response_metadata_size: int = 4096,
+        global_: bool = False,
+    ) -> None:
+        """Connect with all options, also those of 1.x alone."""
         self.name = name
         self._write_timeout = write_timeout
+        self._calls = 0
         self._core = DuplexClientBase(
             name,
             response_size=response_size,
-            response_metadata_size=4096,
+            response_metadata_size=response_metadata_size,
             timeout=timeout,
             write_timeout=write_timeout,
             mode=permissions(mode),
             wait=wait,
-            global_=False,
+            global_=global_,
+            owner=owner,
         )
         self._responses = ResponseLane(self._core)
         self._requests = RequestLane()
@@ -192,6 +215,7 @@ class Client:
                 "or it has no native server that would tell of a failure",
                 sequence,
             )
+        self._calls += 1
         return Response(sequence, answer[1])
 
     @property
@@ -203,11 +227,16 @@ class Client:
         """Leave the server; blocked calls of other threads end at once. May be repeated."""
         core: Optional[DuplexClientBase] = self.__dict__.get("_core")
         if core is not None:
+            self._closed = True
             core.close()
 
     def __repr__(self) -> str:
-        connected = "_core" in self.__dict__ and self._core.is_server_connected
-        return f"<Client of '{self.__dict__.get('name')}', {'connected' if connected else 'no server, or closed'}>"
+        if "_requests" not in self.__dict__:
+            return "<Client, not connected>"
+        return f"<Client of '{self.name}', {self._state()}, {self._calls} responses>"
+
+    def _state(self) -> str:
+        return "closed" if self._closed else "connected" if self._core.is_server_connected else "server gone"
 
     def __enter__(self) -> "Client":
         return self

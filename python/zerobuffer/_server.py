@@ -8,13 +8,12 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Optional, TypeVar
+from typing import Any, Literal, Optional, Protocol, TypeVar, Union
 
 from ._exit import keep, let_go
 from ._mode import permissions
+from ._responding import Collector, ResponseWriter
 from ._zerobuffer import DuplexResponder, DuplexServerBase, Frame
-from .duplex._ends import ResponseWriter
-from .duplex.server import _Collector
 from .exceptions import WriterDeadException, ZeroBufferException
 from .types import BufferConfig
 
@@ -25,6 +24,13 @@ logger = logging.getLogger("zerobuffer.duplex.server")
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 #: Seconds of one wait, before the next look at signals.
 _SLICE = 0.05
+
+
+class _Face(Protocol):
+    """What its user holds of a server."""
+
+    def stop(self) -> None: ...
+    def _report(self, exception: Exception, ends: bool) -> None: ...
 
 
 class Server:
@@ -54,6 +60,7 @@ class Server:
             order of the requests.
         mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
         client_timeout: seconds without a client after which that is logged; None never.
+        owner: whose clients are answered, as for :class:`~zerobuffer.Writer`.
 
     Raises:
         ValueError: ``workers`` is not positive.
@@ -67,14 +74,36 @@ class Server:
         workers: int = 1,
         mode: Optional[int] = None,
         client_timeout: Optional[float] = None,
+        owner: Union[int, Literal["trusted", "any"], None] = None,
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers must be positive, not {workers}")
         config = config if config is not None else BufferConfig(metadata_size=4096)
+        self._set_up(name, config, workers, mode, client_timeout, owner)
+
+    def _set_up(
+        self,
+        name: str,
+        config: BufferConfig,
+        workers: int = 1,
+        mode: Optional[int] = None,
+        client_timeout: Optional[float] = None,
+        owner: Union[int, Literal["trusted", "any"], None] = None,
+        persistent: bool = True,
+        global_: bool = False,
+    ) -> None:
+        """Set all options, also those of 1.x alone."""
         self.name = name
         self._workers = 0 if workers == 1 else workers
         self._core = DuplexServerBase(
-            name, config.metadata_size, config.payload_size, permissions(mode), True, client_timeout, False
+            name,
+            config.metadata_size,
+            config.payload_size,
+            permissions(mode),
+            persistent,
+            client_timeout,
+            global_,
+            owner,
         )
         self._handler: Optional[Callable[..., Any]] = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
@@ -102,22 +131,36 @@ class Server:
         handler = self._handler
         if handler is None:
             raise ZeroBufferException(f"server '{self.name}' has no handler: decorate one with @server.handler")
-        if _is_coroutine_function(handler) and self._loop is None:
+        if is_coroutine_function(handler) and self._loop is None:
             self._start_loop()
-        own = weakref.ref(self)
+        try:
+            self._serve(answering(handler, self._loop), self._workers, self)
+        except BaseException:
+            self._stop_loop()
+            raise
+        return self
+
+    def _serve(
+        self,
+        handler: Callable[..., object],
+        workers: int,
+        face: _Face,
+        edits: bool = False,
+        on_init: Optional[Callable[[memoryview], None]] = None,
+    ) -> None:
+        """Serve under a face that hears of failures and is kept while it runs."""
+        own = weakref.ref(face)
 
         def report(exception: Exception, ends: bool) -> None:
             server = own()
             if server is not None:
-                server._report(exception)
+                server._report(exception, ends)
 
-        try:
-            self._core._start(_answering(handler, self._loop), False, None, report, self._workers)
-        except BaseException:
-            self._stop_loop()
-            raise
-        keep(self)
-        return self
+        self._core._start(handler, edits, on_init, report, workers)
+        keep(face)
+        if not self.is_running:
+            # It has ended meanwhile.
+            let_go(face)
 
     def stop(self) -> None:
         """Take no further request; within 200 ms, from a handler too.
@@ -182,7 +225,7 @@ class Server:
         """A copy of the client's metadata; None if it has written none."""
         return self._core._request_metadata()
 
-    def _report(self, exception: Exception) -> None:
+    def _report(self, exception: Exception, ends: bool) -> None:
         if isinstance(exception, WriterDeadException):
             logger.info("The client of '%s' has left: %s", self.name, exception)
             return
@@ -253,7 +296,7 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def _is_coroutine_function(handler: Any) -> bool:
+def is_coroutine_function(handler: Any) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
 
 
@@ -268,16 +311,25 @@ def _takes_writer(handler: Callable[..., Any]) -> bool:
     return len(wanted) >= 2 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
 
-def _answering(
-    handler: Callable[..., Any], loop: Optional[asyncio.AbstractEventLoop]
+def answering(
+    handler: Callable[..., Any],
+    loop: Optional[asyncio.AbstractEventLoop],
+    takes_writer: Optional[bool] = None,
+    returns: bool = True,
 ) -> Callable[[Frame, DuplexResponder], None]:
-    """Return what the core calls for each request. It refers to the handler alone."""
-    takes_writer = _takes_writer(handler)
+    """Return what the core calls for each request. It refers to the handler, and not to the server.
+
+    Args:
+        handler: a plain function or a coroutine function.
+        loop: where a coroutine function runs; None for a plain one.
+        takes_writer: whether it is given a writer; by default if it wants a second argument.
+        returns: whether what it returns is the response.
+    """
+    writes = _takes_writer(handler) if takes_writer is None else takes_writer
 
     def answer(request: Frame, responder: DuplexResponder) -> None:
-        writer = ResponseWriter(responder) if takes_writer else None
-        result = handler(request, writer) if takes_writer else handler(request)
-        if result is not None:
+        result = handler(request, ResponseWriter(responder)) if writes else handler(request)
+        if returns and result is not None:
             responder.write(result)
 
     async def finish(waiting: Awaitable[Any]) -> Any:
@@ -286,12 +338,14 @@ def _answering(
     def answer_in_loop(request: Frame, responder: DuplexResponder) -> None:
         assert loop is not None
         # What it writes goes out when it has returned: writing never blocks the event loop.
-        writer = _Collector(responder) if takes_writer else None
-        waiting = handler(request, writer) if takes_writer else handler(request)
-        result = asyncio.run_coroutine_threadsafe(finish(waiting), loop).result()
+        writer = Collector(responder) if writes else None
+        waiting = handler(request, writer) if writes else handler(request)
+        result = waiting
+        if inspect.isawaitable(waiting):
+            result = asyncio.run_coroutine_threadsafe(finish(waiting), loop).result()
         if writer is not None:
             writer.send()
-        if result is not None:
+        if returns and result is not None:
             responder.write(result)
 
-    return answer_in_loop if _is_coroutine_function(handler) else answer
+    return answer if loop is None or (returns and not is_coroutine_function(handler)) else answer_in_loop

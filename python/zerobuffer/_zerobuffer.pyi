@@ -45,6 +45,7 @@ def _left_behind(name: Optional[str], remove: bool) -> list[tuple[str, list[Path
 _Data: TypeAlias = Union[Buffer, SupportsBytes, Iterable[int]]
 _Wait: TypeAlias = Literal["adaptive", "block", "spin"]
 _Full: TypeAlias = Literal["block", "refuse", "drop"]
+_Owner: TypeAlias = Union[int, Literal["trusted", "any"], None]
 
 @disjoint_base
 class Frame:
@@ -190,6 +191,7 @@ class ReaderBase:
         reclaim_on_release: bool = False,
         prefault: bool = True,
         global_: bool = False,
+        newest: bool = False,
     ) -> None: ...
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     def read_frame(self, timeout: Optional[float] = 5.0) -> Optional[Frame]:
@@ -256,7 +258,8 @@ class WriterBase:
         write_timeout_ns: int = 5_000_000_000,
         full: _Full = "block",
         wait: _Wait = "adaptive",
-        owner: Union[int, Literal["trusted", "any"], None] = None,
+        owner: _Owner = None,
+        reconnect: bool = False,
     ) -> None: ...
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     def write_frame(self, data: _Data) -> None:
@@ -292,7 +295,7 @@ class WriterBase:
         """Return a frame to be written in place: ``with writer.loan(size) as view:``."""
 
     @overload
-    def loan(self, size: Union[int, Sequence[int]], dtype: Any) -> Loan:
+    def loan(self, size: Union[SupportsIndex, Sequence[SupportsIndex]], dtype: Any) -> Loan:
         """Return an array to be written in place.
 
         ``with writer.loan((480, 640, 3), "u1") as view: view.array()``.
@@ -328,6 +331,10 @@ class WriterBase:
         """Whether :meth:`close` has run."""
 
     @property
+    def reconnects(self) -> int:
+        """Times that the writer has attached to another reader (``reconnect=True``)."""
+
+    @property
     def _sequence_number(self) -> int: ...
     @property
     def _write_timeout_ns(self) -> int: ...
@@ -352,6 +359,7 @@ class DuplexServerBase:
         persistent: bool,
         timeout: Optional[float],
         global_: bool,
+        owner: _Owner = None,
     ) -> DuplexServerBase: ...
     @property
     def is_running(self) -> bool:
@@ -406,6 +414,7 @@ class DuplexClientBase:
         mode: int,
         wait: _Wait,
         global_: bool,
+        owner: _Owner = None,
     ) -> DuplexClientBase: ...
     def send_request(self, data: _Data) -> int: ...
     def acquire_request_buffer(self, size: int) -> tuple[int, memoryview]: ...

@@ -11,6 +11,10 @@ class ZeroBufferException(Exception):
     """Base of all errors that concern a buffer: corrupt, no space, another protocol version."""
 
 
+class InvalidNameException(ZeroBufferException, ValueError):
+    """The name cannot be the name of a buffer."""
+
+
 class BufferNotFoundException(ZeroBufferException, FileNotFoundError):
     """No buffer of this name is there (in time)."""
 
@@ -63,7 +67,10 @@ class WriteTimeoutException(BufferFullException, TimeoutError):
 
 
 class FrameTooLargeException(ZeroBufferException):
-    """The frame does not fit into the ring, however empty it gets."""
+    """The frame does not fit into the ring, however empty it gets.
+
+    Of a reader of the newest frame: the ring does not hold three of it.
+    """
 
     def __init__(self, message: str = "Frame size exceeds buffer capacity") -> None:
         super().__init__(message)

@@ -37,8 +37,16 @@ class Reader(ReaderBase):
             its data that live on then show other frames' bytes. By default such views keep the
             space.
         prefault: map all memory now rather than at its first use.
-        global_: whether processes of other Windows sessions can find the buffer. It needs the
-            privilege ``SeCreateGlobalPrivilege`` and changes nothing elsewhere.
+        global_: whether processes of other Windows sessions can find the buffer, which needs the
+            privilege ``SeCreateGlobalPrivilege``; elsewhere every process can anyway, and this
+            changes nothing.
+        newest: hand out the newest frame only, for a consumer that is slower than its writer. A
+            thread takes all frames out of the ring and keeps the last one. Each call copies that
+            into private memory: a frame in hand holds no space of the ring, and never stops the
+            writer. It is younger, when it is handed out, than the time between two frames and the
+            time of that copy. Those passed over are ``stats.skipped``. The ring has room for three
+            frames at least; a frame that is too large for that raises
+            :class:`FrameTooLargeException`.
 
     Raises:
         ReaderAlreadyConnectedException: the name has a live reader.
@@ -48,6 +56,7 @@ class Reader(ReaderBase):
     """
 
     name: str
+    _newest = False
 
     def __init__(
         self,
@@ -59,6 +68,7 @@ class Reader(ReaderBase):
         reclaim_on_release: bool = False,
         prefault: bool = True,
         global_: bool = False,
+        newest: bool = False,
     ) -> None:
         super().__init__(
             name,
@@ -68,8 +78,10 @@ class Reader(ReaderBase):
             reclaim_on_release=reclaim_on_release,
             prefault=prefault,
             global_=global_,
+            newest=newest,
         )
         self.name = name
+        self._newest = newest
         self._lane: Optional[ReadLane] = None
         remember(self)
 
@@ -155,7 +167,10 @@ class Reader(ReaderBase):
         if "name" not in self.__dict__:
             return "<Reader, not initialised>"
         state = "closed" if self.closed else "writer connected" if self.is_writer_connected() else "no writer"
-        return f"<Reader '{self.name}', {state}, {self.frames_read} frames read, {self.utilization:.0%} in use>"
+        counts = f"{self.frames_read} frames read"
+        if self._newest:
+            counts += f", {self.stats.skipped} skipped"
+        return f"<Reader '{self.name}', {state}, {counts}, {self.utilization:.0%} in use>"
 
     def __enter__(self) -> "Reader":
         return self

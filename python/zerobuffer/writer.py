@@ -1,15 +1,19 @@
 """The writing end of a buffer."""
 
 import asyncio
+import json
+import logging
+import operator
 import time
 from collections.abc import Iterable
 from datetime import timedelta
+from struct import Struct
 from types import TracebackType
-from typing import Any, Literal, Optional, Union
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Union
 
 from ._aio import WriteLane
 from ._exit import remember
-from ._zerobuffer import WriterBase
+from ._zerobuffer import DuplexResponder, WriterBase
 from .exceptions import BufferFullException as BufferFullException
 from .exceptions import BufferNotFoundException
 from .exceptions import FrameTooLargeException as FrameTooLargeException
@@ -22,7 +26,12 @@ from .stats import WriterStats
 from .types import FrameHeader as FrameHeader
 from .types import align_to_boundary as align_to_boundary
 
+if TYPE_CHECKING:
+    import numpy as np
+
 __all__ = ["Writer"]
+
+logger = logging.getLogger(__name__)
 
 _MICROSECOND = timedelta(microseconds=1)
 #: Longest write timeout that the core counts, about 292 years; ``timedelta.max`` stands for it.
@@ -44,6 +53,66 @@ def _nanoseconds(timeout: Union[timedelta, float]) -> int:
     return min(timeout // _MICROSECOND * 1000, _LONGEST)
 
 
+#: The stamp in front of pictures and arrays (docs/video.md): number, nanoseconds, exposure in
+#: microseconds.
+_STAMP = Struct("<3Q")
+_NONE = 2**64 - 1
+
+
+def _nanosecond(timestamp: Any) -> int:
+    if isinstance(timestamp, bool) or not hasattr(type(timestamp), "__index__"):
+        kind = type(timestamp).__name__
+        raise TypeError(f"timestamp must be a whole number of nanoseconds, as time.time_ns() gives, not '{kind}'")
+    nanoseconds = operator.index(timestamp)
+    if not 0 <= nanoseconds < _NONE:
+        raise ValueError(f"timestamp must be 0 to 2**64 - 2 nanoseconds, not {nanoseconds}")
+    return nanoseconds
+
+
+def _put(view: Any, array: "np.ndarray[Any, Any]") -> None:
+    """Copy an array behind the stamp. What refers to the loan is gone at the return."""
+    import numpy as np
+
+    target: np.ndarray[Any, Any] = np.ndarray(array.shape, array.dtype, buffer=view.data, offset=_STAMP.size)
+    target[...] = array
+
+
+class _Described(NamedTuple):
+    """Metadata, and the arrays that they promise; without a shape, the metadata themselves tell."""
+
+    metadata: bytes
+    shape: Optional[tuple[int, ...]] = None
+    dtype: str = ""
+    stamped: bool = False
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], dtype: str, stamped: bool) -> "_Described":
+        fields = {"shape": list(shape), "dtype": dtype, "frame_prefix": _STAMP.size if stamped else 0}
+        return cls(json.dumps(fields).encode(), shape, dtype, stamped)
+
+    def check(self, name: str, array: "np.ndarray[Any, Any]", stamped: bool) -> None:
+        """Raise ValueError for an array that the reader would take for something else."""
+        shape: Optional[tuple[int, ...]] = self.shape
+        dtype, promised = self.dtype, self.stamped
+        if shape is None:
+            from ._array import describe
+
+            found = describe(self.metadata, array.nbytes + (_STAMP.size if stamped else 0))
+            if found is None:
+                return
+            shape, dtype, promised = found.shape, found.dtype, found.offset >= _STAMP.size
+        import numpy as np
+
+        if array.shape == shape and array.dtype == np.dtype(dtype) and stamped == promised:
+            return
+        stamps = {True: "with a timestamp", False: "without a timestamp"}
+        raise ValueError(
+            f"'{name}': an array of shape {array.shape} and dtype {array.dtype.str} {stamps[stamped]} does not fit the "
+            f"stream, whose metadata say shape {shape}, dtype {dtype}, {stamps[promised]}; metadata are written once: "
+            "use another buffer, or write_frame"
+        )
+
+
 class Writer(WriterBase):
     """Attaches to a buffer and writes frames into it.
 
@@ -62,6 +131,12 @@ class Writer(WriterBase):
         owner: whose buffers are written to: those of the own user and of root (``"trusted"``), of
             one more user by number, or ``"any"``. By default what ``ZEROBUFFER_OWNER`` says, or
             ``"trusted"``.
+        reconnect: outlive the reader. After its end the next call waits for a new reader of the
+            name, at most the write timeout, and goes on with that one. Metadata are written again,
+            and sequence numbers begin at 1. What the first reader had not read is lost. So is what
+            is written until its end is noticed: up to 100 ms, or what the ring has room for.
+            ``full="refuse"`` raises :class:`ReaderDeadException` while there is no reader,
+            ``full="drop"`` drops and counts.
 
     Raises:
         WriterAlreadyConnectedException: the buffer has a live writer, or its reader has not yet
@@ -72,6 +147,9 @@ class Writer(WriterBase):
     """
 
     name: str
+    #: What this writer knows of the metadata.
+    _description: Optional[_Described] = None
+    _reconnect = False
 
     def __init__(
         self,
@@ -82,6 +160,7 @@ class Writer(WriterBase):
         full: Literal["block", "refuse", "drop"] = "block",
         wait: Literal["adaptive", "block", "spin"] = "adaptive",
         owner: Union[int, Literal["trusted", "any"], None] = None,
+        reconnect: bool = False,
     ) -> None:
         super().__init__(
             name,
@@ -90,9 +169,11 @@ class Writer(WriterBase):
             full=full,
             wait=wait,
             owner=owner,
+            reconnect=reconnect,
         )
         self.name = name
         self._full = full
+        self._reconnect = reconnect
         self._lane: Optional[WriteLane] = None
         remember(self)
 
@@ -109,6 +190,68 @@ class Writer(WriterBase):
     def stats(self) -> WriterStats:
         """Counters since the writer was connected."""
         return WriterStats(*self._stats())
+
+    def set_metadata(self, data: Any) -> None:
+        """Write the metadata block, once.
+
+        A writer that was started anew may repeat what its predecessor wrote.
+
+        Raises:
+            MetadataAlreadyWrittenException: there are others.
+        """
+        super().set_metadata(data)
+        self._description = _Described(DuplexResponder.copy(data))
+
+    def write_array(self, array: Any, *, timestamp: Optional[int] = None) -> None:
+        """Write an array as one frame; ``frame.array()`` of the reader has its shape and dtype.
+
+        The first array of a writer without metadata describes the stream: shape and dtype are
+        written into the metadata block. From then on all arrays are of that kind. Metadata that the
+        program has written itself count in the same way, if they describe arrays or pictures.
+
+        Args:
+            array: a NumPy array, or anything that can be one: a tensor, a picture, what offers
+                DLPack; of any layout.
+            timestamp: the frame's time in nanoseconds (``time.time_ns()``), which goes into a stamp
+                in front of the elements, with the frame's number. All arrays of a stream have one,
+                or none has.
+
+        Raises:
+            ValueError: shape, dtype or stamp are not those of the stream. Nothing is written.
+            TypeError: an array of Python objects.
+            BufferFullException: as for :meth:`write_frame`.
+        """
+        from ._array import taken_array
+
+        if timestamp is not None:
+            timestamp = _nanosecond(timestamp)
+        taken = taken_array(array)
+        described = self._description
+        if described is None:
+            described = _Described.of(taken.shape, taken.dtype.str, timestamp is not None)
+            self._describe(described)
+        described.check(self.name, taken, timestamp is not None)
+        if timestamp is None:
+            self.write_frame(taken)
+            return
+        try:
+            loan = self.loan(_STAMP.size + taken.nbytes)
+            with loan as view:
+                _STAMP.pack_into(view, 0, self._sequence_number, timestamp, _NONE)
+                _put(view, taken)
+        except BufferFullException:
+            # It is counted.
+            if self._full != "drop":
+                raise
+
+    def _describe(self, described: "_Described") -> None:
+        try:
+            super().set_metadata(described.metadata)
+        except ZeroBufferException as error:
+            if type(error) is not ZeroBufferException:
+                raise
+            logger.warning("The arrays of '%s' are not described: %s", self.name, error)
+        self._description = described
 
     async def write_frame_async(self, data: Union[bytes, bytearray, memoryview, Iterable[int]]) -> None:
         """As :meth:`write_frame`, without blocking the event loop while the ring is full.
@@ -159,7 +302,11 @@ class Writer(WriterBase):
         if "name" not in self.__dict__:
             return "<Writer, not initialised>"
         state = "closed" if self.closed else "connected" if self.is_reader_connected() else "reader gone"
-        return f"<Writer '{self.name}', {state}, {self.frames_written} frames written, {self.utilization:.0%} in use>"
+        again = f", {self.reconnects} times reconnected" if self._reconnect else ""
+        return (
+            f"<Writer '{self.name}', {state}, {self.frames_written} frames written{again}, "
+            f"{self.utilization:.0%} in use>"
+        )
 
     def __enter__(self) -> "Writer":
         return self

@@ -20,6 +20,7 @@ use crate::logging;
 use crate::number::{FrameSize, Natural};
 use crate::options;
 use crate::pin::{Hold, Pin, Region};
+use crate::receiving::Received;
 use crate::source::Source;
 use crate::wait::{Deadline, SLICE, Timeout};
 
@@ -112,7 +113,7 @@ impl DuplexClient {
                 let sequence = response.sequence();
                 return Ok(Some((
                     sequence,
-                    Frame::received(response.into_frame(), Arc::clone(&self.source)),
+                    Frame::received(Received::Ring(response.into_frame()), Arc::clone(&self.source)),
                 )));
             }
             // Only after an empty slice: a response that has been taken is handed out whatever the
@@ -136,7 +137,7 @@ impl DuplexClient {
 #[pymethods]
 impl DuplexClient {
     #[new]
-    #[pyo3(signature = (channel_name, *, response_size, response_metadata_size, timeout, write_timeout, mode, wait, global_))]
+    #[pyo3(signature = (channel_name, *, response_size, response_metadata_size, timeout, write_timeout, mode, wait, global_, owner = None))]
     #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn new(
         py: Python<'_>,
@@ -148,12 +149,14 @@ impl DuplexClient {
         mode: Natural<u32>,
         wait: &str,
         global_: bool,
+        owner: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let config = ClientConfig::default()
             .response_metadata_size(response_metadata_size.0)
             .mode(mode.0)
             .succession(SLICE)
             .global(global_)
+            .owner(options::owner(owner)?)
             .write_timeout(Some(SLICE))
             .wait(options::wait_strategy(wait)?);
         let write_timeout = Timeout::from_seconds(write_timeout)?;

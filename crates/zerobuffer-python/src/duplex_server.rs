@@ -13,15 +13,17 @@ use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
-use zerobuffer::BufferConfig;
 use zerobuffer::duplex::{BoxError, Failure, HandlerError, ProcessingMode, Responder, Server, ServerConfig};
+use zerobuffer::{BufferConfig, Owner};
 
 use crate::duplex_responder::DuplexResponder;
 use crate::errors::{client_gone, general, raise, raise_answering};
 use crate::frame::{Frame, release};
 use crate::logging;
 use crate::number::Natural;
+use crate::options;
 use crate::pin::View;
+use crate::receiving::Received;
 use crate::source::Source;
 use crate::wait::Timeout;
 
@@ -32,6 +34,8 @@ pub(crate) struct DuplexServer {
     buffer: BufferConfig,
     persistent: bool,
     client_timeout: Option<Duration>,
+    /// Whose clients are answered.
+    owner: Owner,
     /// The current run; a server of the core takes its handlers for life.
     server: Mutex<Option<Running>>,
 }
@@ -91,7 +95,8 @@ impl DuplexServer {
 #[pymethods]
 impl DuplexServer {
     #[new]
-    #[pyo3(signature = (channel_name, metadata_size, payload_size, mode, persistent, timeout, global_))]
+    #[pyo3(signature = (channel_name, metadata_size, payload_size, mode, persistent, timeout, global_, owner = None))]
+    #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn new(
         channel_name: String,
         metadata_size: Natural<u64>,
@@ -100,6 +105,7 @@ impl DuplexServer {
         persistent: bool,
         timeout: Option<f64>,
         global_: bool,
+        owner: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let client_timeout = match Timeout::from_seconds(timeout)? {
             Timeout::Zero => Some(Duration::ZERO),
@@ -108,8 +114,8 @@ impl DuplexServer {
         };
         let buffer =
             BufferConfig::ring(payload_size.0).metadata(metadata_size.0).mode(mode.0).global(global_);
-        let server = Mutex::new(None);
-        Ok(Self { channel: channel_name, buffer, persistent, client_timeout, server })
+        let (server, owner) = (Mutex::new(None), options::owner(owner)?);
+        Ok(Self { channel: channel_name, buffer, persistent, client_timeout, owner, server })
     }
 
     /// Creates the request buffer and serves; `workers` is 0 for a single thread.
@@ -141,6 +147,7 @@ impl DuplexServer {
             .buffer(self.buffer.clone())
             .mode(mode)
             .persistent(self.persistent)
+            .owner(self.owner)
             .client_timeout(self.client_timeout)
             .on_error(move |failure| teller.tell(failure));
         if initialises {
@@ -363,7 +370,7 @@ impl Callbacks {
             let Some(Functions { handler, .. }) = self.functions(py) else {
                 return Err(stopped());
             };
-            let frame = Bound::new(py, Frame::received(frame, Source::new(handle, false)));
+            let frame = Bound::new(py, Frame::received(Received::Ring(frame), Source::new(handle, false)));
             let frame = frame.map_err(|error| reported(py, error))?;
             let called = if self.edits {
                 edit(py, &handler, &frame, responder)

@@ -1,5 +1,6 @@
 //! The handle of an endpoint, until that is closed: what was counted stays, the ring is unmapped.
 
+use std::mem;
 use std::sync::OnceLock;
 
 use parking_lot::RwLock;
@@ -27,6 +28,12 @@ impl<H: Clone, S: Copy + Default> End<H, S> {
             Some(handle) => look(handle),
             None => self.last.get().copied().unwrap_or_default(),
         }
+    }
+
+    /// Takes another handle, or none for now, in place of the present one.
+    pub(crate) fn replace(&self, handle: Option<H>) {
+        let before = mem::replace(&mut *self.handle.write(), handle);
+        drop(before);
     }
 
     /// Keeps what `look` says and lets go of the handle.

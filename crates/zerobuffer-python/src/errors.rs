@@ -12,6 +12,7 @@ use zerobuffer::Error;
 /// nothing can be imported, and endpoints are still used (by `__del__`, by generators).
 struct Classes {
     general: Py<PyType>,
+    invalid_name: Py<PyType>,
     not_found: Py<PyType>,
     access_denied: Py<PyType>,
     closed: Py<PyType>,
@@ -39,6 +40,7 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
     let fetch = || {
         Ok::<_, PyErr>(Classes {
             general: class("ZeroBufferException")?,
+            invalid_name: class("InvalidNameException")?,
             not_found: class("BufferNotFoundException")?,
             access_denied: class("AccessDeniedException")?,
             closed: class("ClosedException")?,
@@ -73,8 +75,11 @@ pub(crate) fn raise(error: Error) -> PyErr {
     let text = error.to_string();
     match error {
         Error::InvalidConfig { .. } => PyValueError::new_err(text),
+        Error::InvalidName { .. } => new(|c| &c.invalid_name, text),
         Error::NotFound { .. } | Error::NotReady { .. } => new(|c| &c.not_found, text),
-        Error::PermissionDenied { .. } | Error::NoPrivilege { .. } => new(|c| &c.access_denied, text),
+        Error::PermissionDenied { .. } | Error::NoPrivilege { .. } | Error::ForeignOwner { .. } => {
+            new(|c| &c.access_denied, text)
+        }
         Error::Closed { .. } => new(|c| &c.closed, text),
         Error::ReaderAlreadyConnected { .. } | Error::ClientAlreadyConnected { .. } => {
             new(|c| &c.reader_connected, text)
@@ -83,7 +88,9 @@ pub(crate) fn raise(error: Error) -> PyErr {
             new(|c| &c.writer_connected, text)
         }
         Error::EmptyFrame { .. } => invalid_size(text),
-        Error::FrameTooLarge { .. } | Error::Unplaceable { .. } => new(|c| &c.too_large, text),
+        Error::FrameTooLarge { .. } | Error::Unplaceable { .. } | Error::RingTooSmall { .. } => {
+            new(|c| &c.too_large, text)
+        }
         Error::Full { waited, .. } if !waited.is_zero() => new(|c| &c.write_timeout, text),
         Error::Full { .. } | Error::ResponsesUnread { .. } => full(text),
         Error::WriterGone { .. } | Error::ServerGone { .. } => client_gone(text),

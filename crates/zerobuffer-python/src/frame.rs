@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyDict, PyMemoryView};
 use pyo3::{PyTraverseError, PyTypeInfo};
 
 use crate::pin::{Hold, Pin, Region, is_shared};
+use crate::receiving::Received;
 use crate::source::{Source, Ticket};
 
 /// A received frame: zero-copy access to its bytes in the ring.
@@ -35,7 +36,7 @@ pub(crate) struct Frame {
 /// What the frame still has.
 enum State {
     /// Received, and nobody has asked for its bytes yet.
-    Held(zerobuffer::Frame),
+    Held(Received),
     /// Received, with the memoryview that `data` gives out.
     Viewed { pin: Py<Pin>, view: Py<PyMemoryView> },
     /// Built by user code.
@@ -56,7 +57,7 @@ struct Foreign {
 
 impl Frame {
     /// Wraps a frame that the core delivered.
-    pub(crate) fn received(frame: zerobuffer::Frame, source: Arc<Source>) -> Self {
+    pub(crate) fn received(frame: Received, source: Arc<Source>) -> Self {
         source.hand_out(frame.len());
         Self {
             size: frame.len(),
@@ -75,7 +76,7 @@ impl Frame {
     }
 
     /// Takes the core frame of `source` back out, if nobody can have seen its bytes.
-    pub(crate) fn take_back(&self, source: &Arc<Source>) -> Option<zerobuffer::Frame> {
+    pub(crate) fn take_back(&self, source: &Arc<Source>) -> Option<Received> {
         if !self.source.as_ref().is_some_and(|own| Arc::ptr_eq(own, source)) {
             return None;
         }
@@ -102,8 +103,24 @@ impl Frame {
         }
     }
 
-    /// The memoryview of the bytes, made on first use, and again if its user has released it
-    /// (`with frame.data as d`).
+    /// What exports the bytes in the shape that the metadata say; without metadata, or `NumPy`, as
+    /// one row of bytes.
+    pub(crate) fn described<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let exporter = slf.get().exporter(py)?;
+        let metadata = match &slf.get().source {
+            Some(source) => source.metadata_copy(py)?,
+            None => None,
+        };
+        let Some(metadata) = metadata else { return Ok(exporter) };
+        let described = py
+            .import(intern!(py, "zerobuffer._array"))?
+            .call_method1(intern!(py, "described"), (&exporter, metadata))?;
+        Ok(if described.is_none() { exporter } else { described })
+    }
+
+    /// The memoryview of the bytes, made on first use, and again if its user has released it (`with
+    /// frame.data as d`).
     fn view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         loop {
             let viewed = match &*self.state.lock() {
@@ -302,7 +319,7 @@ impl Frame {
             _ => None,
         };
         py.import(intern!(py, "zerobuffer._array"))?
-            .call_method1(intern!(py, "frame_array"), (slf, shape, dtype, metadata))
+            .call_method1(intern!(py, "frame_array"), (slf.get().exporter(py)?, shape, dtype, metadata))
     }
 
     /// `NumPy` calls this once the buffer is refused, so `np.asarray` of a released frame raises
@@ -314,9 +331,9 @@ impl Frame {
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        slf.get().view(py)?;
+        let array = Self::array(slf, None, None)?;
         py.import(intern!(py, "zerobuffer._array"))?
-            .call_method1(intern!(py, "plain_array"), (slf, dtype, copy))
+            .call_method1(intern!(py, "converted"), (array, dtype, copy))
     }
 
     /// A `DLPack` capsule of what `array()` returns: of bytes, unless the metadata say more (needs

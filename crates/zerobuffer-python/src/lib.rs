@@ -23,6 +23,8 @@ mod options;
 mod picture;
 mod pin;
 mod reader;
+mod receiving;
+mod rejoin;
 mod sending;
 mod source;
 mod trace;

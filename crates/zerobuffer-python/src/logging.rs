@@ -6,8 +6,8 @@
 //! server return from no call; the next thread that comes hands their records on.
 
 use std::cell::RefCell;
-use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::{mem, thread};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use parking_lot::Mutex;
@@ -22,6 +22,8 @@ const DEBUG: u8 = 10;
 const MAX_QUEUED: usize = 10_000;
 /// What logs on threads that may never come back to Python.
 const SERVER: &str = "zerobuffer::duplex::server";
+/// The thread of a reader of the newest frame, which never does.
+const NEWEST: &str = "zb-newest";
 
 /// One Python logger, with a cheap test of its level.
 pub(crate) struct Channel {
@@ -149,7 +151,8 @@ impl Log for Queue {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let kept = !record.target().starts_with(SERVER)
+        let returns = !record.target().starts_with(SERVER) && thread::current().name() != Some(NEWEST);
+        let kept = returns
             && RECORDS
                 .try_with(|records| records.0.try_borrow_mut().map(|mut own| put(&mut own, record)))
                 .is_ok();

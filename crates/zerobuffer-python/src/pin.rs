@@ -19,13 +19,14 @@ use pyo3::types::PyMemoryView;
 
 use crate::frame::Frame;
 use crate::loan::Loan;
+use crate::receiving::Received;
 use crate::source::Ticket;
 
 /// What keeps the bytes of a region in place.
 #[derive(Debug)]
 pub(crate) enum Hold {
     /// A frame: its ring space is returned when the pin goes.
-    Frame(zerobuffer::Frame, Ticket),
+    Frame(Received, Ticket),
     /// The metadata block.
     Metadata(#[allow(dead_code, reason = "held for its drop")] zerobuffer::Metadata),
     /// The mapping alone: what the bytes mean is somebody else's business.
@@ -48,7 +49,7 @@ unsafe impl Sync for Region {}
 
 impl Region {
     /// The bytes of a received frame, writable as they were in 1.x.
-    pub(crate) fn of_frame(frame: &mut zerobuffer::Frame) -> Self {
+    pub(crate) fn of_frame(frame: &mut Received) -> Self {
         Self::of_pending(frame.data_mut())
     }
 
@@ -99,12 +100,13 @@ impl Pin {
     }
 
     /// Returns the space now and keeps the memory mapped: live views will show whatever comes next
-    /// (`reclaim_on_release`).
+    /// (`reclaim_on_release`). A frame in private memory has no space to return.
     pub(crate) fn reclaim(&self) {
         let mut hold = self.hold.lock();
-        if let Some(Hold::Frame(frame, _)) = &*hold {
-            let mapping = Hold::Mapping(frame.keep_alive());
-            let before = hold.replace(mapping);
+        if let Some(Hold::Frame(frame, _)) = &*hold
+            && let Some(mapping) = frame.keep_alive()
+        {
+            let before = hold.replace(Hold::Mapping(mapping));
             drop(hold);
             drop(before);
         }
@@ -162,7 +164,10 @@ impl Frame {
     /// Called by the interpreter only, with a `view` it owns.
     unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let py = slf.py();
-        let exporter = match slf.get().exporter(py) {
+        // A request that takes a shape gets the one that the metadata say.
+        let shaped = flags & SHAPED == SHAPED && flags & CONTIGUOUS == 0;
+        let exporter = if shaped { Self::described(slf) } else { slf.get().exporter(py) };
+        let exporter = match exporter {
             Ok(exporter) => exporter,
             Err(error) => return Err(PyBufferError::new_err(error.value(py).to_string())),
         };
@@ -227,8 +232,11 @@ impl View {
     }
 
     /// Acquires the buffer of an object, with strides if that is what it has; `None` if it exports
-    /// none.
+    /// none. Of a frame all bytes.
     pub(crate) fn acquire(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        if let Ok(frame) = object.cast::<Frame>() {
+            return Self::acquire(&frame.get().exporter(object.py())?);
+        }
         if !Self::is_offered(object) {
             return Ok(None);
         }
@@ -326,6 +334,12 @@ pub(crate) fn references(object: &Bound<'_, PyAny>) -> ffi::Py_ssize_t {
     // SAFETY: reads the count of a live object.
     unsafe { ffi::Py_REFCNT(object.as_ptr()) }
 }
+
+/// What a request says that takes shape, strides and format as they are.
+const SHAPED: c_int = ffi::PyBUF_STRIDES | ffi::PyBUF_FORMAT;
+/// What it says beside that if it takes one arrangement only.
+const CONTIGUOUS: c_int =
+    (ffi::PyBUF_C_CONTIGUOUS | ffi::PyBUF_F_CONTIGUOUS | ffi::PyBUF_ANY_CONTIGUOUS) & !ffi::PyBUF_STRIDES;
 
 /// Row by row, the last index fastest.
 #[allow(

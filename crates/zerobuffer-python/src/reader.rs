@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView, PyTuple};
-use zerobuffer::{BufferConfig, Error, Patience};
+use zerobuffer::{BufferConfig, Error, Newest, Patience};
 
 use crate::errors::{general, raise};
 use crate::frame::Frame;
@@ -17,6 +17,7 @@ use crate::logging::{self, READER};
 use crate::number::Natural;
 use crate::options;
 use crate::pin::{Hold, Pin, Region};
+use crate::receiving::{Received, Receiver, Want};
 use crate::source::Source;
 use crate::trace::Trace;
 use crate::wait::{Deadline, Timeout};
@@ -30,44 +31,19 @@ pub(crate) struct Reader {
 
 struct Core {
     /// Held while a slice of a wait runs, detached; never while attached except for moments.
-    reader: Mutex<Option<zerobuffer::Reader>>,
+    reader: Mutex<Option<Receiver>>,
     source: Arc<Source>,
     /// Frames that a cancelled asynchronous read had already taken, oldest first.
-    returned: Mutex<VecDeque<zerobuffer::Frame>>,
+    returned: Mutex<VecDeque<Received>>,
     returned_len: AtomicUsize,
     returned_bytes: AtomicUsize,
     /// Returned frames that `latest` passed over.
     passed_over: AtomicUsize,
     closed: AtomicBool,
+    /// Only the newest frame is handed out.
+    newest: bool,
     pid: u32,
     trace: Trace,
-}
-
-/// Which frame a read wants.
-#[derive(Clone, Copy)]
-enum Want {
-    Next,
-    Latest,
-}
-
-impl Want {
-    fn now(self, reader: &mut zerobuffer::Reader) -> Result<Option<zerobuffer::Frame>, Error> {
-        match self {
-            Self::Next => reader.try_read(),
-            Self::Latest => Ok(reader.try_latest()?.map(|latest| latest.frame)),
-        }
-    }
-
-    fn within(
-        self,
-        reader: &mut zerobuffer::Reader,
-        patience: &mut Patience<'_>,
-    ) -> Result<Option<zerobuffer::Frame>, Error> {
-        match self {
-            Self::Next => reader.read_with(patience),
-            Self::Latest => Ok(reader.latest_with(patience)?.map(|latest| latest.frame)),
-        }
-    }
 }
 
 impl Core {
@@ -104,14 +80,14 @@ impl Core {
         Ok(frame.map(|frame| Frame::received(frame, Arc::clone(&self.source))))
     }
 
-    fn read_core(&self, py: Python<'_>, want: Want, timeout: Timeout) -> PyResult<Option<zerobuffer::Frame>> {
+    fn read_core(&self, py: Python<'_>, want: Want, timeout: Timeout) -> PyResult<Option<Received>> {
         if self.returned_len.load(Relaxed) != 0
             && let Some(frame) = self.take_returned(want)
         {
             return Ok(Some(frame));
         }
         if let Some(mut guard) = self.reader.try_lock() {
-            let outcome = guard.as_mut().map_or_else(|| Err(self.gone()), |reader| want.now(reader));
+            let outcome = guard.as_mut().map_or_else(|| Err(self.gone()), |reader| reader.now(want));
             // Before an exception is made: that runs Python code.
             drop(guard);
             match outcome {
@@ -147,7 +123,7 @@ impl Core {
         want: Want,
         deadline: &Deadline,
         continued: &mut bool,
-    ) -> Result<Option<zerobuffer::Frame>, Error> {
+    ) -> Result<Option<Received>, Error> {
         if self.returned_len.load(Relaxed) != 0
             && let Some(frame) = self.take_returned(want)
         {
@@ -156,7 +132,7 @@ impl Core {
         let Some(mut guard) = self.reader.try_lock_for(deadline.slice()) else { return Ok(None) };
         let Some(reader) = guard.as_mut() else { return Err(self.gone()) };
         let mut patience = Patience::at_most(deadline.slice()).continued(*continued);
-        let frame = want.within(reader, &mut patience);
+        let frame = reader.within(want, &mut patience);
         *continued = true;
         // Other threads that read take turns.
         MutexGuard::unlock_fair(guard);
@@ -165,26 +141,28 @@ impl Core {
 
     /// A frame that came back from a cancelled asynchronous read. For `Latest` only if the ring has
     /// nothing newer.
-    fn take_returned(&self, want: Want) -> Option<zerobuffer::Frame> {
+    fn take_returned(&self, want: Want) -> Option<Received> {
+        let want = if self.newest { Want::Latest } else { want };
         let mut returned = self.returned.lock();
         let taken = match want {
             Want::Next => returned.pop_front(),
             Want::Latest => {
-                let newer = self.reader.try_lock().and_then(|mut guard| {
-                    guard.as_mut().and_then(|reader| reader.try_latest().ok().flatten())
-                });
-                let newest = newer.map(|latest| latest.frame).or_else(|| returned.pop_back());
+                let newer = self
+                    .reader
+                    .try_lock()
+                    .and_then(|mut guard| guard.as_mut().and_then(|reader| reader.now(want).ok().flatten()));
+                let newest = newer.or_else(|| returned.pop_back());
                 self.passed_over.fetch_add(returned.len(), Relaxed);
                 returned.clear();
                 newest
             }
         };
         self.returned_len.store(returned.len(), Relaxed);
-        self.returned_bytes.store(returned.iter().map(zerobuffer::Frame::len).sum(), Relaxed);
+        self.returned_bytes.store(returned.iter().map(Received::len).sum(), Relaxed);
         taken
     }
 
-    fn log_read(&self, py: Python<'_>, frame: &zerobuffer::Frame) -> PyResult<()> {
+    fn log_read(&self, py: Python<'_>, frame: &Received) -> PyResult<()> {
         let (sequence, size) = (frame.sequence(), frame.len());
         let name = self.source.name();
         READER.debug(py, &format!("Read frame: buffer='{name}', seq={sequence}, size={size}"))?;
@@ -203,7 +181,7 @@ impl Core {
             let returned = if forked { VecDeque::new() } else { std::mem::take(&mut *self.returned.lock()) };
             self.returned_len.store(0, Relaxed);
             self.source.close();
-            (reader.map_or(Ok(()), zerobuffer::Reader::close), returned)
+            (reader.map_or(Ok(()), Receiver::close), returned)
         });
         drop(returned);
         logging::flush(py)?;
@@ -237,8 +215,12 @@ impl Reader {
         Self { core: OnceLock::new() }
     }
 
-    #[pyo3(signature = (name, config = None, *, mode = Natural(0o600), wait = "adaptive", reclaim_on_release = false, prefault = true, global_ = false))]
-    #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
+    #[pyo3(signature = (name, config = None, *, mode = Natural(0o600), wait = "adaptive", reclaim_on_release = false, prefault = true, global_ = false, newest = false))]
+    #[expect(
+        clippy::too_many_arguments,
+        clippy::fn_params_excessive_bools,
+        reason = "the options of a constructor"
+    )]
     fn __init__(
         &self,
         py: Python<'_>,
@@ -249,6 +231,7 @@ impl Reader {
         reclaim_on_release: bool,
         prefault: bool,
         global_: bool,
+        newest: bool,
     ) -> PyResult<()> {
         let (metadata, payload): (u64, u64) = match config {
             None => (1024, 1024 * 1024),
@@ -268,7 +251,13 @@ impl Reader {
                 format!("Creating reader: buffer='{name}', metadata_size={metadata}, payload_size={payload}");
             READER.debug(py, &text)?;
         }
-        let reader = py.detach(|| zerobuffer::Reader::create(name, config));
+        let reader = py.detach(|| {
+            if newest {
+                Newest::create(name, config).map(Receiver::Newest)
+            } else {
+                zerobuffer::Reader::create(name, config).map(Receiver::Ring)
+            }
+        });
         logging::flush(py)?;
         let reader = match reader {
             Ok(reader) => reader,
@@ -285,6 +274,7 @@ impl Reader {
             returned_bytes: AtomicUsize::new(0),
             passed_over: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            newest,
             pid: process::id(),
             trace: Trace::of_reader(),
         };
@@ -412,7 +402,7 @@ impl Reader {
         let at = returned.partition_point(|other| other.sequence() < taken.sequence());
         returned.insert(at, taken);
         core.returned_len.store(returned.len(), Relaxed);
-        core.returned_bytes.store(returned.iter().map(zerobuffer::Frame::len).sum(), Relaxed);
+        core.returned_bytes.store(returned.iter().map(Received::len).sum(), Relaxed);
         Ok(true)
     }
 

@@ -1,8 +1,8 @@
 //! The sending side behind `WriterBase`: turns between threads, waits in slices, reservations.
 
-use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
+use std::{process, thread};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use pyo3::prelude::*;
@@ -14,12 +14,16 @@ use crate::ends::End;
 use crate::errors::{full, general, raise};
 use crate::frame::release;
 use crate::logging::{self, WRITER};
+use crate::rejoin::Rejoin;
 use crate::source::writer_stalled;
 use crate::trace::Trace;
 use crate::wait::{Deadline, Timeout};
 
 /// Up to here a copy is cheaper than letting go of the interpreter and taking it back.
 const COPY_ATTACHED: usize = 32 * 1024;
+
+/// Time between two attempts to attach to another reader.
+const ATTEMPT: Duration = Duration::from_millis(5);
 
 /// What a writer says of itself, also once it is closed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,10 +52,12 @@ pub(crate) struct Sending {
     /// A full ring is waited for; the other policies answer at once.
     blocks: bool,
     /// A full ring drops the frame.
-    pub(crate) drops: bool,
+    drops: bool,
     write_timeout_ns: AtomicU64,
     next_sequence: AtomicU64,
     closed: AtomicBool,
+    /// Another reader is attached to when this one has gone.
+    rejoin: Option<Rejoin>,
     pid: u32,
     trace: Trace,
 }
@@ -94,7 +100,12 @@ enum Attempt<T> {
 }
 
 impl Sending {
-    pub(crate) fn new(writer: zerobuffer::Writer, full: FullRingPolicy, write_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        writer: zerobuffer::Writer,
+        full: FullRingPolicy,
+        write_timeout: Duration,
+        rejoin: Option<Rejoin>,
+    ) -> Self {
         Self {
             name: writer.name().to_owned(),
             end: End::new(writer.handle()),
@@ -106,6 +117,7 @@ impl Sending {
             drops: full == FullRingPolicy::DropNewest,
             write_timeout_ns: AtomicU64::new(write_timeout.as_nanos() as u64),
             closed: AtomicBool::new(false),
+            rejoin,
             pid: process::id(),
             trace: Trace::of_writer(),
         }
@@ -116,7 +128,52 @@ impl Sending {
     }
 
     pub(crate) fn summary(&self) -> Summary {
-        self.end.summary(Summary::of)
+        let now = self.end.summary(Summary::of);
+        match &self.rejoin {
+            Some(rejoin) => Summary { stats: rejoin.total(now.stats), ..now },
+            None => now,
+        }
+    }
+
+    /// Times that another reader was attached to.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.rejoin.as_ref().map_or(0, Rejoin::count)
+    }
+
+    /// Attaches to another reader if this one has gone, and that is wanted.
+    fn attach(&self, inner: &mut Inner) -> Result<(), Error> {
+        let Some(rejoin) = self.rejoin.as_ref().filter(|_| !self.is_closed()) else {
+            return if inner.writer.is_some() { Ok(()) } else { Err(self.gone()) };
+        };
+        if inner.writer.is_some() && !self.end.open().is_some_and(|handle| rejoin.is_lost(&handle)) {
+            return Ok(());
+        }
+        self.leave(inner);
+        let writer = rejoin.attempt()?;
+        self.end.replace(Some(writer.handle()));
+        self.next_sequence.store(writer.next_sequence(), Relaxed);
+        inner.writer = Some(writer);
+        Ok(())
+    }
+
+    fn leave(&self, inner: &mut Inner) {
+        if let (Some(rejoin), Some(writer)) = (&self.rejoin, inner.writer.take()) {
+            self.end.replace(None);
+            rejoin.leave(writer);
+        }
+    }
+
+    /// Whether a frame that could not be sent is dropped, and counted.
+    pub(crate) fn drops(&self, error: &Error) -> bool {
+        match (error, &self.rejoin) {
+            // The core has counted it.
+            (Error::Full { .. }, _) => self.drops,
+            (Error::ReaderGone { .. }, Some(rejoin)) if self.drops => {
+                rejoin.drop_frame();
+                true
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -145,10 +202,11 @@ impl Sending {
     /// One attempt while attached: nothing in it waits.
     fn attempt<T>(&self, operation: impl FnOnce(&mut Inner) -> Result<T, Error>) -> Attempt<T> {
         let Some(mut inner) = self.inner.try_lock() else { return Attempt::Busy };
-        if inner.writer.is_none() {
+        if inner.writer.is_none() && (self.rejoin.is_none() || self.is_closed()) {
             return Attempt::Done(Err(self.gone()));
         }
-        if !inner.is_free() {
+        let looks = self.rejoin.as_ref().is_some_and(|rejoin| inner.writer.is_none() || rejoin.is_due());
+        if !inner.is_free() || looks {
             return Attempt::Busy;
         }
         Attempt::Done(operation(&mut inner))
@@ -168,12 +226,15 @@ impl Sending {
                 return Attempt::Busy;
             }
         }
-        if inner.writer.is_none() {
-            return Attempt::Done(Err(self.gone()));
+        if let Err(error) = self.attach(&mut inner) {
+            return Attempt::Done(Err(error));
         }
         let mut patience = Patience::at_most(deadline.slice()).continued(*continued);
         let result = operation(&mut inner, &mut patience);
         *continued = true;
+        if matches!(result, Err(Error::ReaderGone { .. })) {
+            self.leave(&mut inner);
+        }
         // Other threads that write take turns.
         MutexGuard::unlock_fair(inner);
         Attempt::Done(result)
@@ -193,6 +254,7 @@ impl Sending {
         let mut waited = false;
         // All slices are one wait.
         let mut continued = false;
+        let mut left = false;
         loop {
             let last = deadline.passed();
             // Another thread that keeps a frame reserved for as long as we wait has given it up.
@@ -210,6 +272,16 @@ impl Sending {
                             Error::Full { name, needed, free, largest_gap, held, capacity, waited }.into()
                         );
                     }
+                }
+                Attempt::Done(Err(error @ Error::ReaderGone { .. })) if self.rejoin.is_some() => {
+                    // The first time the next reader may be there already.
+                    if left && (last || !self.blocks) {
+                        return Err(error.into());
+                    }
+                    if left {
+                        py.detach(|| thread::sleep(deadline.slice().min(ATTEMPT)));
+                    }
+                    left = true;
                 }
                 Attempt::Done(result) => return Ok(result?),
                 Attempt::Busy if last => return Err(self.busy().into()),
@@ -291,14 +363,19 @@ impl Sending {
             match self.attempt(now) {
                 Attempt::Busy => {}
                 Attempt::Done(Err(Error::Full { .. })) if self.blocks => {}
+                Attempt::Done(Err(Error::ReaderGone { .. })) if self.rejoin.is_some() => {}
                 Attempt::Done(result) => return Ok(result?.sequence()),
             }
         }
         let outcome = self.repeat(py, timeout, |inner, patience| match inner.writer.as_mut() {
             Some(writer) => writer.write_with(bytes, patience),
             None => Err(self.gone()),
-        })?;
-        Ok(outcome.sequence())
+        });
+        match outcome {
+            Ok(outcome) => Ok(outcome.sequence()),
+            Err(Failed::Core(error)) if self.drops(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn log_write(&self, py: Python<'_>, size: usize, sequence: Option<u64>) -> PyResult<()> {
@@ -324,6 +401,7 @@ impl Sending {
         }) {
             Attempt::Busy => None,
             Attempt::Done(Err(Error::Full { .. })) if self.blocks => None,
+            Attempt::Done(Err(Error::ReaderGone { .. })) if self.rejoin.is_some() => None,
             Attempt::Done(result) => Some(result),
         };
         self.release_retired(py)?;
@@ -352,7 +430,9 @@ impl Sending {
         let result = {
             let mut inner = self.inner.lock_py_attached(py);
             let reserved = inner.reserved(generation);
-            let Some(writer) = inner.writer.as_mut() else { return Err(raise(self.gone())) };
+            if inner.writer.is_none() && (self.rejoin.is_none() || self.is_closed()) {
+                return Err(raise(self.gone()));
+            }
             let Some(size) = reserved else {
                 return Err(match generation {
                     None => raise(Error::NothingPending { name: self.name().to_owned() }),
@@ -363,6 +443,7 @@ impl Sending {
                     )),
                 });
             };
+            let Some(writer) = inner.writer.as_mut() else { return Err(raise(self.gone())) };
             let len = len.unwrap_or(size);
             if len == 0 || len > size {
                 let (name, len, loaned) = (self.name().to_owned(), len as u64, size as u64);
@@ -408,7 +489,16 @@ impl Sending {
         self.refuse_fork().map_err(raise)?;
         let result = match self.inner.lock_py_attached(py).writer.as_mut() {
             Some(writer) => writer.set_metadata(bytes),
+            None if self.rejoin.is_some() && !self.is_closed() => Ok(()),
             None => Err(self.gone()),
+        };
+        let result = match (result, &self.rejoin) {
+            // The next reader gets it.
+            (Ok(()) | Err(Error::ReaderGone { .. }), Some(rejoin)) => {
+                rejoin.remember(bytes);
+                Ok(())
+            }
+            (result, _) => result,
         };
         logging::flush(py)?;
         result.map_err(raise)

@@ -8,11 +8,12 @@ use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use zerobuffer::{Error, Metadata, ReaderHandle, ReaderStats};
+use zerobuffer::{Error, Metadata, ReaderStats};
 
 use crate::ends::End;
 use crate::errors::raise;
 use crate::logging;
+use crate::receiving::Watched;
 
 /// Bytes in front of every frame.
 const HEADER: usize = 16;
@@ -30,7 +31,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    fn of(handle: &ReaderHandle) -> Self {
+    fn of(handle: &Watched) -> Self {
         Self { stats: handle.stats(), utilization: handle.utilization(), capacity: handle.capacity() }
     }
 }
@@ -40,11 +41,13 @@ impl Summary {
 pub(crate) struct Source {
     name: String,
     /// The reader, seen without its lock.
-    end: End<ReaderHandle, Summary>,
+    end: End<Watched, Summary>,
     /// The metadata of a closed reader, for frames that outlive it.
     metadata: OnceLock<Vec<u8>>,
     /// `reclaim_on_release=True`: released space is reused at once, views or not.
     pub(crate) reclaim: bool,
+    /// Frames hold space that the writer may wait for.
+    holds_space: bool,
     /// Frames that were released or dropped while views of them lived on.
     pinned: AtomicUsize,
     /// `Frame` objects that nobody has released or dropped.
@@ -57,9 +60,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(handle: ReaderHandle, reclaim: bool) -> Arc<Self> {
+    pub(crate) fn new(handle: impl Into<Watched>, reclaim: bool) -> Arc<Self> {
+        let handle = handle.into();
         Arc::new(Self {
             name: handle.name().to_owned(),
+            holds_space: matches!(handle, Watched::Ring(_)),
             end: End::new(handle),
             metadata: OnceLock::new(),
             reclaim,
@@ -131,7 +136,7 @@ impl Source {
     /// warns once if the space stays in use.
     pub(crate) fn stalled(&self, py: Python<'_>) -> PyResult<()> {
         let (pinned, held) = (self.pinned.load(Relaxed), self.held.load(Relaxed));
-        if pinned == 0 && held == 0 {
+        if (pinned == 0 && held == 0) || !self.holds_space {
             return Ok(());
         }
         if pinned != 0 && self.collected.swap(pinned, Relaxed) != pinned {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView, PyTuple};
-use zerobuffer::{Error, WriterConfig};
+use zerobuffer::WriterConfig;
 
 use crate::claim::{Export, Reserved};
 use crate::connecting::connect;
@@ -17,6 +17,7 @@ use crate::logging::WRITER;
 use crate::number::FrameSize;
 use crate::options;
 use crate::pin::{Hold, Pin};
+use crate::rejoin::Rejoin;
 use crate::sending::{Failed, Sending};
 use crate::wait::{SLICE, Timeout};
 
@@ -84,8 +85,7 @@ fn write_gathered(
     timeout: Option<Timeout>,
 ) -> PyResult<()> {
     let reserved = match core.reserve(py, view.len(), timeout) {
-        // The core has counted the frame as dropped.
-        Err(Failed::Core(Error::Full { .. })) if core.drops => return Ok(()),
+        Err(Failed::Core(error)) if core.drops(&error) => return Ok(()),
         other => other?,
     };
     let (pin, own_view) = Pin::export(py, reserved.region, Some(Hold::Mapping(reserved.mapping)))?;
@@ -108,7 +108,7 @@ impl Writer {
         Self { core: OnceLock::new() }
     }
 
-    #[pyo3(signature = (name, *, timeout = Some(0.0), write_timeout_ns = 5_000_000_000, full = "block", wait = "adaptive", owner = None))]
+    #[pyo3(signature = (name, *, timeout = Some(0.0), write_timeout_ns = 5_000_000_000, full = "block", wait = "adaptive", owner = None, reconnect = false))]
     #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn __init__(
         &self,
@@ -119,6 +119,7 @@ impl Writer {
         full: &str,
         wait: &str,
         owner: Option<&Bound<'_, PyAny>>,
+        reconnect: bool,
     ) -> PyResult<()> {
         let full = options::full_ring(full)?;
         let config = WriterConfig::default()
@@ -139,7 +140,9 @@ impl Writer {
             }
             Err(Failed::Python(error)) => return Err(error),
         };
-        if self.core.set(Sending::new(writer, full, Duration::from_nanos(write_timeout_ns))).is_err() {
+        let rejoin = reconnect.then(|| Rejoin::new(name, &config));
+        let write_timeout = Duration::from_nanos(write_timeout_ns);
+        if self.core.set(Sending::new(writer, full, write_timeout, rejoin)).is_err() {
             return Err(general("Writer.__init__ may run only once"));
         }
         Ok(())
@@ -227,6 +230,12 @@ impl Writer {
     fn _stats(&self) -> PyResult<(u64, u64, u64, u64, f64)> {
         let stats = self.core()?.summary().stats;
         Ok((stats.frames, stats.bytes, stats.dropped, stats.waits, stats.blocked.as_secs_f64()))
+    }
+
+    /// Times that the writer has attached to another reader.
+    #[getter]
+    fn reconnects(&self) -> PyResult<u64> {
+        Ok(self.core()?.reconnects())
     }
 
     #[getter]

@@ -144,6 +144,21 @@ pub enum Error {
         needed_capacity: u64,
     },
 
+    /// Keeping the newest frame needs room for three frames; the ring has less.
+    #[error(
+        "buffer '{name}': a frame of {size} bytes came, of which its ring of {capacity} bytes does not hold three, as the newest frame needs; create it with a ring of at least {needed} bytes"
+    )]
+    RingTooSmall {
+        /// The buffer.
+        name: String,
+        /// Payload bytes of the frame.
+        size: u64,
+        /// Bytes of the ring.
+        capacity: u64,
+        /// Bytes of a ring that holds three such frames.
+        needed: u64,
+    },
+
     /// A loan cannot be committed with that many bytes.
     #[error("buffer '{name}': {len} of {loaned} loaned bytes cannot be committed: {reason}")]
     InvalidCommit {

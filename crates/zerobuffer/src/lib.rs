@@ -41,6 +41,8 @@ pub use layout::{FRAME_HEADER_SIZE, PROTOCOL_VERSION};
 pub use link::Keepalive;
 pub use link::Patience;
 pub use reader::{Frame, Frames, Latest, Metadata, Reader, ReaderHandle};
+#[cfg(not(any(loom, shuttle)))]
+pub use reader::{Newest, NewestFrame, NewestHandle};
 pub use stats::{ReaderStats, WriterStats};
 pub use writer::{FrameMut, Outcome, Writer, WriterHandle};
 
@@ -54,6 +56,9 @@ const _: () = {
     is_shared::<Frame>();
     is_shared::<Latest>();
     is_shared::<Metadata>();
+    is_shared::<Newest>();
+    is_shared::<NewestFrame>();
+    is_shared::<NewestHandle>();
     is_shared::<Writer>();
     is_shared::<WriterHandle>();
     is_shared::<FrameMut<'_>>();

@@ -1,4 +1,4 @@
-"""The asking end of a channel."""
+"""The asking end of a channel, as in 1.x: a thin layer over :class:`zerobuffer.Client`."""
 
 import contextlib
 import math
@@ -7,15 +7,13 @@ from collections import deque
 from types import TracebackType
 from typing import Any, Literal, Optional, Union
 
-from .._exit import remember
-from .._mode import permissions
-from .._zerobuffer import DuplexClientBase, Frame, PendingCall
-from ..exceptions import RemoteError, ResponseTooLargeException
+from .._client import Client, Response
+from .._zerobuffer import Frame
+from ..exceptions import NoResponseException, RemoteError, ResponseTooLargeException
 from ..exceptions import ZeroBufferException as ZeroBufferException
 from ..reader import Reader as Reader
 from ..types import BufferConfig as BufferConfig
 from ..writer import Writer as Writer
-from ._waiting import RequestLane, ResponseLane
 from .interfaces import IDuplexClient
 from .response import DuplexResponse
 
@@ -26,6 +24,8 @@ _SLICE = 0.05
 #: The default of a timeout, known by its identity from a given one.
 _FIVE_SECONDS = 5.0
 _Answer = Optional[tuple[int, Frame]]
+#: Why there is none.
+_NO_RESPONSE = (RemoteError, ResponseTooLargeException, NoResponseException)
 
 
 def _seconds(timeout_ms: Optional[float], timeout: Optional[float]) -> Optional[float]:
@@ -49,15 +49,19 @@ def _left(end: Optional[float]) -> float:
     return _SLICE if end is None else min(_SLICE, max(0.0, end - time.monotonic()))
 
 
-def _response(sequence: int, answer: _Answer) -> DuplexResponse:
+def _response(answer: _Answer) -> DuplexResponse:
     if answer is None:
-        return DuplexResponse(sequence, None)
+        return DuplexResponse(0, None)
     return DuplexResponse(answer[0], answer[1].data, answer[1])
 
 
-def _failed(error: Union[RemoteError, ResponseTooLargeException]) -> DuplexResponse:
-    """Return what the published client has: no response; ``error`` says why."""
-    return DuplexResponse(error.request, None, error=error)
+def _answered(response: Response) -> DuplexResponse:
+    return DuplexResponse(response.sequence, response.data, response._frame)
+
+
+def _failed(error: Union[RemoteError, ResponseTooLargeException, NoResponseException]) -> DuplexResponse:
+    """Return no response; ``error`` says why, unless it has just not come in time."""
+    return DuplexResponse(error.request, None, error=None if isinstance(error, NoResponseException) else error)
 
 
 class DuplexClient(IDuplexClient):
@@ -80,6 +84,7 @@ class DuplexClient(IDuplexClient):
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
         global_: whether processes of other Windows sessions can find the response buffer. It needs
             the privilege ``SeCreateGlobalPrivilege`` and changes nothing elsewhere.
+        owner: whose servers are asked, as for :class:`~zerobuffer.Writer`.
 
     Raises:
         ZeroBufferException: there is no server in time, or no room for ``response_size``.
@@ -98,23 +103,23 @@ class DuplexClient(IDuplexClient):
         mode: Optional[int] = None,
         wait: Literal["adaptive", "block", "spin"] = "adaptive",
         global_: bool = False,
+        owner: Union[int, Literal["trusted", "any"], None] = None,
     ) -> None:
-        self._channel_name = channel_name
         self._returned: deque[tuple[int, Frame]] = deque()
-        self._core = DuplexClientBase(
+        client = Client.__new__(Client)
+        client._connect(
             channel_name,
-            response_size=response_size,
-            response_metadata_size=response_metadata_size,
-            timeout=timeout,
-            write_timeout=write_timeout,
-            mode=permissions(mode),
-            wait=wait,
-            global_=global_,
+            timeout,
+            response_size,
+            write_timeout,
+            mode,
+            wait,
+            owner,
+            response_metadata_size,
+            global_,
         )
-        self._responses = ResponseLane(self._core)
-        self._requests = RequestLane()
-        self._write_timeout = write_timeout
-        remember(self)
+        self._client = client
+        self._core = client._core
 
     def set_metadata(self, data: Any) -> None:
         """Write the metadata that the server's ``on_init`` gets; once, before the first request."""
@@ -156,8 +161,8 @@ class DuplexClient(IDuplexClient):
         """
         seconds = _seconds(timeout_ms, timeout)
         try:
-            return _response(0, self._receive(seconds))
-        except (RemoteError, ResponseTooLargeException) as error:
+            return _response(self._receive(seconds))
+        except _NO_RESPONSE as error:
             return _failed(error)
 
     def _receive(self, seconds: Optional[float]) -> _Answer:
@@ -188,16 +193,15 @@ class DuplexClient(IDuplexClient):
         which request it answers: there the n-th response is taken for that to the n-th request.
         """
         try:
-            sequence, answer = self._core._call(data, timeout)
-        except (RemoteError, ResponseTooLargeException) as error:
+            return _answered(self._client.call(data, timeout))
+        except _NO_RESPONSE as error:
             return _failed(error)
-        return _response(sequence, answer)
 
     async def send_request_async(self, data: Any) -> int:
         """As :meth:`send_request`, without blocking the event loop in a full ring."""
         core = self._core
-        sequence: int = await self._requests.send(
-            lambda: core._try_send(data), lambda: core.send_request(data), self._write_timeout
+        sequence: int = await self._client._requests.send(
+            lambda: core._try_send(data), lambda: core.send_request(data), self._client._write_timeout
         )
         return sequence
 
@@ -210,23 +214,18 @@ class DuplexClient(IDuplexClient):
         """
         seconds = _seconds(timeout_ms, timeout)
         try:
-            answer = await self._responses.wait(lambda: self._look(0.0), _end(seconds), self._returned.append)
-        except (RemoteError, ResponseTooLargeException) as error:
+            answer = await self._client._responses.wait(lambda: self._look(0.0), _end(seconds), self._returned.append)
+        except _NO_RESPONSE as error:
             return _failed(error)
-        return _response(0, answer)
+        return _response(answer)
 
     async def call_async(self, data: Any, timeout: Optional[float] = 5.0) -> DuplexResponse:
         """As :meth:`call`, without blocking the event loop."""
-        core = self._core
-        pending: PendingCall = await self._requests.send(
-            lambda: core._try_submit(data), lambda: core._submit(data), self._write_timeout
-        )
         # A response that comes after a cancellation is dropped.
         try:
-            answer = await self._responses.wait(lambda: pending.wait(0.0), _end(timeout), lambda _: None)
-        except (RemoteError, ResponseTooLargeException) as error:
+            return _answered(await self._client.call_async(data, timeout))
+        except _NO_RESPONSE as error:
             return _failed(error)
-        return _response(pending.sequence, answer)
 
     @property
     def is_server_connected(self) -> bool:
@@ -235,9 +234,14 @@ class DuplexClient(IDuplexClient):
 
     def close(self) -> None:
         """Leave the channel; blocked calls of other threads end at once. Idempotent."""
-        core: Optional[DuplexClientBase] = self.__dict__.get("_core")
-        if core is not None:
-            core.close()
+        client: Optional[Client] = self.__dict__.get("_client")
+        if client is not None:
+            client.close()
+
+    def __repr__(self) -> str:
+        if "_client" not in self.__dict__:
+            return "<DuplexClient, not connected>"
+        return f"<DuplexClient of '{self._client.name}', {self._client._state()}>"
 
     def __enter__(self) -> "DuplexClient":
         return self

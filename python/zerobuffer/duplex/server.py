@@ -1,34 +1,24 @@
-"""The answering end of a channel."""
+"""The answering end of a channel, as in 1.x: a thin layer over :class:`zerobuffer.Server`."""
 
 import asyncio
-import contextlib
 import inspect
 import logging
 import os
 import threading
-import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Optional, TypeVar
+from typing import Any, Literal, Optional, TypeVar, Union
 
-from .._exit import keep, let_go
-from .._mode import permissions
-from .._zerobuffer import DuplexResponder, DuplexServerBase
+from .._exit import let_go
+from .._server import Server, answering, is_coroutine_function
 from ..error_event_args import ErrorEventArgs
-from ..exceptions import (
-    FrameTooLargeException,
-    InvalidFrameSizeException,
-    MetadataAlreadyWrittenException,
-    WriterDeadException,
-    ZeroBufferException,
-)
-from ..exceptions import (
-    ReaderDeadException as ReaderDeadException,
-)
+from ..exceptions import ReaderDeadException as ReaderDeadException
+from ..exceptions import WriterDeadException
+from ..exceptions import ZeroBufferException as ZeroBufferException
 from ..reader import Reader as Reader
 from ..types import BufferConfig, Frame
 from ..writer import Writer
-from ._ends import RequestReader, ResponseWriter
+from ._ends import RequestReader
 from .interfaces import IDuplexServer, IImmutableDuplexServer, IMutableDuplexServer
 from .processing_mode import ProcessingMode
 
@@ -38,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that a server waits for a client by default.
 _TIMEOUT = 5.0
-#: Bytes of a frame's header in the ring.
-_HEADER = 16
 _Self = TypeVar("_Self", bound="_Server")
 
 
@@ -65,7 +53,7 @@ def _check(handler: Any, on_init: Any = None) -> None:
 
 
 def _refuse_coroutines(handler: Callable[..., object]) -> None:
-    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
+    if is_coroutine_function(handler):
         raise TypeError("the handler is a coroutine function: give it to start_async")
 
 
@@ -80,28 +68,29 @@ class _Server(IDuplexServer):
         persistent: bool,
         mode: Optional[int],
         global_: bool,
+        owner: Union[int, Literal["trusted", "any"], None],
     ) -> None:
-        self._channel_name = channel_name
         wait: Optional[float] = timeout
         if timeout is None and not persistent:
             wait = _TIMEOUT
-        self._core = DuplexServerBase(
-            channel_name, config.metadata_size, config.payload_size, permissions(mode), persistent, wait, global_
-        )
+        self._server = Server.__new__(Server)
+        self._server._set_up(channel_name, config, 1, mode, wait, owner, persistent, global_)
+        self._errors = 0
         self._error_handlers: list[Callable[[ErrorEventArgs], None]] = []
         self._lock = threading.RLock()
 
     @property
     def is_running(self) -> bool:
         """Whether requests are taken."""
-        return self._core.is_running
+        return self._server.is_running
 
     @property
     def request_reader(self) -> Optional[RequestReader]:
         """The request buffer: metadata and state; None while the server is stopped."""
-        if self._core._request_stats() is None:
+        core = self._server._core
+        if core._request_stats() is None:
             return None
-        return RequestReader(self, self._core, f"{self._channel_name}_request")
+        return RequestReader(core, f"{self._server.name}_request")
 
     def add_error_handler(self, handler: Callable[[ErrorEventArgs], None]) -> None:
         """Add a function that is called for every failure, on the thread where it happens."""
@@ -120,15 +109,12 @@ class _Server(IDuplexServer):
 
         A handler that is running may finish and answer. Requests that were not begun are dropped.
         """
-        self._core._stop()
+        self._server.stop()
         self._forget()
 
     def drain(self, timeout: float = 5.0) -> bool:
-        """Answer all requests that have been sent, then stop.
-
-        False if ``timeout`` seconds were not enough.
-        """
-        drained = self._core._drain(timeout)
+        """Answer all requests that have been sent, then stop. False if that took too long."""
+        drained = self._server.drain(timeout)
         self._forget()
         return drained
 
@@ -146,39 +132,19 @@ class _Server(IDuplexServer):
     def _forget(self) -> None:
         let_go(self)
 
-    def _serve(
-        self,
-        handler: Callable[..., object],
-        edits: bool,
-        on_init: Optional[Callable[[memoryview], None]],
-        workers: int,
-    ) -> None:
-        own = weakref.ref(self)
-
-        def report(exception: Exception, ends: bool) -> None:
-            server = own()
-            if server is not None:
-                server._report(exception, ends)
-
-        self._core._start(handler, edits, on_init, report, workers)
-        # As in 1.x a running server needs no other reference.
-        keep(self)
-        if not self.is_running:
-            # It has ended meanwhile.
-            self._forget()
-
     def _report(self, exception: Exception, ends: bool) -> None:
         if ends:
             # Nothing else is left of it but what its user holds.
             self._forget()
             logger.warning(
                 "The server of channel '%s' ends: %s. With persistent=True it would wait for the next client",
-                self._channel_name,
+                self._server.name,
                 exception,
             )
         elif isinstance(exception, WriterDeadException):
             logger.info("Client disconnected: %s", exception)
         else:
+            self._errors += 1
             # With the traceback of a handler that failed.
             logger.error("%s: %s", type(exception).__name__, exception, exc_info=exception)
         event = ErrorEventArgs(exception)
@@ -189,6 +155,11 @@ class _Server(IDuplexServer):
                 handler(event)
             except Exception as error:
                 logger.error("Error in error handler: %s", error, exc_info=error)
+
+    def __repr__(self) -> str:
+        server = self._server
+        state = "running" if server.is_running else "stopped"
+        return f"<{type(self).__name__} of '{server.name}', {state}, {server.requests} requests, {self._errors} errors>"
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -227,6 +198,7 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
         mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
         global_: whether processes of other Windows sessions can find the request buffer. It needs
             the privilege ``SeCreateGlobalPrivilege`` and changes nothing elsewhere.
+        owner: whose clients are answered, as for :class:`~zerobuffer.Writer`.
     """
 
     def __init__(
@@ -238,8 +210,9 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
         persistent: bool = False,
         mode: Optional[int] = None,
         global_: bool = False,
+        owner: Union[int, Literal["trusted", "any"], None] = None,
     ) -> None:
-        super().__init__(channel_name, config, timeout, persistent, mode, global_)
+        super().__init__(channel_name, config, timeout, persistent, mode, global_, owner)
 
     def start(
         self,
@@ -269,10 +242,7 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
         _refuse_coroutines(handler)
         count = _workers(mode, workers)
 
-        def answer(frame: Frame, responder: DuplexResponder) -> None:
-            handler(frame, ResponseWriter(responder))
-
-        self._serve(answer, False, on_init, count)
+        self._server._serve(answering(handler, None, True, False), count, self, on_init=on_init)
 
     async def start_async(
         self,
@@ -291,90 +261,8 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
         count = _workers(mode, workers)
         loop = asyncio.get_running_loop()
 
-        def answer(frame: Frame, responder: DuplexResponder) -> None:
-            writer = _Collector(responder)
-
-            async def run() -> None:
-                result = handler(frame, writer)
-                if inspect.isawaitable(result):
-                    await result
-
-            asyncio.run_coroutine_threadsafe(run(), loop).result()
-            writer.send()
-
-        await loop.run_in_executor(None, self._serve, answer, False, on_init, count)
-
-
-class _Collector(ResponseWriter):
-    """Keeps what a coroutine writes until it has returned, by the writer's own rules."""
-
-    def __init__(self, responder: DuplexResponder) -> None:
-        super().__init__(responder)
-        self._metadata: Optional[bytes] = None
-        self._frames: list[bytes] = []
-        self._pending: Optional[memoryview] = None
-
-    def _check(self, size: int) -> None:
-        if size < 1:
-            raise InvalidFrameSizeException(f"a frame cannot have {size} bytes: at least 1 is needed")
-        largest = self.capacity - _HEADER
-        if size > largest:
-            raise FrameTooLargeException(f"a frame of {size} bytes: '{self.name}' takes at most {largest}")
-
-    def write_frame(self, data: Any) -> None:
-        self.abort_frame()
-        frame = self._responder.copy(data)
-        self._check(len(frame))
-        self._frames.append(frame)
-
-    def get_frame_buffer(self, size: int) -> memoryview:
-        self.abort_frame()
-        self._check(size)
-        self._pending = memoryview(bytearray(size))
-        return self._pending
-
-    def commit_frame(self, *, size: Optional[int] = None) -> None:
-        pending = self._pending
-        if pending is None:
-            raise ZeroBufferException(f"'{self.name}': there is no pending response to commit")
-        count = len(pending) if size is None else size
-        frame = bytes(pending[: max(count, 0)])
-        reserved = len(pending)
-        self.abort_frame()
-        if count < 0:
-            raise InvalidFrameSizeException(f"{count} bytes cannot be committed")
-        if not 1 <= count <= reserved:
-            raise ZeroBufferException(f"'{self.name}': {count} bytes cannot be committed, {reserved} are reserved")
-        self._frames.append(frame)
-
-    def abort_frame(self) -> bool:
-        pending, self._pending = self._pending, None
-        if pending is None:
-            return False
-        # As the view of a ring: what is written to it later would go nowhere.
-        with contextlib.suppress(BufferError):
-            pending.release()
-        return True
-
-    def set_metadata(self, data: Any) -> None:
-        if self._frames:
-            raise ZeroBufferException(f"'{self.name}': metadata come before the response")
-        if self._metadata is not None:
-            raise MetadataAlreadyWrittenException(f"'{self.name}': metadata can be written once")
-        self._metadata = self._responder.copy(data)
-
-    async def write_frame_async(self, data: Any) -> None:
-        self.write_frame(data)
-
-    def send(self) -> None:
-        """Send it all, on the server's thread."""
-        try:
-            if self._metadata is not None:
-                super().set_metadata(self._metadata)
-        finally:
-            # Metadata that are refused are reported; the response goes out nevertheless.
-            for frame in self._frames:
-                super().write_frame(frame)
+        answer = answering(handler, loop, True, False)
+        await loop.run_in_executor(None, self._server._serve, answer, count, self, False, on_init)
 
 
 class MutableDuplexServer(_Server, IMutableDuplexServer):
@@ -392,8 +280,9 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
         persistent: bool = False,
         mode: Optional[int] = None,
         global_: bool = False,
+        owner: Union[int, Literal["trusted", "any"], None] = None,
     ) -> None:
-        super().__init__(channel_name, config, timeout, persistent, mode, global_)
+        super().__init__(channel_name, config, timeout, persistent, mode, global_, owner)
 
     def start(
         self,
@@ -409,7 +298,7 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
         """
         _check(handler, on_init)
         _refuse_coroutines(handler)
-        self._serve(handler, True, on_init, _workers(mode, workers))
+        self._server._serve(handler, _workers(mode, workers), self, True, on_init)
 
     async def start_async(
         self,
@@ -432,4 +321,4 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
 
             asyncio.run_coroutine_threadsafe(run(), loop).result()
 
-        await loop.run_in_executor(None, self._serve, edit, True, on_init, count)
+        await loop.run_in_executor(None, self._server._serve, edit, count, self, True, on_init)

@@ -47,7 +47,7 @@ class VideoFrame:
         self._picture = picture
         self._wanted = picture.format if wanted is None else wanted
         self._array: Optional[np.ndarray[Any, Any]] = None
-        flat: Any = np.asarray(frame)
+        flat: Any = frame.array((-1,), "u1")  # all bytes, whatever the metadata say
         self._flat = flat
         self.sequence = frame.sequence
         self.number = self.pts_ns = self.exposure_us = None

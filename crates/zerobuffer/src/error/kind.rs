@@ -52,6 +52,7 @@ impl Error {
             | Self::EmptyFrame { .. }
             | Self::FrameTooLarge { .. }
             | Self::Unplaceable { .. }
+            | Self::RingTooSmall { .. }
             | Self::InvalidCommit { .. }
             | Self::NothingPending { .. }
             | Self::MetadataTooLarge { .. }
@@ -94,6 +95,7 @@ impl Error {
             | Self::EmptyFrame { name }
             | Self::FrameTooLarge { name, .. }
             | Self::Unplaceable { name, .. }
+            | Self::RingTooSmall { name, .. }
             | Self::InvalidCommit { name, .. }
             | Self::NothingPending { name }
             | Self::Full { name, .. }

@@ -7,6 +7,8 @@ mod handle;
 mod metadata;
 mod mode;
 mod names;
+#[cfg(not(any(loom, shuttle)))]
+mod newest;
 mod shared;
 mod take;
 mod wait;
@@ -16,6 +18,8 @@ pub use frame::{Frame, Latest};
 pub use frames::Frames;
 pub use handle::ReaderHandle;
 pub use metadata::Metadata;
+#[cfg(not(any(loom, shuttle)))]
+pub use newest::{Newest, NewestFrame, NewestHandle};
 pub(crate) use shared::ReaderShared;
 
 use crate::{

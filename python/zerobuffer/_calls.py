@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Optional
 
-from .._engine import Call, Lane, engine
-from .._zerobuffer import DuplexClientBase, Frame
+from ._engine import Call, Lane, engine
+from ._zerobuffer import DuplexClientBase, Frame
 
 __all__ = ["RequestLane", "ResponseLane"]
 
