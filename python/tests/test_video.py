@@ -104,7 +104,7 @@ def test_properties_have_the_numbers_of_opencv(pair: tuple[VideoReader, VideoWri
 
 
 def test_the_clip_beside_opencv(name: str) -> None:
-    """The same frames and numbers as OpenCV's own reader, which reads the file again at the other end."""
+    """The same frames and numbers as OpenCV's own reader, which reads the file at this end."""
     cv2 = pytest.importorskip("cv2")
     clip = required("ZEROBUFFER_TEST_CLIP", "the video to compare with")
     code = """
@@ -429,7 +429,7 @@ def test_wrong_streams(name: str, fps: Any, size: Any, format: str, message: str
 def test_nobody_reads(name: str) -> None:
     with pytest.raises(zerobuffer.BufferNotFoundException):
         VideoWriter(name, 25, (64, 48), timeout=0.05)
-    # A reader that keeps its ring: it has been told of other pictures.
+    # A reader that keeps its ring: it knows other pictures.
     with Reader(name, BufferConfig(1024, 65536)) as reader:
         with Writer(name) as first:
             first.set_metadata(b"something else")
@@ -440,7 +440,7 @@ def test_nobody_reads(name: str) -> None:
 
 
 def test_a_picture_costs_little_more_than_its_frame(name: str) -> None:
-    """The best of many short runs, so that a busy machine does not count."""
+    """The best of many short runs: a busy machine does not count."""
     count = 50
 
     def best(read: Any, writer: VideoWriter, image: Any) -> float:

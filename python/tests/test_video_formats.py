@@ -1,4 +1,4 @@
-"""Pixel formats of ``zerobuffer.video``: round trips without a loss, and conversions by OpenCV and by PyAV."""
+"""Pixel formats of ``zerobuffer.video``: lossless round trips, conversions by OpenCV and PyAV."""
 
 from typing import Any
 

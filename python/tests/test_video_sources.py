@@ -1,4 +1,4 @@
-"""A ``VideoReader`` in other people's loops: supervision, pims, PyAV, ultralytics, Pillow, Jupyter."""
+"""A ``VideoReader`` in the loops of supervision, pims, PyAV, ultralytics, Pillow, Jupyter."""
 
 import io
 import sys
@@ -22,7 +22,7 @@ SENDER = """
 
 
 def test_the_loop_of_ultralytics(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What its predictor does with a loader: an instance of its class, unpacked in threes, pictures kept."""
+    """What its predictor does with a loader: of its class, unpacked in threes, pictures kept."""
     loaders: Any = types.ModuleType("ultralytics.data.loaders")
 
     class LoadStreams:

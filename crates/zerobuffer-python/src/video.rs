@@ -7,10 +7,12 @@ use zerobuffer_video::{Clock, Content, Description, Format, Layout, Range, Rate,
 
 use crate::picture::pixels;
 
-/// How the bytes of a picture lie: planes as offset, stride, bytes of a row, rows. Offsets count from the frame's start.
+/// Planes as offset, stride, bytes of a row, rows. Offsets count from the frame's start.
 type Planes = Vec<(usize, usize, usize, usize)>;
 
-/// What `metadata` say of pictures, and, for a frame of `size` bytes, where they lie in it; `None` for no pictures.
+/// What `metadata` say of pictures, and where they lie in a frame of `size` bytes.
+///
+/// `None` if there are no pictures.
 #[pyfunction]
 #[pyo3(name = "_picture", signature = (metadata, size = None))]
 pub(crate) fn picture<'py>(
@@ -80,7 +82,9 @@ fn dtype(samples: Samples) -> Option<&'static str> {
     }
 }
 
-/// The matrix, as GStreamer numbers them, and whether the range is full; GStreamer's defaults where nothing is said.
+/// The matrix by GStreamer's number, and whether the range is full.
+///
+/// Where nothing is said, these are GStreamer's defaults.
 fn colours(video: &Video) -> (u8, bool) {
     let usual = video.default_colorimetry(Range::Limited);
     let said = video.colorimetry.unwrap_or(usual);

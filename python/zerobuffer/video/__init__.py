@@ -1,10 +1,11 @@
-"""Pictures: what ``cv2.VideoCapture`` and ``cv2.VideoWriter`` do, between the processes of a machine.
+"""Pictures: ``cv2.VideoCapture`` and ``cv2.VideoWriter`` between the processes of a machine.
 
-:class:`VideoReader` creates a buffer and reads pictures from it. :class:`VideoWriter` attaches to one and sends. Both
-have the methods of OpenCV's classes. Pictures are arrays on the ring's memory. Another pixel format is made where it is
-asked for, by OpenCV or PyAV.
+:class:`VideoReader` creates a buffer and reads pictures from it. :class:`VideoWriter` attaches to
+one and sends. Both have the methods of OpenCV's classes. Pictures are arrays on the ring's memory.
+Another pixel format is made where it is asked for, by OpenCV or PyAV.
 
-NumPy is needed. ``docs/video.md`` of the repository says what stands in the metadata and in front of a picture.
+NumPy is needed. ``docs/video.md`` of the repository says what stands in the metadata and in front
+of a picture.
 """
 
 from ._constants import (

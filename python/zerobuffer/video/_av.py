@@ -100,7 +100,7 @@ def load() -> Any:
 
 
 def frame_of(picture: Picture, flat: Any, pts_ns: Optional[int], copy: bool) -> Any:
-    """Make a frame of PyAV; of the ring's memory, where PyAV can adopt it and no copy is asked for."""
+    """Make a frame of PyAV, of the ring's memory where PyAV can adopt it, unless to copy."""
     av = load()
     name = _NAMES.get(picture.format)
     if name is None:
@@ -151,7 +151,7 @@ def nanoseconds(frame: Any) -> Optional[int]:
 
 
 def converted(picture: Picture, flat: Any, wanted: Picture) -> "np.ndarray[Any, Any]":
-    """Convert a picture with PyAV to a format that is one array, or all its planes behind one another."""
+    """Convert a picture with PyAV: one array, or all planes behind one another."""
     import numpy as np
 
     source = frame_of(picture, flat, None, copy=False)

@@ -1,4 +1,4 @@
-"""OpenCV's numbers for what ``get`` and ``set`` know, so that they need no OpenCV."""
+"""OpenCV's numbers for what ``get`` and ``set`` know: they need no OpenCV."""
 
 CAP_PROP_POS_MSEC = 0
 CAP_PROP_POS_FRAMES = 1

@@ -1,4 +1,7 @@
-"""Other pixel formats, by OpenCV where it has them, else by PyAV. Neither is needed for the stream's own format."""
+"""Other pixel formats, by OpenCV where it has them, else by PyAV.
+
+Neither is needed for the stream's own format.
+"""
 
 from functools import cache
 from importlib import import_module
@@ -51,7 +54,8 @@ def optional(module: str) -> Any:
 def convert(picture: Picture, flat: Any, target: str) -> "np.ndarray[Any, Any]":
     """Return a frame's picture in another pixel format, as an array of its own.
 
-    VideoError if the formats are not known or nothing that is installed converts them; it names the remedy.
+    VideoError if the formats are not known or nothing that is installed converts them; it names the
+    remedy.
     """
     wanted = announced(target, (picture.width, picture.height), None, False)[2]
     if wanted.format == "GRAY8" and picture.dtype == "|u1" and picture.format in {**_YUV_PLANES, **_YUV_PAIRS}:
@@ -122,7 +126,7 @@ def _yuv(picture: Picture, flat: Any) -> Optional[tuple[Any, Any, Any]]:
 
 
 def _by_matrix(cv2: Any, picture: Picture, flat: Any, end: str) -> "Optional[np.ndarray[Any, Any]]":
-    """Convert what OpenCV's own functions take for BT.601 in limited range: with the right matrix."""
+    """Convert with the right matrix: OpenCV's own functions know BT.601 in limited range only."""
     import numpy as np
 
     matrix, full = picture.colours

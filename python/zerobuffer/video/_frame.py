@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class VideoFrame:
     """A picture with its time: what iterating a :class:`VideoReader` gives.
 
-    The arrays show the ring's memory. They keep the picture's space in the ring, so that many held pictures stop the
-    sender; copy what is kept for long. ``np.asarray(frame)`` is :attr:`array`.
+    The arrays show the ring's memory. They keep the picture's space in the ring: many held
+    pictures stop the sender; copy what is kept for long. ``np.asarray(frame)`` is :attr:`array`.
     """
 
     __slots__ = (
@@ -57,17 +57,21 @@ class VideoFrame:
 
     @property
     def array(self) -> "np.ndarray[Any, Any]":
-        """The picture as an array of height x width x components, in the format that the reader was asked for.
+        """The picture as an array of height x width x components, in the reader's ``format``.
 
-        Pictures of one component are height x width. I420, NV12 and their like are one array of height * 3/2 x width,
-        as OpenCV has them. ``VideoError`` for formats that are no one array: these have ``planes``.
+        Pictures of one component are height x width. I420, NV12 and their like are one array of
+        height * 3/2 x width, as OpenCV has them. ``VideoError`` for formats that are no one array:
+        these have ``planes``.
         """
         if self._array is None:
             self._array = self.to(self._wanted)
         return self._array
 
     def to(self, format: str) -> "np.ndarray[Any, Any]":
-        """Return the picture in a format by GStreamer's name: its own without a copy, another one by OpenCV or PyAV."""
+        """Return the picture in a format by GStreamer's name.
+
+        Its own comes without a copy, another one by OpenCV or PyAV.
+        """
         flat = self._bytes()
         return self._picture.view(flat) if format == self._picture.format else convert(self._picture, flat, format)
 
@@ -125,7 +129,7 @@ class VideoFrame:
         return Image.fromarray(self.to("GRAY8" if gray else "RGB").copy())
 
     def _repr_png_(self) -> Optional[bytes]:
-        """Show the picture in Jupyter: as text without Pillow and OpenCV, or once it is released."""
+        """Show the picture in Jupyter; as text without Pillow and OpenCV, or once released."""
         if self._frame is None:
             return None
         if optional("PIL") is not None:

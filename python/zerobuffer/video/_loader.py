@@ -9,13 +9,17 @@ if TYPE_CHECKING:
 
 
 class Loader:
-    """A source for the loop of ultralytics: ``for paths, images, info in loader``, one BGR picture each time.
+    """A source for the loop of ultralytics: ``for paths, images, info in loader``.
 
-    ``model(source)`` takes instances of its own loaders only, so a class of your own inherits from both::
+    Each time it gives one BGR picture.
+
+    ``model(source)`` takes instances of its own loaders only, so a class of your own inherits from
+    both::
 
         class Camera(zerobuffer.video.Loader, ultralytics.data.loaders.LoadStreams): ...
 
-        for result in model(Camera(zerobuffer.video.VideoReader("cam", newest=True)), stream=True): ...
+        camera = Camera(zerobuffer.video.VideoReader("cam", newest=True))
+        for result in model(camera, stream=True): ...
     """
 
     mode = "stream"

@@ -1,4 +1,4 @@
-"""How the pictures of a stream lie in its frames: what the compiled module reads from the metadata."""
+"""How the pictures of a stream lie in its frames, as the compiled module reads the metadata."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -18,7 +18,7 @@ NONE = 2**64 - 1
 
 
 class VideoError(ZeroBufferException, ValueError):
-    """A frame is not the picture that its metadata describe, or a picture is not what the stream carries."""
+    """A frame is not what its metadata describe, or a picture is not what the stream carries."""
 
 
 class Plane(NamedTuple):
@@ -38,7 +38,8 @@ class Picture(NamedTuple):
     height: int
     rate: Optional[Fraction]
     caps: str
-    #: GStreamer's number of the matrix (3 is BT.709, 4 is BT.601), and whether values fill their range.
+    #: GStreamer's number of the matrix (3 is BT.709, 4 is BT.601), and whether values fill their
+    #: range.
     colours: tuple[int, bool]
     #: Type of the samples; None for packed ones.
     dtype: Optional[str]
@@ -46,7 +47,8 @@ class Picture(NamedTuple):
     components: Optional[int]
     stamped: bool
     planes: tuple[Plane, ...]
-    #: Shape, type, strides and offset of the one array that the picture is; None if it is no one array.
+    #: Shape, type, strides and offset of the one array that the picture is; None if it is no one
+    #: array.
     array: Optional[tuple[tuple[int, ...], str, Optional[tuple[int, ...]], int]]
 
     def __str__(self) -> str:
@@ -62,7 +64,7 @@ class Picture(NamedTuple):
         return np.ndarray(shape, dtype, flat, offset, strides)
 
     def plane_views(self, flat: Any) -> "list[np.ndarray[Any, Any]]":
-        """Return the planes in a frame's bytes: rows of samples, with the components of a pixel side by side."""
+        """Return the planes in a frame's bytes: rows of samples or of pixels."""
         import numpy as np
 
         dtype = np.dtype(self.dtype or "u1")
@@ -78,7 +80,7 @@ class Picture(NamedTuple):
         return views
 
     def views(self, form: str, flat: Any) -> "list[np.ndarray[Any, Any]]":
-        """Return the picture in a frame's bytes as one ``array``, as ``planes``, or as ``bytes``."""
+        """Return the picture in a frame's bytes, as ``array``, ``planes`` or ``bytes``."""
         if form == "planes":
             return self.plane_views(flat)
         return [self.view(flat) if form == "array" else flat[STAMP.size if self.stamped else 0 :]]
@@ -134,7 +136,7 @@ def described(name: str, metadata: bytes, size: int) -> Picture:
 def announced(
     format: str, size: tuple[int, int], rate: Optional[Fraction], stamped: bool
 ) -> tuple[bytes, int, Picture]:
-    """Return metadata for pictures with tight rows, the bytes of a frame, and where a picture lies in it."""
+    """Return metadata for tight rows, the bytes of a frame, and where a picture lies in it."""
     numbers = None if rate is None else (rate.numerator, rate.denominator)
     try:
         metadata, length, found = _announce(format, size, numbers, stamped)

@@ -21,19 +21,22 @@ if TYPE_CHECKING:
 class VideoReader:
     """Creates a buffer and reads the pictures that are sent into it.
 
-    ``read``, ``grab``, ``retrieve``, ``isOpened``, ``get``, ``set``, ``open`` and ``release`` are those of
-    ``cv2.VideoCapture``. Iteration gives :class:`VideoFrame` objects. It ends when the sender has left.
+    ``read``, ``grab``, ``retrieve``, ``isOpened``, ``get``, ``set``, ``open`` and ``release`` are
+    those of ``cv2.VideoCapture``. Iteration gives :class:`VideoFrame` objects. It ends when the
+    sender has left.
 
-    The arrays show the ring's memory, and keep it from the sender. A loop that binds one variable holds one picture.
-    With ``copy=True`` the arrays are your own, as OpenCV gives them.
+    The arrays show the ring's memory, and keep it from the sender. A loop that binds one variable
+    holds one picture. With ``copy=True`` the arrays are your own, as OpenCV gives them.
 
     Args:
         name: name of the buffer. Without one nothing is opened before :meth:`open`.
-        format: the pixel format of the arrays, by GStreamer's name: ``"BGR"`` is OpenCV's. By default the stream's own.
+        format: the pixel format of the arrays, by GStreamer's name: ``"BGR"`` is OpenCV's. By
+            default the stream's own.
         newest: give the newest picture and drop the older ones.
         copy: give arrays of their own.
         timeout: seconds that ``read`` and ``grab`` wait for a picture; None waits for ever.
-        reconnect: when the sender has left, wait for the next one, in a new ring, instead of ending.
+        reconnect: when the sender has left, wait for the next one, in a new ring, instead of
+            ending.
         caps: what the frames are, for senders that do not say so.
         buffer_size: bytes of the ring. Two pictures must fit.
         metadata_size: bytes of the metadata block.
@@ -41,7 +44,8 @@ class VideoReader:
 
     Raises:
         ReaderAlreadyConnectedException: the name has a live reader.
-        VideoError: from ``read`` and its like, for a frame that is not the picture which its metadata describe.
+        VideoError: from ``read`` and its like, for a frame that is not the picture which its
+            metadata describe.
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class VideoReader:
         return True
 
     def isOpened(self) -> bool:
-        """Tell whether pictures can be read: from the creation of the buffer until :meth:`release`."""
+        """Tell whether pictures can be read: from the buffer's creation to :meth:`release`."""
         return self._reader is not None and not self._reader.closed
 
     def read(self, image: "Optional[np.ndarray[Any, Any]]" = None) -> "tuple[bool, Optional[np.ndarray[Any, Any]]]":
@@ -154,7 +158,7 @@ class VideoReader:
         return self._next(timeout)
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        """Iterate over pictures as they come; ends when the sender has left and all its pictures are read."""
+        """Iterate over pictures; ends when the sender has left and all its pictures are read."""
         self._frame = self._image = None
         while True:
             held = [self._next(None)]
@@ -218,7 +222,7 @@ class VideoReader:
         return VideoFrame(frame, picture, self._wanted)
 
     def _look(self) -> Optional[Picture]:
-        """Return what the pictures are; waits for the first one, which stays the next to be read."""
+        """Return what the pictures are; waits for the first one, which stays the next."""
         if self._picture is None and self._ahead is None and not self._ended:
             self._ahead = self._take(self.timeout)
         return self._picture
@@ -237,19 +241,19 @@ class VideoReader:
 
     @property
     def fps(self) -> float:
-        """Pictures per second as the sender says, 0.0 if it does not. Waits for the first picture."""
+        """Pictures per second, 0.0 if the sender does not say. Waits for the first picture."""
         picture = self._look()
         return 0.0 if picture is None or picture.rate is None else float(picture.rate)
 
     @property
     def caps(self) -> Optional[str]:
-        """GStreamer's description of the stream. Waits for the first picture; None if none comes in time."""
+        """GStreamer's description of the stream, None without a picture. Waits for the first."""
         picture = self._look()
         return None if picture is None else picture.caps
 
     @property
     def format(self) -> Optional[str]:
-        """The pixel format of the arrays; the stream's own if none was asked for. Waits for the first picture."""
+        """The pixel format of the arrays. The stream's own waits for the first picture."""
         if self._wanted is not None:
             return self._wanted
         picture = self._look()
@@ -280,8 +284,8 @@ class VideoReader:
     def get(self, propId: int) -> float:
         """Return a property by OpenCV's number; 0.0 for those that are not known, as OpenCV does.
 
-        Width, height, rate and code wait for the first picture, at most the reader's timeout. The number of frames is
-        -1: a stream has no end.
+        Width, height, rate and code wait for the first picture, at most the reader's timeout. The
+        number of frames is -1: a stream has no end.
         """
         if propId == const.CAP_PROP_POS_MSEC:
             return 0.0 if self._pts_ns is None else self._pts_ns / 1e6
@@ -308,8 +312,9 @@ class VideoReader:
     def set(self, propId: int, value: float) -> bool:
         """Set a property by OpenCV's number; False for those that cannot be set.
 
-        A ``CAP_PROP_BUFFERSIZE`` of 1 is :attr:`newest`, another one ends it. ``CAP_PROP_CONVERT_RGB`` asks for BGR, 0
-        for the stream's own format. ``CAP_PROP_READ_TIMEOUT_MSEC`` is :attr:`timeout`; a negative one waits for ever.
+        A ``CAP_PROP_BUFFERSIZE`` of 1 is :attr:`newest`, another one ends it.
+        ``CAP_PROP_CONVERT_RGB`` asks for BGR, 0 for the stream's own format.
+        ``CAP_PROP_READ_TIMEOUT_MSEC`` is :attr:`timeout`; a negative one waits for ever.
         """
         if propId == const.CAP_PROP_BUFFERSIZE:
             self.newest = value == 1
@@ -326,7 +331,7 @@ class VideoReader:
         return "ZEROBUFFER"
 
     def show(self, frames: Optional[int] = None, rate: float = 10.0) -> None:
-        """Show the stream in Jupyter, in one place, at most ``rate`` pictures a second; ends with the stream.
+        """Show the stream in Jupyter, in one place; ends with the stream.
 
         Args:
             frames: end after so many shown pictures.

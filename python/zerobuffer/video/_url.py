@@ -29,7 +29,7 @@ def _size(key: str, text: str) -> int:
 
 
 def parse(url: str) -> Connection:
-    """Read a connection string; ValueError, with what would do, if it is none for one-way streams in shared memory."""
+    """Read a connection string; ValueError, with the remedy, if it is none for a one-way stream."""
     parts = urlsplit(url)
     if parts.scheme.lower() != "shm":
         raise ValueError(f"'{url}' is not in shared memory: a buffer is written as shm://name?size=256MB&metadata=4KB")

@@ -41,17 +41,19 @@ def _rate(fps: Union[float, str, Fraction, Sequence[int], None]) -> Optional[Fra
 class VideoWriter:
     """Attaches to a buffer and sends pictures into it.
 
-    ``write``, ``isOpened``, ``get``, ``set`` and ``release`` are those of ``cv2.VideoWriter``; there is no codec.
+    ``write``, ``isOpened``, ``get``, ``set`` and ``release`` are those of ``cv2.VideoWriter``;
+    there is no codec.
 
     Args:
         name: name of the buffer, which its reader creates.
         fps: pictures per second: a number, ``"30000/1001"`` or (30000, 1001). None if it varies.
         size: width and height in pixels.
         format: the pixel format, by GStreamer's name. ``"BGR"`` is OpenCV's.
-        stamp: send number, time and exposure in front of each picture, as the existing video clients expect it.
+        stamp: send number, time and exposure in front of each picture, as the existing video
+            clients expect it.
         timeout: seconds to wait for the reader to appear; None waits for ever.
-        full: what ``write`` does when the ring is full: ``"block"`` waits and raises after the write timeout,
-            ``"refuse"`` raises at once, ``"drop"`` drops the picture.
+        full: what ``write`` does when the ring is full: ``"block"`` waits and raises after the
+            write timeout, ``"refuse"`` raises at once, ``"drop"`` drops the picture.
         **options: those of :class:`zerobuffer.Writer`: ``write_timeout``, ``wait``, ``owner``.
 
     Raises:
@@ -85,7 +87,7 @@ class VideoWriter:
 
     @classmethod
     def from_url(cls, url: str, fps: Any = None, size: Sequence[int] = (0, 0), **options: Any) -> "VideoWriter":
-        """Attach to what the existing video clients create: ``shm://name``; its sizes are the reader's to choose."""
+        """Attach to what the existing clients create, ``shm://name``; the reader chooses sizes."""
         connection = parse(url)
         return cls(connection.name, fps, size, **{"timeout": connection.timeout, **options})
 
@@ -101,12 +103,13 @@ class VideoWriter:
         number: Optional[int] = None,
         exposure_us: Optional[int] = None,
     ) -> bool:
-        """Send a picture, copied once into the ring. False: the ring was full, and ``full`` is ``"drop"``.
+        """Send a picture, copied once into the ring. False: ``full="drop"`` has dropped it.
 
         Args:
-            image: an array of the announced size and format, its planes as a list, or its bytes with tight rows. Or a
-                frame of a reader or of PyAV, whose time and number go on.
-            pts_ns: the picture's time in nanoseconds. By default what ``fps`` says, or the time since 1970.
+            image: an array of the announced size and format, its planes as a list, or its bytes
+                with tight rows. Or a frame of a reader or of PyAV, whose time and number go on.
+            pts_ns: the picture's time in nanoseconds. By default what ``fps`` says, or the time
+                since 1970.
             number: the picture's number. By default they are counted from 0.
             exposure_us: how long the sensor was exposed, in microseconds.
 
@@ -139,7 +142,9 @@ class VideoWriter:
     def loan(
         self, pts_ns: Optional[int] = None, *, number: Optional[int] = None, exposure_us: Optional[int] = None
     ) -> "Iterator[np.ndarray[Any, Any]]":
-        """Make a picture in the ring itself: ``with writer.loan() as image:``. It is sent at the end of the block.
+        """Make a picture in the ring itself: ``with writer.loan() as image:``.
+
+        It is sent at the end of the block.
 
         Drop the array before the block ends: it would write into the sent picture.
         """
@@ -160,7 +165,7 @@ class VideoWriter:
         STAMP.pack_into(flat, 0, *values)
 
     def _filler(self, image: Any) -> Any:
-        """Return what copies a picture into a frame; VideoError if it is none of ours."""
+        """Return what copies a picture into a frame; VideoError if it is another kind."""
         import numpy as np
 
         picture = self._picture
@@ -258,7 +263,7 @@ def _is_av(image: Any) -> bool:
 
 
 def _connected(name: str, metadata: bytes, timeout: Optional[float], options: dict[str, Any]) -> Writer:
-    """Attach and announce the pictures; waits until a reader that knows other ones has made a new ring."""
+    """Attach and announce the pictures; waits until a reader of other ones has a new ring."""
     began = time.monotonic()
     while True:
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
