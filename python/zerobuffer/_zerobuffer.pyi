@@ -302,9 +302,16 @@ class WriterBase:
         """
 
     def set_metadata(self, data: _Data) -> None:
-        """Write the metadata block, once.
+        """Write the metadata block, once per writer.
 
-        A writer that was started anew may repeat what its predecessor wrote.
+        The metadata of an earlier writer are replaced as soon as its frames are read. The call
+        waits for that, at most the write timeout. The reader sees the new ones with this
+        writer's first frame.
+
+        Raises:
+            MetadataAlreadyWrittenException: this writer has written them; or an earlier one has
+                written other bytes, and the reader is of another implementation.
+            WriteTimeoutException: the earlier writer's frames were not read in time.
         """
 
     def is_reader_connected(self) -> bool:

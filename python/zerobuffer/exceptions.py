@@ -101,7 +101,7 @@ class SequenceError(ZeroBufferException):
 
 
 class MetadataAlreadyWrittenException(ZeroBufferException):
-    """The metadata block has been written; it can be written once per buffer."""
+    """This writer has written its metadata, or an earlier one has and they cannot be replaced."""
 
     def __init__(self, message: str = "Metadata has already been written") -> None:
         super().__init__(message)

@@ -97,6 +97,7 @@ pub(crate) fn raise(error: Error) -> PyErr {
         Error::ReaderGone { .. } => new(|c| &c.reader_dead, text),
         Error::Sequence { expected, got, .. } => sequence_error(expected, got),
         Error::MetadataAlreadyWritten { .. } => new(|c| &c.metadata_written, text),
+        Error::MetadataInUse { .. } => new(|c| &c.write_timeout, text),
         Error::Remote { request, kind, message, detail, .. } => remote(request, kind, message, detail),
         Error::ResponseTooLarge { request, .. } => about_request(|c| &c.response_too_large, request, text),
         Error::NoResponse { request, .. } => about_request(|c| &c.no_response, request, text),

@@ -484,13 +484,26 @@ impl Sending {
         Ok(aborted)
     }
 
-    /// Writes the metadata block.
+    /// Writes the metadata block. An earlier writer's are replaced when its frames are taken, in
+    /// the write timeout.
     pub(crate) fn set_metadata(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
         self.refuse_fork().map_err(raise)?;
-        let result = match self.inner.lock_py_attached(py).writer.as_mut() {
-            Some(writer) => writer.set_metadata(bytes),
-            None if self.rejoin.is_some() && !self.is_closed() => Ok(()),
-            None => Err(self.gone()),
+        let deadline = Timeout::from(Duration::from_nanos(self.write_timeout_ns())).start();
+        let result = loop {
+            let last = deadline.passed();
+            let result = py.detach(|| match self.inner.lock().writer.as_mut() {
+                Some(writer) => writer.set_metadata_with(bytes, &mut Patience::at_most(deadline.slice())),
+                None if self.rejoin.is_some() && !self.is_closed() => Ok(()),
+                None => Err(self.gone()),
+            });
+            logging::flush(py)?;
+            match result {
+                Err(Error::MetadataInUse { name, unread, .. }) if last => {
+                    break Err(Error::MetadataInUse { name, unread, waited: deadline.waited() });
+                }
+                Err(Error::MetadataInUse { .. }) => py.check_signals()?,
+                result => break result,
+            }
         };
         let result = match (result, &self.rejoin) {
             // The next reader gets it.
@@ -500,7 +513,6 @@ impl Sending {
             }
             (result, _) => result,
         };
-        logging::flush(py)?;
         result.map_err(raise)
     }
 

@@ -191,7 +191,7 @@ impl Writer {
         Ok(Loan::new(writer, bytes.extract()?, Some((size.clone().unbind(), dtype))))
     }
 
-    /// Writes the metadata block; once per buffer.
+    /// Writes the metadata block; once per writer.
     fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let core = self.core()?;
         with_bytes(data, |bytes| core.set_metadata(py, bytes))

@@ -316,11 +316,29 @@ pub enum Error {
         max: u64,
     },
 
-    /// Metadata can be written once.
-    #[error("buffer '{name}': its metadata has already been written")]
+    /// Metadata can be written once: by each writer, and beside a reader of another implementation
+    /// in each buffer.
+    #[error(
+        "buffer '{name}': its metadata has already been written; a writer can write it once, and replaces that of an earlier writer only if both ends are of this implementation"
+    )]
     MetadataAlreadyWritten {
         /// The buffer.
         name: String,
+    },
+
+    /// The metadata of the previous writer cannot be replaced yet, since some of its frames are
+    /// unread.
+    #[error(
+        "buffer '{name}': the metadata of its previous writer is still in use, {unread} bytes of that writer's frames are unread{}; read them, or wait longer",
+        after(*waited)
+    )]
+    MetadataInUse {
+        /// The buffer.
+        name: String,
+        /// Bytes of the ring that the reader has yet to read.
+        unread: u64,
+        /// How long this call waited; zero if it did not.
+        waited: Duration,
     },
 
     /// The operating system refuses access.

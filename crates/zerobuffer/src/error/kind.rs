@@ -61,7 +61,7 @@ impl Error {
             | Self::ResponseTooLarge { .. } => ErrorKind::Invalid,
             Self::Full { .. } | Self::ResponsesUnread { .. } => ErrorKind::Full,
             Self::Remote { .. } => ErrorKind::Remote,
-            Self::NoResponse { .. } => ErrorKind::TimedOut,
+            Self::NoResponse { .. } | Self::MetadataInUse { .. } => ErrorKind::TimedOut,
             Self::WriterGone { .. } | Self::ReaderGone { .. } | Self::ServerGone { .. } => {
                 ErrorKind::PeerGone
             }
@@ -110,6 +110,7 @@ impl Error {
             | Self::Version { name, .. }
             | Self::MetadataTooLarge { name, .. }
             | Self::MetadataAlreadyWritten { name }
+            | Self::MetadataInUse { name, .. }
             | Self::NoPrivilege { name, .. }
             | Self::NoSpace { name, .. }
             | Self::NoResponseSpace { name, .. }

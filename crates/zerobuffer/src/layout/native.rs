@@ -27,10 +27,8 @@ impl NativeWord {
     /// Of a closing writer, and of the reader's repair: the next frame's number; 0: none yet.
     pub(crate) const NEXT: Self = Self(32);
     /// Of the writer: generation of the metadata, odd while they are written.
-    #[cfg_attr(any(loom, shuttle), allow(dead_code, reason = "taps are left out there"))]
     pub(crate) const METADATA_GENERATION: Self = Self(40);
-    /// Of the writer: the byte of the stream from which the metadata hold.
-    #[allow(dead_code, reason = "a part of the layout")]
+    /// Of the writer: the byte of the stream from which the metadata hold; 0: at once.
     pub(crate) const METADATA_FROM: Self = Self(48);
     /// Of the reader: bytes given back, the released prefix.
     pub(crate) const CREDITED: Self = Self(64);

@@ -3,6 +3,13 @@
 //!
 //! Every read and write of shared memory by the ring goes through this file. It knows no cursor.
 
+#[cfg(test)]
+pub(crate) mod heap;
+mod hints;
+mod metadata;
+
+pub(crate) use hints::order_stores;
+
 #[cfg(any(loom, shuttle))]
 use super::Tracked;
 use super::place::{Slot, Span};
@@ -10,80 +17,21 @@ use super::place::{Slot, Span};
 use crate::sync::Arc;
 use crate::{
     crash,
-    layout::{CONTROL_SIZE, FRAME_HEADER_SIZE, FrameHeader, Geometry, NATIVE_SIZE, NativeWord, Word},
+    layout::{FRAME_HEADER_SIZE, FrameHeader, Geometry, NATIVE_SIZE, NativeWord, Word},
     sync::{AtomicU64, Ordering},
 };
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-use std::arch::asm;
 use std::{
     fmt,
-    ops::Range,
     ptr::{self, NonNull},
-    sync::atomic::AtomicU8,
 };
 
 /// A private word, of std also under a model checker.
 type AtomicWord = std::sync::atomic::AtomicU64;
 
-/// Orders all stores before it, also those that go past the cache, before all stores after it.
-#[inline]
-pub(crate) fn order_stores() {
-    // SAFETY: every x86-64 processor has it, and it changes no byte, register or flag.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::x86_64::_mm_sfence();
-    }
-    // SAFETY: a barrier changes no byte, register or flag.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        asm!("dmb ishst", options(nostack, preserves_flags));
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
-}
-
-/// Bytes of a cache line.
-const CACHE_LINE: u64 = 64;
-/// Of a longer frame the processor asks for the rest by itself.
-const PREFETCHED: u64 = 256;
-
 /// A word at any address, as headers lie; one load, where bytes would be sixteen.
 #[derive(Clone, Copy)]
 #[repr(C, packed)]
 struct Unaligned(u64);
-
-/// What a line is asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
-}
-
-/// Asks for a cache line. Only a hint.
-#[inline]
-fn prefetch(line: *const u8, access: Access) {
-    // SAFETY: a prefetch changes no byte, register or flag, and never faults; x86-64 processors
-    // without `prefetchw` ignore it.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        if access == Access::Write {
-            asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
-        } else {
-            asm!("prefetcht0 [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
-        }
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        if access == Access::Write {
-            asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
-        } else {
-            asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
-        }
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = (line, access);
-}
 
 /// Memory that a region can lie in.
 ///
@@ -285,36 +233,6 @@ impl Region {
         inside.then(|| unsafe { self.ring.add(at as usize) })
     }
 
-    /// Asks for what follows a frame's header: it is used behind locked operations, which wait for
-    /// what is asked before.
-    #[inline]
-    pub(crate) fn prefetch_frame(&self, at: u64, total: u64) {
-        self.prefetch(at, CACHE_LINE..total.min(PREFETCHED), Access::Read);
-    }
-
-    /// Asks for the lines of `len` ring bytes that are to be written soon.
-    #[inline]
-    pub(crate) fn prefetch_to_write(&self, at: u64, len: u64) {
-        self.prefetch(at, 0..len, Access::Write);
-    }
-
-    /// Asks for the lines of a range of bytes behind a ring offset. A hint, so nothing is checked:
-    /// lines outside of the ring, or of the mapping, do no harm.
-    #[inline]
-    fn prefetch(&self, at: u64, mut range: Range<u64>, access: Access) {
-        let first = self.ring.as_ptr().wrapping_add(at as usize);
-        while !range.is_empty() {
-            prefetch(first.wrapping_add(range.start as usize), access);
-            range.start += CACHE_LINE;
-        }
-    }
-
-    /// Asks for the line of the native block that a publication stores to.
-    #[inline]
-    pub(crate) fn prefetch_published(&self) {
-        prefetch(self.native.as_ptr(), Access::Write);
-    }
-
     /// A copy of the header at `at`, made once; `None` if there is no room for one.
     #[inline]
     pub(crate) fn header(&self, at: u64) -> Option<FrameHeader> {
@@ -441,94 +359,6 @@ impl Region {
             // SAFETY: the bytes are inside the ring and belong to the writer, who calls this.
             crash::around(|| unsafe { address.write_bytes(0, len as usize) });
         }
-    }
-
-    /// The address of the metadata block: 8 bytes of length, then content.
-    fn metadata_base(&self) -> NonNull<u8> {
-        // SAFETY: the block starts behind the control block, inside the segment.
-        unsafe { self.base.add(CONTROL_SIZE as usize) }
-    }
-
-    /// The length that stands in front of the metadata; 0 if there is no block.
-    pub(crate) fn metadata_prefix(&self) -> u64 {
-        if self.geometry.metadata == 0 {
-            return 0;
-        }
-        self.reads(self.metadata_base(), 8);
-        // SAFETY: the block has at least 64 bytes.
-        u64::from_le_bytes(unsafe { ptr::read_volatile(self.metadata_base().as_ptr().cast::<[u8; 8]>()) })
-    }
-
-    /// The address of the first `len` content bytes; `None` if the block is smaller.
-    fn metadata_content(&self, len: u64) -> Option<NonNull<u8>> {
-        let fits = len.checked_add(8).is_some_and(|end| end <= self.geometry.metadata);
-        // SAFETY: the range is inside the metadata block.
-        fits.then(|| unsafe { self.metadata_base().add(8) })
-    }
-
-    /// A copy of the first `len` content bytes; `None` if the block is smaller. The bytes may
-    /// change meanwhile: what is read of the control block after this tells whether they have.
-    pub(crate) fn copy_metadata(&self, len: u64) -> Option<Vec<u8>> {
-        let start = self.metadata_content(len)?;
-        self.reads(start, len);
-        let byte = |at: usize| {
-            // SAFETY: the byte is inside the block, which the region keeps mapped. A byte is
-            // aligned anywhere. One that the peer writes at the same time is read as an atomic.
-            unsafe { AtomicU8::from_ptr(start.as_ptr().add(at)) }.load(Ordering::Acquire)
-        };
-        Some((0..len as usize).map(byte).collect())
-    }
-
-    /// Stores length and content; `false` if they do not fit.
-    #[cfg_attr(crash_points, track_caller)]
-    #[must_use]
-    pub(crate) fn put_metadata(&self, content: &[u8]) -> bool {
-        let Some(room) = self.metadata_content(content.len() as u64) else { return false };
-        self.writes(self.metadata_base(), content.len() as u64 + 8);
-        // SAFETY: the room is as long as the content, 8 bytes precede it, and no reader looks at
-        // either before `metadata_written_bytes` says so.
-        crash::around(|| unsafe {
-            ptr::copy_nonoverlapping(content.as_ptr(), room.as_ptr(), content.len());
-        });
-        let prefix = (content.len() as u64).to_le_bytes();
-        // SAFETY: as above.
-        crash::around(|| unsafe { ptr::write(self.metadata_base().as_ptr().cast::<[u8; 8]>(), prefix) });
-        true
-    }
-}
-
-/// A region in private memory, for tests of the ring alone.
-#[cfg(test)]
-pub(crate) mod heap {
-    use super::*;
-    use crate::layout::ControlSnapshot;
-
-    impl Region {
-        pub(crate) fn subtract(&self, word: Word, value: u64) -> u64 {
-            self.subtract_as(word, value, Ordering::SeqCst)
-        }
-    }
-
-    struct Heap(Box<[u64]>);
-
-    // SAFETY: a box does not move its content, and the tests use no other way to it.
-    unsafe impl Memory for Heap {
-        fn base(&self) -> NonNull<u8> {
-            NonNull::from(&*self.0).cast()
-        }
-
-        fn len(&self) -> usize {
-            self.0.len() * 8
-        }
-    }
-
-    pub(crate) fn region(metadata: u64, payload: u64) -> Region {
-        let geometry = Geometry::for_config(metadata, payload).unwrap();
-        let control = ControlSnapshot::fresh(geometry, 1).to_bytes();
-        let mut words: Vec<u64> =
-            control.chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap())).collect();
-        words.resize(geometry.segment() as usize / 8, 0);
-        Region::new(Heap(words.into_boxed_slice()), geometry).unwrap()
     }
 }
 

@@ -15,6 +15,8 @@ use std::{io, time::Duration};
 
 /// How much metadata a look copies, bytes.
 const METADATA_EXCERPT: u64 = 64 * 1024;
+/// How often that is repeated because they change under the look.
+const METADATA_ATTEMPTS: u32 = 8;
 
 /// One endpoint as the control block names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,10 +164,8 @@ fn info(name: &str, segment: &Segment) -> Result<BufferInfo> {
         written_count = written_count.saturating_add(word(NativeWord::FRAMES));
         read_count = read_count.saturating_add(word(NativeWord::FRAMES_TAKEN));
     }
-    let metadata = match &geometry {
-        Ok(geometry) => metadata(segment, *geometry, control.metadata_written, &mut defects),
-        Err(_) => None,
-    };
+    let whole = native.map(|(geometry, _)| geometry).or(geometry.as_ref().ok().copied());
+    let metadata = whole.and_then(|geometry| metadata(segment, geometry, &mut defects));
     Ok(BufferInfo {
         name: name.to_owned(),
         metadata_size: control.metadata_size,
@@ -288,23 +288,35 @@ fn in_native_form(
     (as_legacy, contents)
 }
 
-fn metadata(
-    segment: &Segment,
-    geometry: Geometry,
-    written: u64,
-    defects: &mut Vec<String>,
-) -> Option<Vec<u8>> {
-    if written == 0 {
-        return None;
+/// The start of what is in the metadata block. A successor of its writer may replace it meanwhile.
+fn metadata(segment: &Segment, geometry: Geometry, defects: &mut Vec<String>) -> Option<Vec<u8>> {
+    let state = || {
+        let control = ControlSnapshot::from_bytes(&segment.control()?);
+        let mut generation = [0; 8];
+        if geometry.native {
+            let word = NativeWord::METADATA_GENERATION.offset() as u64;
+            segment.read_at(&mut generation, geometry.native_offset() + word).ok()?;
+        }
+        Some((control.metadata_written, generation))
+    };
+    for _ in 0..METADATA_ATTEMPTS {
+        let before = state()?;
+        let (written, _) = before;
+        if written == 0 {
+            return None;
+        }
+        if written < 8 || written > geometry.metadata {
+            let expected = format!("0, or 8 to {}", geometry.metadata);
+            defects.push(format!("metadata_written_bytes = {written}, expected {expected}"));
+            return None;
+        }
+        let mut content = vec![0; (written - 8).min(METADATA_EXCERPT) as usize];
+        segment.read_at(&mut content, crate::layout::CONTROL_SIZE + 8).ok()?;
+        if state()? == before {
+            return Some(content);
+        }
     }
-    if written < 8 || written > geometry.metadata {
-        let expected = format!("0, or 8 to {}", geometry.metadata);
-        defects.push(format!("metadata_written_bytes = {written}, expected {expected}"));
-        return None;
-    }
-    let mut content = vec![0; (written - 8).min(METADATA_EXCERPT) as usize];
-    segment.read_at(&mut content, crate::layout::CONTROL_SIZE + 8).ok()?;
-    Some(content)
+    None
 }
 
 fn peer(name: &str, segment: &Segment, role: Role, pid: u64) -> Option<Peer> {

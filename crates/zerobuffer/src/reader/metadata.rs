@@ -3,9 +3,8 @@
 use super::ReaderShared;
 use crate::{
     error::Result,
-    layout::Word,
-    ring::Fault,
-    sync::{Arc, End, Ordering, order},
+    ring::{Fault, MetadataState, metadata},
+    sync::{Arc, lock},
 };
 use std::{fmt, ops::Deref};
 
@@ -27,23 +26,22 @@ const ATTEMPTS: u32 = 8;
 pub struct Metadata(Arc<[u8]>);
 
 impl Metadata {
-    /// What the control block says of them now.
+    /// What a reader is shown now: those of the writer whose frames it takes.
     pub(super) fn read(shared: &ReaderShared) -> Result<Option<Self>> {
-        let mut last = None;
         for _ in 0..ATTEMPTS {
-            let before = state(shared);
-            let copied = match before {
-                (writer, 0) => Ok(shared.kept_metadata(writer)),
-                (_, written) => Self::copy(shared, written),
-            };
-            // A writer writes them once: only with another one, or when they are removed, can they
-            // have changed.
-            if state(shared) == before {
+            let state = MetadataState::load(&shared.region);
+            if !state.holds(metadata::taken(&shared.region)) {
+                break;
+            }
+            let copied = Self::copy(shared, state.written);
+            // They may have been replaced, or removed, meanwhile.
+            if MetadataState::load(&shared.region) == state {
                 return copied;
             }
-            last = Some(copied);
         }
-        last.unwrap_or(Ok(None))
+        let writer = MetadataState::load(&shared.region).writer;
+        let shown = lock(&shared.earlier).shown(metadata::taken(&shared.region));
+        Ok(shown.or_else(|| shared.kept_metadata(writer)))
     }
 
     fn copy(shared: &ReaderShared, written: u64) -> Result<Option<Self>> {
@@ -68,11 +66,40 @@ impl Metadata {
     }
 }
 
-/// The writer's number, and how many bytes of metadata are there.
-fn state(shared: &ReaderShared) -> (u64, u64) {
-    let writer = shared.region.load(Word::WriterPid, Ordering::Acquire);
-    // Edge E6, acquire end: prefix and content are complete.
-    (writer, shared.region.load(Word::MetadataWritten, order(End::E6Acquire, Ordering::Acquire)))
+/// Copies of what the block has held: the metadata of a writer until its successor's first frame,
+/// when the block holds the successor's already.
+#[derive(Debug, Default)]
+pub(crate) struct Earlier {
+    /// The newest, of which no frame may have been taken.
+    newest: Option<(MetadataState, Metadata)>,
+    before: Option<(MetadataState, Metadata)>,
+}
+
+impl Earlier {
+    /// Makes a copy while nothing is taken of what was found unread, unless there is one.
+    #[cold]
+    pub(super) fn keep(shared: &ReaderShared, state: MetadataState) {
+        let (taken, Ok(Some(metadata))) =
+            (metadata::taken(&shared.region), Metadata::copy(shared, state.written))
+        else {
+            return;
+        };
+        if MetadataState::load(&shared.region) != state {
+            return;
+        }
+        let mut earlier = lock(&shared.earlier);
+        // One whose writer has published nothing was never shown.
+        if let Some(held) = earlier.newest.replace((state, metadata)).filter(|(state, _)| state.holds(taken))
+        {
+            earlier.before = Some(held);
+        }
+    }
+
+    /// What is shown while the block holds nothing, or what is not to be shown yet.
+    fn shown(&self, taken: u64) -> Option<Metadata> {
+        let newest = self.newest.as_ref().filter(|(state, _)| state.holds(taken));
+        newest.or(self.before.as_ref()).map(|(_, metadata)| metadata.clone())
+    }
 }
 
 impl Deref for Metadata {

@@ -28,7 +28,7 @@ use crate::{
     layout::{ControlSnapshot, Geometry, Word, level},
     link::{Link, Patience, Waiter, buffer_accessors, debug_line},
     memory::Region,
-    ring::{Consumer, Fault},
+    ring::{Consumer, Fault, MetadataState},
     stats::ReaderStats,
     sync::{Arc, Counted, Instant, Lender},
     sys::{self, NameGuard, Role, process},
@@ -77,6 +77,8 @@ pub struct Reader {
     fault: Option<Fault>,
     /// Frames since the tokens of the data semaphore were last taken.
     undrained: u32,
+    /// The metadata of which a copy was made, or tried, last.
+    seen_metadata: Option<MetadataState>,
 }
 
 impl Reader {
@@ -124,6 +126,7 @@ impl Reader {
             watch: WriterWatch::new(),
             fault: None,
             undrained: 0,
+            seen_metadata: None,
         })
     }
 

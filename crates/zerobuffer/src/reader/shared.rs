@@ -1,6 +1,6 @@
 //! What a reader shares with its frames and handles.
 
-use super::Metadata;
+use super::{Metadata, metadata::Earlier};
 use crate::{
     error::Error,
     layout::Word,
@@ -27,6 +27,9 @@ pub(crate) struct ReaderShared {
     /// Metadata that were taken out of the buffer, so a legacy successor finds room for its own;
     /// and whose they are.
     kept: Mutex<Option<(u64, Metadata)>>,
+    /// The metadata of earlier writers. Not for a channel, whose clients remove their
+    /// predecessors'.
+    pub(super) earlier: Mutex<Earlier>,
 }
 
 impl Deref for ReaderShared {
@@ -40,7 +43,13 @@ impl Deref for ReaderShared {
 
 impl ReaderShared {
     pub(crate) fn new(link: Link) -> Self {
-        Self { link, credit: Credit::new(), present_writer: AtomicU64::new(0), kept: Mutex::new(None) }
+        Self {
+            link,
+            credit: Credit::new(),
+            present_writer: AtomicU64::new(0),
+            kept: Mutex::default(),
+            earlier: Mutex::default(),
+        }
     }
 
     /// Returns a frame's ring space and wakes the writer if it may be waiting for it.

@@ -1,7 +1,7 @@
 //! Taking frames out of the ring: the short way that nearly every frame goes, and the full one.
 
-use super::{Frame, Latest, Reader, announced::Announced};
-use crate::{error::Result, link::Patience, memory::Span};
+use super::{Frame, Latest, Reader, announced::Announced, metadata::Earlier};
+use crate::{error::Result, link::Patience, memory::Span, ring::MetadataState};
 
 /// A reader that never has to wait leaves the tokens alone for so many looks, so they do not
 /// overflow.
@@ -126,6 +126,7 @@ impl Reader {
         self.watch.look(shared);
         self.consumer.set_writer(self.watch.has_native_writer(), self.watch.may_restart());
         self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
+        self.look_at_metadata();
         if self.consumer.has_available() {
             self.undrained = self.undrained.saturating_add(1);
             if self.undrained > DRAIN_AT && self.announces_itself() {
@@ -135,6 +136,17 @@ impl Reader {
             self.watch.drained();
         }
         Ok(())
+    }
+
+    /// Keeps a copy of the metadata before frames are taken: a successor of their writer may
+    /// replace them after that.
+    fn look_at_metadata(&mut self) {
+        let state = MetadataState::load(&self.shared.region);
+        let is_known = self.seen_metadata.is_some_and(|seen| state.is_same(seen));
+        if state.written != 0 && !is_known && !self.consumer.takes_free_sequences() {
+            self.seen_metadata = Some(state);
+            Earlier::keep(&self.shared, state);
+        }
     }
 
     /// Passes over all frames but the newest. `frame` was handed out, and counts for the one that

@@ -10,12 +10,14 @@ mod consumer;
 mod credit;
 mod fault;
 mod legacy;
+pub(crate) mod metadata;
 mod native;
 mod producer;
 
 pub(crate) use consumer::Consumer;
 pub(crate) use credit::Credit;
 pub(crate) use fault::Fault;
+pub(crate) use metadata::MetadataState;
 pub(crate) use producer::{Attach, Producer, Refusal, Shortage, reader_movement};
 
 /// Stands in `writer_pid` for "the dead writer's entry is being removed": no process has this

@@ -178,6 +178,14 @@ impl Producer {
         }
     }
 
+    /// In native form: the bytes of the stream that this writer's predecessors have published.
+    pub(crate) fn start(&self) -> Option<u64> {
+        match &self.form {
+            Form::Native(native) => Some(native.start()),
+            Form::Legacy(_) => None,
+        }
+    }
+
     /// A closing writer leaves its number; before it gives up its registration (E7).
     pub(crate) fn leave(&self, region: &Region) {
         if matches!(self.form, Form::Native(_)) {

@@ -33,9 +33,9 @@ pub enum End {
     E5Release,
     /// `Consumer::tie`: load of `free`.
     E5Acquire,
-    /// `Writer::set_metadata`: store of `metadata_written_bytes`.
+    /// `metadata::publish`: store of `metadata_written_bytes`.
     E6Release,
-    /// `ReaderShared::metadata`: load of `metadata_written_bytes`.
+    /// `MetadataState::load`: load of `metadata_written_bytes`.
     E6Acquire,
     /// `Writer::shut_down`: `writer_pid` to 0.
     E7Release,

@@ -11,7 +11,7 @@ use crate::{
         owner,
     },
     memory::Region,
-    ring::{Attach, Producer, TOMBSTONE},
+    ring::{Attach, Producer, TOMBSTONE, metadata},
     sync::{AtomicBool, AtomicU64, End, Instant, Ordering, order, sleep},
     sys::{self, Held, Presence, Role, Segment, Semaphore, Signal, is_shortage, process},
 };
@@ -189,7 +189,7 @@ fn register(
     // Nothing fails from here on.
     std::mem::forget(registration);
     if free_sequences {
-        remove_metadata(&region);
+        metadata::remove(&region);
     }
     drop(claimed);
     if peer.ignores_surplus_tokens() {
@@ -206,14 +206,6 @@ fn register(
         warned: AtomicBool::new(false),
     };
     Ok((shared, producer))
-}
-
-/// In a channel metadata are the client's (D7): those of the predecessor are removed.
-fn remove_metadata(region: &Region) {
-    if region.load(Word::MetadataWritten, Ordering::Acquire) != 0 {
-        region.store(Word::MetadataFree, region.metadata_capacity(), Ordering::Relaxed);
-        region.store(Word::MetadataWritten, 0, Ordering::Release);
-    }
 }
 
 /// Takes the registration back if the attach fails after it.

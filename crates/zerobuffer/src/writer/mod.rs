@@ -4,6 +4,7 @@ mod attach;
 mod binding;
 mod frame_mut;
 mod handle;
+mod metadata;
 mod shared;
 mod space;
 mod watch;
@@ -279,44 +280,6 @@ impl Writer {
         let loaned = slot.size;
         self.pending = Some(slot);
         Error::InvalidCommit { name: self.shared.name.clone(), len, loaned, reason }
-    }
-
-    /// Writes the metadata, once per buffer; a later writer may only repeat what its predecessor
-    /// wrote. At most [`Self::metadata_capacity`] less 8 bytes, may be empty.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::MetadataAlreadyWritten`], also when a previous writer did;
-    /// [`Error::MetadataTooLarge`]; [`Error::ReaderGone`], [`Error::Replaced`], [`Error::Closed`],
-    /// [`Error::Forked`], [`Error::Corrupt`].
-    pub fn set_metadata(&mut self, data: &[u8]) -> Result<()> {
-        self.check()?;
-        let (shared, size) = (&self.shared, data.len() as u64);
-        let region = &shared.region;
-        let name = || shared.name.clone();
-        let written = region.load(Word::MetadataWritten, Ordering::Acquire);
-        if written != 0 {
-            // A writer that was started anew says what its predecessor has said: that is so
-            // already.
-            let same = written == size + 8
-                && region.metadata_prefix() == size
-                && region.copy_metadata(size).as_deref() == Some(data);
-            if self.set_metadata || !same {
-                return Err(Error::MetadataAlreadyWritten { name: name() });
-            }
-            self.set_metadata = true;
-            return Ok(());
-        }
-        if !region.put_metadata(data) {
-            let max = region.metadata_capacity().saturating_sub(8);
-            return Err(Error::MetadataTooLarge { name: name(), size, max });
-        }
-        region.store(Word::MetadataFree, region.metadata_capacity() - size - 8, Ordering::Relaxed);
-        // Edge E6, release end: prefix and content are complete.
-        region.store(Word::MetadataWritten, size + 8, order(End::E6Release, Ordering::Release));
-        self.set_metadata = true;
-        log::info!(target: "zerobuffer::writer", "buffer '{}': {size} bytes of metadata written", shared.name);
-        Ok(())
     }
 
     /// Whether the reader is alive and still owns the buffer.

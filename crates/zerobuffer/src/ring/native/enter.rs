@@ -49,6 +49,7 @@ pub(in crate::ring) fn enter(
     let at = newest.to + (account.published - newest.at);
     let writing = Writing {
         published: account.published,
+        start: account.published,
         credited: account.credited,
         frames: region.native_load(NativeWord::FRAMES, Ordering::Relaxed),
         claims: region.native_load(NativeWord::CLAIMS, Ordering::Relaxed),

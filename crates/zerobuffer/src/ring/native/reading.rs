@@ -4,7 +4,7 @@
 use crate::{
     layout::{FAILURE, FRAME_HEADER_SIZE, NativeWord, ROUNDING, Word, rounded},
     memory::Region,
-    ring::{Consumer, Credit, Fault},
+    ring::{Consumer, Credit, Fault, metadata},
     sync::{End, Ordering, order},
 };
 
@@ -186,6 +186,7 @@ impl Consumer {
             self.native.frames.wrapping_add(unread.frames),
             Ordering::Relaxed,
         );
+        metadata::repair(region);
         // Edge E8, release end: the next writer finds the number.
         let repaired = order(End::E8Release, Ordering::SeqCst);
         Ok(region.exchange_as(Word::WriterPid, pid, 0, repaired))

@@ -25,6 +25,8 @@ pub(in crate::ring) struct Writing {
     pub(super) frames: u64,
     pub(super) claims: u64,
     pub(super) runs: Runs,
+    /// What was published when this writer attached.
+    pub(super) start: u64,
     /// No early jumps: a frame stays for a lap.
     pub(super) whole_ring: bool,
 }
@@ -150,6 +152,11 @@ impl Writing {
     /// Whether nobody has published anything in native form.
     pub(in crate::ring) fn is_untouched(&self) -> bool {
         self.published == 0 && self.frames == 0
+    }
+
+    /// What was published when this writer attached: the frames of its predecessors.
+    pub(in crate::ring) fn start(&self) -> u64 {
+        self.start
     }
 
     /// Leaves its number to the next writer.
