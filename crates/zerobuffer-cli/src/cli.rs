@@ -7,6 +7,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
     bench, call, clean, completions, demo, inspect, ls, man, metrics, record, recv, replay, send, serve, top,
+    view,
 };
 use crate::exit::{self, Exit};
 use crate::fail::Fail;
@@ -76,6 +77,7 @@ enum PublicCommand {
     Call(call::Args),
     Ls(ls::Args),
     Top(top::Args),
+    View(view::Args),
     Inspect(inspect::Args),
     Clean(clean::Args),
     Metrics(metrics::Args),
@@ -111,6 +113,7 @@ fn dispatch(command: PublicCommand) -> Result<(), Fail> {
         PublicCommand::Call(args) => with_signals(|| call::run(&args)),
         PublicCommand::Ls(args) => with_signals(|| ls::run(&args)),
         PublicCommand::Top(args) => with_signals(|| top::run(&args)),
+        PublicCommand::View(args) => with_signals(|| view::run(&args)),
         PublicCommand::Metrics(args) => with_signals(|| metrics::run(&args)),
         PublicCommand::Inspect(args) => inspect::run(&args),
         PublicCommand::Clean(args) => clean::run(&args),

@@ -58,6 +58,22 @@ impl From<Error> for Fail {
     }
 }
 
+impl From<zerobuffer_view::Error> for Fail {
+    fn from(error: zerobuffer_view::Error) -> Fail {
+        use zerobuffer_view::Error as View;
+        let exit = match error {
+            View::Buffer(error) => return Fail::from(error),
+            View::Taken { .. } => Exit::Taken,
+            View::NoSuchAddress { .. } | View::Token { .. } => Exit::Usage,
+            View::Listen { ref source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Exit::Resources
+            }
+            _ => Exit::Failure,
+        };
+        Fail::new(exit, error.to_string())
+    }
+}
+
 /// The exit code that belongs to an error of the library.
 fn exit_of(error: &Error) -> Exit {
     match error {

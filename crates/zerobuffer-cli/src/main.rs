@@ -13,7 +13,6 @@ mod exit;
 mod fail;
 mod input;
 mod join;
-mod live;
 mod os;
 mod output;
 mod rate;

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 
 use zerobuffer::observe;
 
-use super::view::{BufferView, MetadataView, PeerView};
+use super::buffer::{BufferView, MetadataView, PeerView};
 use crate::fail::Fail;
 use crate::{output, size, text};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table, presets};
 use zerobuffer::observe;
 
-use super::view::{BufferView, PeerView};
+use super::buffer::{BufferView, PeerView};
 use crate::fail::Fail;
 use crate::{output, say, signals, size, text, time};
 

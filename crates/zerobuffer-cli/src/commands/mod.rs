@@ -1,6 +1,7 @@
 //! The commands, one file each: its options and what it does.
 mod answer;
 pub(crate) mod bench;
+mod buffer;
 pub(crate) mod call;
 mod channel;
 pub(crate) mod clean;
@@ -18,4 +19,4 @@ pub(crate) mod replay;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod top;
-mod view;
+pub(crate) mod view;

@@ -1,7 +1,8 @@
 //! The columns of `top`: what each shows, how wide it is, and which ones go first when there is no
 //! room.
-use crate::live::{End, Live};
 use crate::{size, status, text};
+use zerobuffer_view::live::{End, Live};
+use zerobuffer_view::live::{End, Live};
 
 /// A column beside the name.
 #[derive(Clone, Copy, Debug)]

@@ -14,8 +14,8 @@ use self::screen::Screen;
 use self::terminal::Terminal;
 use crate::exit::Exit;
 use crate::fail::Fail;
-use crate::live::{Live, Poller};
 use crate::{output, signals, time};
+use zerobuffer_view::live::{Live, Poller};
 
 /// The longest that a signal goes unnoticed.
 const LOOK: Duration = Duration::from_millis(100);

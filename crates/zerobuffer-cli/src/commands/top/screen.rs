@@ -7,8 +7,8 @@ use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState};
 
 use super::Sort;
 use super::columns::{self, Column};
-use crate::live::{Live, State};
 use crate::text;
+use zerobuffer_view::live::{Live, State};
 
 pub(super) struct Screen {
     buffers: Vec<Live>,
@@ -147,7 +147,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::live::End;
+    use zerobuffer_view::live::End;
 
     fn buffer(name: &str, state: State, fps: f64) -> Live {
         Live {

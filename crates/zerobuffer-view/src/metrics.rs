@@ -1,10 +1,10 @@
-//! The text format of Prometheus, version 0.0.4.
+//! The state of buffers in the text format of Prometheus, version 0.0.4.
 use std::fmt::Write as _;
 
 use crate::live::{End, Live, float};
 
 /// The media type of the text.
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A metric that every buffer may have.
 struct Metric {
@@ -89,9 +89,10 @@ const METRICS: [Metric; 12] = [
     },
 ];
 
-/// All metrics of the first `most` buffers. Writing to a String cannot fail, hence the ignored
-/// results.
-pub(super) fn text(buffers: &[Live], most: usize, orphans: Option<usize>) -> String {
+/// All metrics of the first `most` buffers, and the number of orphans where it is known.
+#[must_use]
+pub fn text(buffers: &[Live], most: usize, orphans: Option<usize>) -> String {
+    // Writing to a String cannot fail, hence the ignored results.
     let mut text = String::new();
     let mut single = |name: &str, help: &str, value: usize| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
@@ -138,6 +139,14 @@ fn dead(end: Option<End>) -> f64 {
 /// A label's value: names may hold anything but a slash.
 fn label(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// The whole page: [`text`] with the orphans counted.
+#[must_use]
+pub fn page(buffers: &[Live], most: usize) -> String {
+    // Whether this can be looked at is no reason to show nothing.
+    let orphans = zerobuffer::observe::orphans().ok().map(|orphans| orphans.len());
+    text(buffers, most, orphans)
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use zerobuffer::observe::{self, BufferInfo};
 
-pub(crate) use self::state::State;
-use crate::fail::Fail;
+pub use self::state::State;
 
 /// Over how long rates are taken.
 const WINDOW: Duration = Duration::from_secs(2);
@@ -18,39 +17,52 @@ const KEPT: usize = 64;
 
 /// One end of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct End {
-    pub(crate) pid: u64,
-    pub(crate) alive: bool,
+pub struct End {
+    /// Process number.
+    pub pid: u64,
+    /// Whether it lives.
+    pub alive: bool,
     /// 0: another implementation.
-    pub(crate) level: u8,
+    pub level: u8,
 }
 
 /// A buffer at one moment of a longer watch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Live {
-    pub(crate) name: String,
-    pub(crate) state: State,
+pub struct Live {
+    /// The buffer's name.
+    pub name: String,
+    /// How it is, in one word.
+    pub state: State,
     /// What its frames are, as its writer says.
-    pub(crate) caps: Option<String>,
-    pub(crate) frames: u64,
-    /// `None` before the second look.
-    pub(crate) frames_per_second: Option<f64>,
+    pub caps: Option<String>,
+    /// The number of the last frame.
+    pub frames: u64,
+    /// Over the last two seconds; `None` before the second look.
+    pub frames_per_second: Option<f64>,
     /// `None` where the size of frames is not known.
-    pub(crate) bytes_per_second: Option<f64>,
-    pub(crate) frames_waiting: u64,
-    pub(crate) ring_bytes: u64,
-    pub(crate) used_bytes: u64,
-    pub(crate) metadata_bytes: u64,
+    pub bytes_per_second: Option<f64>,
+    /// Frames that the reader has not taken.
+    pub frames_waiting: u64,
+    /// Size of the ring.
+    pub ring_bytes: u64,
+    /// Bytes of it that wait or are held.
+    pub used_bytes: u64,
+    /// Size of the metadata block.
+    pub metadata_bytes: u64,
     /// Since the last frame was seen to come; `None` while none has been seen.
-    pub(crate) last_frame_age_seconds: Option<f64>,
-    pub(crate) writer: Option<End>,
-    pub(crate) reader: Option<End>,
-    pub(crate) defects: Vec<String>,
+    pub last_frame_age_seconds: Option<f64>,
+    /// The writer, if one is registered.
+    pub writer: Option<End>,
+    /// The reader, if one is registered.
+    pub reader: Option<End>,
+    /// What is wrong with the segment, in words.
+    pub defects: Vec<String>,
 }
 
 impl Live {
     /// The used share of the ring, 0.0 to 1.0.
-    pub(crate) fn fill(&self) -> f64 {
+    #[must_use]
+    pub fn fill(&self) -> f64 {
         float(self.used_bytes) / float(self.ring_bytes.max(1))
     }
 }
@@ -68,19 +80,24 @@ struct Track {
 
 /// Looks at all buffers, or at some.
 #[derive(Debug, Default)]
-pub(crate) struct Poller {
+pub struct Poller {
     names: Vec<String>,
     tracks: HashMap<String, Track>,
 }
 
 impl Poller {
     /// For these buffers; for all of the machine if none is named.
-    pub(crate) fn new(names: &[String]) -> Poller {
+    #[must_use]
+    pub fn new(names: &[String]) -> Poller {
         Poller { names: names.to_vec(), tracks: HashMap::new() }
     }
 
     /// Looks once, in the order of names.
-    pub(crate) fn look(&mut self) -> Result<Vec<Live>, Fail> {
+    ///
+    /// # Errors
+    ///
+    /// The shared-memory folder cannot be listed.
+    pub fn look(&mut self) -> Result<Vec<Live>, zerobuffer::Error> {
         let infos = if self.names.is_empty() {
             observe::list()?
         } else {
@@ -172,7 +189,8 @@ impl Sample {
 
 /// For ratios: counts below 2^53 are exact.
 #[allow(clippy::cast_precision_loss)]
-pub(crate) fn float(value: u64) -> f64 {
+#[must_use]
+pub fn float(value: u64) -> f64 {
     value as f64
 }
 

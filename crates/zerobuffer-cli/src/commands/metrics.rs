@@ -1,19 +1,21 @@
 //! `zerobuffer metrics`: the state of all buffers for Prometheus.
-mod exposition;
-mod http;
-
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use zerobuffer::observe;
+use zerobuffer_view::Guard;
+use zerobuffer_view::http::{self, Exchange, Response, Status};
+use zerobuffer_view::live::{Live, Poller};
+use zerobuffer_view::metrics::{CONTENT_TYPE, page};
 
 use crate::fail::Fail;
-use crate::live::{Live, Poller};
 use crate::{output, say, signals};
 
 /// How often buffers are looked at between two scrapes: ages are that exact.
 const LOOK: Duration = Duration::from_millis(250);
+/// Connections at once; what comes beyond is closed.
+const CONNECTIONS: usize = 16;
 
 /// Print the state of all buffers for Prometheus, or serve it; the buffers' programs need nothing
 /// for that.
@@ -41,10 +43,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     };
     let latest = Arc::new(Mutex::new(poller.look()?));
     let (seen, most) = (Arc::clone(&latest), args.max_buffers);
-    let bound = http::serve(address, move || {
-        let buffers = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        page(&buffers, most)
-    })?;
+    let (listener, bound) = http::listen(address)?;
+    let guard = Guard::new(bound, None);
+    http::serve(listener, CONNECTIONS, move |exchange| answer(exchange, &guard, &seen, most))?;
     say::note(&format!("serving http://{bound}/metrics"));
     while !signals::sleep(LOOK) {
         let buffers = poller.look()?;
@@ -53,8 +54,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     Err(signals::interrupted("the metrics are served no more"))
 }
 
-fn page(buffers: &[Live], most: usize) -> String {
-    // Whether this can be looked at is no reason to show nothing.
-    let orphans = observe::orphans().ok().map(|orphans| orphans.len());
-    exposition::text(buffers, most, orphans)
+fn answer(exchange: Exchange, guard: &Guard, latest: &Mutex<Vec<Live>>, most: usize) -> io::Result<()> {
+    let response = match (guard.check(&exchange.request), exchange.request.path().as_slice()) {
+        (Err(refusal), _) => refusal,
+        (Ok(()), ["metrics"]) => {
+            let buffers = latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Response::new(Status::Ok, CONTENT_TYPE, page(&buffers, most).into_bytes())
+        }
+        (Ok(()), []) => Response::text(Status::Ok, "ZeroBuffer: see /metrics"),
+        (Ok(()), _) => Response::text(Status::NotFound, "see /metrics"),
+    };
+    exchange.respond(&response)
 }

@@ -11,7 +11,7 @@ const FULL: f64 = 0.9;
 /// From the best to the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum State {
+pub enum State {
     /// Frames come.
     Live,
     /// Both ends are there, and no frame comes.
@@ -47,7 +47,9 @@ impl State {
         }
     }
 
-    pub(crate) fn word(self) -> &'static str {
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             State::Live => "live",
             State::Idle => "idle",

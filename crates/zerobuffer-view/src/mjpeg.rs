@@ -1,0 +1,61 @@
+//! `/stream/NAME.mjpeg`: one JPEG after the other, for programs that open addresses of cameras.
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
+
+use crate::encode;
+use crate::http::{Exchange, Response, Status};
+use crate::source::{Look, Source};
+
+/// What stands between two pictures.
+const BOUNDARY: &str = "zerobuffer-frame";
+/// How long one look waits for the next frame.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub(crate) fn answer(exchange: Exchange, name: &str) -> io::Result<()> {
+    let request = &exchange.request;
+    let width = request.number("width", 16, 65_535);
+    let quality = request.number("quality", 1, 100).and_then(|quality| u8::try_from(quality).ok());
+    let quality = quality.unwrap_or(encode::QUALITY);
+    let pause = request.number("fps", 1, 1000).map_or(Duration::ZERO, |fps| Duration::from_secs(1) / fps);
+    let mut source = match Source::open(name) {
+        Ok(source) => source,
+        Err(why) => return exchange.respond(&Response::text(Status::NotFound, &why)),
+    };
+    if exchange.request.is_head() {
+        return exchange.respond(&Response::new(Status::Ok, KIND, Vec::new()));
+    }
+    let mut stream = exchange.into_stream();
+    stream.write_all(&Response::new(Status::Ok, KIND, Vec::new()).head(false))?;
+    write!(stream, "--{BOUNDARY}\r\n")?;
+    let mut due = Instant::now();
+    loop {
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let Look::Frame(_) = source.newer(LOOK) else {
+            // The next writer's frames follow on this connection; a client that has gone is noticed by its socket.
+            if is_closed(&stream) {
+                return Ok(());
+            }
+            continue;
+        };
+        due = Instant::now() + pause;
+        let Some(pixels) = &source.shown().pixels else { continue };
+        let Ok(picture) = encode::jpeg(pixels, source.frame(), width, quality) else { continue };
+        write!(stream, "Content-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", picture.len())?;
+        stream.write_all(&picture)?;
+        // The boundary at once: the reader then knows that the picture is whole.
+        write!(stream, "\r\n--{BOUNDARY}\r\n")?;
+    }
+}
+
+const KIND: &str = "multipart/x-mixed-replace; boundary=zerobuffer-frame";
+
+/// Whether the other side has ended the connection: it has nothing more to say.
+fn is_closed(stream: &std::net::TcpStream) -> bool {
+    let mut byte = [0; 1];
+    let looked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut byte));
+    let _ = stream.set_nonblocking(false);
+    match looked {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    }
+}

@@ -1,0 +1,70 @@
+//! `/snapshot/NAME.jpg`, `.png`, `.raw`: the newest frame as a file.
+use std::io;
+use std::time::Duration;
+
+use crate::encode;
+use crate::http::{Exchange, Response, Status, encode as percent};
+use crate::source::{Look, Source};
+
+/// How long a frame is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Jpeg,
+    Png,
+    Raw,
+}
+
+impl Kind {
+    /// `cam.png` is a PNG of the stream `cam`.
+    pub(crate) fn of(file: &str) -> Option<(&str, Kind)> {
+        let (name, ending) = file.rsplit_once('.')?;
+        let kind = match ending {
+            "jpg" | "jpeg" => Kind::Jpeg,
+            "png" => Kind::Png,
+            "raw" => Kind::Raw,
+            _ => return None,
+        };
+        Some((name, kind))
+    }
+}
+
+pub(crate) fn answer(exchange: Exchange, name: &str, kind: Kind) -> io::Result<()> {
+    let width = exchange.request.number("width", 16, 65_535);
+    let response = response(name, kind, width);
+    exchange.respond(&response)
+}
+
+fn response(name: &str, kind: Kind, width: Option<u32>) -> Response {
+    let mut source = match Source::open(name) {
+        Ok(source) => source,
+        Err(why) => return Response::text(Status::NotFound, &why),
+    };
+    let seen = match source.newer(PATIENCE) {
+        Look::Frame(seen) => seen,
+        Look::Nothing => return Response::text(Status::NotYet, "no frame has come yet"),
+        Look::Gone(why) => return Response::text(Status::NotFound, &why),
+    };
+    let (shown, frame) = (source.shown(), source.frame());
+    let file = |media: &'static str, ending: &str, bytes: Vec<u8>| {
+        let disposition = format!("inline; filename*=UTF-8''{}-{}.{ending}", percent(name), seen.sequence);
+        Response::new(Status::Ok, media, bytes)
+            .header("Content-Disposition", &disposition)
+            .header("X-ZeroBuffer-Sequence", &seen.sequence.to_string())
+    };
+    let encoded = match (kind, &shown.pixels) {
+        (Kind::Raw, _) => {
+            return file("application/octet-stream", "raw", shown.split(frame).1.to_vec());
+        }
+        (_, None) => Err(shown.note.clone().unwrap_or_else(|| String::from("its frames are no pictures"))),
+        (Kind::Jpeg, Some(pixels)) => encode::jpeg(pixels, frame, width, encode::QUALITY),
+        (Kind::Png, Some(pixels)) => encode::png(pixels, frame),
+    };
+    match encoded {
+        Ok(bytes) if kind == Kind::Png => file("image/png", "png", bytes),
+        Ok(bytes) => file("image/jpeg", "jpg", bytes),
+        Err(why) => Response::text(Status::NoPicture, &format!("{why}; .raw has its bytes")),
+    }
+}
