@@ -66,7 +66,7 @@ fn served_until_stopped() {
     let (server, address) = serving(&[&name]);
     let mut writer = Writer::connect(&name).unwrap();
     writer.write(b"abc").unwrap();
-    let page = || ask(&address, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let page = || ask(&address, b"GET /metrics HTTP/1.1\r\nHost: localhost:9\r\n\r\n");
     common::until("the frame is counted", || {
         page().contains(&format!("zerobuffer_frames_total{{buffer=\"{name}\"}} 1\n"))
     });
@@ -81,8 +81,10 @@ fn served_until_stopped() {
         (b"GET / HTTP/1.1\r\n\r\n", "200"),
         (b"GET /etc/passwd HTTP/1.1\r\n\r\n", "404"),
         (b"POST /metrics HTTP/1.1\r\n\r\n", "405"),
-        (b"\r\n\r\n", "405"),
-        (&vec![b'x'; 20_000], "405"),
+        // A name that another site has made to point here.
+        (b"GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403"),
+        (b"x y\r\n\r\n", "400"),
+        (&vec![b'x'; 20_000], "4"),
     ] {
         let answer = ask(&address, request);
         // What is not read of a request may cost the answer; the server goes on.

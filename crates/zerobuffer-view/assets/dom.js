@@ -44,6 +44,12 @@ export function span(seconds) {
   return `${Math.floor(seconds / 3600)}\u202fh`;
 }
 
+/** How long ago; the server looks four times a second. */
+export function ago(seconds) {
+  if (seconds == null) return "";
+  return seconds < 1 ? "now" : `${span(seconds)} ago`;
+}
+
 /** The caps in few words: size and format where there are some. */
 export function brief(caps) {
   if (!caps) return "bytes";

@@ -1,5 +1,5 @@
 // All streams at once: a card for each, with a small picture that comes only while it can be seen.
-import { el, text, path, bytes, rate, span, brief } from "./dom.js";
+import { el, text, path, bytes, rate, ago, brief } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Painter } from "./pixels.js";
 import { hex } from "./bytes.js";
@@ -49,10 +49,11 @@ class Card {
   update(live) {
     this.element.dataset.state = live.state;
     text(this.state, live.state);
-    text(this.fps, `${rate(live.frames_per_second)} fps`);
+    text(this.fps, live.frames_per_second ? `${rate(live.frames_per_second)} fps` : "");
+    this.fps.hidden = !live.frames_per_second;
     text(this.what, brief(live.caps));
     text(this.speed, live.bytes_per_second ? `${bytes(live.bytes_per_second)}/s` : "");
-    text(this.age, live.last_frame_age_seconds == null ? "" : `${span(live.last_frame_age_seconds)} ago`);
+    text(this.age, ago(live.last_frame_age_seconds));
     this.fill.style.setProperty("width", `${Math.min(100, (100 * live.used_bytes) / Math.max(live.ring_bytes, 1))}%`);
   }
 }

@@ -48,7 +48,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// A failure to listen, told apart by what a person can do about it.
+    /// A failure to listen, by what a person can do about it.
     pub(crate) fn listen(address: SocketAddr, source: io::Error) -> Error {
         match source.kind() {
             io::ErrorKind::AddrInUse => Error::Taken { address },

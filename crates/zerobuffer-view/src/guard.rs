@@ -1,4 +1,5 @@
-//! Who may look: requests of this machine's programs and of the viewer's own page, others with the token.
+//! Which requests are served: those of this machine's programs and of the viewer's own page, and
+//! others with the token.
 use std::net::{IpAddr, SocketAddr};
 
 use crate::Token;
@@ -6,8 +7,8 @@ use crate::http::{Request, Response, Status};
 
 /// Checks each request before anything is done for it.
 ///
-/// A page of another site can make the browser of a person at this machine send requests here: directly, or under a name of
-/// its own that it lets point to this address. Both are seen by headers that a page cannot set.
+/// A page of another site can make a browser at this machine send requests here. It uses this
+/// address, or a name of its own that points to it. Headers that a page cannot set show both.
 #[derive(Clone, Debug)]
 pub struct Guard {
     address: SocketAddr,
@@ -15,7 +16,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// For a server at `address`; with a token only who knows it is let in.
+    /// For a server at `address`; with a token it serves nobody else.
     #[must_use]
     pub fn new(address: SocketAddr, token: Option<Token>) -> Guard {
         Guard { address, token }
@@ -78,7 +79,8 @@ impl Guard {
     }
 }
 
-/// Whether a Host header names this machine by a name that no other site can have. The port may be a tunnel's.
+/// Whether a Host header names this machine by a name that no other site can have. The port may be
+/// a tunnel's.
 fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),

@@ -1,7 +1,8 @@
-//! Live buffers, looked at from outside: their state over time, metrics, and a web page with their pictures.
+//! Live buffers, looked at from outside: their state over time, metrics, and a web page with their
+//! pictures.
 //!
-//! Everything here observes only. A stream's ends neither do nor notice anything: frames are copied through
-//! [`zerobuffer::observe::Tap`], state through [`zerobuffer::observe::inspect`].
+//! Everything here observes only. A stream's ends neither do nor notice anything: frames are copied
+//! through [`zerobuffer::observe::Tap`], state through [`zerobuffer::observe::inspect`].
 //!
 //! ```no_run
 //! use zerobuffer_view::{Options, serve};

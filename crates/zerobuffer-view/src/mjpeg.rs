@@ -31,7 +31,8 @@ pub(crate) fn answer(exchange: Exchange, name: &str) -> io::Result<()> {
     loop {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let Look::Frame(_) = source.newer(LOOK) else {
-            // The next writer's frames follow on this connection; a client that has gone is noticed by its socket.
+            // The next writer's frames follow on this connection; a client that has gone is noticed
+            // by its socket.
             if is_closed(&stream) {
                 return Ok(());
             }

@@ -1,4 +1,5 @@
-//! The state of all streams, looked at a few times a second by one thread, for `/api/streams` and `/metrics`.
+//! The state of all streams, looked at a few times a second by one thread, for `/api/streams` and
+//! `/metrics`.
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! The token that somebody at another machine has to know.
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 
 use crate::Error;
@@ -16,7 +16,8 @@ impl Token {
     ///
     /// # Errors
     ///
-    /// [`Error::Token`] if it is shorter than 16 characters, or holds others than letters, digits, `-` and `_`.
+    /// [`Error::Token`] if it is shorter than 16 characters, or holds others than letters, digits,
+    /// `-` and `_`.
     pub fn new(text: &str) -> Result<Token, Error> {
         let wrong = |found: String| Err(Error::Token { found });
         if let Some(odd) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_')) {
@@ -36,7 +37,12 @@ impl Token {
             what: "no random numbers for a token",
             source: io::Error::other(error.to_string()),
         })?;
-        Ok(Token(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+        // Writing to a String cannot fail.
+        let digits = bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        Ok(Token(digits))
     }
 
     /// The text.

@@ -13,17 +13,18 @@ const TOKEN: &str = "ZEROBUFFER_VIEW_TOKEN";
 
 /// Show live streams in the browser; looking never disturbs them.
 ///
-/// The page shows all streams, and each one by itself: its picture, the value of each pixel, rates, ages, caps. Frames that
-/// are no pictures are shown as bytes and numbers. For other programs there are /stream/NAME.mjpeg, /snapshot/NAME.jpg,
-/// .png and .raw, /api/streams and /metrics.
+/// The page shows all streams, and each one by itself: its picture, the value of each pixel, rates,
+/// ages, caps. Frames that are no pictures are shown as bytes and numbers. For other programs there
+/// are /stream/NAME.mjpeg, /snapshot/NAME.jpg, .png and .raw, /api/streams and /metrics.
 ///
-/// An address that other machines can reach asks for a token, which is part of the address that is printed. It is another
-/// one each time, unless ZEROBUFFER_VIEW_TOKEN holds one.
+/// An address that other machines can reach asks for a token, which is part of the address that is
+/// printed. It is another one each time, unless ZEROBUFFER_VIEW_TOKEN holds one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  zerobuffer view\n  zerobuffer view camera --listen 127.0.0.1:9000\n  \
     python3 -c 'import cv2; print(cv2.VideoCapture(\"http://127.0.0.1:8080/stream/camera.mjpeg\").read())'")]
 pub(crate) struct Args {
-    /// Only these buffers, which must be there; all that there are, now and later, if none is named.
+    /// Only these buffers, which must be there; all that there are, now and later, if none is
+    /// named.
     names: Vec<String>,
     /// Where to serve the page.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]

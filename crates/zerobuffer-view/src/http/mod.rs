@@ -71,7 +71,8 @@ pub fn serve(
     let accept = move || {
         for stream in listener.incoming() {
             let Ok(stream) = stream else {
-                // Out of descriptors, for instance: that passes, or else it must not cost a processor.
+                // Out of descriptors, for instance: that passes, or else it must not cost a
+                // processor.
                 std::thread::sleep(Duration::from_millis(100));
                 continue;
             };

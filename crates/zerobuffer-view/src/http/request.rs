@@ -97,8 +97,8 @@ impl Request {
         self.query(key)?.parse().ok().map(|number: u32| number.clamp(least, most))
     }
 
-    /// A line of the head, by its name in small letters. A line that stands there twice counts for none: no honest client
-    /// sends two, and two programs may each read another.
+    /// A line of the head, by its name in small letters. A line that stands there twice counts for
+    /// none: no honest client sends two, and two programs may each read another.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(key, _)| key == name);
@@ -143,7 +143,8 @@ fn decode(text: &str, plus: bool) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| String::from("\0"))
 }
 
-/// A text as a part of a path or the value of a header: everything but letters, digits and a few signs as `%41`.
+/// A text as a part of a path or the value of a header: everything but letters, digits and a few
+/// signs as `%41`.
 pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -52,7 +52,8 @@ impl Status {
     }
 }
 
-/// Scripts, styles, pictures and connections of this server and of nobody else; text is never made into elements.
+/// Scripts, styles, pictures and connections of this server and of nobody else; text is never made
+/// into elements.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";

@@ -47,7 +47,7 @@ impl Matrix {
     pub(super) fn rgb(&self, y: u8, cb: u8, cr: u8) -> [u8; 3] {
         let luma = (i32::from(y) - self.black) * self.luma + (1 << 15);
         let (cb, cr) = (i32::from(cb) - 128, i32::from(cr) - 128);
-        let byte = |value: i32| (value >> 16).clamp(0, 255) as u8;
+        let byte = |value: i32| u8::try_from((value >> 16).clamp(0, 255)).unwrap_or_default();
         [
             byte(luma + cr * self.red_cr),
             byte(luma + cb * self.green_cb + cr * self.green_cr),

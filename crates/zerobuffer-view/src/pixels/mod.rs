@@ -1,4 +1,5 @@
-//! Any of the formats whose samples have bytes of their own, as RGB or grey of 8 bits, for pictures on a screen.
+//! Any of the formats whose samples have bytes of their own, as RGB or grey of 8 bits, for pictures
+//! on a screen.
 mod component;
 mod matrix;
 
@@ -22,8 +23,8 @@ pub(crate) fn is_known(format: Format) -> bool {
     Model::of(format).is_some()
 }
 
-/// Every `scale`th pixel of every `scale`th row as 8 bits; RGB of four bytes where it is `wide`. `None` for a format that
-/// is not known. Bytes that `pixels` lacks count as 0.
+/// Every `scale`th pixel of every `scale`th row as 8 bits; RGB of four bytes where it is `wide`.
+/// `None` for a format that is not known. Bytes that `pixels` lacks count as 0.
 pub(crate) fn convert(
     video: &Video,
     layout: &Layout,
@@ -71,7 +72,8 @@ pub(crate) fn convert(
     Some(Image { width: size(width)?, height: size(height)?, channels, bytes })
 }
 
-/// Grey of 16 bits, the high byte first as PNG has it, where the format is that; as exact as the frame itself.
+/// Grey of 16 bits, the high byte first as PNG has it, where the format is that; as exact as the
+/// frame itself.
 pub(crate) fn gray16(video: &Video, layout: &Layout, pixels: &[u8]) -> Option<Vec<u8>> {
     let swapped = match video.format.name() {
         "GRAY16_LE" => true,
@@ -163,7 +165,7 @@ mod tests {
     fn chroma_in_every_order() {
         // Red in BT.601 of limited range.
         let (y, u, v) = (82, 90, 240);
-        for (format, width, height, pixels) in [
+        for (format, across, down, pixels) in [
             ("I420", 2, 2, vec![y, y, y, y, u, v]),
             ("YV12", 2, 2, vec![y, y, y, y, v, u]),
             ("NV12", 2, 2, vec![y, y, y, y, u, v]),
@@ -186,12 +188,11 @@ mod tests {
             ("I420_10BE", 1, 1, [y, u, v].iter().flat_map(|s| (u16::from(*s) << 2).to_be_bytes()).collect()),
             ("Y210", 2, 1, vec![0, y, 0, u, 0, y, 0, v]),
         ] {
-            let image = image(format, width, height, &pixels, 1);
+            let image = image(format, across, down, &pixels, 1);
             for pixel in image.bytes.chunks(3) {
-                let [r, g, b] = pixel.try_into().unwrap();
-                assert!(r >= 253 && g <= 2 && b <= 2, "{format}: {pixel:?}");
+                assert!(pixel[0] >= 253 && pixel[1] <= 2 && pixel[2] <= 2, "{format}: {pixel:?}");
             }
-            assert_eq!(image.bytes.len() as u32, width * height * 3, "{format}");
+            assert_eq!(image.bytes.len() as u32, across * down * 3, "{format}");
         }
     }
 
@@ -213,7 +214,7 @@ mod tests {
     #[test]
     fn formats_that_are_known() {
         let unknown: Vec<&str> =
-            Format::all().filter(|format| !is_known(*format)).map(|format| format.name()).collect();
+            Format::all().filter(|format| !is_known(*format)).map(Format::name).collect();
         // Components that share bytes, and palettes.
         assert_eq!(
             unknown,

@@ -1,6 +1,7 @@
 //! Little-endian numbers in front of a frame's bytes.
 
-/// The head of a binary message of the socket: eight numbers of 64 bits, so that any numbers behind it are aligned.
+/// The head of a binary message of the socket: eight numbers of 64 bits. Numbers behind it are
+/// aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// 1 pixels, 2 JPEG, 3 the beginning of a frame that is no picture.

@@ -95,7 +95,7 @@ fn description(shown: &Shown, form: Option<&Form>) -> Value {
     object
 }
 
-/// As WebCodecs names it. The transfer is the screen's, so that nothing but matrix and range is applied.
+/// As `WebCodecs` names it. The transfer is the screen's: nothing but matrix and range is applied.
 fn color(video: &Video) -> Value {
     let usual = video.default_colorimetry(Range::Limited);
     let said = video.colorimetry.unwrap_or(usual);

@@ -1,6 +1,7 @@
 //! `/ws/NAME`: the newest frame whenever the page asks for one, never a queue.
 //!
-//! The page sends how many frames it can take, as a number in a text message. Each frame that it gets uses up one.
+//! The page sends how many frames it can take, as a number in a text message. Each frame that it
+//! gets uses up one.
 mod credit;
 mod head;
 mod message;

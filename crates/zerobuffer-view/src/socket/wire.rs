@@ -36,7 +36,7 @@ pub(super) struct Form {
     is_as_sent: bool,
 }
 
-/// Formats that browsers take by WebCodecs; their chroma is that of whole pairs.
+/// Formats that browsers take by `WebCodecs`; their chroma is that of whole pairs.
 const BY_BROWSER: [&str; 5] = ["I420", "YV12", "Y42B", "Y444", "NV12"];
 /// Formats that the page makes pixels of by itself.
 const BY_PAGE: [&str; 13] = [

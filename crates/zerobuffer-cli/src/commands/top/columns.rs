@@ -2,7 +2,6 @@
 //! room.
 use crate::{size, status, text};
 use zerobuffer_view::live::{End, Live};
-use zerobuffer_view::live::{End, Live};
 
 /// A column beside the name.
 #[derive(Clone, Copy, Debug)]
