@@ -40,9 +40,15 @@ pub use layout::{FRAME_HEADER_SIZE, PROTOCOL_VERSION};
 #[doc(hidden)]
 pub use link::Keepalive;
 pub use link::Patience;
+#[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+pub use link::reactor::EventFd;
+#[cfg(feature = "stream")]
+pub use reader::FrameStream;
 pub use reader::{Frame, Frames, Latest, Metadata, Reader, ReaderHandle};
 #[cfg(not(any(loom, shuttle)))]
 pub use reader::{Newest, NewestFrame, NewestHandle};
+#[cfg(feature = "async")]
+pub use reader::{Select, wait_any};
 pub use stats::{ReaderStats, WriterStats};
 pub use writer::{FrameMut, Outcome, Writer, WriterHandle};
 

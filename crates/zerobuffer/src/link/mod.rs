@@ -8,6 +8,8 @@ pub(crate) mod liveness;
 pub(crate) mod owner;
 mod patience;
 mod peer;
+#[cfg(feature = "async")]
+pub(crate) mod reactor;
 mod still;
 mod waiter;
 

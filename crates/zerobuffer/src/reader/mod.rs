@@ -3,13 +3,19 @@
 mod announced;
 mod frame;
 mod frames;
+#[cfg(feature = "async")]
+mod future;
 mod handle;
 mod metadata;
 mod mode;
 mod names;
 #[cfg(not(any(loom, shuttle)))]
 mod newest;
+#[cfg(feature = "async")]
+mod select;
 mod shared;
+#[cfg(feature = "stream")]
+mod stream;
 mod take;
 mod wait;
 mod watch;
@@ -20,8 +26,16 @@ pub use handle::ReaderHandle;
 pub use metadata::Metadata;
 #[cfg(not(any(loom, shuttle)))]
 pub use newest::{Newest, NewestFrame, NewestHandle};
+#[cfg(feature = "async")]
+pub use select::{Select, wait_any};
 pub(crate) use shared::ReaderShared;
+#[cfg(feature = "stream")]
+pub use stream::FrameStream;
 
+#[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+use crate::link::reactor::EventFd;
+#[cfg(feature = "async")]
+use crate::link::reactor::Registration;
 use crate::{
     config::BufferConfig,
     error::{Error, Result},
@@ -79,6 +93,12 @@ pub struct Reader {
     undrained: u32,
     /// The metadata of which a copy was made, or tried, last.
     seen_metadata: Option<MetadataState>,
+    /// Who wakes this reader's futures, once one has waited.
+    #[cfg(feature = "async")]
+    registration: Option<Registration>,
+    /// What it makes readable for an event loop.
+    #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+    event: Option<EventFd>,
 }
 
 impl Reader {
@@ -127,6 +147,10 @@ impl Reader {
             fault: None,
             undrained: 0,
             seen_metadata: None,
+            #[cfg(feature = "async")]
+            registration: None,
+            #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+            event: None,
         })
     }
 
@@ -139,6 +163,13 @@ impl Reader {
         if let Some(frame) = self.take_plainly() {
             return Ok(Some(frame));
         }
+        let read = self.try_read_fully();
+        #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+        let read = self.arm_event_after(read);
+        read
+    }
+
+    fn try_read_fully(&mut self) -> Result<Option<Frame>> {
         self.check()?;
         if let Some(frame) = self.poll(Announced::No)? {
             return Ok(Some(frame));
@@ -253,11 +284,27 @@ impl Reader {
     /// [`Error::NamesRemoved`], [`Error::Closed`], [`Error::Forked`], [`Error::Corrupt`],
     /// [`Error::Sequence`].
     pub fn wait_for_writer_with(&mut self, patience: &mut Patience<'_>) -> Result<bool> {
+        #[cfg(feature = "async")]
+        self.leave_reactor();
         patience.begin(Instant::now());
         let mut token = false;
         loop {
-            self.check()?;
             let now = Instant::now();
+            if self.sees_writer(std::mem::take(&mut token), now)? {
+                return Ok(true);
+            }
+            if patience.ends(now) {
+                return Ok(false);
+            }
+            // A writer of this implementation posts when it attaches.
+            token = self.shared.data.wait(patience.until(now + WRITER_POLL).saturating_duration_since(now));
+        }
+    }
+
+    /// Whether a writer is attached, or frames of one are there. `token`: one was taken, which may announce a frame.
+    fn sees_writer(&mut self, mut token: bool, now: Instant) -> Result<bool> {
+        loop {
+            self.check()?;
             let found = self.consumer.has_available();
             let looked = self.check_state(now);
             if std::mem::take(&mut token) && !self.watch.publishes_in_order() {
@@ -272,16 +319,11 @@ impl Reader {
             if found {
                 return Ok(true);
             }
-            if self.consumer.has_available() {
-                // Of a writer that has gone, or of one that has come since: another look tells.
-                continue;
-            }
-            self.names_watch.check(self.names.as_ref(), &self.shared.name, now)?;
-            if patience.ends(now) {
+            // Otherwise frames of a writer that has gone, or of one that has come since: another look tells.
+            if !self.consumer.has_available() {
+                self.names_watch.check(self.names.as_ref(), &self.shared.name, now)?;
                 return Ok(false);
             }
-            // A writer of this implementation posts when it attaches.
-            token = self.shared.data.wait(patience.until(now + WRITER_POLL).saturating_duration_since(now));
         }
     }
 
@@ -338,6 +380,8 @@ impl Reader {
     }
 
     fn shut_down(&mut self) -> Result<()> {
+        #[cfg(feature = "async")]
+        self.leave_reactor();
         let Some(mut names) = self.names.take() else { return Ok(()) };
         let shared = &self.shared;
         if !shared.begin_end() {

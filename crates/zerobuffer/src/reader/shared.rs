@@ -30,6 +30,9 @@ pub(crate) struct ReaderShared {
     /// The metadata of earlier writers. Not for a channel, whose clients remove their
     /// predecessors'.
     pub(super) earlier: Mutex<Earlier>,
+    /// What the reader saw when it began to wait for a future.
+    #[cfg(feature = "async")]
+    pub(super) seen: crate::link::reactor::Seen<3>,
 }
 
 impl Deref for ReaderShared {
@@ -49,6 +52,8 @@ impl ReaderShared {
             present_writer: AtomicU64::new(0),
             kept: Mutex::default(),
             earlier: Mutex::default(),
+            #[cfg(feature = "async")]
+            seen: crate::link::reactor::Seen::new(),
         }
     }
 

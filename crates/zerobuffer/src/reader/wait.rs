@@ -9,9 +9,22 @@ use crate::{
     sys::Semaphore,
 };
 
+/// What one round of looking has found.
+pub(super) enum Round {
+    Found(Frame),
+    /// The patience has ended.
+    Over,
+    /// Something has changed: look again at once.
+    Again,
+    /// Nothing is there: sleep until a token comes, at most until then.
+    Wait(Instant),
+}
+
 impl Reader {
     /// Waits until a frame is there or the patience ends.
     pub(super) fn wait_for_frame(&mut self, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
+        #[cfg(feature = "async")]
+        self.leave_reactor();
         let started = Instant::now();
         patience.begin(started);
         let result = self.look_until(started, patience);
@@ -24,46 +37,65 @@ impl Reader {
     fn look_until(&mut self, mut now: Instant, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
         let mut announced = Announced::No;
         loop {
-            self.check()?;
-            announced = announced.max(self.check_state(now)?);
-            let attached = self.watch.is_attached();
-            if let Some(frame) = self.poll(std::mem::take(&mut announced))? {
-                return Ok(Some(frame));
-            }
-            if patience.ends(now) {
-                return Ok(None);
-            }
-            if self.watch.is_attached() {
-                self.names_watch.look(self.names.as_ref(), &self.shared.name, now);
-            } else {
-                self.names_watch.check(self.names.as_ref(), &self.shared.name, now)?;
-            }
-            let until = patience.until(self.watch.due(now));
-            if self.watch.publishes_in_order() {
-                // Before the spin: the tokens of frames that were found by their position would end
-                // it at once.
-                self.drain_tokens();
-                // Edge E3: a frame whose token was just taken is seen now.
-                self.check()?;
-                if let Some(frame) = self.poll(Announced::No)? {
-                    return Ok(Some(frame));
+            match self.round(&mut announced, now, patience)? {
+                Round::Found(frame) => return Ok(Some(frame)),
+                Round::Over => return Ok(None),
+                Round::Again => {}
+                Round::Wait(until) => {
+                    if !self.spin(until)
+                        && self.waiter.sleeps()
+                        && self.shared.data.wait(until.saturating_duration_since(Instant::now()))
+                    {
+                        announced = self.announced_by_token();
+                    }
                 }
-            }
-            // A writer that has just left has posted for the last time, and that token may be among
-            // those taken here.
-            let left_now = attached && !self.watch.is_attached();
-            if !self.watch.publishes_in_order() && self.shared.data.take() {
-                // Left lying there, one without a frame would end every spin at once.
-                announced = self.announced_by_token();
-            } else if !left_now
-                && !self.spin(until)
-                && self.waiter.sleeps()
-                && self.shared.data.wait(until.saturating_duration_since(Instant::now()))
-            {
-                announced = self.announced_by_token();
             }
             now = Instant::now();
         }
+    }
+
+    /// Looks at everything that can end a wait for a frame, without waiting. `announced`: by a
+    /// token that was taken since the last round.
+    pub(super) fn round(
+        &mut self,
+        announced: &mut Announced,
+        now: Instant,
+        patience: &mut Patience<'_>,
+    ) -> Result<Round> {
+        self.check()?;
+        *announced = self.check_state(now)?.max(*announced);
+        let attached = self.watch.is_attached();
+        if let Some(frame) = self.poll(std::mem::take(announced))? {
+            return Ok(Round::Found(frame));
+        }
+        if patience.ends(now) {
+            return Ok(Round::Over);
+        }
+        if self.watch.is_attached() {
+            self.names_watch.look(self.names.as_ref(), &self.shared.name, now);
+        } else {
+            self.names_watch.check(self.names.as_ref(), &self.shared.name, now)?;
+        }
+        let until = patience.until(self.watch.due(now));
+        if self.watch.publishes_in_order() {
+            // Before the spin: the tokens of frames that were found by their position would end it
+            // at once.
+            self.drain_tokens();
+            // Edge E3: a frame whose token was just taken is seen now.
+            self.check()?;
+            if let Some(frame) = self.poll(Announced::No)? {
+                return Ok(Round::Found(frame));
+            }
+        }
+        // A writer that has just left has posted for the last time, and that token may be among
+        // those taken here.
+        let left_now = attached && !self.watch.is_attached();
+        if !self.watch.publishes_in_order() && self.shared.data.take() {
+            // Left lying there, one without a frame would end every spin at once.
+            *announced = self.announced_by_token();
+            return Ok(Round::Again);
+        }
+        Ok(if left_now { Round::Again } else { Round::Wait(until) })
     }
 
     /// A token was taken.

@@ -235,6 +235,12 @@ impl WriterWatch {
         if judgement > now { judgement.min(now + WAIT_SLICE) } else { now + WAIT_SLICE }
     }
 
+    /// The next judgement is due: something says that the writer may be dead.
+    #[cfg(feature = "async")]
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.judged = now.checked_sub(WAIT_SLICE).unwrap_or(self.judged);
+    }
+
     fn judge_attached(
         &mut self,
         shared: &ReaderShared,

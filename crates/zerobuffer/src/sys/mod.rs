@@ -18,6 +18,8 @@
 //! | `shm_path(name)` | what messages call the segment |
 //! | `process::own_pid()`, `process::is_alive(pid)` | who has that number |
 //! | `process::end_at_once()` | ends this process as a kill does, for crash points |
+//! | `block_signals()` | this thread, which is ours, is not the one that a signal of the process interrupts |
+//! | `WaitSet`, `may_wait_for_many()`, `Semaphore::{word, add_sleeper, remove_sleeper, pass_on}` | on Linux: one thread that sleeps on many semaphores |
 //! | `fork::Birth` | in which process an endpoint was made; never forked where there is no fork |
 //!
 //! A name without its object is `io::ErrorKind::NotFound` in `Error::Os`. On the data path are
@@ -32,6 +34,8 @@ mod blocked;
 #[cfg(all(any(windows, target_os = "macos", macos_sys), not(any(loom, shuttle))))]
 mod copy;
 mod held;
+#[cfg(feature = "async")]
+mod per_process;
 #[cfg(not(any(loom, shuttle)))]
 mod takeover;
 #[cfg(all(unix, not(any(loom, shuttle))))]
@@ -62,6 +66,8 @@ pub(crate) use simulated::*;
 compile_error!("zerobuffer: this operating system is not supported yet");
 
 pub(crate) use held::Held;
+#[cfg(feature = "async")]
+pub(crate) use per_process::PerProcess;
 
 /// The roles that can be present (W8). The numbers are those of the bytes that stand for them where
 /// presence is a lock on a file.

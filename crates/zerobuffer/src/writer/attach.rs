@@ -204,6 +204,8 @@ fn register(
         peer,
         replaced_by: AtomicU64::new(0),
         warned: AtomicBool::new(false),
+        #[cfg(feature = "async")]
+        seen: crate::link::reactor::Seen::new(),
     };
     Ok((shared, producer))
 }

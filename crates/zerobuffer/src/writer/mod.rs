@@ -3,6 +3,8 @@
 mod attach;
 mod binding;
 mod frame_mut;
+#[cfg(feature = "async")]
+mod future;
 mod handle;
 mod metadata;
 mod shared;
@@ -10,11 +12,18 @@ mod space;
 mod watch;
 
 pub use frame_mut::FrameMut;
+#[cfg(feature = "async")]
+#[allow(unused_imports, reason = "a client's")]
+pub(crate) use future::Wait;
 pub use handle::WriterHandle;
 pub(crate) use shared::WriterShared;
 use space::IfFull;
 use watch::ReaderWatch;
 
+#[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+use crate::link::reactor::EventFd;
+#[cfg(feature = "async")]
+use crate::link::reactor::Registration;
 use crate::{
     config::{FullRingPolicy, WriterConfig},
     error::{Error, Result},
@@ -82,6 +91,12 @@ pub struct Writer {
     /// Whether this writer has set the metadata.
     set_metadata: bool,
     watch: ReaderWatch,
+    /// Who wakes this writer's futures, once one has waited.
+    #[cfg(feature = "async")]
+    registration: Option<Registration>,
+    /// What it makes readable for an event loop.
+    #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+    event: Option<EventFd>,
 }
 
 impl Writer {
@@ -117,7 +132,20 @@ impl Writer {
         let waiter = Waiter::new(config.wait);
         let shared = Arc::new(shared);
         let watch = ReaderWatch::new();
-        Ok(Self { shared, producer, waiter, config, pending: None, fault: None, set_metadata: false, watch })
+        Ok(Self {
+            shared,
+            producer,
+            waiter,
+            config,
+            pending: None,
+            fault: None,
+            set_metadata: false,
+            watch,
+            #[cfg(feature = "async")]
+            registration: None,
+            #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+            event: None,
+        })
     }
 
     /// Copies `data` into the ring as one frame. A full ring is met as the policy says.
@@ -190,11 +218,16 @@ impl Writer {
         if_full: IfFull<'_, '_>,
     ) -> Result<Outcome> {
         let follows_policy = !matches!(if_full, IfFull::Fail);
-        let mut slot = match self.reserve(len, if_full) {
-            Ok(slot) => slot,
-            Err(error) if follows_policy && self.counts_as_dropped(&error) => return Ok(Outcome::Dropped),
-            Err(error) => return Err(error),
-        };
+        match self.reserve(len, if_full) {
+            Ok(slot) => self.fill(slot, parts, len),
+            Err(error) if follows_policy && self.counts_as_dropped(&error) => Ok(Outcome::Dropped),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies the parts of a frame of `len` bytes into its slot and publishes it.
+    #[inline(always)]
+    fn fill(&mut self, mut slot: Slot, parts: &[impl Deref<Target = [u8]>], len: usize) -> Result<Outcome> {
         let mut room = self.shared.region.slot_mut(&mut slot);
         for part in parts {
             // The lengths add up to the reserved size.
@@ -350,6 +383,8 @@ impl Writer {
     }
 
     fn shut_down(&mut self) {
+        #[cfg(feature = "async")]
+        self.leave_reactor();
         let shared = &self.shared;
         self.pending = None;
         if !shared.begin_end() {

@@ -26,6 +26,9 @@ pub(crate) struct WriterShared {
     pub(crate) replaced_by: AtomicU64,
     /// The loss of the buffer's name was reported.
     pub(crate) warned: AtomicBool,
+    /// What the writer saw when it began to wait for a future.
+    #[cfg(feature = "async")]
+    pub(super) seen: crate::link::reactor::Seen<6>,
 }
 
 impl Deref for WriterShared {

@@ -36,7 +36,7 @@ impl Writer {
     }
 
     #[cold]
-    fn refuse_empty(&self) -> Error {
+    pub(super) fn refuse_empty(&self) -> Error {
         Error::EmptyFrame { name: self.shared.name.clone() }
     }
 
@@ -47,6 +47,8 @@ impl Writer {
             Ok(slot) => return Ok(slot),
             Err(shortage) => shortage,
         };
+        #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+        let fails = matches!(if_full, IfFull::Fail);
         let waits = self.config.full_ring == FullRingPolicy::Block;
         let mut configured;
         let patience = match if_full {
@@ -58,6 +60,10 @@ impl Writer {
             _ => {
                 // Callers that never wait still have to learn that the reader died.
                 self.watch.look(&self.shared, Instant::now())?;
+                #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+                if fails && let Some(event) = self.event.clone() {
+                    return self.arm_event(&event, size);
+                }
                 return Err(self.full(shortage, Duration::ZERO));
             }
         };
@@ -66,6 +72,8 @@ impl Writer {
         {
             return Ok(slot);
         }
+        #[cfg(feature = "async")]
+        self.leave_reactor();
         let started = Instant::now();
         patience.begin(started);
         let result = self.wait_for_space(size, shortage, started, patience);
@@ -76,7 +84,7 @@ impl Writer {
     }
 
     /// One attempt without waiting: a slot, or how much is missing.
-    fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
+    pub(super) fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
         self.producer.reserve(&self.shared.region, size).map_err(|refusal| self.refuse(refusal, size))
     }
 
@@ -92,7 +100,7 @@ impl Writer {
         }
     }
 
-    fn full(&self, shortage: Shortage, waited: Duration) -> Error {
+    pub(super) fn full(&self, shortage: Shortage, waited: Duration) -> Error {
         let (name, capacity) = (self.shared.name.clone(), self.capacity());
         let Shortage { needed, free, largest_gap, held, .. } = shortage;
         Error::Full { name, needed, free, largest_gap, held, capacity, waited }
@@ -136,7 +144,7 @@ impl Writer {
     }
 
     /// Whether the reader gives space back within the first stage of a wait.
-    fn glance(&self, shortage: Shortage) -> bool {
+    pub(super) fn glance(&self, shortage: Shortage) -> bool {
         let region = &self.shared.region;
         self.waiter.glance(|| self.producer.space_word(region) != shortage.seen)
     }

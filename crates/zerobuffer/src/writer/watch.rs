@@ -23,6 +23,12 @@ impl ReaderWatch {
         self.lost
     }
 
+    /// It is time to: something says that the reader may be gone.
+    #[cfg(feature = "async")]
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.next_look = now;
+    }
+
     /// Looks if it is time to, and says when it is again. Fails if the reader is gone: at once if
     /// that is certain, else after a slice without movement (W8).
     pub(super) fn look(&mut self, shared: &WriterShared, now: Instant) -> Result<Instant> {

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 #[cfg(target_os = "linux")]
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -103,7 +103,9 @@ impl Peer {
             return None;
         };
         let mut command = Command::new(python);
-        command.arg("-u").arg(format!("{}/tests/python/{script}", env!("CARGO_MANIFEST_DIR")));
+        // The tests of a package beside this one use it too.
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../zerobuffer/tests/python");
+        command.arg("-u").arg(folder.join(script));
         let mut peer = Self::start(command, "Python 1.3.0");
         assert_eq!(peer.ask("version"), "ok 1.3.0");
         Some(peer)

@@ -4,6 +4,8 @@
 mod cleaning;
 mod companions;
 mod creation;
+#[cfg(feature = "async")]
+mod event;
 mod futex;
 mod limits;
 mod lock_file;
@@ -14,10 +16,16 @@ pub(crate) mod process;
 mod semaphore;
 mod shm;
 
+#[cfg(feature = "async")]
+pub(crate) use super::unix::block_signals;
 pub(crate) use super::unix::own_uid;
 pub(crate) use super::unix::{Mapping, Presence, fork, is_shortage, judge};
 pub(crate) use cleaning::{remove_dead, stray};
 pub(crate) use creation::{NameGuard, create};
+#[cfg(feature = "async")]
+pub(crate) use event::Event;
+#[cfg(feature = "async")]
+pub(crate) use futex::{Sleep, WaitSet, is_allowed as may_wait_for_many, wake};
 pub(crate) use names::check_name;
 pub(crate) use observe::{has_lock_file, is_being_made, noted_writer, objects, owners, tokens, traces};
 pub(crate) use semaphore::Semaphore;

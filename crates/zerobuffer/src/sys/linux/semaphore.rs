@@ -191,6 +191,36 @@ impl Semaphore {
     }
 }
 
+/// For who sleeps on the words of many semaphores at a time.
+#[cfg(feature = "async")]
+impl Semaphore {
+    /// The word whose low half is the number of tokens.
+    pub(crate) fn word(&self) -> &AtomicU64 {
+        self.state()
+    }
+
+    /// From now on a post wakes. What was posted before is visible to the caller (edges E3 and E4, acquire end), and who
+    /// takes a token that was posted later sees what the caller has done before.
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn add_sleeper(&self) {
+        crash::around(|| self.state().fetch_add(ONE_SLEEPER, Ordering::SeqCst));
+    }
+
+    /// Takes [`Self::add_sleeper`] back.
+    #[cfg_attr(crash_points, track_caller)]
+    pub(crate) fn remove_sleeper(&self) {
+        crash::around(|| self.state().fetch_sub(ONE_SLEEPER, Ordering::SeqCst));
+    }
+
+    /// A wake-up has come to who does not wait: hands it on to who does.
+    pub(crate) fn pass_on(&self) {
+        let state = self.state().load(Ordering::SeqCst);
+        if state >= ONE_SLEEPER && state & VALUE != 0 {
+            futex::wake(self.state());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,9 +6,9 @@
 //! one wake-up per slice.
 
 use super::semaphore::Handle;
-use crate::sys::fork::Birth;
+use crate::sys::{block_signals, fork::Birth};
 use std::{
-    io, mem, ptr,
+    io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{Builder, JoinHandle},
     time::Instant,
@@ -127,16 +127,6 @@ impl Shared {
                 None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
-    }
-}
-
-/// A signal that ends somebody's wait must not be handled in this thread instead.
-fn block_signals() {
-    // SAFETY: the set is filled before it is used; a failure leaves the mask as it was.
-    unsafe {
-        let mut all = mem::zeroed();
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
     }
 }
 

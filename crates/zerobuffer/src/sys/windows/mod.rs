@@ -33,3 +33,7 @@ pub(crate) use presence::{Presence, is_shortage};
 pub(crate) use segment::Segment;
 pub(crate) use semaphore::Semaphore;
 pub(crate) use watch::Watch;
+
+/// There are none that a thread would be taken for.
+#[cfg(feature = "async")]
+pub(crate) fn block_signals() {}

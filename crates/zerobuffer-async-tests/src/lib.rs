@@ -1,0 +1,1 @@
+//! The tests are in `tests/async`; a package has to have something beside them.

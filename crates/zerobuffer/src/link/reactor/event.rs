@@ -1,0 +1,68 @@
+//! A descriptor in the place of a waker, for event loops that wait for descriptors.
+
+use crate::{
+    error::{Error, Result},
+    sync::Arc,
+    sys::Event,
+};
+use std::{
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    task::{Wake, Waker},
+};
+
+/// A descriptor for `poll`, `epoll`, and every event loop that is made of them; Linux only.
+///
+/// It is readable when the endpoint may have something to do: a frame or room is there, the other
+/// end has come or gone, or the endpoint was interrupted. About once a second it may be so in vain.
+/// It is made by [`Reader::event_fd`](crate::Reader::event_fd) or
+/// [`Writer::event_fd`](crate::Writer::event_fd), which say what to do then. Nothing reads it or
+/// writes to it but its endpoint. It stays open, and is not readable any more, when the endpoint
+/// has ended.
+#[derive(Clone, Debug)]
+pub struct EventFd(Arc<Signal>);
+
+#[derive(Debug)]
+struct Signal(Event);
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.0.signal();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.signal();
+    }
+}
+
+impl EventFd {
+    /// Readable from the beginning: who has made it looks first.
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        let event = Event::new().map_err(|e| Error::os("make an event descriptor for", name, e))?;
+        event.signal();
+        Ok(Self(Arc::new(Signal(event))))
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        Arc::clone(&self.0).into()
+    }
+
+    pub(crate) fn signal(&self) {
+        self.0.0.signal();
+    }
+
+    pub(crate) fn drain(&self) {
+        self.0.0.drain();
+    }
+}
+
+impl AsFd for EventFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.0.as_fd()
+    }
+}
+
+impl AsRawFd for EventFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
