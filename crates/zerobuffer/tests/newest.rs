@@ -42,7 +42,7 @@ fn until_gone(newest: &mut Newest, pause: Duration) -> (Vec<u64>, u64) {
 
 #[test]
 fn a_slow_consumer_never_stops_a_writer_in_another_process() {
-    let (name, mut writer) = (Name::new("newest"), Peer::ours());
+    let (name, mut writer) = (Name::new("newest"), Peer::native());
     let mut newest = newest(&name, 3 * 1024);
     writer.must(&format!("connect {} 0", &*name));
     writer.must("timeout 20000");
@@ -67,7 +67,7 @@ fn a_slow_consumer_never_stops_a_writer_in_another_process() {
     expect_error(newest.read_timeout(PATIENCE), "WriterGone");
     expect_error(newest.try_read(), "WriterGone");
     // Its successor is read as if nothing had been.
-    let mut next = Peer::ours();
+    let mut next = Peer::native();
     next.must(&format!("connect {} 0", &*name));
     next.must("write 7 1000 write");
     let frame = newest.read_timeout(PATIENCE).unwrap().unwrap();
