@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::memory::{Found, Memory};
-use crate::layout::{CONTROL_SIZE, ControlSnapshot, FRAME_HEADER_SIZE, FrameHeader, NativeWord, Word};
+use crate::layout::{FRAME_HEADER_SIZE, FrameHeader, NativeWord, Word};
 use std::{cmp::Ordering, io};
 
 /// Frames and markers that are looked at before one is chosen.
@@ -43,13 +43,17 @@ pub(super) fn look(memory: &impl Memory, ring: Ring, want: Want, into: &mut Vec<
     if form % 2 == 1 {
         return Ok(Found::OtherForm);
     }
-    // The count first: a reader that goes on meanwhile seems to have taken fewer than it has, never
-    // more.
+    // In this order: a reader that goes on meanwhile seems to have taken less than it has, never
+    // more, and what is published lies behind its position.
     let count = word(memory, Word::ReadCount)?;
-    let mut bytes = [0; CONTROL_SIZE as usize];
-    memory.read(0, &mut bytes)?;
-    let control = ControlSnapshot::from_bytes(&bytes);
-    let Some(unread) = choose(memory, ring, &control, want)? else { return Ok(Found::Nothing { next: 0 }) };
+    let from = word(memory, Word::ReadPos)?;
+    let to = word(memory, Word::WritePos)?;
+    let unread = choose(memory, ring, from, to, want)?;
+    // While nothing is taken, all headers on the way were those of unread frames.
+    if word(memory, Word::ReadCount)? != count {
+        return Ok(Found::Lost);
+    }
+    let Some(unread) = unread else { return Ok(Found::Nothing { next: 0 }) };
     let size = unread.header.size;
     into.resize(size as usize, 0);
     memory.read(ring.start + unread.at + FRAME_HEADER_SIZE, into)?;
@@ -79,17 +83,12 @@ fn form(memory: &impl Memory, ring: Ring) -> io::Result<u64> {
 }
 
 /// Walks over what is unread.
-fn choose(
-    memory: &impl Memory,
-    ring: Ring,
-    control: &ControlSnapshot,
-    want: Want,
-) -> io::Result<Option<Unread>> {
+fn choose(memory: &impl Memory, ring: Ring, from: u64, to: u64, want: Want) -> io::Result<Option<Unread>> {
     let capacity = ring.capacity;
-    let (mut at, to) = (control.read_pos % capacity, control.write_pos % capacity);
-    // A ring that is full of held frames looks like one that is full of unread ones: then the
-    // counters tell.
-    if at == to && (control.payload_free != 0 || control.written_count == control.read_count) {
+    let (mut at, to) = (from % capacity, to % capacity);
+    // Nothing is unread, or all of the ring. The counts of old ends tell these apart only nearly,
+    // and what is taken may be given back at any time.
+    if at == to {
         return Ok(None);
     }
     let (mut before, mut walked) = (0, 0);
@@ -137,3 +136,6 @@ fn header(memory: &impl Memory, ring: Ring, at: u64) -> io::Result<FrameHeader> 
     memory.read(ring.start + at, &mut bytes)?;
     Ok(FrameHeader::from_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -258,3 +258,8 @@ impl Claims {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;
