@@ -46,6 +46,7 @@ from .exceptions import (
 )
 from .reader import Reader
 from .stats import ReaderStats, WriterStats
+from .tap import Tap, TapFrame
 from .types import OIEB, BufferConfig, Frame, FrameHeader
 from .writer import Writer
 
@@ -88,6 +89,8 @@ __all__ = [
     "ResponseTooLargeException",
     "SequenceError",
     "Server",
+    "Tap",
+    "TapFrame",
     "WriteTimeoutException",
     "Writer",
     "WriterAlreadyConnectedException",

@@ -32,7 +32,7 @@ class Layout(NamedTuple):
 
 
 def frame_array(frame: Any, shape: Any, dtype: Any, metadata: Optional[bytes]) -> "np.ndarray[Any, Any]":
-    """Return the bytes of a frame as an array; behind ``Frame.array``."""
+    """Return the bytes of a frame as an array; behind ``Frame.array`` and ``TapFrame.array``."""
     try:
         import numpy as np
     except ImportError as error:

@@ -19,6 +19,7 @@ __all__ = [
     "Loan",
     "PendingCall",
     "ReaderBase",
+    "TapBase",
     "WriterBase",
     "__version__",
     "_announce",
@@ -445,3 +446,51 @@ class PendingCall:
     def wait(self, timeout: Optional[float]) -> Optional[tuple[int, Frame]]: ...
     @property
     def sequence(self) -> int: ...
+
+@disjoint_base
+class TapBase:
+    """The native half of ``zerobuffer.Tap``."""
+
+    def __new__(cls, name: str) -> Self: ...
+    def _see(self, newest: bool, timeout: Optional[float]) -> Optional[tuple[memoryview, int, Optional[int]]]: ...
+    def _seen_metadata(self) -> Optional[bytes]: ...
+    def get_metadata(self) -> Optional[bytes]:
+        """Return a copy of the metadata block as it is now: None if never written.
+
+        Raises:
+            ReaderDeadException: the buffer has ended.
+            ClosedException: the tap is closed.
+        """
+
+    @property
+    def missed(self) -> Optional[int]:
+        """Frames that :meth:`Tap.next` has missed; None if their numbers do not tell.
+
+        The numbers of a duplex channel do not.
+        """
+
+    @property
+    def state(self) -> Literal["live", "no writer", "overrun", "ended"]:
+        """How it is with the stream now.
+
+        ``"overrun"``: the last look found frames, and each was overwritten before it was copied.
+        """
+
+    @property
+    def unsupported(self) -> Optional[str]:
+        """Why only frames are seen that the reader has not taken yet; None if all are seen."""
+
+    @property
+    def name(self) -> str:
+        """The buffer's name."""
+
+    @property
+    def capacity(self) -> int:
+        """Size of the ring in bytes."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` has run."""
+
+    def close(self) -> None:
+        """Close the tap; a waiting call of another thread ends within 100 ms."""

@@ -24,6 +24,7 @@ mod status;
 mod summary;
 mod text;
 mod time;
+mod watched;
 
 use std::process::ExitCode;
 

@@ -27,6 +27,7 @@ mod receiving;
 mod rejoin;
 mod sending;
 mod source;
+mod tap;
 mod trace;
 mod video;
 mod wait;
@@ -51,6 +52,7 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::Reader>()?;
     module.add_class::<writer::Writer>()?;
     module.add_class::<loan::Loan>()?;
+    module.add_class::<tap::Tap>()?;
     module.add_class::<duplex_server::DuplexServer>()?;
     module.add_class::<duplex_responder::DuplexResponder>()?;
     module.add_class::<duplex_client::DuplexClient>()?;

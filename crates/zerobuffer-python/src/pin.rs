@@ -29,6 +29,8 @@ pub(crate) enum Hold {
     Frame(Received, Ticket),
     /// The metadata block.
     Metadata(#[allow(dead_code, reason = "held for its drop")] zerobuffer::Metadata),
+    /// A copy that belongs to nobody else.
+    Copy(#[allow(dead_code, reason = "held for its drop")] Vec<u8>),
     /// The mapping alone: what the bytes mean is somebody else's business.
     Mapping(#[allow(dead_code, reason = "held for its drop")] zerobuffer::Keepalive),
 }

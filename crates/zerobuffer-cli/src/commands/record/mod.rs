@@ -1,6 +1,7 @@
 //! `zerobuffer record`: frames of one or more buffers into an MCAP file.
 pub(crate) mod file;
 mod guard;
+mod tap;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +23,8 @@ use crate::{join, say, signals, size, time};
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Create the buffers NAME and record what is sent to them into an MCAP file, which
-/// `zerobuffer replay`, Foxglove and the tools of MCAP read.
+/// `zerobuffer replay`, Foxglove and the tools of MCAP read. A buffer that has a reader is recorded
+/// beside it.
 ///
 /// One channel for each buffer, with frames as they are in the ring, their numbers and the time of
 /// their arrival. Where frames carry the time of their making, that is recorded too. Ends when all
@@ -36,6 +38,10 @@ pub(crate) struct Args {
     /// The buffers' names.
     #[arg(required = true)]
     names: Vec<String>,
+    /// Record what other programs read, without taking part: neither end notices. A frame that is
+    /// overwritten before it is copied is missed. Done anyway for a buffer that has a reader.
+    #[arg(long, conflicts_with_all = ["ring", "metadata", "mode"])]
+    tap: bool,
     /// The file. Where a recording is split, numbers are put in front of its ending.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -78,6 +84,8 @@ struct Summary<'a> {
     files: &'a [PathBuf],
     frames: u64,
     bytes: u64,
+    /// Frames that were not seen in time, of buffers that others read.
+    missed: u64,
     seconds: f64,
     #[serde(flatten)]
     ended: Ended,
@@ -92,6 +100,37 @@ struct Shared {
     first: AtomicU64,
     started: Instant,
     frames: Option<u64>,
+    missed: AtomicU64,
+}
+
+/// What a buffer is recorded by.
+enum Source {
+    Reader(Box<Reader>),
+    /// Its name.
+    Tap(String),
+}
+
+impl Source {
+    fn open(name: &str, args: &Args, config: &BufferConfig) -> Result<Source, Fail> {
+        if args.tap {
+            return Ok(Source::Tap(name.to_owned()));
+        }
+        match Reader::create(name, config.clone()) {
+            Ok(reader) => Ok(Source::Reader(Box::new(reader))),
+            Err(Error::ReaderAlreadyConnected { .. }) => {
+                say::note(&format!("'{name}' has a reader: it is recorded beside that, as by --tap"));
+                Ok(Source::Tap(name.to_owned()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn handle(&self) -> Option<ReaderHandle> {
+        match self {
+            Source::Reader(reader) => Some(reader.handle()),
+            Source::Tap(_) => None,
+        }
+    }
 }
 
 impl Shared {
@@ -107,6 +146,21 @@ impl Shared {
         self.over.store(true, Ordering::SeqCst);
     }
 
+    /// Records one frame, if one more is wanted.
+    fn record(&self, taken: &Taken<'_>) -> Result<(), Fail> {
+        let mut recording = self.recording();
+        let is_enough = |frames| self.frames.is_some_and(|most| frames >= most);
+        if !is_enough(recording.frames) {
+            recording.write(taken)?;
+            let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+            self.first.fetch_min(now, Ordering::SeqCst);
+        }
+        if is_enough(recording.frames) {
+            self.end();
+        }
+        Ok(())
+    }
+
     /// Time since the first frame.
     fn recorded(&self) -> Duration {
         match self.first.load(Ordering::SeqCst) {
@@ -118,11 +172,11 @@ impl Shared {
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     let config = with_mode(BufferConfig::ring(args.ring).metadata(args.metadata), args.mode);
-    let readers = args
+    let sources = args
         .names
         .iter()
-        .map(|name| Reader::create(name, config.clone()).map_err(Fail::from))
-        .collect::<Result<Vec<Reader>, Fail>>()?;
+        .map(|name| Source::open(name, args, &config))
+        .collect::<Result<Vec<Source>, Fail>>()?;
     let split = Split { size: args.split_size, time: args.split_time };
     let shared = Arc::new(Shared {
         recording: Mutex::new(Recording::create(&args.output, split, args.force)?),
@@ -130,8 +184,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
         first: AtomicU64::new(u64::MAX),
         started: Instant::now(),
         frames: args.frames,
+        missed: AtomicU64::new(0),
     });
-    let handles: Vec<ReaderHandle> = readers.iter().map(Reader::handle).collect();
+    let handles: Vec<ReaderHandle> = sources.iter().filter_map(Source::handle).collect();
     let interrupted = handles.clone();
     signals::on_signal(move || interrupted.iter().for_each(ReaderHandle::interrupt));
     say::note(&format!(
@@ -140,16 +195,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
         args.output.display(),
         args.names.first().map_or("", String::as_str)
     ));
-    let result = take_all(args, readers, &shared, handles);
+    let result = take_all(args, sources, &shared, handles);
     let finished = shared.recording().finish();
     let result = result.and(finished);
     let seconds = shared.recorded().as_secs_f64();
+    let missed = shared.missed.load(Ordering::SeqCst);
     let recording = shared.recording();
     if !matches!(&result, Err(fail) if !matches!(fail.exit, Exit::Signal(_) | Exit::PeerGone)) {
         say::note(&format!(
-            "recorded {} ({}) in {seconds:.2} s into {}",
+            "recorded {} ({}){} in {seconds:.2} s into {}",
             join::frames(recording.frames),
             size::human(recording.bytes),
+            if missed == 0 { String::new() } else { format!(", {missed} missed") },
             recording.files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
         ));
     }
@@ -158,13 +215,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     }
     let (files, frames, bytes) = (&recording.files[..], recording.frames, recording.bytes);
     let ended = Ended::of(&result);
-    summary::print(&Summary { files, frames, bytes, seconds, ended }, result)
+    summary::print(&Summary { files, frames, bytes, missed, seconds, ended }, result)
 }
 
 /// One thread for each buffer, until all of them have come to their end.
 fn take_all(
     args: &Args,
-    readers: Vec<Reader>,
+    sources: Vec<Source>,
     shared: &Arc<Shared>,
     handles: Vec<ReaderHandle>,
 ) -> Result<(), Fail> {
@@ -172,14 +229,22 @@ fn take_all(
     let _status = Status::start(&args.output.display().to_string(), true, move || {
         let fill = handles.iter().map(ReaderHandle::utilization).fold(0.0, f64::max);
         let recording = counted.recording();
-        Progress { frames: recording.frames, bytes: recording.bytes, lost: 0, fill }
+        Progress {
+            frames: recording.frames,
+            bytes: recording.bytes,
+            lost: counted.missed.load(Ordering::SeqCst),
+            fill,
+        }
     });
     std::thread::scope(|scope| {
-        let threads = readers.into_iter().map(|reader| {
+        let threads = sources.into_iter().map(|source| {
             std::thread::Builder::new()
                 .name(String::from("record"))
                 .spawn_scoped(scope, || {
-                    let result = take(args, reader, shared);
+                    let result = match source {
+                        Source::Reader(reader) => take(args, *reader, shared),
+                        Source::Tap(name) => tap::take(args, &name, shared),
+                    };
                     // One that cannot be recorded ends all; one whose writer has died does not.
                     if matches!(&result, Err(fail) if fail.exit != Exit::PeerGone) {
                         shared.end();
@@ -233,7 +298,7 @@ fn take(args: &Args, mut reader: Reader, shared: &Shared) -> Result<(), Fail> {
             }
             Err(error) => return Err(error.into()),
         };
-        let arrived = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let arrived = now();
         if metadata.is_none() {
             let found = reader.metadata()?;
             metadata = Some(found.as_ref().map(Metadata::data).unwrap_or_default().to_vec());
@@ -243,27 +308,22 @@ fn take(args: &Args, mut reader: Reader, shared: &Shared) -> Result<(), Fail> {
             metadata: metadata.as_deref().unwrap_or_default(),
             ring_bytes: reader.capacity(),
             sequence: frame.sequence(),
-            arrived: u64::try_from(arrived.as_nanos()).unwrap_or(u64::MAX),
+            arrived,
             data: frame.data(),
         };
-        let mut recording = shared.recording();
-        if shared.frames.is_some_and(|most| recording.frames >= most) {
-            shared.end();
-            break;
-        }
-        recording.write(&taken)?;
-        if shared.frames.is_some_and(|most| recording.frames >= most) {
-            shared.end();
-        }
-        drop(recording);
-        let now = u64::try_from(shared.started.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
-        shared.first.fetch_min(now, Ordering::SeqCst);
+        shared.record(&taken)?;
     }
     let closed = reader.close();
     match died {
         Some(fail) if !args.follow => Err(fail),
         _ => closed.map_err(Fail::from),
     }
+}
+
+/// Nanoseconds since 1970.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn wait_for_writer(reader: &mut Reader, shared: &Shared) -> Result<(), Fail> {

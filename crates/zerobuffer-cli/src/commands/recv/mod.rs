@@ -1,6 +1,7 @@
 //! `zerobuffer recv`: frames from a buffer into a file or pipe.
 mod pixels;
 mod sink;
+mod tap;
 
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,10 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) struct Args {
     /// The buffer's name.
     name: String,
+    /// See the frames of a buffer that has a reader, without taking part: neither end notices. A
+    /// frame that is overwritten before it is copied is missed.
+    #[arg(long, conflicts_with_all = ["ring", "metadata", "mode", "global"])]
+    tap: bool,
     /// Bytes of the ring; a frame of it is larger by 16 bytes. Three frames and more let both ends
     /// work at once.
     #[arg(long, value_name = "BYTES", default_value = "32MiB", value_parser = size::parse_positive)]
@@ -121,7 +126,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     let output = to_output.then(|| Output::open(&args.output)).transpose()?;
     let mut sink = Sink::new(args, output);
     let mut created = false;
-    let result = receive(args, &mut sink, &mut created);
+    let result = if args.tap {
+        created = true;
+        tap::receive(args, &mut sink)
+    } else {
+        receive(args, &mut sink, &mut created)
+    };
     if let Some(output) = &sink.output {
         output.tidy();
     }
@@ -153,7 +163,7 @@ fn receive(args: &Args, sink: &mut Sink<'_>, created: &mut bool) -> Result<(), F
     while args.frames.is_none_or(|limit| sink.frames < limit) {
         match next(args, &mut reader, sink)? {
             Next::Frame(frame) => {
-                sink.take(&reader, &frame)?;
+                sink.take(&reader, frame.data())?;
                 if signals::caught().is_some() {
                     return Err(signals::interrupted(&sink.done()));
                 }

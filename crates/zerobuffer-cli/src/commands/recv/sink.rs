@@ -2,7 +2,8 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use zerobuffer::{Frame, Metadata, Reader};
+use zerobuffer::observe::Tap;
+use zerobuffer::{Error, Metadata, Reader};
 use zerobuffer_video::Description;
 
 use super::{Args, OutputFormat, pixels};
@@ -23,6 +24,8 @@ pub(super) struct Summary<'a> {
     bytes: u64,
     /// Frames passed over by `--latest`.
     skipped: u64,
+    /// Frames that `--tap` did not see in time.
+    missed: u64,
     /// Writers that have come.
     writers: u64,
     seconds: f64,
@@ -43,6 +46,24 @@ enum Form {
     Null,
 }
 
+/// Where frames come from.
+pub(super) trait Source {
+    /// The metadata that belong to them.
+    fn metadata(&self) -> Result<Option<Vec<u8>>, Error>;
+}
+
+impl Source for Reader {
+    fn metadata(&self) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.metadata()?.map(|metadata: Metadata| metadata.data().to_vec()))
+    }
+}
+
+impl Source for Tap {
+    fn metadata(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.metadata()
+    }
+}
+
 /// A stream on its way to the output.
 pub(super) struct Sink<'a> {
     args: &'a Args,
@@ -58,6 +79,7 @@ pub(super) struct Sink<'a> {
     pub(super) frames: u64,
     bytes: u64,
     pub(super) skipped: u64,
+    pub(super) missed: u64,
     first: Option<Instant>,
 }
 
@@ -74,6 +96,7 @@ impl<'a> Sink<'a> {
             frames: 0,
             bytes: 0,
             skipped: 0,
+            missed: 0,
             first: None,
         }
     }
@@ -92,9 +115,8 @@ impl<'a> Sink<'a> {
     }
 
     /// Writes one frame, straight from shared memory.
-    pub(super) fn take(&mut self, reader: &Reader, frame: &Frame) -> Result<(), Fail> {
-        let data = frame.data();
-        self.begin(reader, Some(data))?;
+    pub(super) fn take(&mut self, source: &impl Source, data: &[u8]) -> Result<(), Fail> {
+        self.begin(source, Some(data))?;
         if let (Some(output), Some(form)) = (&mut self.output, &self.form) {
             let bytes = match form {
                 Form::Y4m { line, size, .. } => {
@@ -122,15 +144,14 @@ impl<'a> Sink<'a> {
     /// once.
     ///
     /// `first`: the first frame, `None` when the stream ended without any.
-    pub(super) fn begin(&mut self, reader: &Reader, first: Option<&[u8]>) -> Result<(), Fail> {
+    pub(super) fn begin(&mut self, source: &impl Source, first: Option<&[u8]>) -> Result<(), Fail> {
         if std::mem::replace(&mut self.known, true) {
             return Ok(());
         }
         self.writers += 1;
         self.first.get_or_insert_with(Instant::now);
-        let metadata = reader.metadata()?;
-        let metadata = metadata.as_ref().map(Metadata::data).unwrap_or_default();
-        let (form, description) = choose(self.args, metadata, first.is_some())?;
+        let metadata = source.metadata()?.unwrap_or_default();
+        let (form, description) = choose(self.args, &metadata, first.is_some())?;
         self.description = description;
         if let Some(present) = &self.form {
             // A writer that left without a word has nothing to be compared.
@@ -186,8 +207,8 @@ impl<'a> Sink<'a> {
             say::note(&format!("the writer of '{name}' has left without sending a frame"));
             return;
         }
-        let skipped =
-            if self.skipped == 0 { String::new() } else { format!(", {} passed over", self.skipped) };
+        let told = |count: u64, what| if count == 0 { String::new() } else { format!(", {count} {what}") };
+        let skipped = told(self.skipped, "passed over") + &told(self.missed, "missed");
         say::note(&format!(
             "received {} ({}) from '{name}' in {:.2} s, written as {}{skipped}",
             join::frames(self.frames),
@@ -204,6 +225,7 @@ impl<'a> Sink<'a> {
             frames: self.frames,
             bytes: self.bytes,
             skipped: self.skipped,
+            missed: self.missed,
             writers: self.writers,
             seconds: self.seconds(),
             ended: Ended::of(result),
