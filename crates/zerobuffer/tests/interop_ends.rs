@@ -373,23 +373,116 @@ fn a_native_writer_after_a_legacy_one_that_died_between_its_stores() {
             assert_eq!(segment.free(), RING + 128);
         }
         native.must(&format!("connect {} 0", &*name));
-        let behind = u64::from(!read_before);
+        if !read_before {
+            assert_eq!(reader.must("read 5000 3"), "3 112", "the missing token is posted");
+        }
         for key in 4..=200 {
             assert_eq!(native.must(&format!("write {key} 112 write")), key.to_string());
-            let due = key - behind;
-            assert_eq!(reader.must(&format!("read 5000 {due}")), format!("{due} 112"));
+            assert_eq!(reader.must(&format!("read 5000 {key}")), format!("{key} 112"));
         }
         // The uncharged bytes are never taken for free ones: a full ring overwrites nothing.
         native.must("timeout 100");
         let last =
             (201..300).find(|key| native.ask(&format!("write {key} 112 write")).starts_with("err Full"));
         let last = last.expect("the ring has an end") - 1;
-        for key in 201 - behind..=last - behind {
+        for key in 201..=last {
             assert_eq!(reader.must(&format!("read 5000 {key}")), format!("{key} 112"));
         }
         native.must("close");
         reader.must("close");
     }
+}
+
+/// A legacy writer dies between charging for a frame that fills the ring and counting it. Its
+/// legacy successor comes before the reader looks, or after it has repaired. The frame is
+/// delivered.
+#[test]
+fn a_native_reader_gets_the_uncounted_frame_that_fills_the_ring() {
+    for succeeded in [true, false] {
+        let Some(mut old) = Peer::old() else { return };
+        let mut native = Peer::native();
+        let name = Name::new("full-uncounted");
+        native.must(&format!("create {} 64 1024", &*name));
+        old.must(&format!("connect {}", &*name));
+        let segment = Segment::open(&name);
+        let frame = [&1008_u64.to_le_bytes()[..], &1_u64.to_le_bytes(), &content(1, 1008)].concat();
+        segment.put(segment.ring(), &frame);
+        segment.set(FREE, 0);
+        old.kill();
+        let mut next = Peer::old().unwrap();
+        if succeeded {
+            next.must(&format!("connect {}", &*name));
+        }
+        assert_eq!(native.must("read 10000 1"), "1 1008", "succeeded: {succeeded}");
+        if !succeeded {
+            native.must_fail("read 10000 0", "WriterGone");
+            next.must(&format!("connect {}", &*name));
+        }
+        assert_eq!(segment.free(), 1024);
+        next.must("close");
+        native.must("close");
+    }
+}
+
+/// A native writer dies between the position and the token of a frame. Its native successor posts
+/// that token, whether the reader sleeps, is busy with other frames, or reads on. Surplus ones
+/// would stop the reader: it gets none, also where nothing is missing.
+#[test]
+fn a_successor_posts_the_tokens_that_a_dead_writer_owes_a_legacy_reader() {
+    let Some(mut reader) = Peer::old() else { return };
+    for (unread, missing, sleeps) in
+        [(1, 1, true), (1, 1, false), (3, 1, false), (3, 3, true), (3, 2, false), (4, 0, false), (0, 0, true)]
+    {
+        let name = Name::new("owed");
+        reader.must(&format!("create {} 64 {RING}", &*name));
+        let mut writer = Peer::native();
+        writer.must(&format!("connect {} 0", &*name));
+        writer.must("write 1 100 write");
+        reader.must("read 5000 1");
+        for key in 2..2 + unread {
+            writer.must(&format!("write {key} 100 write"));
+        }
+        take(&name, missing);
+        writer.kill();
+        if sleeps {
+            reader.tell(&format!("read 60000 2"));
+            pause(50);
+        }
+        let mut next = Peer::native();
+        next.must(&format!("connect {} 5000", &*name));
+        let first = 2 + unread;
+        if sleeps && unread == 0 {
+            next.must("write 2 100 write");
+        }
+        for key in 2..first {
+            let reply = if sleeps && key == 2 {
+                reader.must_reply()
+            } else {
+                reader.must(&format!("read 5000 {key}"))
+            };
+            assert_eq!(reply, format!("{key} 100"), "{unread} unread, {missing} without a token");
+        }
+        let mut first = first;
+        if sleeps && unread == 0 {
+            assert_eq!(reader.must_reply(), "2 100");
+            first = 3;
+        }
+        assert_eq!(reader.must("read 100 0"), "none", "a surplus token");
+        for key in first..first + 20 {
+            next.must(&format!("write {key} 100 write"));
+            assert_eq!(reader.must(&format!("read 5000 {key}")), format!("{key} 100"));
+        }
+        next.must("close");
+        reader.must("close");
+    }
+}
+
+/// Takes tokens from the data semaphore, as if they had never been posted.
+fn take(name: &Name, tokens: u32) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(&name.semaphores()[0]).unwrap();
+    let mut value = [0; 4];
+    file.read_exact_at(&mut value, 0).unwrap();
+    file.write_all_at(&(u32::from_le_bytes(value) - tokens).to_le_bytes(), 0).unwrap();
 }
 
 /// Adds a token to the data semaphore, as a writer does.

@@ -1,6 +1,6 @@
 //! One run: a victim that ends at its crash point, the survivor, the successor, and what must hold.
 
-use super::victim::{FRAMES, PAYLOAD, buffer, check, may_hold, patient};
+use super::victim::{FRAMES, PAYLOAD, buffer, check, check_metadata, may_hold, metadata_of, patient};
 use crate::{ledger::records, leftovers, pattern::mix, process::PATIENCE};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::{
@@ -130,6 +130,7 @@ impl Intake {
                 let sequence = frame.sequence();
                 ensure!(sequence == self.expected, "frame {sequence} came, {} was expected", self.expected);
                 check(&frame)?;
+                check_metadata(reader, sequence)?;
                 self.expected += 1;
                 self.held.push(frame);
                 if self.held.len() > 1 || !may_hold(sequence) {
@@ -381,6 +382,7 @@ impl Scene {
 fn send(name: &str) -> Result<u64> {
     let mut writer = connect(name, &AtomicBool::new(false))?.context("no reader")?;
     let mut last = 0;
+    writer.set_metadata(&metadata_of(writer.next_sequence()))?;
     for _ in 0..FRAMES {
         let sequence = writer.next_sequence();
         last = writer.write(&super::victim::PATTERN.content(sequence))?.sequence().unwrap_or(0);

@@ -7,7 +7,7 @@ use crate::{
     ledger::{Field, Ledger},
     pattern::Pattern,
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use std::{path::Path, thread, time::Duration};
 use zerobuffer::{BufferConfig, Frame, Reader, WaitStrategy, Writer, WriterConfig, observe};
 
@@ -49,10 +49,7 @@ fn writer(name: &str, ledger: &Path) -> Result<()> {
     let ledger = Ledger::create(ledger)?;
     ledger.set(Field::First, writer.next_sequence());
     say("attached");
-    if writer.next_sequence() == 1 {
-        // Already written by a predecessor that died later than this.
-        let _ = writer.set_metadata(b"metadata");
-    }
+    writer.set_metadata(&metadata_of(writer.next_sequence())).context("metadata")?;
     for round in 0..FRAMES {
         let sequence = writer.next_sequence();
         let size = PATTERN.size(sequence);
@@ -118,6 +115,21 @@ pub(crate) fn may_hold(sequence: u64) -> bool {
 
 pub(crate) fn check(frame: &Frame) -> Result<()> {
     PATTERN.check(frame.data(), frame.sequence()).map_err(anyhow::Error::msg)
+}
+
+/// What a writer that begins with this frame says of itself; not of one length.
+pub(crate) fn metadata_of(first: u64) -> Vec<u8> {
+    format!("{first} {}", "whole".repeat(usize::try_from(first % 7).unwrap_or(0))).into_bytes()
+}
+
+/// The metadata that are shown with a frame are whole, and of a writer that had begun by then.
+pub(crate) fn check_metadata(reader: &Reader, sequence: u64) -> Result<()> {
+    let metadata = reader.metadata()?.context("a frame without metadata")?;
+    let text = String::from_utf8_lossy(&metadata);
+    let first: u64 = text.split(' ').next().unwrap_or_default().parse().context("the metadata")?;
+    ensure!(*metadata == *metadata_of(first), "torn metadata: {text}");
+    ensure!(first <= sequence, "frame {sequence} with the metadata of a successor: {text}");
+    Ok(())
 }
 
 /// Creates the buffer and waits for its end.

@@ -111,6 +111,11 @@ impl WriterWatch {
         self.native
     }
 
+    /// The pid of the attached writer, if it is a legacy one; else 0.
+    pub(crate) fn legacy_writer(&self) -> u64 {
+        if self.is_attached() && !self.native { self.pid } else { 0 }
+    }
+
     /// Whether a writer of another implementation may begin to count at 1 now.
     pub(crate) fn may_restart(&self) -> bool {
         self.fresh && !self.native

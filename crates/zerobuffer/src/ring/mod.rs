@@ -17,6 +17,7 @@ mod producer;
 pub(crate) use consumer::Consumer;
 pub(crate) use credit::Credit;
 pub(crate) use fault::Fault;
+pub(crate) use legacy::unread_frames;
 pub(crate) use metadata::MetadataState;
 pub(crate) use producer::{Attach, Producer, Refusal, Shortage, reader_movement};
 

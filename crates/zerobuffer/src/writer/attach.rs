@@ -1,6 +1,6 @@
 //! Attaching to a buffer (W7): open and validate everything, take the role's lock, then register.
 
-use super::WriterShared;
+use super::{WriterShared, tokens};
 use crate::{
     config::Owner,
     error::{Error, Result},
@@ -190,6 +190,12 @@ fn register(
     std::mem::forget(registration);
     if free_sequences {
         metadata::remove(&region);
+    }
+    if !peer.is_native() {
+        let posted = tokens::post_missing(&region, &data);
+        if posted > 0 {
+            log::warn!(target: "zerobuffer::writer", "buffer '{name}': a writer died before it announced {posted} of its frames to the reader; announced now");
+        }
     }
     drop(claimed);
     if peer.ignores_surplus_tokens() {

@@ -9,6 +9,7 @@ mod handle;
 mod metadata;
 mod shared;
 mod space;
+mod tokens;
 mod watch;
 
 pub use frame_mut::FrameMut;

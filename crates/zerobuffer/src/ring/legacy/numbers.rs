@@ -118,6 +118,23 @@ pub(in crate::ring) fn next_sequence(
     walk(from, to).or_else(abandoned).or_else(lap).or_else(dangling).unwrap_or(1)
 }
 
+/// How many frames of legacy form lie between the read position and the write position; 0 if the
+/// chain does not get there.
+pub(crate) fn unread_frames(region: &Region, read_pos: u64) -> u64 {
+    let capacity = region.capacity();
+    let (from, to) = (read_pos % capacity, region.load(Word::WritePos, Ordering::Acquire) % capacity);
+    let mut chain = Chain::from(region, from);
+    let mut frames = 0;
+    while chain.at % capacity != to && chain.walked <= capacity {
+        match chain.step() {
+            Link::Frame => frames += 1,
+            Link::End => {}
+            Link::Broken => return 0,
+        }
+    }
+    if chain.walked <= capacity { frames } else { 0 }
+}
+
 fn is_plausible(header: FrameHeader, capacity: u64) -> bool {
     !header.is_wrap() && header.total().is_some_and(|total| total <= capacity)
 }

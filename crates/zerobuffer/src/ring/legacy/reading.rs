@@ -16,8 +16,18 @@ pub(in crate::ring) struct Reading {
     /// The last writer charges before it publishes, as native ones do. `free` alone distinguishes a
     /// full ring from an empty one.
     pub(in crate::ring) charged_first: bool,
+    /// The registered pid of a writer that is known to be a legacy one; 0: nobody knows of one.
+    pub(in crate::ring) legacy_writer: u64,
     /// The last writer is a new one that may begin to count at 1.
     pub(in crate::ring) may_restart: bool,
+}
+
+/// Whether a writer may come while the reader looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    AnyWriter,
+    /// The writer's presence byte is held: no native writer is there, nor comes.
+    NoNativeWriter,
 }
 
 /// How often the repair is repeated when the words change under it; only a hostile peer does that.
@@ -26,7 +36,7 @@ const REPAIR_ATTEMPTS: u32 = 1000;
 impl Consumer {
     pub(in crate::ring) fn has_legacy_unread(&self, region: &Region, credit: &Credit) -> bool {
         match self.distance(region, region.load(Word::WritePos, Ordering::Acquire)) {
-            Ok(0) => self.tie(region, &credit.lock()) > 0,
+            Ok(0) => self.tie(region, &credit.lock(), Beside::AnyWriter) > 0,
             Ok(_) | Err(_) => true,
         }
     }
@@ -64,7 +74,7 @@ impl Consumer {
     /// The position was where everything known ends: bytes that are unread nevertheless.
     #[inline(never)]
     fn look_at_tie(&self, region: &Region, credit: &Credit) -> Result<u64, Fault> {
-        if self.tie(region, &credit.lock()) == 0 {
+        if self.tie(region, &credit.lock(), Beside::AnyWriter) == 0 {
             return Ok(0);
         }
         // `free` is younger than the position it was compared with. A frame published in between
@@ -88,7 +98,7 @@ impl Consumer {
     }
 
     /// Both positions are the same: nothing is unread, or the whole ring (W4).
-    fn tie(&self, region: &Region, credits: &CreditGuard<'_>) -> u64 {
+    fn tie(&self, region: &Region, credits: &CreditGuard<'_>, beside: Beside) -> u64 {
         let capacity = region.capacity();
         if credits.held(self.handed_out) > 0 {
             return 0;
@@ -108,8 +118,12 @@ impl Consumer {
                 // asked after the walk too, since a writer may have entered meanwhile.
                 let is_legacy = || region.native_add(NativeWord::FORM, 0, Ordering::SeqCst).is_multiple_of(2);
                 // A writer that enters the native form has taken `free` away and not yet changed
-                // the form. The frames there are leftovers, and both counts are equal.
-                let is_entering = region.load(Word::WriterPid, Ordering::SeqCst) != 0
+                // the form. The frames there are leftovers, and both counts are equal. They are
+                // equal too where a writer died before it counted a frame that fills the ring.
+                let writer = region.load(Word::WriterPid, Ordering::SeqCst);
+                let is_entering = beside == Beside::AnyWriter
+                    && writer != 0
+                    && writer != self.legacy.legacy_writer
                     && region.load(Word::WrittenCount, Ordering::SeqCst) == self.legacy.read_count;
                 let full = !is_entering
                     && is_legacy()
@@ -169,13 +183,21 @@ impl Consumer {
         let write_pos = region.load(Word::WritePos, Ordering::Acquire);
         let free = region.load(Word::PayloadFree, Ordering::SeqCst);
         write_pos != region.capacity()
-            && self.true_free(region, &credits, write_pos).is_ok_and(|true_free| free == true_free)
+            && self
+                .true_free(region, &credits, write_pos, Beside::AnyWriter)
+                .is_ok_and(|true_free| free == true_free)
     }
 
     /// What `payload_free_bytes` must be when no writer is in the middle of something.
-    fn true_free(&self, region: &Region, credits: &CreditGuard<'_>, write_pos: u64) -> Result<u64, Fault> {
+    fn true_free(
+        &self,
+        region: &Region,
+        credits: &CreditGuard<'_>,
+        write_pos: u64,
+        beside: Beside,
+    ) -> Result<u64, Fault> {
         let unread = match self.distance(region, write_pos)? {
-            0 => self.tie(region, credits),
+            0 => self.tie(region, credits, beside),
             distance => distance,
         };
         let used = unread + credits.held(self.handed_out);
@@ -205,7 +227,7 @@ impl Consumer {
             }
             let write_pos = region.load(Word::WritePos, Ordering::SeqCst);
             let free = region.load(Word::PayloadFree, Ordering::SeqCst);
-            let true_free = self.true_free(region, &credits, write_pos)?;
+            let true_free = self.true_free(region, &credits, write_pos, Beside::NoNativeWriter)?;
             // A legacy writer registers before it does anything else.
             if region.load(Word::WriterPid, Ordering::SeqCst) != pid {
                 continue;
@@ -236,7 +258,7 @@ mod tests {
         assert!(region.put_header(0, FrameHeader { size: size - FRAME_HEADER_SIZE, sequence: 1 }));
         region.store(Word::PayloadFree, free, Ordering::Relaxed);
         let mut consumer = Consumer::new(false);
-        consumer.set_writer(true, false);
+        consumer.set_writer(true, false, 0);
         (region, Credit::new(), consumer)
     }
 
@@ -263,5 +285,28 @@ mod tests {
         assert!(consumer.repair(&region, &credit, |pid| pid == 7).unwrap());
         let words = [Word::PayloadFree, Word::WriterPid];
         assert_eq!(words.map(|word| region.load(word, Ordering::Relaxed)), [256, 0]);
+    }
+
+    /// A legacy writer died before it counted the frame that fills the ring, and before its token.
+    /// Neither the repair nor a legacy successor that is there first loses the frame.
+    #[test]
+    fn a_frame_that_fills_the_ring_and_is_not_counted_is_not_lost() {
+        let size = 256;
+        for succeeded in [false, true] {
+            let (region, credit, mut consumer) = filled(size, 0);
+            region.store(Word::WriterPid, 7, Ordering::Relaxed);
+            consumer.set_writer(false, false, 7);
+            if succeeded {
+                region.store(Word::WriterPid, 8, Ordering::Relaxed);
+                consumer.set_writer(false, true, 8);
+            } else {
+                assert!(consumer.repair(&region, &credit, |pid| pid == 7).unwrap());
+                let words = [Word::PayloadFree, Word::WriterPid];
+                assert_eq!(words.map(|word| region.load(word, Ordering::Relaxed)), [0, 0]);
+            }
+            consumer.refresh(&region, &credit).unwrap();
+            let span = consumer.next(&region, &credit, |_| false).unwrap().span.unwrap();
+            assert_eq!((span.size, span.sequence), (size - FRAME_HEADER_SIZE, 1), "{succeeded}");
+        }
     }
 }

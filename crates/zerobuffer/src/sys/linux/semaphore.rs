@@ -108,6 +108,18 @@ impl Semaphore {
         (self.state().load(order(End::E4Reader, Ordering::SeqCst)) & VALUE) as u32
     }
 
+    /// The number of tokens, where it can be known.
+    #[allow(clippy::unnecessary_wraps, reason = "as on other systems")]
+    pub(crate) fn known_value(&self) -> Option<u32> {
+        Some(self.value())
+    }
+
+    /// Whether somebody sleeps until there is a token.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let state = self.state().load(Ordering::SeqCst);
+        state >= ONE_SLEEPER && state & VALUE == 0
+    }
+
     /// Adds a token and wakes one sleeper.
     #[cfg_attr(crash_points, track_caller)]
     #[inline]

@@ -120,6 +120,18 @@ impl Semaphore {
         }
     }
 
+    /// The number of tokens, where it can be known.
+    #[allow(clippy::unnecessary_wraps, reason = "as on other systems")]
+    pub(crate) fn known_value(&self) -> Option<u32> {
+        Some(self.value())
+    }
+
+    /// Whether somebody is known to sleep until there is a token: nobody tells that here.
+    #[allow(clippy::unused_self, reason = "as on other systems")]
+    pub(crate) fn is_awaited(&self) -> bool {
+        false
+    }
+
     /// 0 if there is no token, else as many as nobody adds to: more cannot be known.
     ///
     /// The look takes a token and gives it back, so nobody who could not sleep before sleeps on.

@@ -115,6 +115,17 @@ impl Semaphore {
         self.handle.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
+    /// The number of tokens, where it can be known.
+    pub(crate) fn known_value(&self) -> Option<u32> {
+        self.handle().as_ref().and_then(value_of)
+    }
+
+    /// Whether somebody is known to sleep until there is a token: nobody tells that here.
+    #[allow(clippy::unused_self, reason = "as on other systems")]
+    pub(crate) fn is_awaited(&self) -> bool {
+        false
+    }
+
     /// The number of tokens; 0 where it is unknown, so a post is never left out.
     pub(crate) fn value(&self) -> u32 {
         // Part of edge E4: a system call, in the order of the program.
