@@ -108,7 +108,7 @@ fn removed(orphan: &Orphan, forced: bool) -> Result<Vec<PathBuf>> {
 
 fn dead_buffer(name: &str, owner: Owner) -> Option<Orphan> {
     let segment = Segment::open_read_only(name).ok().filter(|segment| owner.includes(segment.uid))?;
-    let Verdict::Dead { pid, reason } = sys::judge(&segment) else { return None };
+    let Verdict::Dead { pid, reason } = sys::assess(&segment) else { return None };
     // A legacy reader is judged by its number, which means nothing in another container. The lock
     // file that it holds for its life proves its death if it is there and free.
     let unproven = !segment.is_marked() && !sys::has_lock_file(name);

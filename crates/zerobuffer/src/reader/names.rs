@@ -27,7 +27,12 @@ impl NamesWatch {
 
     /// Looks if it is time to. A running stream goes on without its names, so this only warns;
     /// `Some`: they are lost.
-    pub(super) fn look(&mut self, names: Option<&NameGuard>, buffer: &str, now: Instant) -> Option<&str> {
+    pub(super) fn find_lost(
+        &mut self,
+        names: Option<&NameGuard>,
+        buffer: &str,
+        now: Instant,
+    ) -> Option<&str> {
         if self.lost.is_none() && now >= self.next_look {
             self.next_look = now + EVERY;
             self.lost = names.and_then(NameGuard::first_lost);
@@ -45,7 +50,7 @@ impl NamesWatch {
     /// Fails if the names are lost and no writer is attached, so none ever comes. The end of the
     /// last writer is reported first, once.
     pub(super) fn check(&mut self, names: Option<&NameGuard>, buffer: &str, now: Instant) -> Result<()> {
-        match self.look(names, buffer, now).map(str::to_owned) {
+        match self.find_lost(names, buffer, now).map(str::to_owned) {
             Some(lost) => Err(Error::NamesRemoved { name: buffer.to_owned(), lost }),
             None => Ok(()),
         }

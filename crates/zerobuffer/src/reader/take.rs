@@ -21,7 +21,7 @@ impl Reader {
     pub(super) fn take_plainly(&mut self) -> Option<Frame> {
         let shared = &self.shared;
         let usable = shared.is_open() && self.fault.is_none() && self.announces_itself();
-        if !usable || !(self.consumer.has_available() || self.look_plainly()) {
+        if !usable || !(self.consumer.has_available() || self.refresh_plainly()) {
             return None;
         }
         let shared = &self.shared;
@@ -40,7 +40,7 @@ impl Reader {
 
     /// [`Self::look`] where it finds further frames of the writer that is known.
     #[inline(always)]
-    fn look_plainly(&mut self) -> bool {
+    fn refresh_plainly(&mut self) -> bool {
         let shared = &self.shared;
         if !self.watch.is_settled() || !self.watch.is_current(shared) || self.undrained >= DRAIN_AT {
             return false;
@@ -82,7 +82,7 @@ impl Reader {
         let mut token = announced == Announced::ByToken;
         loop {
             if !self.consumer.has_available() {
-                self.look()?;
+                self.refresh()?;
                 if !self.consumer.has_available() {
                     return Ok(None);
                 }
@@ -106,7 +106,7 @@ impl Reader {
         let (shared, watch) = (&self.shared, &mut self.watch);
         let taken = self.consumer.next(&shared.region, &shared.credit, |sequence| {
             // Its writer may have come after the last look.
-            watch.look(shared);
+            watch.refresh(shared);
             watch.accepts(sequence, native)
         });
         let taken = taken.map_err(|fault| self.fail(fault))?;
@@ -120,10 +120,10 @@ impl Reader {
     }
 
     /// Looks at shared memory for new frames and for a change of writer.
-    pub(super) fn look(&mut self) -> Result<()> {
+    pub(super) fn refresh(&mut self) -> Result<()> {
         let shared = &self.shared;
         // The pid first: frames of a writer that is gone are all published.
-        self.watch.look(shared);
+        self.watch.refresh(shared);
         let legacy = self.watch.legacy_writer();
         self.consumer.set_writer(self.watch.has_native_writer(), self.watch.may_restart(), legacy);
         self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
@@ -159,7 +159,7 @@ impl Reader {
         // end to it.
         for looked in [false, true] {
             if looked && !self.consumer.has_available() {
-                self.look()?;
+                self.refresh()?;
             }
             let published = self.consumer.published();
             while self.consumer.handed_out() < published
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(reader.take_plainly().unwrap().sequence(), 2);
         drop(first);
         // Both are this process: without a look in between the pid would be the same.
-        reader.watch.look(&reader.shared);
+        reader.watch.refresh(&reader.shared);
         let mut second = Writer::connect(&name).unwrap();
         second.write(b"3").unwrap();
         assert_eq!(reader.read().unwrap().sequence(), 3);

@@ -27,14 +27,14 @@ impl Reader {
         self.leave_reactor();
         let started = Instant::now();
         patience.begin(started);
-        let result = self.look_until(started, patience);
+        let result = self.poll_until(started, patience);
         let time = started.elapsed();
         self.waiter.waited(time, matches!(result, Ok(Some(_))));
         self.shared.counters.waited(time, patience.counts());
         result
     }
 
-    fn look_until(&mut self, mut now: Instant, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
+    fn poll_until(&mut self, mut now: Instant, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
         let mut announced = Announced::No;
         loop {
             match self.round(&mut announced, now, patience)? {
@@ -72,7 +72,7 @@ impl Reader {
             return Ok(Round::Over);
         }
         if self.watch.is_attached() {
-            self.names_watch.look(self.names.as_ref(), &self.shared.name, now);
+            self.names_watch.find_lost(self.names.as_ref(), &self.shared.name, now);
         } else {
             self.names_watch.check(self.names.as_ref(), &self.shared.name, now)?;
         }
@@ -141,7 +141,7 @@ impl Reader {
         self.undrained = 0;
         let swallowed = self.shared.data.take_all();
         if swallowed > 0 {
-            self.watch.look(&self.shared);
+            self.watch.refresh(&self.shared);
             if !self.announces_itself() {
                 // A legacy writer has just come: without its tokens each of its frames would wait
                 // for a later one. The number is anybody's to write (W13).
@@ -165,15 +165,15 @@ impl Reader {
     /// Without a frame to take: is the writer gone, has it crashed, or has it left a frame without
     /// a token?
     pub(super) fn check_state(&mut self, now: Instant) -> Result<Announced> {
-        self.watch.look(&self.shared);
+        self.watch.refresh(&self.shared);
         let finding =
-            self.watch.judge(&self.shared, &mut self.consumer, now).map_err(|fault| self.fail(fault))?;
+            self.watch.assess(&self.shared, &mut self.consumer, now).map_err(|fault| self.fail(fault))?;
         let gone = match finding {
             Finding::Nothing => return Ok(Announced::No),
             Finding::Stranded => None,
             Finding::Gone { pid } => Some(pid),
         };
-        self.look()?;
+        self.refresh()?;
         match gone {
             _ if self.consumer.has_available() => Ok(Announced::ByPosition),
             None => Ok(Announced::No),
@@ -208,7 +208,7 @@ mod tests {
         reader.drain_tokens();
         assert_eq!(reader.shared.data.value(), 3);
         post(&reader, 100);
-        reader.watch.look(&reader.shared);
+        reader.watch.refresh(&reader.shared);
         reader.drain_tokens();
         assert_eq!(reader.shared.data.value(), 60, "of 1024 bytes no more frames than that can be announced");
     }

@@ -40,7 +40,7 @@ pub(crate) struct WriterWatch {
     still: Still<u64>,
 }
 
-/// The outcome of [`WriterWatch::judge`].
+/// The outcome of [`WriterWatch::assess`].
 #[derive(Debug)]
 pub(crate) enum Finding {
     Nothing,
@@ -158,7 +158,7 @@ impl WriterWatch {
 
     /// Notices a change of writer.
     #[inline]
-    pub(crate) fn look(&mut self, shared: &ReaderShared) {
+    pub(crate) fn refresh(&mut self, shared: &ReaderShared) {
         let pid = Self::registered(shared);
         if pid != self.pid {
             self.changed(shared, pid);
@@ -198,7 +198,7 @@ impl WriterWatch {
 
     /// Judges the writer when there is no frame to take; at most one slice passes between two
     /// judgements.
-    pub(crate) fn judge(
+    pub(crate) fn assess(
         &mut self,
         shared: &ReaderShared,
         consumer: &mut Consumer,
@@ -215,9 +215,9 @@ impl WriterWatch {
                 self.died = true;
                 self.repair(shared, consumer)?;
             }
-            _ => return self.judge_attached(shared, consumer, now),
+            _ => return self.assess_attached(shared, consumer, now),
         }
-        self.look(shared);
+        self.refresh(shared);
         if self.is_attached() || !self.has_been_seen(shared) {
             return Ok(Finding::Nothing);
         }
@@ -246,7 +246,7 @@ impl WriterWatch {
         self.judged = now.checked_sub(WAIT_SLICE).unwrap_or(self.judged);
     }
 
-    fn judge_attached(
+    fn assess_attached(
         &mut self,
         shared: &ReaderShared,
         consumer: &mut Consumer,
@@ -260,7 +260,7 @@ impl WriterWatch {
                 log::warn!(target: "zerobuffer::reader", "buffer '{}': writer {} has died", shared.name, self.pid);
                 self.died = true;
                 self.repair(shared, consumer)?;
-                self.look(shared);
+                self.refresh(shared);
                 if !self.is_attached() {
                     return Ok(Finding::Gone { pid: self.last });
                 }

@@ -129,12 +129,12 @@ impl Consumer {
     #[inline]
     pub(crate) fn refresh(&mut self, region: &Region, credit: &Credit) -> Result<(), Fault> {
         if !self.is_native {
-            self.look_in_legacy_form(region, credit)?;
+            self.refresh_in_legacy_form(region, credit)?;
             if self.available != 0 || !self.enter_native_form(region, credit)? {
                 return Ok(());
             }
         }
-        self.look_in_native_form(region, credit)
+        self.refresh_in_native_form(region, credit)
     }
 
     /// Takes the next frame if it lies at the position and carries the number that is due. `None`

@@ -66,7 +66,7 @@ impl Facts {
 }
 
 /// Judges an object by its reader (W8): by presence where it has our mark, else by the pid.
-pub(super) fn judge(facts: &Facts) -> Verdict {
+pub(super) fn decide(facts: &Facts) -> Verdict {
     let control = match facts.kind() {
         Kind::Other => return Verdict::Foreign,
         Kind::Blank => {
@@ -139,7 +139,7 @@ pub(super) fn take_over<S: Site>(site: &S) -> Result<bool, Blocked> {
     let hold = site.hold(&segment)?;
     let is_busy = hold.taken == Some(false);
     let connected = |pid| Error::ReaderAlreadyConnected { name: name.to_owned(), pid };
-    match judge(&site.facts(&segment, hold.taken.map(|taken| !taken))) {
+    match decide(&site.facts(&segment, hold.taken.map(|taken| !taken))) {
         // Perhaps only another judge has the role, which is a matter of an instant.
         Verdict::Alive { pid } if is_busy => Err(Blocked { error: connected(pid), patience: JUDGING }),
         Verdict::Alive { pid } => Err(connected(pid).into()),
@@ -232,7 +232,7 @@ mod tests {
             ("shorter than it says", Facts { size: SIZE - 1, ..buffer(DEAD) }, "foreign"),
             ("... and marked", Facts { size: SIZE - 1, marked: true, ..buffer(DEAD) }, "foreign"),
         ] {
-            assert_eq!(kind(&judge(&facts)), expected, "{row}: {facts:?}");
+            assert_eq!(kind(&decide(&facts)), expected, "{row}: {facts:?}");
         }
         drop(child.stdin.take());
         child.wait().unwrap();

@@ -146,9 +146,9 @@ impl Writer {
     /// Behind the arming: is the reader there, is there room by now? Edge E4: space whose token is
     /// swallowed here is seen.
     fn last_look(&mut self, size: u64, now: Instant) -> Result<Result<Slot, Shortage>> {
-        self.watch.look(&self.shared, now)?;
+        self.watch.refresh(&self.shared, now)?;
         self.shared.space.take_all();
-        let found = self.step(size)?;
+        let found = self.attempt(size)?;
         self.check()?;
         Ok(found)
     }
@@ -203,18 +203,18 @@ impl Writer {
         size: u64,
         wait: &mut Option<Wait>,
     ) -> Result<Option<Slot>> {
-        let shortage = match self.step(size)? {
+        let shortage = match self.attempt(size)? {
             Ok(slot) => return Ok(Some(slot)),
             Err(shortage) => shortage,
         };
         let now = Instant::now();
         if self.config.full_ring != FullRingPolicy::Block {
-            self.watch.look(&self.shared, now)?;
+            self.watch.refresh(&self.shared, now)?;
             return Err(self.full(shortage, Duration::ZERO));
         }
         if wait.is_none()
             && self.glance(shortage)
-            && let Ok(slot) = self.step(size)?
+            && let Ok(slot) = self.attempt(size)?
         {
             return Ok(Some(slot));
         }

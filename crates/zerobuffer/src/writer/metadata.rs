@@ -99,7 +99,7 @@ impl Writer {
                 return Ok(());
             }
             let now = Instant::now();
-            self.watch.look(&self.shared, now)?;
+            self.watch.refresh(&self.shared, now)?;
             self.check()?;
             if patience.pause(PAUSE, now).is_break() {
                 let name = self.shared.name.clone();

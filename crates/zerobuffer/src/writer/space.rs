@@ -43,7 +43,7 @@ impl Writer {
     /// Any frame, in any place; waits for room if that is wanted.
     #[inline(never)]
     fn reserve_elsewhere(&mut self, size: u64, if_full: IfFull<'_, '_>) -> Result<Slot> {
-        let shortage = match self.step(size)? {
+        let shortage = match self.attempt(size)? {
             Ok(slot) => return Ok(slot),
             Err(shortage) => shortage,
         };
@@ -59,7 +59,7 @@ impl Writer {
             IfFull::PolicyWithin(patience) if waits => patience,
             _ => {
                 // Callers that never wait still have to learn that the reader died.
-                self.watch.look(&self.shared, Instant::now())?;
+                self.watch.refresh(&self.shared, Instant::now())?;
                 #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
                 if fails && let Some(event) = self.event.clone() {
                     return self.arm_event(&event, size);
@@ -68,7 +68,7 @@ impl Writer {
             }
         };
         if self.glance(shortage)
-            && let Ok(slot) = self.step(size)?
+            && let Ok(slot) = self.attempt(size)?
         {
             return Ok(slot);
         }
@@ -84,7 +84,7 @@ impl Writer {
     }
 
     /// One attempt without waiting: a slot, or how much is missing.
-    pub(super) fn step(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
+    pub(super) fn attempt(&mut self, size: u64) -> Result<Result<Slot, Shortage>> {
         self.producer.reserve(&self.shared.region, size).map_err(|refusal| self.refuse(refusal, size))
     }
 
@@ -116,7 +116,7 @@ impl Writer {
     ) -> Result<Slot> {
         loop {
             // First: a time-out of 0 must notice the reader's death too.
-            let next_look = self.watch.look(&self.shared, now)?;
+            let next_look = self.watch.refresh(&self.shared, now)?;
             if patience.ends(now) {
                 return Err(self.full(shortage, patience.waited()));
             }
@@ -126,7 +126,7 @@ impl Writer {
                 self.shared.space.take_all();
             }
             // Edge E4: space whose token was just taken is seen now.
-            match self.step(size)? {
+            match self.attempt(size)? {
                 Ok(slot) => return Ok(slot),
                 Err(now_missing) => shortage = now_missing,
             }
@@ -134,7 +134,7 @@ impl Writer {
             if slept_in_vain {
                 self.shared.space.wait(until.saturating_duration_since(Instant::now()));
                 self.check()?;
-                match self.step(size)? {
+                match self.attempt(size)? {
                     Ok(slot) => return Ok(slot),
                     Err(now_missing) => shortage = now_missing,
                 }

@@ -31,7 +31,7 @@ impl ReaderWatch {
 
     /// Looks if it is time to, and says when it is again. Fails if the reader is gone: at once if
     /// that is certain, else after a slice without movement (W8).
-    pub(super) fn look(&mut self, shared: &WriterShared, now: Instant) -> Result<Instant> {
+    pub(super) fn refresh(&mut self, shared: &WriterShared, now: Instant) -> Result<Instant> {
         if now < self.next_look {
             return Ok(self.next_look);
         }

@@ -17,7 +17,7 @@ const RETRY_EVERY: Duration = Duration::from_millis(2);
 
 /// Waits until a server reads the channel's requests, and says how large their ring is. Nothing is
 /// touched.
-pub(super) fn look_for_server(channel: &str, patience: &mut Patience<'_>) -> Result<u64> {
+pub(super) fn find_server(channel: &str, patience: &mut Patience<'_>) -> Result<u64> {
     let name = request_name(channel);
     let started = Instant::now();
     loop {

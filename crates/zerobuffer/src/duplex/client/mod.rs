@@ -22,7 +22,7 @@ use crate::{
     sync::Arc,
     writer::{Writer, WriterHandle},
 };
-use connecting::{create_response_buffer, look_for_server};
+use connecting::{create_response_buffer, find_server};
 use inbox::Inbox;
 use outbox::Outbox;
 use responses::Responses;
@@ -91,7 +91,7 @@ impl Client {
     #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
     pub fn connect_within(channel: &str, config: ClientConfig, patience: &mut Patience<'_>) -> Result<Self> {
         names::check(&response_name(channel))?;
-        let requests = look_for_server(channel, patience)?;
+        let requests = find_server(channel, patience)?;
         let reader = create_response_buffer(channel, &config, requests, patience)?;
         let wait =
             WriterConfig::default().write_timeout(config.write_timeout).wait(config.wait).owner(config.owner);

@@ -19,7 +19,7 @@ impl Response {
     }
 
     /// `Err`: the server says that the request has no answer.
-    pub(super) fn judged(self, channel: &str) -> Result<Self, Error> {
+    pub(super) fn or_failure(self, channel: &str) -> Result<Self, Error> {
         if !self.refuses {
             return Ok(self);
         }

@@ -108,7 +108,7 @@ impl Responses {
         patience: &mut Patience<'_>,
         fetch: impl FnMut(&mut Inbox) -> Option<Response>,
     ) -> Result<Option<Response>> {
-        self.wait(patience, fetch)?.map(|response| response.judged(&self.channel)).transpose()
+        self.wait(patience, fetch)?.map(|response| response.or_failure(&self.channel)).transpose()
     }
 
     /// Waits until `fetch` finds something. One of the waiting threads reads for all.

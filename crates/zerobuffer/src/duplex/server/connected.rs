@@ -2,7 +2,7 @@
 
 use super::{
     super::Failure,
-    handler::{Outcome, caught},
+    handler::{HandlerResult, caught},
     run::Run,
     turns::Turns,
 };
@@ -30,7 +30,7 @@ impl Connected {
             handle.keep_metadata(metadata);
         }
         let Some(on_init) = &run.config.on_init else { return };
-        let outcome: Outcome = match metadata {
+        let outcome: HandlerResult = match metadata {
             Ok(metadata) => caught(|| on_init(metadata.as_deref())),
             Err(error) => Err(error.into()),
         };

@@ -11,19 +11,19 @@ use std::{
 };
 
 /// How the application's function ended.
-pub(super) type Outcome = Result<(), BoxError>;
+pub(super) type HandlerResult = Result<(), BoxError>;
 
 /// The function that answers requests.
 pub(super) enum Handler {
     /// It writes the response.
-    Answer(Box<dyn Fn(Frame, Responder) -> Outcome + Send + Sync>),
+    Answer(Box<dyn Fn(Frame, Responder) -> HandlerResult + Send + Sync>),
     /// It edits the request, which then is the response.
-    Edit(Box<dyn Fn(&mut Frame) -> Outcome + Send + Sync>),
+    Edit(Box<dyn Fn(&mut Frame) -> HandlerResult + Send + Sync>),
 }
 
 impl Handler {
     /// Has one request answered; a panic is a failure like others.
-    pub(super) fn call(&self, mut frame: Frame, mut responder: Responder) -> Outcome {
+    pub(super) fn call(&self, mut frame: Frame, mut responder: Responder) -> HandlerResult {
         caught(|| match self {
             Self::Answer(handler) => handler(frame, responder),
             Self::Edit(handler) => {
@@ -36,7 +36,7 @@ impl Handler {
 }
 
 /// What an application's function says.
-pub(super) fn caught(function: impl FnOnce() -> Outcome) -> Outcome {
+pub(super) fn caught(function: impl FnOnce() -> HandlerResult) -> HandlerResult {
     catch_unwind(AssertUnwindSafe(function))
         .unwrap_or_else(|panic| Err(Panicked(text_of(&*panic).to_owned()).into()))
 }

@@ -77,7 +77,7 @@ impl Service {
             run.ask_to_stop(Stop::Now);
         }
         while !run.is_asked(Stop::Now) && self.state != State::Ended {
-            self.step();
+            self.advance();
         }
         if run.is_asked(Stop::Now) {
             if let Some(pool) = &self.pool {
@@ -116,13 +116,13 @@ impl Service {
     }
 
     /// One look, and what follows from it.
-    fn step(&mut self) {
+    fn advance(&mut self) {
         if self.run.is_asked(Stop::Drain) && !matches!(self.state, State::Draining(_)) {
-            self.meet(Event::Drain);
+            self.apply(Event::Drain);
         }
         self.cause = None;
-        match self.look() {
-            Ok(Some(event)) => self.meet(event),
+        match self.next_event() {
+            Ok(Some(event)) => self.apply(event),
             Ok(None) => {}
             Err(error) => self.fail(error),
         }
@@ -134,10 +134,10 @@ impl Service {
             return self.run.ask_to_stop(Stop::Now);
         }
         self.cause = Some(error);
-        self.meet(Event::Broken);
+        self.apply(Event::Broken);
     }
 
-    fn meet(&mut self, event: Event) {
+    fn apply(&mut self, event: Event) {
         let before = self.state;
         let (state, actions) = before.on(event, &self.rules, Instant::now);
         self.state = state;
@@ -156,7 +156,7 @@ impl Service {
             Action::Handle => self.handle(),
             Action::Drop => self.request = None,
             Action::Sweep => match self.sweep() {
-                Ok(event) => self.meet(event),
+                Ok(event) => self.apply(event),
                 Err(error) => self.fail(error),
             },
             Action::Close => self.close(),

@@ -108,7 +108,7 @@ fn one_that_leaves_while_its_kind_is_asked_is_not_taken_for_a_legacy_one() {
 fn one_that_is_judged_while_it_leaves_stays_a_native_one() {
     let mut reader = reader("leaving");
     let _writer = attach(&reader);
-    reader.watch.look(&reader.shared);
+    reader.watch.refresh(&reader.shared);
     assert!(reader.watch.has_native_writer());
     // A leaving writer takes its note away before its lock. Another one that tries to attach holds
     // the claim, so the lock proves nothing either.

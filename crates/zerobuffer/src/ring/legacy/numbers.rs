@@ -33,7 +33,7 @@ impl<'a> Chain<'a> {
         Self { region, at, last: None, walked: 0, free: false }
     }
 
-    fn step(&mut self) -> Link {
+    fn follow(&mut self) -> Link {
         let tail = self.region.capacity() - self.at;
         let Some(header) = self.region.header(self.at).filter(|header| !header.is_wrap()) else {
             self.at = 0;
@@ -60,7 +60,7 @@ impl<'a> Chain<'a> {
             if self.at % self.region.capacity() == to && self.walked > 0 {
                 return self.last.map(|last| last.wrapping_add(1));
             }
-            if self.step() == Link::Broken {
+            if self.follow() == Link::Broken {
                 return None;
             }
         }
@@ -70,7 +70,7 @@ impl<'a> Chain<'a> {
     /// Walks one lap from offset 0 to the end of the ring; the number that follows.
     fn lap(mut self) -> Option<u64> {
         loop {
-            match self.step() {
+            match self.follow() {
                 Link::Frame if self.at == self.region.capacity() => break,
                 Link::Frame => {}
                 Link::End => break,
@@ -126,7 +126,7 @@ pub(crate) fn unread_frames(region: &Region, read_pos: u64) -> u64 {
     let mut chain = Chain::from(region, from);
     let mut frames = 0;
     while chain.at % capacity != to && chain.walked <= capacity {
-        match chain.step() {
+        match chain.follow() {
             Link::Frame => frames += 1,
             Link::End => {}
             Link::Broken => return 0,
@@ -156,7 +156,7 @@ pub(super) fn is_full_ring(
     let mut last_total = 0;
     while chain.walked < region.capacity() {
         let (first, before) = (chain.last.is_none(), chain.walked);
-        let link = chain.step();
+        let link = chain.follow();
         let starts = |sequence| sequence == expected || (may_restart && sequence == 1);
         if link == Link::Broken || (first && !chain.last.is_none_or(starts)) {
             return false;

@@ -48,7 +48,7 @@ impl Consumer {
     }
 
     /// Looks how much has been published in legacy form.
-    pub(in crate::ring) fn look_in_legacy_form(
+    pub(in crate::ring) fn refresh_in_legacy_form(
         &mut self,
         region: &Region,
         credit: &Credit,
@@ -56,7 +56,7 @@ impl Consumer {
         let write_pos = Self::published_position(region);
         let distance = self.distance(region, write_pos)?;
         self.available = if distance == 0 {
-            self.look_at_tie(region, credit)?
+            self.resolve_tie(region, credit)?
         } else if distance + credit.held_bound(self.handed_out) > region.capacity()
             && distance + credit.lock().held(self.handed_out) > region.capacity()
         {
@@ -73,7 +73,7 @@ impl Consumer {
 
     /// The position was where everything known ends: bytes that are unread nevertheless.
     #[inline(never)]
-    fn look_at_tie(&self, region: &Region, credit: &Credit) -> Result<u64, Fault> {
+    fn resolve_tie(&self, region: &Region, credit: &Credit) -> Result<u64, Fault> {
         if self.tie(region, &credit.lock(), Beside::AnyWriter) == 0 {
             return Ok(0);
         }

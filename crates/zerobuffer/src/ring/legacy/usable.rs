@@ -43,7 +43,7 @@ impl Usable {
     }
 
     /// Bytes that may be charged now, looked up in shared memory.
-    pub(super) fn look(&mut self, region: &Region, at: u64) -> Result<u64, Fault> {
+    pub(super) fn refresh(&mut self, region: &Region, at: u64) -> Result<u64, Fault> {
         let capacity = region.capacity();
         // Edge E2, acquire end: what the reader gave back it no longer reads. Edge E4, second half.
         let order = order(End::E4Writer, order(End::E2Acquire, Ordering::SeqCst));
@@ -115,13 +115,13 @@ mod tests {
         usable.charge(region, 200, 0).unwrap();
         // A lost charge: F stands too high by 200.
         region.add(Word::PayloadFree, 200);
-        assert_eq!(usable.look(region, 200).unwrap(), 56);
+        assert_eq!(usable.refresh(region, 200).unwrap(), 56);
         usable.charge(region, 56, 0).unwrap();
         region.add(Word::PayloadFree, 56);
-        assert_eq!(usable.look(region, 0).unwrap(), 0, "full, at equal positions");
+        assert_eq!(usable.refresh(region, 0).unwrap(), 0, "full, at equal positions");
         region.store(Word::ReadPos, 200, Ordering::Relaxed);
         region.store(Word::ReadCount, 1, Ordering::Relaxed);
-        assert_eq!(usable.look(region, 0).unwrap(), 200);
+        assert_eq!(usable.refresh(region, 0).unwrap(), 200);
     }
 
     #[test]
@@ -130,8 +130,8 @@ mod tests {
         let mut usable = Usable::attach(region, 0);
         usable.charge(region, 256, 0).unwrap();
         region.add(Word::PayloadFree, 256);
-        assert_eq!(usable.look(region, 0).unwrap(), 0);
+        assert_eq!(usable.refresh(region, 0).unwrap(), 0);
         region.store(Word::ReadCount, 1, Ordering::Relaxed);
-        assert_eq!(usable.look(region, 0).unwrap(), 256);
+        assert_eq!(usable.refresh(region, 0).unwrap(), 256);
     }
 }

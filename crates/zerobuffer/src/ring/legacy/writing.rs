@@ -45,7 +45,7 @@ impl Writing {
                 .header(0)
                 .is_some_and(|header| !header.is_wrap() && is_unpublished(header)),
         };
-        writing.free = writing.usable.look(region, at)?;
+        writing.free = writing.usable.refresh(region, at)?;
         Ok((writing, at))
     }
 
@@ -73,7 +73,7 @@ impl Writing {
         let found = place(room, total).map_err(|needed_capacity| Refusal::Unplaceable { needed_capacity })?;
         let needed = found.need();
         if self.free < needed {
-            self.free = self.usable.look(region, at)?;
+            self.free = self.usable.refresh(region, at)?;
         }
         if self.free < needed {
             return Ok(Err(self.shortage(capacity, at, needed)));

@@ -88,7 +88,7 @@ impl Consumer {
     }
 
     #[inline]
-    pub(in crate::ring) fn look_in_native_form(
+    pub(in crate::ring) fn refresh_in_native_form(
         &mut self,
         region: &Region,
         credit: &Credit,

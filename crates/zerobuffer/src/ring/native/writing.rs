@@ -41,7 +41,7 @@ impl Writing {
         total: u64,
         header: FrameHeader,
     ) -> Result<Result<Slot, Shortage>, Fault> {
-        self.look(region)?;
+        self.refresh(region)?;
         let capacity = region.capacity();
         let (taken, count) = self.runs.taken(self.credited, self.published);
         let (mut low, mut largest, mut end, mut here) = (None, 0, 0, capacity.saturating_sub(at));
@@ -78,7 +78,7 @@ impl Writing {
     }
 
     /// Learns what the reader has given back.
-    fn look(&mut self, region: &Region) -> Result<(), Fault> {
+    fn refresh(&mut self, region: &Region) -> Result<(), Fault> {
         // Edge E2, acquire end: what the reader gave back it no longer reads, nor the entries of
         // its jumps. Edge E4, second half.
         order_look();

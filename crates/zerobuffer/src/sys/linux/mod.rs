@@ -19,7 +19,7 @@ mod shm;
 #[cfg(feature = "async")]
 pub(crate) use super::unix::block_signals;
 pub(crate) use super::unix::own_uid;
-pub(crate) use super::unix::{Mapping, Presence, fork, is_shortage, judge};
+pub(crate) use super::unix::{Mapping, Presence, assess, fork, is_shortage};
 pub(crate) use cleaning::{remove_dead, stray};
 pub(crate) use creation::{NameGuard, create};
 #[cfg(feature = "async")]

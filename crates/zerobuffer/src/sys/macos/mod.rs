@@ -16,7 +16,7 @@ mod semaphore;
 mod shm;
 mod watch;
 
-pub(crate) use super::unix::{Mapping, Presence, fork, is_shortage, judge};
+pub(crate) use super::unix::{Mapping, Presence, assess, fork, is_shortage};
 pub(crate) use super::unix::{block_signals, own_uid};
 pub(crate) use creation::{NameGuard, create, remove_dead};
 pub(crate) use names::check_name;

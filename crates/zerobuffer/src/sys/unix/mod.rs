@@ -28,5 +28,5 @@ pub(crate) use presence::{Presence, is_shortage};
 pub(in crate::sys) use presence::{is_held, level};
 #[cfg(any(feature = "async", target_os = "macos", macos_sys))]
 pub(crate) use signals::block_signals;
-pub(crate) use verdict::judge;
+pub(crate) use verdict::assess;
 pub(in crate::sys) use verdict::{facts, refuse_early};

@@ -24,14 +24,14 @@ pub(in crate::sys) fn facts(segment: &Segment, held: Option<bool>, companions: b
 }
 
 /// Judges a segment by its reader, for observers.
-pub(crate) fn judge(segment: &Segment) -> Verdict {
-    takeover::judge(&facts(segment, segment.is_held(Role::Reader).ok(), segment.has_companions()))
+pub(crate) fn assess(segment: &Segment) -> Verdict {
+    takeover::decide(&facts(segment, segment.is_held(Role::Reader).ok(), segment.has_companions()))
 }
 
 /// Spares a reader that will be refused what its creation costs. Judged again under the locks; a
 /// reader that is just closing has no pid any more, and is waited for there.
 pub(in crate::sys) fn refuse_early(name: &str) -> Result<()> {
-    match Segment::open_read_only(name).map(|segment| judge(&segment)) {
+    match Segment::open_read_only(name).map(|segment| assess(&segment)) {
         Ok(Verdict::Alive { pid }) if pid != 0 => {
             Err(Error::ReaderAlreadyConnected { name: name.to_owned(), pid })
         }

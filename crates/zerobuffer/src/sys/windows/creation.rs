@@ -210,8 +210,8 @@ impl Drop for NameGuard {
 
 /// Judges a segment by its reader (W8): by its presence where the segment is marked, else by the
 /// pid.
-pub(crate) fn judge(segment: &Segment) -> Verdict {
-    takeover::judge(&facts(segment, segment.is_held(Role::Reader).ok()))
+pub(crate) fn assess(segment: &Segment) -> Verdict {
+    takeover::decide(&facts(segment, segment.is_held(Role::Reader).ok()))
 }
 
 fn facts(segment: &Segment, held: Option<bool>) -> Facts {

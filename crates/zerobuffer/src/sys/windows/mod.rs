@@ -23,7 +23,7 @@ mod segment;
 mod semaphore;
 mod watch;
 
-pub(crate) use creation::{NameGuard, create, judge, remove_dead};
+pub(crate) use creation::{NameGuard, assess, create, remove_dead};
 pub(crate) use mapping::Mapping;
 pub(crate) use names::{check_name, segment_name as shm_path};
 pub(crate) use observe::{

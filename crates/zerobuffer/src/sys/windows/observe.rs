@@ -42,7 +42,7 @@ pub(crate) fn objects(name: &str, _: u32) -> Objects {
             objects.paths.push(PathBuf::from(space.segment(name)));
         }
         for signal in [Signal::Data, Signal::Space] {
-            if Semaphore::look(space, name, signal).is_ok() {
+            if Semaphore::value_of(space, name, signal).is_ok() {
                 objects.paths.push(PathBuf::from(space.semaphore(name, signal)));
             }
         }
@@ -86,5 +86,5 @@ pub(crate) fn noted_writer(_: &str, segment: &Segment) -> Option<u64> {
 /// The value of a semaphore, without opening it for posting.
 pub(crate) fn tokens(name: &str, signal: Signal) -> Option<u32> {
     let space = Segment::open_read_only(name).ok()?.space();
-    Semaphore::look(space, name, signal).ok()
+    Semaphore::value_of(space, name, signal).ok()
 }

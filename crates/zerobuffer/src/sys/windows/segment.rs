@@ -132,7 +132,7 @@ impl Segment {
     /// Whether anything shows that it is a buffer's: the notes of a native reader, or the
     /// semaphores.
     pub(crate) fn has_companions(&self) -> bool {
-        let exists = |signal| Semaphore::look(self.key.space, &self.key.name, signal).is_ok();
+        let exists = |signal| Semaphore::value_of(self.key.space, &self.key.name, signal).is_ok();
         self.is_marked() || [Signal::Data, Signal::Space].into_iter().all(exists)
     }
 

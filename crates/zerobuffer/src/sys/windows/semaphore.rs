@@ -81,7 +81,7 @@ impl Semaphore {
     }
 
     /// The value of a semaphore that is opened for nothing else.
-    pub(super) fn look(space: Namespace, name: &str, signal: Signal) -> io::Result<u32> {
+    pub(super) fn value_of(space: Namespace, name: &str, signal: Signal) -> io::Result<u32> {
         let handle = object::open_semaphore(&space.semaphore(name, signal), QUERY)?;
         value_of(&handle).ok_or_else(|| io::Error::other("its value cannot be read"))
     }

@@ -39,17 +39,17 @@ impl Numbers {
 }
 
 impl Service {
-    pub(super) fn look(&mut self) -> Result<Option<Event>> {
+    pub(super) fn next_event(&mut self) -> Result<Option<Event>> {
         match self.state {
-            State::Idle { .. } | State::Unanswerable { .. } => self.look_for_client(),
-            State::Serving(_) | State::Parting { .. } => self.look_for_request(false),
-            State::Draining(_) => self.look_for_request(true),
+            State::Idle { .. } | State::Unanswerable { .. } => self.find_client(),
+            State::Serving(_) | State::Parting { .. } => self.find_request(false),
+            State::Draining(_) => self.find_request(true),
             State::Ended => Ok(None),
         }
     }
 
     /// Waits a slice for a request; not if the server drains.
-    fn look_for_request(&mut self, drains: bool) -> Result<Option<Event>> {
+    fn find_request(&mut self, drains: bool) -> Result<Option<Event>> {
         let Some(Connected { turns, .. }) = &self.client else { return Ok(Some(Event::Quiet(Peer::Gone))) };
         let responses = &turns.handle;
         if let Some(pool) = &self.pool
@@ -95,7 +95,7 @@ impl Service {
     }
 
     /// Waits a slice for a client, and another one for its response buffer.
-    fn look_for_client(&mut self) -> Result<Option<Event>> {
+    fn find_client(&mut self) -> Result<Option<Event>> {
         let (found, left) = match lock(&self.run.reader).as_mut() {
             // It also returns for requests that somebody has left who is gone.
             Some(reader) => (reader.wait_for_writer(WAIT_SLICE)?, !reader.is_attached()),

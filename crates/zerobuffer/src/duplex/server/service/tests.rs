@@ -44,9 +44,9 @@ fn a_request_is_kept_although_there_was_no_response_buffer() {
     let channel = format!("zb-service-unanswerable-{}", std::process::id());
     let mut service = service(&channel);
     let unanswerable = client(&channel, 3);
-    service.step();
+    service.advance();
     assert!(matches!(service.state, State::Unanswerable { .. }), "{:?}", service.state);
-    service.step();
+    service.advance();
     assert!(
         matches!(service.state, State::Unanswerable { request: Held::Request, .. }),
         "{:?}",
@@ -65,15 +65,15 @@ fn a_client_whose_response_buffer_comes_late_is_served_from_then_on() {
     let mut service = service(&channel);
     let mut client = client(&channel, 2);
     while !matches!(service.state, State::Unanswerable { obstacle: Report::Made, .. }) {
-        service.step();
+        service.advance();
     }
     let config = crate::BufferConfig::ring(4096).metadata(0).free_sequences(true);
     let _responses = crate::Reader::create(&response_name(&channel), config).unwrap();
     while service.client.is_none() {
-        service.step();
+        service.advance();
     }
     client.write(b"x").unwrap();
-    service.step();
+    service.advance();
     assert_eq!(service.state, State::Serving(Client::Begun));
 }
 
@@ -82,6 +82,6 @@ fn a_request_without_a_client_is_the_end_of_that_client() {
     let channel = format!("zb-service-none-{}", std::process::id());
     let mut service = service(&channel);
     service.state = State::Serving(Client::Begun);
-    service.step();
+    service.advance();
     assert!(matches!(service.state, State::Idle { farewell: Report::Made, .. }), "{:?}", service.state);
 }
