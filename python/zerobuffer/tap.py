@@ -23,7 +23,8 @@ class TapFrame:
         self.data = data
         #: Its number, counted by the writer from 1.
         self.sequence = sequence
-        #: Frames between the one that the tap gave before and this one; None if the numbers do not tell.
+        #: Frames between the one that the tap gave before and this one; None if the numbers do not
+        #: tell.
         self.skipped = skipped
         self._metadata = metadata
 

@@ -28,7 +28,7 @@ mod descriptors {
 
     const QUIET: Duration = Duration::from_millis(30);
 
-    /// It may be readable in vain, but not again and again.
+    /// It may be readable for nothing, but not again and again.
     #[track_caller]
     fn assert_settles(event: &EventFd, what: &str, mut look: impl FnMut()) {
         assert!(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 pub(crate) enum Executor {
     Pollster,
     Smol,
-    /// Several threads, so that a task may move between them.
+    /// Several threads, so a task may move between them.
     Tokio,
     TokioOnOneThread,
 }

@@ -71,8 +71,8 @@ impl Reader {
         WriterFuture { reader: self }
     }
 
-    /// A descriptor for an event loop. It is readable when [`Self::try_read`] has something to say;
-    /// call that until it says `None`, or [`Error::WriterGone`](crate::Error::WriterGone): this
+    /// A descriptor for an event loop. It is readable when [`Self::try_read`] has something to say.
+    /// Call that until it says `None`, or [`Error::WriterGone`](crate::Error::WriterGone). This
     /// last call makes the descriptor unreadable until there is more. Another waiting call takes
     /// its wake-ups away until then. Each call gives the same descriptor.
     ///
@@ -195,8 +195,8 @@ impl Reader {
         }
     }
 
-    /// Whether only a look of the reader itself tells what goes on: a legacy writer publishes out of
-    /// order; and a dead one's ring may not be repaired yet.
+    /// Whether only a look of the reader itself shows what goes on. A legacy writer publishes out
+    /// of order, and a dead one's ring may not be repaired yet.
     fn has_more_to_look_at(&self) -> bool {
         if self.watch.is_attached() {
             !self.announces_itself() || !self.watch.has_native_writer()
@@ -222,8 +222,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Nothing is there. What is different from `seen` at some time makes the future look again,
-    /// and so does `until`.
+    /// Nothing is there. A change of what was `seen` makes the future poll again, and so does
+    /// `until`.
     fn rest(&self, seen: [u64; 3], until: Instant) {
         self.shared.seen.note(seen);
         if let Some(registration) = &self.registration {

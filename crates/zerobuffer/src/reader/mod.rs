@@ -93,7 +93,7 @@ pub struct Reader {
     undrained: u32,
     /// The metadata of which a copy was made, or tried, last.
     seen_metadata: Option<MetadataState>,
-    /// Who wakes this reader's futures, once one has waited.
+    /// The waker of this reader's futures, once one has waited.
     #[cfg(feature = "async")]
     registration: Option<Registration>,
     /// What it makes readable for an event loop.
@@ -301,7 +301,8 @@ impl Reader {
         }
     }
 
-    /// Whether a writer is attached, or frames of one are there. `token`: one was taken, which may announce a frame.
+    /// Whether a writer is attached, or frames of one are there. `token`: one was taken, which may
+    /// announce a frame.
     fn sees_writer(&mut self, mut token: bool, now: Instant) -> Result<bool> {
         loop {
             self.check()?;
@@ -319,7 +320,8 @@ impl Reader {
             if found {
                 return Ok(true);
             }
-            // Otherwise frames of a writer that has gone, or of one that has come since: another look tells.
+            // Otherwise frames of a writer that has gone, or of one that has come since: another
+            // look tells.
             if !self.consumer.has_available() {
                 self.names_watch.check(self.names.as_ref(), &self.shared.name, now)?;
                 return Ok(false);

@@ -46,9 +46,9 @@ impl Select {
     /// Waits until one of the readers has a frame, or fails. The number is its place among them.
     /// `None`: none has within `timeout`, or there is none to wait for.
     ///
-    /// What fails once fails again at once in the most cases, so that such a reader is best left
-    /// out of the next wait. That a writer has gone,
-    /// [`Error::WriterGone`](crate::Error::WriterGone), is told again until the next one comes.
+    /// What fails once fails again at once in the most cases, so such a reader is best left out of
+    /// the next wait. That a writer has gone, [`Error::WriterGone`](crate::Error::WriterGone), is
+    /// reported again until the next one comes.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ pub(super) enum Round {
     Found(Frame),
     /// The patience has ended.
     Over,
-    /// Something has changed: look again at once.
+    /// Something has changed: poll at once.
     Again,
     /// Nothing is there: sleep until a token comes, at most until then.
     Wait(Instant),
@@ -139,14 +139,14 @@ impl Reader {
     /// Takes all tokens of a writer whose position announces its frames.
     pub(super) fn drain_tokens(&mut self) {
         self.undrained = 0;
-        let swallowed = self.shared.data.take_all();
-        if swallowed > 0 {
+        let taken = self.shared.data.take_all();
+        if taken > 0 {
             self.watch.refresh(&self.shared);
             if !self.announces_itself() {
                 // A legacy writer has just come: without its tokens each of its frames would wait
                 // for a later one. The number is anybody's to write (W13).
                 let most = self.shared.region.capacity() / (FRAME_HEADER_SIZE + 1);
-                (0..most.min(swallowed.into())).for_each(|_| self.shared.data.post());
+                (0..most.min(taken.into())).for_each(|_| self.shared.data.post());
             }
         }
     }

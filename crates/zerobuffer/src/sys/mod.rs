@@ -18,7 +18,7 @@
 //! | `shm_path(name)` | what messages call the segment |
 //! | `process::own_pid()`, `process::is_alive(pid)` | who has that number |
 //! | `process::end_at_once()` | ends this process as a kill does, for crash points |
-//! | `block_signals()` | this thread, which is ours, is not the one that a signal of the process interrupts |
+//! | `block_signals()` | this thread, which the library made, is not the one that a signal of the process interrupts |
 //! | `WaitSet`, `may_wait_for_many()`, `Semaphore::{word, add_sleeper, remove_sleeper, pass_on}` | on Linux: one thread that sleeps on many semaphores |
 //! | `fork::Birth` | in which process an endpoint was made; never forked where there is no fork |
 //!

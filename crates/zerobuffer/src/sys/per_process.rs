@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A value that is made at the first use in each process, and then stays. A forked child makes its
-/// own: of its parent's it touches nothing, since a thread that the child does not have may have
+/// own. It touches nothing of its parent's, since a thread that the child does not have may have
 /// held a lock of it.
 #[derive(Debug)]
 pub(crate) struct PerProcess<T: 'static> {
@@ -25,7 +25,7 @@ impl<T: Send + Sync> PerProcess<T> {
         Self { newest: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// This process's value. Of two threads that come first at once, one makes it in vain.
+    /// This process's value. Of two threads that come first at once, one drops what it made.
     pub(crate) fn get(&'static self, make: impl Fn() -> T) -> &'static T {
         let mut newest = self.newest.load(Ordering::Acquire);
         loop {

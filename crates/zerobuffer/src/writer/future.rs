@@ -39,7 +39,7 @@ impl Writer {
 
     /// As [`Self::connect_with`]: waits for the buffer's reader as long as the configuration says.
     ///
-    /// Opening and mapping files blocks, so that a thread is started for it, which ends with the
+    /// Opening and mapping files blocks, so a thread is started for it, which ends with the
     /// connection. A future that is dropped leaves no writer behind.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Writer {
     }
 
     /// A descriptor for an event loop, for a ring that was full. It is readable when
-    /// [`Self::try_write`] may succeed, or has something else to say; the call that says
+    /// [`Self::try_write`] may succeed, or has something else to say. The call that says
     /// [`Error::Full`] makes it unreadable until there may be room. Another waiting call takes its
     /// wake-ups away until then. Each call gives the same descriptor.
     ///
@@ -144,7 +144,7 @@ impl Writer {
     }
 
     /// Behind the arming: is the reader there, is there room by now? Edge E4: space whose token is
-    /// swallowed here is seen.
+    /// taken here is seen.
     fn last_look(&mut self, size: u64, now: Instant) -> Result<Result<Slot, Shortage>> {
         self.watch.refresh(&self.shared, now)?;
         self.shared.space.take_all();
@@ -168,7 +168,7 @@ impl Writer {
         Poll::Ready(result)
     }
 
-    /// [`Self::begin`] as an attempt, for who waits with others.
+    /// [`Self::begin`] as an attempt, for a wait with others.
     #[allow(dead_code, reason = "a client's")]
     pub(crate) fn poll_begin(
         &mut self,

@@ -92,7 +92,7 @@ pub struct Writer {
     /// Whether this writer has set the metadata.
     set_metadata: bool,
     watch: ReaderWatch,
-    /// Who wakes this writer's futures, once one has waited.
+    /// The waker of this writer's futures, once one has waited.
     #[cfg(feature = "async")]
     registration: Option<Registration>,
     /// What it makes readable for an event loop.

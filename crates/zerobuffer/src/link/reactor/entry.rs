@@ -17,7 +17,7 @@ pub(crate) trait Subject: Send + Sync {
     fn semaphore(&self) -> &Semaphore;
 
     /// Whether something has changed that no token tells of. Asked about every wait slice while a
-    /// future waits, so that it may take system calls, though few.
+    /// future waits, so it may take system calls, though few.
     fn is_due(&self) -> bool;
 }
 
@@ -72,7 +72,7 @@ impl Entry {
         self.look_by.store(since_start(by), Ordering::SeqCst);
     }
 
-    /// `true`: it was not armed before, so that the waiting thread has to know.
+    /// `true`: it was not armed before, so the waiting thread has to know.
     pub(super) fn arm(&self, waker: &Waker, deadline: Option<Instant>) -> bool {
         self.deadline.store(deadline.map_or(u64::MAX, since_start), Ordering::SeqCst);
         // Its code is the executor's, and runs without the lock.

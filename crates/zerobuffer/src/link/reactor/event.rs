@@ -12,9 +12,9 @@ use std::{
 
 /// A descriptor for `poll`, `epoll`, and every event loop that is made of them; Linux only.
 ///
-/// It is readable when the endpoint may have something to do: a frame or room is there, the other
-/// end has come or gone, or the endpoint was interrupted. About once a second it may be so in vain.
-/// It is made by [`Reader::event_fd`](crate::Reader::event_fd) or
+/// It is readable when the endpoint may have something to do. A frame or room is there, the other
+/// end has come or gone, or the endpoint was interrupted. About once a second it may be readable
+/// for nothing. It is made by [`Reader::event_fd`](crate::Reader::event_fd) or
 /// [`Writer::event_fd`](crate::Writer::event_fd), which say what to do then. Nothing reads it or
 /// writes to it but its endpoint. It stays open, and is not readable any more, when the endpoint
 /// has ended.

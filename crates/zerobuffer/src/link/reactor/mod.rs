@@ -1,11 +1,11 @@
-//! Who wakes the futures: one thread of the process sleeps for all of them (feature `async`).
+//! The waker of the futures: one thread of the process sleeps for all of them (feature `async`).
 //!
-//! An endpoint registers with its first wait and stays registered until it ends. Its future, before
-//! it is pending, *arms* the registration: it leaves its waker there and counts as a sleeper of the
-//! semaphore, so that the peer's posts wake. Then it looks once more, as whoever sleeps on a
-//! semaphore does (edges E3 and E4). Whoever finds something to do for the future takes the waker
-//! out and wakes it; a future that is dropped takes it out too. Unless something is armed, a post
-//! makes no system call and the thread sleeps.
+//! An endpoint registers with its first wait and stays registered until it ends. Before its future
+//! is pending, it *arms* the registration. It leaves its waker there and counts as a sleeper of the
+//! semaphore, so the peer's posts wake. Then it polls once more, as before any sleep on a semaphore
+//! (edges E3 and E4). The thread that finds something to do for the future takes the waker out and
+//! wakes it. A future that is dropped takes it out too. Unless something is armed, a post makes no
+//! system call and the thread sleeps.
 //!
 //! Where one thread cannot wait for many semaphores, each registered endpoint has a thread of its
 //! own ([`helper`]).
@@ -44,7 +44,7 @@ pub(crate) struct Registration {
     driver: Driver,
 }
 
-/// Who waits.
+/// The waiting entries.
 #[derive(Debug)]
 enum Driver {
     /// One thread for many.

@@ -1,9 +1,9 @@
 //! The thread that sleeps for many endpoints at a time, on a word of its own and all their
 //! semaphores.
 //!
-//! It reads its own word, then every value, and sleeps unless one of them has changed since. Who
-//! arms an entry counts up that word *after* the waker is in its place: a thread that is about to
-//! sleep looks again, one that sleeps is woken by the peer's post, whose address it sleeps on
+//! It reads its own word, then every value, and sleeps unless one of them has changed since. Arming
+//! an entry counts up that word *after* the waker is in its place. A thread that is about to sleep
+//! then polls again. One that sleeps is woken by the peer's post, whose address it sleeps on
 //! already. So arming makes a system call only if the thread does not sleep on that semaphore, or
 //! sleeps longer than the entry has time.
 
@@ -18,13 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The thread looks at everything that waits at least so often. It asks the kernel about each peer:
-/// two hundred of them cost less than a hundredth of a processor so, and a death is noticed within
+/// The thread looks at everything that waits at least so often. It asks the kernel about each peer.
+/// Two hundred of them cost less than a hundredth of a processor so, and a death is noticed within
 /// a tenth of a second.
 const ROUND: Duration = Duration::from_millis(70);
 /// Entries of one thread: one place is its own word's.
 const SEATS: usize = WaitSet::MOST - 1;
-/// After a wake-up the thread looks up in slices for so long even if nobody waits: who waits again
+/// After a wake-up the thread looks up in slices for so long even if nobody waits: the next wait
 /// needs no system call for it.
 const LIVELY: Duration = Duration::from_secs(1);
 /// After so many sleeps that a changed value has prevented, the values of entries for which nobody
@@ -121,7 +121,7 @@ impl Seat {
 struct Look {
     /// Somebody was woken.
     fired: bool,
-    /// The earliest time that somebody who waits has to look.
+    /// The earliest time at which a waiting future has to poll.
     until: Option<u64>,
 }
 

@@ -11,8 +11,8 @@ use std::{
 impl Region {
     /// The length that stands in front of the content, if there is a block.
     fn metadata_len(&self) -> Option<&AtomicWord> {
-        // SAFETY: a block has at least 64 bytes. It begins at a multiple of 8 inside of the segment.
-        // All of this implementation accesses its length atomically.
+        // SAFETY: a block has at least 64 bytes. It begins at a multiple of 8 inside of the
+        // segment. All of this implementation accesses its length atomically.
         (self.geometry.metadata != 0)
             .then(|| unsafe { AtomicWord::from_ptr(self.metadata_base().as_ptr().cast()) })
     }

@@ -43,7 +43,7 @@ pub(super) fn look(memory: &impl Memory, ring: Ring, want: Want, into: &mut Vec<
     if form % 2 == 1 {
         return Ok(Found::OtherForm);
     }
-    // In this order: a reader that goes on meanwhile seems to have taken less than it has, never
+    // In this order. A reader that goes on meanwhile seems to have taken less than it has, never
     // more, and what is published lies behind its position.
     let count = word(memory, Word::ReadCount)?;
     let from = word(memory, Word::ReadPos)?;

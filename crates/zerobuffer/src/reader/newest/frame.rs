@@ -43,7 +43,8 @@ impl Pool {
     }
 }
 
-/// One frame of a [`Newest`](crate::Newest): a copy in private memory, which holds no space of the ring.
+/// One frame of a [`Newest`](crate::Newest): a copy in private memory, which holds no space of the
+/// ring.
 #[must_use = "a frame that is dropped is lost"]
 pub struct NewestFrame {
     memory: Vec<u8>,

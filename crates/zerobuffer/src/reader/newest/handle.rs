@@ -13,8 +13,8 @@ impl NewestHandle {
         Self(shared)
     }
 
-    /// Ends the thread, and the blocked call with [`Error::Closed`](crate::Error::Closed), as each later one. The buffer
-    /// stays until its [`Newest`](super::Newest) is closed or dropped.
+    /// Ends the thread, and the blocked call with [`Error::Closed`](crate::Error::Closed), as each
+    /// later one. The buffer stays until its [`Newest`](super::Newest) is closed or dropped.
     pub fn interrupt(&self) {
         self.0.interrupt();
     }

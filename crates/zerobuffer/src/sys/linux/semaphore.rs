@@ -211,8 +211,9 @@ impl Semaphore {
         self.state()
     }
 
-    /// From now on a post wakes. What was posted before is visible to the caller (edges E3 and E4, acquire end), and who
-    /// takes a token that was posted later sees what the caller has done before.
+    /// From now on a post wakes. What was posted before is visible to the caller (edges E3 and E4,
+    /// acquire end). The taker of a token that was posted later sees what the caller has done
+    /// before.
     #[cfg_attr(crash_points, track_caller)]
     pub(crate) fn add_sleeper(&self) {
         crash::around(|| self.state().fetch_add(ONE_SLEEPER, Ordering::SeqCst));

@@ -1,4 +1,4 @@
-//! Threads of ours and the signals of the process.
+//! The library's threads and the signals of the process.
 
 use std::{mem, ptr};
 

@@ -1,5 +1,5 @@
-//! In legacy form: no frame that is delivered is torn or another one, beside a reader that takes
-//! and gives back and a writer that fills, by single stores between any two words that a tap reads.
+//! In legacy form no frame that is delivered is torn or another one. Beside the tap a reader takes
+//! and gives back and a writer fills, by single stores between any two words that a tap reads.
 
 use super::*;
 use std::{
@@ -7,7 +7,7 @@ use std::{
     collections::{HashMap, VecDeque},
 };
 
-/// A question that is not asked, so that the tap gets an answer of before; or a reader at fault.
+/// A question that is not asked, so the tap gets an answer of before; or a reader at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
     None,

@@ -1,5 +1,5 @@
-//! No frame that a tap delivers is torn or another one, whatever a writer does meanwhile; and each
-//! rule is needed: without it a wrong frame comes through.
+//! No frame that a tap delivers is torn or another one, whatever a writer does meanwhile. Each rule
+//! is needed: without it a wrong frame comes through.
 
 use super::world::{Flaw, World};
 use super::*;

@@ -1,4 +1,4 @@
-//! A segment that changes while it is read: between any two words that a tap reads, a writer in
+//! A segment that changes while it is read. Between any two words that a tap reads, a writer in
 //! native form goes on by single stores in hostile orders. It may be at fault, and the tap may be
 //! lied to.
 
@@ -316,7 +316,7 @@ impl World {
         Self { ring, flaw, state: RefCell::new(state) }
     }
 
-    /// Before a look: some stores, and what the tap is told instead of what it asks for.
+    /// Before a look: some stores, and what the tap reads instead of what it asks for.
     pub(super) fn begin(&self) {
         let state = &mut *self.state.borrow_mut();
         for _ in 0..state.below(200) {
