@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from support import PATIENCE, child, unique_name
+from support import PATIENCE, child, required, unique_name
 from zerobuffer import BufferConfig, Reader, Writer
+from zerobuffer.video import VideoReader
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
 
@@ -131,3 +133,23 @@ def test_several_consumers() -> None:
         assert sent[names[2]] == 0
         assert [frame.data[0] for frame in quick] == list(range(50))
         assert 1 <= sum(1 for _ in slow) <= 5
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cv2") is None, reason="OpenCV is not installed")
+def test_webcam() -> None:
+    """A clip in the place of the camera: its pictures as OpenCV reads them."""
+    import cv2
+
+    clip = required("ZEROBUFFER_TEST_CLIP", "the pictures to send")
+    name = unique_name("webcam")
+    command = [sys.executable, str(EXAMPLES / "webcam.py"), name, clip]
+    expected = cv2.VideoCapture(clip)
+    with VideoReader(name, timeout=PATIENCE) as reader:
+        sender = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        count = 0
+        for frame in reader:
+            with frame:
+                assert np.array_equal(frame.array, expected.read()[1])
+            count += 1
+        assert sender.communicate(timeout=PATIENCE)[0] == "132 pictures\n"
+    assert count == 132
