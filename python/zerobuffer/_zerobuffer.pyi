@@ -24,6 +24,7 @@ __all__ = [
     "__version__",
     "_announce",
     "_busy_handlers",
+    "_command",
     "_describe",
     "_inspect",
     "_left_behind",
@@ -34,6 +35,7 @@ __all__ = [
 __version__: Final[str]
 
 def _busy_handlers() -> int: ...
+def _command(again: Sequence[str], arguments: Sequence[str]) -> int: ...
 def _announce(
     format: str, size: tuple[int, int], rate: Optional[tuple[int, int]], stamped: bool
 ) -> tuple[bytes, int, Optional[dict[str, Any]]]: ...
