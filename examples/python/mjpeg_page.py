@@ -1,8 +1,8 @@
 """A web page that shows a stream: asyncio, the newest picture, and JPEG by OpenCV.
 
-``python mjpeg_page.py NAME [PORT]`` creates the buffer, waits for a camera that writes pictures
-with a description (``zerobuffer.video``, GStreamer, ``write_array``), and serves them on this
-machine: ``/`` is a page, ``/stream.mjpeg`` the stream. Many browsers may look at once.
+``python mjpeg_page.py NAME [PORT]`` creates the buffer and waits for a camera that describes its
+pictures: by ``zerobuffer.video``, GStreamer, or ``write_array``. It serves this machine alone.
+``/`` is a page, ``/stream.mjpeg`` the stream. Many browsers may look at once.
 """
 
 import asyncio

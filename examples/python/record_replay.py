@@ -1,8 +1,8 @@
 """A stream is recorded into a file and played again with its timing, by the command of the package.
 
-``python record_replay.py record NAME FILE`` records until the writer of NAME has left, and
+``python record_replay.py record NAME FILE`` records until the writer of NAME has left.
 ``python record_replay.py replay NAME FILE`` plays the file into a buffer, whose reader creates it.
-The file is MCAP, which other tools read, too; ``zerobuffer record --help`` has all options.
+The file is MCAP, which other tools read, too. ``zerobuffer record --help`` has all options.
 """
 
 import subprocess

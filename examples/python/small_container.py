@@ -1,8 +1,8 @@
-"""A reader in a container: shared memory is 64 MiB there unless it is told otherwise.
+"""A reader in a container, whose shared memory is 64 MiB by default.
 
 The ring is as large as it may be, and the program says what it got. More room is an option of the
-container: ``docker run --shm-size=1g``, ``shm_size: 1g`` in a compose file, an ``emptyDir`` of
-``medium: Memory`` on ``/dev/shm`` in Kubernetes.
+container. Docker has ``--shm-size=1g``, a compose file ``shm_size: 1g``. Kubernetes has an
+``emptyDir`` of ``medium: Memory`` on ``/dev/shm``.
 
 ``python small_container.py NAME`` waits for a writer and counts its pictures.
 """

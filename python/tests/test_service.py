@@ -386,7 +386,7 @@ def test_the_1_x_names_keep_a_falsy_response_that_says_why(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["function", "coroutine"])
 def test_a_response_is_lent_as_any_frame(name: str, kind: str) -> None:
-    """By size and by shape, shortened, given up, and written by the calls of 1.x inside the block."""
+    """By size and by shape, shortened, given up, and ended by the calls of 1.x."""
     pytest.importorskip("numpy")
     server = Server(name, CONFIG)
 

@@ -58,7 +58,7 @@ class ResponseWriter(Writer):
         return self._responder.abort()
 
     def loan(self, size: Any, dtype: Any = None) -> Loan:
-        """``with writer.loan(size) as view:`` writes the response in place, as of a plain writer."""
+        """``with writer.loan(size) as view:`` writes the response in place."""
         return _loan(self, size, dtype)
 
     def set_metadata(self, data: Any) -> None:
