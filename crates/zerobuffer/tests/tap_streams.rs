@@ -8,6 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::cast_precision_loss,
     reason = "a test that meets the unexpected panics"
 )]
 
@@ -25,23 +26,23 @@ use zerobuffer::{BufferConfig, Reader, Writer, WriterConfig};
 const LONG: Duration = Duration::from_secs(30);
 
 /// Frames that all taps of a round have seen, and missed.
-fn round(seed: u64, ring: u64, max: u64) -> (u64, u64) {
+fn round(key: u64, ring: u64, max: u64) -> (u64, u64) {
     let name = Name::new("tap-storm");
     let mut reader = Peer::native();
     reader.must(&format!("create {} 0 {ring}", &*name));
     let mut taps: Vec<Peer> = (0..4).map(|_| Peer::native()).collect();
     for (number, tap) in taps.iter_mut().enumerate() {
         tap.must(&format!("tap {}", &*name));
-        tap.tell(&format!("watch {seed} {max} {}", if number == 3 { "latest" } else { "next" }));
+        tap.tell(&format!("watch {key} {max} {}", if number == 3 { "latest" } else { "next" }));
     }
     let mut first = 1;
     for turn in 0..3 {
         let mut writer = Peer::native();
         writer.must(&format!("connect {} 5000", &*name));
         let api = ["backwards", "mix", "backwards"][turn];
-        writer.tell(&format!("stream {first} 1000000000 {seed} {max} {api}"));
-        reader.tell(&format!("until-gone {first} {seed} {max}"));
-        thread::sleep(Duration::from_millis(150 + mix(seed + first) % 250));
+        writer.tell(&format!("stream {first} 1000000000 {key} {max} {api}"));
+        reader.tell(&format!("until-gone {first} {key} {max}"));
+        thread::sleep(Duration::from_millis(150 + mix(key + first) % 250));
         if turn == 1 {
             // One tap that dies changes nothing for anybody.
             taps.remove(0).kill();
@@ -52,8 +53,8 @@ fn round(seed: u64, ring: u64, max: u64) -> (u64, u64) {
     reader.kill();
     let sums = taps.iter_mut().map(|tap| {
         let reply = tap.must_reply();
-        let (seen, missed) = reply.split_once(' ').unwrap();
-        (seen.parse::<u64>().unwrap(), missed.parse::<u64>().unwrap())
+        let (got, missed) = reply.split_once(' ').unwrap();
+        (got.parse::<u64>().unwrap(), missed.parse::<u64>().unwrap())
     });
     let (seen, missed) = sums.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     println!("ring {ring}, frames up to {max}: {} streamed, {seen} seen, {missed} missed", first - 1);
@@ -86,7 +87,7 @@ fn stream(name: &Name, config: WriterConfig, ring: u64, size: usize, pace: Durat
             thread::sleep((pace * number).saturating_sub(begun.elapsed()));
             writer.write(&frame).unwrap();
         }
-        let ran = (begun.elapsed(), processor_time() - used);
+        let ran = (begun.elapsed(), processor_time().saturating_sub(used));
         // Let the taps see the last one.
         thread::sleep(Duration::from_millis(400));
         ran
