@@ -1,4 +1,4 @@
-//! Taps beside streams that run: at full speed with kills, at the pace of a camera; what they cost
+//! Taps beside streams that run: at full speed with kills, at the pace of a camera. What they cost
 //! the stream, and what a look costs.
 //!
 //! `ZEROBUFFER_TAP_FRAMES=1000000 cargo nextest run -p zerobuffer --test tap_streams --no-capture`
@@ -138,7 +138,7 @@ fn a_camera_of_60_pictures_a_second_is_seen_whole_beside_pauses_of_a_quarter_of_
     let paced = stream(&name, config, frames * (size as u64 + 16), size, pace, count);
     let mut tap = Tap::open(&name).unwrap();
     let (mut bytes, mut seen, mut last) = (Vec::new(), 0_u64, 0);
-    // When the frame of number 0 came, as far as any frame tells; and by how much another was late.
+    // When the frame of number 0 came, by what the frames show; and by how much another was late.
     let (mut origin, mut first, mut worst) = (None::<Instant>, None, Duration::ZERO);
     let wanted = content(7, size);
     while let Ok(Some(frame)) = tap.next(&mut bytes, Duration::from_millis(350)) {
@@ -255,7 +255,7 @@ fn a_look_costs_little_more_than_a_copy() {
     for number in 0..90 {
         writer.write(&frame).unwrap();
         let taken = reader.read().unwrap();
-        // Who comes first has it from memory, the others from the cache.
+        // The first tap has it from memory, the others from the cache.
         for turn in 0..3 {
             let which = (number + turn) % 3;
             let begun = Instant::now();

@@ -87,7 +87,7 @@ pub(crate) fn send(writer: &mut Writer, key: u64, len: usize, api: &str) -> zero
             pattern::fill(&mut frame, key);
             frame.commit()?
         }
-        // From its end to its start, for who looks at half of it.
+        // From its end to its start, for an observer that reads half of it.
         "backwards" => {
             let mut frame = writer.loan(len)?;
             let data = content(key, len);

@@ -35,7 +35,7 @@ impl Wake for Signal {
 }
 
 impl EventFd {
-    /// Readable from the beginning: who has made it looks first.
+    /// Readable from the beginning: its maker polls first.
     pub(crate) fn new(name: &str) -> Result<Self> {
         let event = Event::new().map_err(|e| Error::os("make an event descriptor for", name, e))?;
         event.signal();

@@ -183,8 +183,8 @@ fn look<'m>(members: &'m [Arc<Entry>], set: &mut WaitSet<'m>, now: Instant, asks
     let mut look = Look { fired: false, until: None };
     let now = since_start(now);
     for entry in members {
-        // First the value: who sees a token that was posted to an armed entry sees that it is
-        // armed.
+        // First the value: a thread that sees a token that was posted to an armed entry sees that
+        // it is armed.
         let semaphore = entry.semaphore();
         let value = semaphore.value();
         let mut is_armed = entry.is_armed();
