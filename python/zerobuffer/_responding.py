@@ -1,9 +1,11 @@
 """What a handler writes its response with."""
 
 import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Optional
 
-from ._zerobuffer import DuplexResponder, Loan, _loan
+from ._zerobuffer import DuplexResponder
 from .exceptions import (
     FrameTooLargeException,
     InvalidFrameSizeException,
@@ -57,9 +59,16 @@ class ResponseWriter(Writer):
         """Give the response of :meth:`get_frame_buffer` up; whether there was one."""
         return self._responder.abort()
 
-    def loan(self, size: Any, dtype: Any = None) -> Loan:
+    @contextmanager
+    def loan(self, size: int) -> Iterator[memoryview]:  # type: ignore[override]
         """``with writer.loan(size) as view:`` writes the response in place."""
-        return _loan(self, size, dtype)
+        view = self.get_frame_buffer(size)
+        try:
+            yield view
+        except BaseException:
+            self.abort_frame()
+            raise
+        self.commit_frame()
 
     def set_metadata(self, data: Any) -> None:
         """Write the response buffer's metadata, once per client, before the response."""

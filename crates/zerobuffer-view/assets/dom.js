@@ -37,6 +37,7 @@ export function rate(value) {
 /** A span in seconds. */
 export function span(seconds) {
   if (seconds == null) return "–";
+  if (seconds < 1e-6) return "0\u202fms";
   if (seconds < 0.001) return `${(seconds * 1e6).toFixed(0)}\u202fµs`;
   if (seconds < 1) return `${(seconds * 1000).toFixed(seconds < 0.01 ? 1 : 0)}\u202fms`;
   if (seconds < 60) return `${seconds.toFixed(1)}\u202fs`;

@@ -53,14 +53,14 @@ export class Painter {
 
   byCodecs(data, { wire, width, height, planes, color }) {
     const [format, order] = CODECS[wire];
-    const even = wire in CHROMA;
+    const [columns, rows] = CHROMA[wire] ?? [0, 0];
     const video = new VideoFrame(data, {
       format, timestamp: 0,
       // Half a pair at the edge is there, but not shown: the canvas is smaller.
-      codedWidth: even ? width + (width & 1) : width,
-      codedHeight: even ? height + (height & 1) : height,
+      codedWidth: width + (width & columns),
+      codedHeight: height + (height & rows),
       layout: order.map((plane) => ({ offset: planes[plane][0], stride: planes[plane][1] })),
-      colorSpace: even ? color : { primaries: "bt709", transfer: "iec61966-2-1", matrix: "rgb", fullRange: true },
+      colorSpace: color ?? { primaries: "bt709", transfer: "iec61966-2-1", matrix: "rgb", fullRange: true },
     });
     this.context.drawImage(video, 0, 0);
     video.close();

@@ -4,8 +4,17 @@ import { Feed } from "./feed.js";
 import { Painter, canDraw } from "./pixels.js";
 import { Bytes } from "./bytes.js";
 
-/** Pixels around the pointer that the lens shows. */
+/** Pixels around the pointer that the lens shows, and how large. */
 const LENS = 13;
+const ZOOM = 9;
+/** The names of matrices that people know. */
+const MATRIX = { bt709: "BT.709", smpte170m: "BT.601", "bt2020-ncl": "BT.2020" };
+
+/** `30000/1001` as a number. */
+function fraction(rate) {
+  const [above, below] = rate.split("/").map(Number);
+  return String(Math.round((100 * above) / (below || 1)) / 100);
+}
 
 function tile(label) {
   const value = el("b", {}, "–");
@@ -38,9 +47,10 @@ export class Single {
       if (this.frozen && this.painter.frame) this.painter.draw(this.painter.frame);
     });
     this.stretcher.hidden = true;
+    this.saver = button("PNG", "Save the picture (p)", () => this.save("png"));
     this.state = el("span", { class: "state" });
     this.note = el("p", { class: "note", hidden: true, role: "status" });
-    this.lens = el("canvas", { class: "lens", width: LENS, height: LENS, hidden: true });
+    this.lens = el("canvas", { class: "lens", width: LENS * ZOOM, height: LENS * ZOOM, hidden: true });
     this.swatch = el("i", { class: "swatch" });
     this.values = el("output", {}, "point at a pixel");
     this.stage = el("div", { class: "stage" }, this.canvas, this.bytes.element, this.lens);
@@ -55,12 +65,14 @@ export class Single {
     const at = (end) => new URL(end, location.origin).href;
     const stream = at(`/stream/${path(this.name)}.mjpeg`);
     const use = (label, value) => el("div", { class: "use" }, el("span", {}, label), el("code", {}, value), copier(() => value));
+    this.uses = el("div", {}, use("OpenCV", `cv2.VideoCapture("${stream}")`), use("ffplay", `ffplay "${stream}"`),
+      use("Ultralytics", `model("${stream}", stream=True)`), use("picture", at(`/snapshot/${path(this.name)}.png`)));
     this.element = el("article", { class: "single" },
       el("div", { class: "head" },
         el("a", { class: "back", href: "#/", title: "All streams (Esc)" }, "←"),
         el("h1", { title: this.name }, this.name), this.state,
         el("div", { class: "tools" }, this.freezer, this.scaler, this.stretcher,
-          button("PNG", "Save the picture (p)", () => this.save("png")), button("Raw", "Save the frame's bytes (r)", () => this.save("raw")))),
+          this.saver, button("Raw", "Save the frame's bytes (r)", () => this.save("raw")))),
       el("div", { class: "body" },
         el("div", { class: "left" }, this.note, this.stage, el("div", { class: "inspect" }, this.swatch, this.values)),
         el("aside", {},
@@ -68,8 +80,7 @@ export class Single {
           this.spark, this.facts,
           el("h2", {}, "Caps"), this.caps,
           el("h2", {}, "Elsewhere"),
-          use("OpenCV", `cv2.VideoCapture("${stream}")`), use("ffplay", `ffplay "${stream}"`),
-          use("Ultralytics", `model("${stream}", stream=True)`), use("picture", at(`/snapshot/${path(this.name)}.png`)))));
+          this.uses, use("bytes", `curl -O ${at(`/snapshot/${path(this.name)}.raw`)}`))));
     this.canvas.addEventListener("pointermove", (event) => this.move(event));
     this.canvas.addEventListener("pointerdown", (event) => this.move(event));
     this.canvas.addEventListener("pointerleave", () => { this.point = null; this.inspect(); });
@@ -85,7 +96,7 @@ export class Single {
     if (this.frozen) return;
     this.canvas.hidden = !drawn;
     this.bytes.element.hidden = drawn;
-    this.scaler.hidden = !drawn;
+    for (const part of [this.scaler, this.saver, this.uses]) part.hidden = !drawn;
     this.stretcher.hidden = !(drawn && picture.wire?.startsWith("GRAY16"));
     if (drawn) {
       this.stage.style.setProperty("--ratio", String(this.canvas.width / this.canvas.height));
@@ -148,9 +159,11 @@ export class Single {
     const context = this.lens.getContext("2d");
     context.imageSmoothingEnabled = false;
     context.fillStyle = "#000";
-    context.fillRect(0, 0, LENS, LENS);
+    context.fillRect(0, 0, LENS * ZOOM, LENS * ZOOM);
     const half = (LENS - 1) / 2;
-    context.drawImage(this.canvas, point.x - half, point.y - half, LENS, LENS, 0, 0, LENS, LENS);
+    context.drawImage(this.canvas, point.x - half, point.y - half, LENS, LENS, 0, 0, LENS * ZOOM, LENS * ZOOM);
+    context.strokeStyle = "#fff";
+    context.strokeRect(half * ZOOM - 0.5, half * ZOOM - 0.5, ZOOM + 1, ZOOM + 1);
   }
 
   async save(kind) {
@@ -181,8 +194,8 @@ export class Single {
     const end = (peer) => (peer ? `process ${peer.pid}${peer.alive ? "" : ", dead"}${peer.level ? "" : ", another implementation"}` : "none");
     const picture = this.feed.description?.picture;
     const facts = [
-      picture && ["picture", `${picture.width} × ${picture.height}, ${picture.format}${picture.rate ? `, ${picture.rate} fps` : ""}`],
-      picture && ["colour", `${picture.color.matrix}, ${picture.color.fullRange ? "full" : "limited"} range`],
+      picture && ["picture", `${picture.width} × ${picture.height}, ${picture.format}${picture.rate ? `, ${fraction(picture.rate)} fps` : ""}`],
+      picture?.color && ["colour", `${MATRIX[picture.color.matrix]}, ${picture.color.fullRange ? "full" : "limited"} range`],
       ["frame", this.feed.stats.head ? `no. ${count(this.feed.stats.head.sequence)}, ${bytes(this.feed.stats.head.size)}` : "–"],
       ["speed", live.bytes_per_second == null ? "–" : `${bytes(live.bytes_per_second)}/s`],
       ["ring", `${bytes(live.used_bytes)} of ${bytes(live.ring_bytes)}, ${count(live.frames_waiting)} waiting`],

@@ -121,9 +121,11 @@ impl BaseSinkImpl for ZeroSink {
         })?;
         let changed = lock(&self.outgoing).replace(new).is_some_and(|old| old.caps != *caps);
         if changed {
-            // A writer says once what its frames are: the next one is its own successor.
+            // The metadata of a ring say once what its frames are: leave, and attach anew.
             gst::info!(CAT, imp = self, "new caps, attaching anew: {caps}");
-            self.port.disconnect();
+            // Frames of the old kind are read before the new kind is announced.
+            let timeout = lock(&self.settings).waiting().timeout;
+            self.port.finish(timeout);
         }
         Ok(())
     }
@@ -170,8 +172,7 @@ impl BaseSinkImpl for ZeroSink {
                     self.port.disconnect();
                 }
                 Err(error @ Error::MetadataAlreadyWritten { .. }) => {
-                    let remedy = "they describe other frames, and its reader is of another implementation: \
-                                  restart it, or send what they describe";
+                    let remedy = "they describe other frames: restart its reader, or send what they describe";
                     gst::element_imp_error!(self, gst::ResourceError::Write, ("{error}; {remedy}"));
                     return Err(gst::FlowError::Error);
                 }
@@ -251,7 +252,7 @@ impl ZeroSink {
         let clock = if settings.timestamp == Timestamp::Monotonic { Clock::Monotonic } else { Clock::Pts };
         let element = self.obj().name();
         let metadata = outgoing.metadata("gstreamer-sink", &element, settings.stamped(), clock);
-        match self.port.connect(name, timeout, &metadata, settings.waiting()) {
+        match self.port.connect(name, timeout, &metadata) {
             Ok(connected) => {
                 self.met.fetch_or(connected, Ordering::Relaxed);
                 Ok(connected)
@@ -295,7 +296,6 @@ impl ZeroSink {
             .field("bytes", get(&counts.bytes))
             .field("blocked-ns", get(&counts.blocked_ns))
             .field("readers", get(&counts.readers))
-            .field("reader-pid", get(&counts.reader_pid))
             .build()
     }
 }

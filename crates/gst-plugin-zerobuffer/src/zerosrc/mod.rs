@@ -1,7 +1,5 @@
 //! `zerosrc`: creates a ring and gives the frames that come.
 mod imp;
-mod incoming;
-mod settings;
 mod time;
 
 use gst::glib;

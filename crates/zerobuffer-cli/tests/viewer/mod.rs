@@ -173,6 +173,35 @@ impl Stream {
         }
         bytes
     }
+
+    /// One pixel as the formula has it, without any rounding on the way.
+    pub(crate) fn exact(&self, picture: &[u8], x: usize, y: usize) -> [f64; 3] {
+        let planes = self.layout.planes();
+        let at = |plane: usize, column: usize, row: usize| {
+            f64::from(picture[planes[plane].offset + row * planes[plane].stride + column])
+        };
+        let yuv = |y: f64, u: f64, v: f64| {
+            let (red, blue) = if self.video.height > 576 { (0.2126, 0.0722) } else { (0.299, 0.114) };
+            let luma = (y - 16.0) / 219.0;
+            let (cb, cr) = ((u - 128.0) / 224.0, (v - 128.0) / 224.0);
+            let r = luma + 2.0 * (1.0 - red) * cr;
+            let b = luma + 2.0 * (1.0 - blue) * cb;
+            [r, (luma - red * r - blue * b) / (1.0 - red - blue), b]
+                .map(|value| (value * 255.0).clamp(0.0, 255.0))
+        };
+        match self.video.format.name() {
+            "I420" => yuv(at(0, x, y), at(1, x / 2, y / 2), at(2, x / 2, y / 2)),
+            "NV12" => yuv(at(0, x, y), at(1, x / 2 * 2, y / 2), at(1, x / 2 * 2 + 1, y / 2)),
+            "UYVY" => yuv(at(0, x * 2 + 1, y), at(0, x / 2 * 4, y), at(0, x / 2 * 4 + 2, y)),
+            "RGB" => [0, 1, 2].map(|c| at(0, x * 3 + c, y)),
+            "BGR" => [2, 1, 0].map(|c| at(0, x * 3 + c, y)),
+            "Y444" => yuv(at(0, x, y), at(1, x, y), at(2, x, y)),
+            "BGRA" => [2, 1, 0].map(|c| at(0, x * 4 + c, y)),
+            "GRAY16_LE" => [at(0, x * 2 + 1, y); 3],
+            "GRAY16_BE" => [at(0, x * 2, y); 3],
+            _ => [at(0, x, y); 3],
+        }
+    }
 }
 
 /// Waits for something that another process does.

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use zerobuffer_video::{Clock, Colorimetry, Range, Stamp, Video};
+use zerobuffer_video::{Clock, Colorimetry, Kind, Range, Stamp, Video};
 
 use super::head::Head;
 use super::wire::{Form, Wire};
@@ -89,7 +89,7 @@ fn description(shown: &Shown, form: Option<&Form>) -> Value {
             "aspect": video.aspect.map(|aspect| f64::from(aspect.num()) / f64::from(aspect.den())),
             "wire": form.map(|form| form.format),
             "planes": form.map(|form| form.planes(video)),
-            "color": color(video),
+            "color": (video.format.kind() == Kind::Yuv).then(|| color(video)),
         });
     }
     object
