@@ -2,8 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-/// The longest sleep before an endpoint looks around: for a dead peer, a lost wake-up, an
-/// interrupt.
+/// The longest sleep before an endpoint checks for a dead peer, a lost wake-up or an interrupt.
 pub const WAIT_SLICE: Duration = Duration::from_millis(50);
 
 /// How an endpoint waits for the other one.

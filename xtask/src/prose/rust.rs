@@ -25,6 +25,10 @@ pub(super) fn blocks(path: &str, source: &str) -> Vec<Block> {
     let mut open: Option<(&str, usize)> = None;
     for (index, whole) in source.lines().enumerate() {
         let Some(start) = comment(whole, &mut state) else {
+            // An attribute stands between the words and what they are about.
+            if open.is_some_and(|(mark, _)| mark == "///") && is_attribute(whole) {
+                continue;
+            }
             if open.take().is_some_and(|(mark, _)| mark == "///")
                 && let Some(block) = blocks.last_mut()
             {
@@ -55,6 +59,12 @@ fn is_public_module(path: &str) -> bool {
 
 fn is_published(path: &str) -> bool {
     PUBLIC.iter().any(|start| path.starts_with(start))
+}
+
+/// An attribute that says nothing of whether users see the item.
+fn is_attribute(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("#[") && !line.starts_with("#[py")
 }
 
 /// The item under a doc comment is one that users may see: public, a variant, or a method of Python's.
@@ -137,6 +147,7 @@ mod tests {
         let public = |source: &str| blocks("crates/zerobuffer/src/a.rs", source)[0].public;
         assert!(public("/// a\npub fn f() {}\n") && public("/// a\nVariant,\n") && !public("//! a\n"));
         assert!(blocks("crates/zerobuffer/src/lib.rs", "//! a\n")[0].public);
+        assert!(public("/// a\n#[must_use]\npub fn f() {}\n"));
         assert!(!public("/// a\npub(crate) fn f() {}\n") && !public("// a\npub fn f() {}\n"));
         assert!(!blocks("xtask/src/a.rs", "/// a\npub fn f() {}\n")[0].public);
     }

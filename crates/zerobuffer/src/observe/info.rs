@@ -104,8 +104,7 @@ pub fn list() -> Result<Vec<BufferInfo>> {
     Ok(names.iter().filter_map(|name| inspect(name).ok()).filter(is_a_buffer).collect())
 }
 
-/// The names of buffers that exist and may not be looked at: another user's, whose mode keeps us
-/// out.
+/// The names of buffers that exist and may not be looked at: another user's, whose mode forbids it.
 ///
 /// # Errors
 ///

@@ -54,7 +54,7 @@ impl Writer {
         connected.await.map_err(|e| Error::os("connect in a thread of its own to", name, e))?
     }
 
-    /// Copies `data` into the ring as one frame. A full ring is met as the policy says: waiting
+    /// Copies `data` into the ring as one frame. A full ring is handled as the policy says: waiting
     /// takes at most the write timeout.
     ///
     /// Cancel-safe: a future that is dropped before it is ready has written nothing. Polled again

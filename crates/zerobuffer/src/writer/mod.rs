@@ -149,7 +149,7 @@ impl Writer {
         })
     }
 
-    /// Copies `data` into the ring as one frame. A full ring is met as the policy says.
+    /// Copies `data` into the ring as one frame. A full ring is handled as the policy says.
     ///
     /// # Errors
     ///
@@ -239,9 +239,9 @@ impl Writer {
         self.publish(slot, len as u64).map(|sequence| Outcome::Sent { sequence })
     }
 
-    /// Lends ring memory for a frame of `size` bytes, to be filled in place. A full ring is met as
-    /// the policy says; a loan that [`FullRingPolicy::DropNewest`] drops is private memory, and its
-    /// commit is [`Outcome::Dropped`].
+    /// Lends ring memory for a frame of `size` bytes, to be filled in place. A full ring is handled
+    /// as the policy says; a loan that [`FullRingPolicy::DropNewest`] drops is private memory, and
+    /// its commit is [`Outcome::Dropped`].
     ///
     /// # Errors
     ///
