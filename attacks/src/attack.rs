@@ -1,6 +1,6 @@
 //! The table of attacks, and how one is run.
 
-use crate::{folders, foreign, others, squatter, stage};
+use crate::{folders, foreign, others, readers, squatter, stage};
 use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 use std::{
@@ -84,6 +84,15 @@ const ATTACKS: &[Attack] = &[
         prepare: squatter::prepare,
         harm: squatter::frame_was_read,
     },
+    Attack {
+        name: "s6",
+        what: "put read locks on the presence bytes of a buffer that may only be read: root's writer is refused",
+        guarded: !cfg!(unguarded = "s6"),
+        victim: readers::connect,
+        attacker: readers::lock,
+        prepare: readers::prepare,
+        harm: readers::writer_was_refused,
+    },
 ];
 
 /// What an attack came to.
@@ -129,7 +138,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode> {
         let as_it_should = if attack.guarded { times.is_empty() } else { times.len() == trials as usize };
         wrong += u32::from(!as_it_should);
         println!(
-            "{} {}: {} of {trials} succeeded{}, guard {}: {}",
+            "{} {}: {} of {trials} succeeded, seeds from {seed}{}, guard {}: {}",
             if as_it_should { "ok   " } else { "WRONG" },
             attack.name,
             times.len(),

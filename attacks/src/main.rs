@@ -14,6 +14,8 @@ mod foreign;
 #[cfg(target_os = "linux")]
 mod others;
 #[cfg(target_os = "linux")]
+mod readers;
+#[cfg(target_os = "linux")]
 mod squatter;
 #[cfg(target_os = "linux")]
 mod stage;

@@ -84,7 +84,10 @@ fn exit_of(error: &Error) -> Exit {
         | Error::Unplaceable { .. }
         | Error::MetadataTooLarge { .. }
         | Error::MetadataAlreadyWritten { .. } => Exit::Input,
-        Error::NotFound { .. } | Error::NotReady { .. } => Exit::Absent,
+        Error::NotFound { .. }
+        | Error::NotReady { .. }
+        | Error::NoServer { .. }
+        | Error::ServerNotReady { .. } => Exit::Absent,
         Error::ReaderAlreadyConnected { .. }
         | Error::WriterAlreadyConnected { .. }
         | Error::ClientAlreadyConnected { .. }

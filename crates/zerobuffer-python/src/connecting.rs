@@ -23,7 +23,15 @@ pub(crate) fn connect<T: Send>(
         let attempted = py.detach(|| attempt(deadline.slice()));
         logging::flush(py)?;
         match attempted {
-            Err(Error::NotFound { .. } | Error::NotReady { .. }) if !deadline.passed() => {}
+            Err(
+                Error::NotFound { .. }
+                | Error::NotReady { .. }
+                | Error::NoServer { .. }
+                | Error::ServerNotReady { .. },
+            ) if !deadline.passed() => {}
+            Err(Error::NoServer { name, .. }) => {
+                return Err(Failed::Core(Error::NoServer { name, waited: deadline.waited() }));
+            }
             Err(Error::NotFound { name, .. }) => {
                 return Err(Failed::Core(Error::NotFound { name, waited: deadline.waited() }));
             }

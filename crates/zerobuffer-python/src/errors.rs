@@ -76,7 +76,10 @@ pub(crate) fn raise(error: Error) -> PyErr {
     match error {
         Error::InvalidConfig { .. } => PyValueError::new_err(text),
         Error::InvalidName { .. } => new(|c| &c.invalid_name, text),
-        Error::NotFound { .. } | Error::NotReady { .. } => new(|c| &c.not_found, text),
+        Error::NotFound { .. }
+        | Error::NotReady { .. }
+        | Error::NoServer { .. }
+        | Error::ServerNotReady { .. } => new(|c| &c.not_found, text),
         Error::PermissionDenied { .. } | Error::NoPrivilege { .. } | Error::ForeignOwner { .. } => {
             new(|c| &c.access_denied, text)
         }

@@ -404,6 +404,27 @@ pub enum Error {
         available: u64,
     },
 
+    /// The channel has no server: it has not started, or has ended.
+    #[error(
+        "channel '{name}' has no server{}: start it first, or let the client wait for it longer",
+        after(*waited)
+    )]
+    NoServer {
+        /// The channel.
+        name: String,
+        /// How long the connect timeout waited for it; zero if it did not.
+        waited: Duration,
+    },
+
+    /// The channel's server is about to come or to go.
+    #[error("channel '{name}' cannot be connected to: {reason}")]
+    ServerNotReady {
+        /// The channel.
+        name: String,
+        /// What is missing, or who is gone.
+        reason: &'static str,
+    },
+
     /// A duplex server serves already.
     #[error("the server of channel '{name}' is running: stop it before starting it again")]
     ServerRunning {

@@ -25,7 +25,7 @@ pub(super) fn fail(name: &str, role: Role, error: Error) -> Fail {
         (Error::InvalidName { reason, .. }, _) => {
             format!("'{name}' cannot be a channel's name: {reason} (1 to 236 bytes, no '/', no NUL)")
         }
-        (Error::NotFound { .. }, _) => format!(
+        (Error::NotFound { .. } | Error::NoServer { .. }, _) => format!(
             "channel '{name}' has no server: start one with `zerobuffer serve {name} --exec COMMAND`, or wait longer with --wait SECONDS"
         ),
         (Error::ReaderAlreadyConnected { pid, .. }, Role::Server) => {

@@ -102,8 +102,8 @@ pub(crate) fn connect_client(channel: &str, over: &AtomicBool) -> Result<Option<
         match Client::connect_with(channel, client_config().connect_timeout(Duration::from_millis(5))) {
             Ok(client) => return Ok(Some(client)),
             Err(
-                error @ (Error::NotFound { .. }
-                | Error::NotReady { .. }
+                error @ (Error::NoServer { .. }
+                | Error::ServerNotReady { .. }
                 | Error::ReaderAlreadyConnected { .. }
                 | Error::WriterAlreadyConnected { .. }
                 | Error::CrashNotNoticed { .. }),

@@ -40,8 +40,10 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::NotReady { .. } | Self::CrashNotNoticed { .. } => ErrorKind::NotReady,
+            Self::NotFound { .. } | Self::NoServer { .. } => ErrorKind::NotFound,
+            Self::NotReady { .. } | Self::ServerNotReady { .. } | Self::CrashNotNoticed { .. } => {
+                ErrorKind::NotReady
+            }
             Self::NotABuffer { .. }
             | Self::ReaderAlreadyConnected { .. }
             | Self::WriterAlreadyConnected { .. }
@@ -114,6 +116,8 @@ impl Error {
             | Self::NoPrivilege { name, .. }
             | Self::NoSpace { name, .. }
             | Self::NoResponseSpace { name, .. }
+            | Self::NoServer { name, .. }
+            | Self::ServerNotReady { name, .. }
             | Self::ServerRunning { name }
             | Self::ClientAlreadyConnected { name, .. }
             | Self::ServerGone { name, .. }

@@ -101,7 +101,7 @@ fn responses_outlive_their_client() {
 fn who_may_not_connect_leaves_no_trace() {
     let channel = Channel::new("dtrace");
     let small = || ClientConfig::default().response_size(4096);
-    expect_error(Client::connect_with(&channel.name, small()), "NotFound");
+    expect_error(Client::connect_with(&channel.name, small()), "NoServer");
     assert!(channel.response.leftovers().is_empty(), "a response buffer without a server");
     let mut server = server(&channel, "echo", "");
     let huge = ClientConfig::default().response_size(1 << 50);
@@ -147,11 +147,14 @@ fn a_second_client_learns_that_there_is_one() {
 /// Without a server: what was not waited for was not waited for.
 fn expect_no_wait(channel: &Channel) {
     let absent = Client::connect(&channel.name);
-    assert!(matches!(&absent, Err(Error::NotFound { waited: Duration::ZERO, .. })), "{absent:?}");
+    assert!(
+        matches!(&absent, Err(Error::NoServer { waited: Duration::ZERO, name }) if *name == channel.name),
+        "{absent:?}"
+    );
     let config = ClientConfig::default().connect_timeout(Duration::from_millis(30));
     let absent = Client::connect_with(&channel.name, config);
     assert!(
-        matches!(&absent, Err(Error::NotFound { waited, .. }) if *waited >= Duration::from_millis(30)),
+        matches!(&absent, Err(Error::NoServer { waited, .. }) if *waited >= Duration::from_millis(30)),
         "{absent:?}"
     );
 }

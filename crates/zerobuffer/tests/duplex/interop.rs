@@ -166,5 +166,6 @@ fn a_legacy_server_killed_is_noticed_and_one_without_answers_shifts_them() {
     old.kill();
     assert!(client.call(&[1, 40], LONG).unwrap_err().is_peer_gone());
     drop(client);
-    expect_error(zerobuffer::duplex::Client::connect(&channel.name), "NotReady");
+    let text = expect_error(zerobuffer::duplex::Client::connect(&channel.name), "ServerNotReady");
+    assert!(text.contains(&channel.name) && !text.contains("_request"), "{text}");
 }

@@ -21,7 +21,7 @@ pub(super) fn find_server(channel: &str, patience: &mut Patience<'_>) -> Result<
     let name = request_name(channel);
     let started = Instant::now();
     loop {
-        let not_ready = |reason| Error::NotReady { name: name.clone(), reason };
+        let not_ready = |reason| Error::ServerNotReady { name: channel.to_owned(), reason };
         let (missing, grace) = match observe::inspect(&name) {
             Ok(info) if info.reader.is_some_and(|reader| reader.alive) => return Ok(info.payload_size),
             Ok(info) if info.reader.is_some() => {
@@ -34,11 +34,20 @@ pub(super) fn find_server(channel: &str, patience: &mut Patience<'_>) -> Result<
             Err(error) => (error, HALF_MADE),
         };
         if patience.pause(RETRY_EVERY, started + grace).is_break() {
-            return Err(match missing {
-                Error::NotFound { name, .. } => Error::NotFound { name, waited: patience.waited() },
-                other => other,
-            });
+            return Err(of_channel(channel, missing, patience));
         }
+    }
+}
+
+/// What an error about the request buffer means to a client.
+pub(super) fn of_channel(channel: &str, error: Error, patience: &Patience<'_>) -> Error {
+    let name = channel.to_owned();
+    match error {
+        Error::NotFound { .. } => Error::NoServer { name, waited: patience.waited() },
+        Error::NotReady { .. } => {
+            Error::ServerNotReady { name, reason: "its server is just coming or going" }
+        }
+        other => other,
     }
 }
 

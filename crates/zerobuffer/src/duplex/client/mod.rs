@@ -22,7 +22,7 @@ use crate::{
     sync::Arc,
     writer::{Writer, WriterHandle},
 };
-use connecting::{create_response_buffer, find_server};
+use connecting::{create_response_buffer, find_server, of_channel};
 use inbox::Inbox;
 use outbox::Outbox;
 use responses::Responses;
@@ -74,10 +74,10 @@ impl Client {
     /// # Errors
     ///
     /// As [`Reader::create`](crate::Reader::create) and [`Writer::connect_with`].
-    /// [`Error::NotFound`]: there is no server in time. [`Error::ClientAlreadyConnected`]: it has a
-    /// client. [`Error::WriterAlreadyConnected`]: something else writes its requests.
-    /// [`Error::NoResponseSpace`]: shared memory has no room for
-    /// [`ClientConfig::response_size`]. [`Error::NoPrivilege`]: see [`ClientConfig::global`].
+    /// [`Error::NoServer`], [`Error::ServerNotReady`]: there is no server in time.
+    /// [`Error::ClientAlreadyConnected`]: it has a client. [`Error::WriterAlreadyConnected`]:
+    /// something else writes its requests. [`Error::NoResponseSpace`]: shared memory has no room
+    /// for [`ClientConfig::response_size`]. [`Error::NoPrivilege`]: see [`ClientConfig::global`].
     pub fn connect_with(channel: &str, config: ClientConfig) -> Result<Self> {
         let mut patience = Patience::at_most(config.connect_timeout);
         Self::connect_within(channel, config, &mut patience)
@@ -95,7 +95,8 @@ impl Client {
         let reader = create_response_buffer(channel, &config, requests, patience)?;
         let wait =
             WriterConfig::default().write_timeout(config.write_timeout).wait(config.wait).owner(config.owner);
-        let writer = Writer::connect_within(&request_name(channel), wait, patience)?;
+        let writer = Writer::connect_within(&request_name(channel), wait, patience);
+        let writer = writer.map_err(|error| of_channel(channel, error, patience))?;
         let responses = Arc::new(Responses::new(channel, reader, &writer));
         Ok(Self { outbox: Outbox::new(Arc::clone(&responses), writer), responses })
     }

@@ -91,6 +91,8 @@ fn publish(
         let guard_mode = writers_only(request.mode);
         let mut data = names.make_semaphore(&data_name, guard_mode)?;
         let mut space = names.make_semaphore(&space_name, request.mode)?;
+        #[cfg(test)]
+        tests::before_the_link(name);
         if !names.locks.iter().all(LockFile::has_its_name) {
             // A clean-up of another implementation has removed one since it was locked: begin
             // again, on a new one.
@@ -339,5 +341,45 @@ fn remove_semaphore(folder: &Folder, file: &str, uid: u32) -> Result<bool> {
     match folder.id(file) {
         Some(id) if companions::is_semaphore(folder, file, uid) => folder.unlink_if(file, id),
         _ => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BufferConfig, Reader};
+    use std::{cell::Cell, fs};
+
+    thread_local! {
+        /// What another process does once, between the locks of a creation and its names.
+        static OTHER: Cell<Option<fn(&str)>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn before_the_link(name: &str) {
+        if let Some(act) = OTHER.take() {
+            act(name);
+        }
+    }
+
+    /// A legacy endpoint removes the lock file of a name by path when it ends, also where another
+    /// process has locked it since. A second creator could lock a new file, and take a live reader's objects away.
+    #[test]
+    fn a_lock_file_that_was_removed_or_replaced_after_it_was_locked_is_locked_anew() {
+        let remove = |name: &str| lock_file::paths(name).iter().for_each(|path| drop(fs::remove_file(path)));
+        let replace = |name: &str| {
+            for path in lock_file::paths(name) {
+                let _ = fs::remove_file(&path);
+                let _ = fs::write(&path, "");
+            }
+        };
+        for act in [remove as fn(&str), replace] {
+            let name = crate::testing::name("lock-recheck");
+            OTHER.set(Some(act));
+            let reader = Reader::create(&name, BufferConfig::ring(64).metadata(0)).unwrap();
+            assert!(OTHER.take().is_none(), "it has happened");
+            assert!(lock_file::paths(&name).iter().all(|path| path.exists()));
+            assert!(lock_file::is_locked(&name), "the files that have the names are locked");
+            reader.close().unwrap();
+        }
     }
 }

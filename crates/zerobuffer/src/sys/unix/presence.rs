@@ -146,7 +146,9 @@ fn level_start(role: Role) -> i64 {
 /// asked for a read lock. Others' read locks do not conflict with that, and a process that may read
 /// the file can have one.
 fn conflicting(fd: &impl AsRawFd, start: i64, len: i64) -> io::Result<Option<i64>> {
-    let mut lock = range(READ, start, len);
+    // The guard that `attacks/` takes out to show that its attack works.
+    let asked = if cfg!(unguarded = "s6") { LOCK } else { READ };
+    let mut lock = range(asked, start, len);
     // SAFETY: the descriptor is open and the structure outlives the call.
     if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) } != 0 {
         return Err(io::Error::last_os_error());
