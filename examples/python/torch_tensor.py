@@ -1,25 +1,32 @@
-"""PyTorch computes on frames in the ring. Needs ``pip install torch``.
+"""PyTorch computes on frames in the ring; without PyTorch, NumPy takes them in the same way.
 
-``torch.from_numpy(frame.array(...))`` and ``torch.from_dlpack(frame)`` are views of the ring and
-keep the frame's space until the tensor is gone. (``torch.frombuffer(frame.data)`` keeps an address
-only: give it the frame itself.)
+``torch.from_dlpack(frame)`` is a view of the ring, shaped by the stream's description, and keeps
+the frame's space until the tensor is gone. (``torch.frombuffer(frame.data)`` keeps an address only:
+give it the frame itself.) ``python torch_tensor.py NAME`` waits for a writer of arrays.
 """
 
 import sys
+from typing import Any
 
-import numpy as np
-import torch
 from zerobuffer import Reader
+
+try:
+    import torch as library
+except ImportError as error:
+    import numpy as library  # type: ignore[no-redef]
+
+    print(f"NumPy stands in for PyTorch: {error} (pip install torch)", file=sys.stderr)
 
 
 def means(name: str) -> list[float]:
-    """Return the mean of each frame of 32-bit floats."""
+    """Return the mean of each frame."""
     result = []
     with Reader(name) as reader:
         for frame in reader:
             with frame:
-                tensor = torch.from_numpy(frame.array(dtype=np.float32))
+                tensor: Any = library.from_dlpack(frame)
                 result.append(float(tensor.mean()))
+                # A tensor that stays keeps the frame's space: let it go, or clone it.
                 del tensor
     return result
 

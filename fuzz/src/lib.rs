@@ -12,6 +12,7 @@
     reason = "a target that meets the unexpected panics"
 )]
 
+mod caps;
 #[path = "../../crates/zerobuffer/tests/damage/mod.rs"]
 mod damage;
 mod duplex;
@@ -22,13 +23,22 @@ mod names;
 mod oracle;
 mod ring;
 mod script;
+mod stamp;
+mod y4m;
 
 /// A target: what is done with the bytes that a fuzzer or a corpus file has.
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its program and of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 4] =
-    [("ring", ring::run), ("hostile", hostile::run), ("duplex", duplex::run), ("names", names::run)];
+pub const TARGETS: [(&str, Target); 7] = [
+    ("ring", ring::run),
+    ("hostile", hostile::run),
+    ("duplex", duplex::run),
+    ("names", names::run),
+    ("caps", caps::run),
+    ("y4m", y4m::run),
+    ("stamp", stamp::run),
+];
 
 /// Runs one target once.
 ///

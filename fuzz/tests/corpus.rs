@@ -39,6 +39,21 @@ fn names() {
 }
 
 #[test]
+fn caps() {
+    replay("caps");
+}
+
+#[test]
+fn y4m() {
+    replay("y4m");
+}
+
+#[test]
+fn stamp() {
+    replay("stamp");
+}
+
+#[test]
 fn every_target_is_replayed() {
     let mut folders: Vec<String> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus"))
         .unwrap()
@@ -48,5 +63,9 @@ fn every_target_is_replayed() {
     let mut targets = TARGETS.map(|(name, _)| name.to_owned());
     targets.sort_unstable();
     assert_eq!(folders, targets);
-    assert_eq!(targets, ["duplex", "hostile", "names", "ring"], "a target without a test here");
+    assert_eq!(
+        targets,
+        ["caps", "duplex", "hostile", "names", "ring", "stamp", "y4m"],
+        "a target without a test here"
+    );
 }

@@ -1,14 +1,19 @@
 """The examples run; those for other packages where these packages are."""
 
+import importlib
 import importlib.util
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from support import PATIENCE, child, unique_name
+from support import PATIENCE, child, required, unique_name
 from zerobuffer import BufferConfig, Reader, Writer
+from zerobuffer.video import VideoReader
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
 
@@ -60,19 +65,22 @@ def test_opencv_filter() -> None:
         assert [frame.data[0] for frame in reader] == [0, 10, 20, 30, 40]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
-def test_torch_tensor() -> None:
+def test_torch_tensor(capsys: pytest.CaptureFixture[str]) -> None:
+    """With PyTorch where it is installed, else with NumPy, and the reason printed."""
     name = unique_name("torch")
     code = """
-        import array, sys
+        import sys, numpy
         from zerobuffer import Writer
         with Writer(sys.argv[1], timeout=60.0) as writer:
             for i in range(5):
-                writer.write_frame(array.array("f", [i] * 8))
+                writer.write_array(numpy.full((4, 2), i, "f4"))
     """
     with child(code, name) as writer:
-        assert load("torch_tensor").means(name) == [0.0, 1.0, 2.0, 3.0, 4.0]
+        example = load("torch_tensor")
+        assert example.means(name) == [0.0, 1.0, 2.0, 3.0, 4.0]
         writer.finish()
+    said = capsys.readouterr().err
+    assert said == "" if example.library.__name__ == "torch" else "No module named 'torch'" in said
 
 
 @pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="PyAV is not installed")
@@ -131,3 +139,161 @@ def test_several_consumers() -> None:
         assert sent[names[2]] == 0
         assert [frame.data[0] for frame in quick] == list(range(50))
         assert 1 <= sum(1 for _ in slow) <= 5
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cv2") is None, reason="OpenCV is not installed")
+def test_webcam() -> None:
+    """A clip in the place of the camera: its pictures as OpenCV reads them."""
+    import cv2
+
+    clip = required("ZEROBUFFER_TEST_CLIP", "the pictures to send")
+    name = unique_name("webcam")
+    command = [sys.executable, str(EXAMPLES / "webcam.py"), name, clip]
+    expected = cv2.VideoCapture(clip)
+    with VideoReader(name, timeout=PATIENCE) as reader:
+        sender = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        count = 0
+        for frame in reader:
+            with frame:
+                assert np.array_equal(frame.array, expected.read()[1])
+            count += 1
+        assert sender.communicate(timeout=PATIENCE)[0] == "132 pictures\n"
+    assert count == 132
+
+
+def test_resolution_change() -> None:
+    name = unique_name("resolution")
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "resolution_change.py"), "camera", name]
+    camera = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    sizes = load("resolution_change").view(name)
+    _, said = camera.communicate(timeout=PATIENCE)
+    assert (camera.returncode, said) == (0, "")
+    assert sizes == [(640, 480)] * 20 + [(1280, 720)] * 20 + [(320, 240)] * 20
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cv2") is None, reason="OpenCV is not installed")
+def test_mjpeg_page() -> None:
+    cv2: Any = importlib.import_module("cv2")
+    name = unique_name("page")
+    code = """
+        import sys, time, numpy
+        from zerobuffer import Writer
+        with Writer(sys.argv[1], timeout=60.0) as writer:
+            for i in range(400):
+                writer.write_array(numpy.full((48, 64, 3), i % 250, "u1"))
+                time.sleep(0.01)
+    """
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "mjpeg_page.py"), name, "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        with child(code, name) as camera:
+            with urllib.request.urlopen(address, timeout=PATIENCE) as page:
+                assert b"/stream.mjpeg" in page.read()
+            streams = [urllib.request.urlopen(f"{address}stream.mjpeg", timeout=PATIENCE) for _ in range(2)]
+            for stream in streams:
+                means = []
+                for _ in range(3):
+                    assert stream.readline() == b"--frame\r\n"
+                    assert stream.readline() == b"Content-Type: image/jpeg\r\n"
+                    size = int(stream.readline().split()[1])
+                    assert stream.readline() == b"\r\n"
+                    picture = cv2.imdecode(np.frombuffer(stream.read(size), "u1"), cv2.IMREAD_COLOR)
+                    assert stream.readline() == b"\r\n"
+                    assert picture.shape == (48, 64, 3)
+                    means.append(float(picture.mean()))
+                assert means == sorted(means)
+                assert len(set(means)) == 3
+                stream.close()
+            camera.finish()
+        _, said = server.communicate(timeout=PATIENCE)
+        assert (server.returncode, said) == (0, "")
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_record_replay(tmp_path: Path) -> None:
+    name, file = unique_name("record"), str(tmp_path / "stream.mcap")
+    code = """
+        import sys, time
+        from zerobuffer import Writer
+        with Writer(sys.argv[1], timeout=60.0) as writer:
+            for i in range(10):
+                writer.write_frame(bytes([i]) * 100)
+                time.sleep(0.05)
+    """
+    with child(code, name) as camera:
+        load("record_replay").record(name, file)
+        camera.finish()
+    times = load("record_replay").replay(name, file)
+    assert len(times) == 10
+    # As long as it was, and no burst; a busy machine delays single frames.
+    assert times[-1] > 0.4
+    assert min(later - earlier for earlier, later in zip(times, times[1:])) < 0.2
+    assert sum(later - earlier > 0.02 for earlier, later in zip(times, times[1:])) >= 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces of Linux")
+def test_small_container() -> None:
+    """In a mount namespace whose shared memory is that of a container."""
+    name = unique_name("container")
+    example = EXAMPLES / "small_container.py"
+    script = f"""
+        mount -t tmpfs -o size=64m tmpfs /dev/shm || exit 77
+        "{sys.executable}" -W error "{example}" {name} & reader=$!
+        "{sys.executable}" -c '
+import sys
+from zerobuffer import Writer
+with Writer(sys.argv[1], timeout=60.0) as writer:
+    for i in range(5):
+        writer.write_frame(bytes(1920 * 1080 * 3))
+' {name} && wait $reader
+    """
+    run = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+    if run.returncode == 77 or "unshare failed" in run.stderr or "not permitted" in run.stderr:
+        pytest.skip(f"no mount namespace here: {run.stderr.strip()}")
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = run.stdout.splitlines()
+    assert "needs" in lines[0]
+    assert "shared memory" in lines[0]
+    assert lines[-2:] == ["a ring of 8 pictures", "5 pictures"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL")
+def test_restart_of_either_side() -> None:
+    name = unique_name("restart")
+
+    def start(role: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-u", "-W", "error", str(EXAMPLES / "restart.py"), role, name]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def numbers(detector: "subprocess.Popen[str]", count: int) -> list[int]:
+        assert detector.stdout is not None
+        return [int(detector.stdout.readline()) for _ in range(count)]
+
+    running: list[subprocess.Popen[str]] = []
+    try:
+        running += [start("detector"), start("camera")]
+        assert numbers(running[0], 10) == list(range(10))
+        running[0].kill()
+        running[0].wait()
+        # The camera goes on; what was under way meanwhile is lost.
+        running.append(start("detector"))
+        seen = numbers(running[2], 10)
+        assert seen == list(range(seen[0], seen[0] + 10))
+        assert seen[0] >= 10
+        running[1].kill()
+        running[1].wait()
+        # The detector goes on with the next camera, behind the last frames of the first.
+        running.append(start("camera"))
+        seen = numbers(running[2], 1)
+        while seen[-1] != 9:
+            seen += numbers(running[2], 1)
+        assert seen[-10:] == list(range(10))
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+        Reader(name).close()

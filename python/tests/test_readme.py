@@ -135,3 +135,15 @@ def test_published_thread_safety(reader: Reader, writer: Writer) -> None:
     for thread in threads:
         thread.join()
     assert got == [b"t"] * 50
+
+
+def test_snippets_of_the_page_on_video(name: str) -> None:
+    page = (README.parent / "docs" / "video.md").read_text()
+    found = [match[2].replace('"my-buffer"', repr(name)) for match in SNIPPET.finditer(page)]
+    assert found
+    for code in found:
+        run = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=PATIENCE
+        )
+        assert (run.returncode, run.stderr) == (0, "")
+        assert run.stdout.startswith("(72, 64) 0.0 video/x-raw")

@@ -382,3 +382,49 @@ def test_the_1_x_names_keep_a_falsy_response_that_says_why(name: str) -> None:
             assert isinstance(asyncio.run(client.call_async(b"x")).error, RemoteError)
             assert client.receive_response(1).error is None
     assert any(type(error) is ValueError for error in seen)
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
+def test_a_response_is_lent_as_any_frame(name: str, kind: str) -> None:
+    """By size and by shape, shortened, given up, and ended by the calls of 1.x."""
+    pytest.importorskip("numpy")
+    server = Server(name, CONFIG)
+
+    def lend(request: Frame, response: Writer) -> None:
+        how = bytes(request)
+        if how == b"shape":
+            with response.loan((2, 3), "<u2") as view:
+                assert "open" in repr(view)
+                view.array()[...] = 7
+                assert (len(view), view.nbytes) == (12, 12)
+        elif how == b"short":
+            with response.loan(10) as view:
+                view[:] = b"0123456789"
+                view.commit(4)
+            assert not view.is_open
+        elif how == b"abort":
+            with response.loan(10) as view:
+                view.abort()
+            response.write_frame(b"instead")
+        elif how == b"inside":
+            with response.loan(3) as view:
+                view[:] = b"abc"
+                response.commit_frame(size=2)
+        elif how == b"error":
+            with contextlib.suppress(KeyError), response.loan(10):
+                raise KeyError
+            response.write_frame(b"after")
+        elif how == b"wrong":
+            with response.loan((2, -3), "u1"):
+                pass
+
+    async def lend_async(request: Frame, response: Writer) -> None:
+        lend(request, response)
+
+    server.handler(lend if kind == "function" else lend_async)
+    with server, Client(name) as client:
+        assert client.call(b"shape").array((2, 3), "<u2").tolist() == [[7] * 3] * 2
+        for how, expected in [(b"short", b"0123"), (b"abort", b"instead"), (b"inside", b"ab"), (b"error", b"after")]:
+            assert bytes(client.call(how)) == expected
+        with pytest.raises(RemoteError, match="negative"):
+            client.call(b"wrong")

@@ -1,7 +1,5 @@
 """``zerobuffer.video``: OpenCV's contract, stamps, changes of size, wrong input."""
 
-import json
-import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 import zerobuffer
 from support import PATIENCE, child, required, wait_until
-from zerobuffer import BufferConfig, Reader, Writer, video
+from zerobuffer import BufferConfig, Reader, video
 from zerobuffer.video import VideoError, VideoReader, VideoWriter
 
 #: A sender in another process: three pictures of one colour each.
@@ -211,14 +209,44 @@ def test_the_newest_picture(name: str) -> None:
         assert reader.width == 64
         for seed in range(5, 8):
             writer.write(picture(seed))
-        ok, image = reader.read()
-        assert ok
-        assert np.array_equal(image, picture(7))  # type: ignore[arg-type]
+        reader.timeout = 0.1
+        wait_until(lambda: np.array_equal(reader.read()[1], picture(7)), "the last")  # type: ignore[arg-type]
         assert reader.get(video.CAP_PROP_POS_FRAMES) == 8.0
         assert reader.set(video.CAP_PROP_BUFFERSIZE, 4)
         assert not reader.newest
         assert reader.set(video.CAP_PROP_BUFFERSIZE, 1)
         assert reader.newest
+
+
+def test_a_slow_consumer_of_the_newest_picture_never_stops_its_sender(name: str) -> None:
+    with (
+        VideoReader(name, newest=True, timeout=0.1, buffer_size=1 << 17) as reader,
+        VideoWriter(name, 25, (64, 48), write_timeout=2.0) as writer,
+    ):
+        for seed in range(200):
+            writer.write(picture(seed))
+        wait_until(lambda: np.array_equal(reader.read()[1], picture(199)), "the last")  # type: ignore[arg-type]
+
+
+def test_a_tap_looks_at_a_running_stream(name: str) -> None:
+    with pytest.raises(zerobuffer.BufferNotFoundException):
+        VideoReader(name, tap=True)
+    with (
+        VideoReader(name) as reader,
+        VideoWriter(name, 25, (64, 48)) as writer,
+        VideoReader(name, tap=True, timeout=PATIENCE, format="RGB") as tap,
+    ):
+        for seed in range(3):
+            writer.write(picture(seed), seed * 1000)
+            ok, image = tap.read()
+            assert ok
+            assert np.array_equal(image[..., ::-1], picture(seed))  # type: ignore[index]
+            assert tap.get(video.CAP_PROP_POS_MSEC) == seed / 1000
+        assert (tap.width, tap.height, tap.fps) == (64, 48, 25.0)
+        # The reader has got all of them.
+        assert [getattr(reader.next_frame(0), "number", None) for _ in range(3)] == [0, 1, 2]
+        reader.release()
+        assert tap.read() == (False, None)
 
 
 def test_views_keep_their_place_and_copies_do_not(name: str) -> None:
@@ -281,6 +309,27 @@ def test_the_size_changes_with_the_next_sender(name: str) -> None:
         assert shapes == [(64, 48), (32, 16), (32, 16), (1366, 768)]
 
 
+def test_senders_in_close_succession_lose_nothing(name: str) -> None:
+    code = """
+        import sys
+        import numpy as np
+        from zerobuffer.video import VideoWriter
+        for size in (64, 32, 48, 64):
+            with VideoWriter(sys.argv[1], 25, (size, size), timeout=60.0) as writer:
+                for index in range(10):
+                    writer.write(np.full((size, size, 3), index, np.uint8))
+    """
+    with VideoReader(name, reconnect=True, timeout=PATIENCE) as reader, child(code, name) as sender:
+        seen = []
+        for _ in range(40):
+            frame = reader.next_frame(PATIENCE)
+            assert frame is not None
+            seen.append((frame.width, int(frame.array[1, 1, 1])))
+            del frame
+        sender.finish()
+    assert seen == [(size, index) for size in (64, 32, 48, 64) for index in range(10)]
+
+
 def test_iteration_ends_with_the_sender(name: str) -> None:
     with VideoReader(name) as reader, child(SENDER, name) as sender:
         assert [frame.number for frame in reader] == [0, 1, 2]
@@ -296,147 +345,6 @@ def test_a_release_ends_a_blocked_read(name: str) -> None:
     thread.start()
     assert reader.read() == (False, None)
     thread.join()
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("shm://{}", (256 << 20, 5.0)),
-        ("shm://{}?size=1MB&metadata=8KB&mode=OneWay&timeout=250", (1 << 20, 0.25)),
-        ("SHM://{}?Size=512k&MODE=ONE_WAY&preview=true", (512 << 10, 5.0)),
-    ],
-)
-def test_connection_strings(name: str, url: str, said: tuple[int, float]) -> None:
-    with VideoReader.from_url(url.format(name), prefault=False) as reader:
-        assert reader._reader is not None
-        assert (reader.name, reader._reader.capacity, reader.timeout) == (name, *said)
-        with VideoWriter.from_url(url.format(name), 25, (4, 2)) as writer:
-            assert writer.isOpened()
-    with VideoReader.from_url(url.format(name), buffer_size=65536, timeout=1) as reader:
-        assert reader._reader is not None
-        assert reader._reader.capacity == 65536
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("file:///tmp/x.mp4", "not in shared memory"),
-        ("cam", "not in shared memory"),
-        ("shm://", "names no buffer"),
-        ("shm://cam?mode=Duplex", "zerobuffer.Server"),
-        ("shm://cam?size=big", "size=big.* is no size"),
-        ("shm://cam?size=1.2.3MB", "is no size"),
-        ("shm://cam?timeout=soon", "timeout=soon.* milliseconds"),
-    ],
-)
-def test_wrong_connection_strings(url: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        VideoReader.from_url(url)
-
-
-CAPS = "video/x-raw, format=(string)BGR, width=(int)4, height=(int)2"
-
-
-@pytest.mark.parametrize(
-    ("metadata", "size", "message"),
-    [
-        (b"", 24, "24 bytes came, and its sender wrote no metadata"),
-        (b"free text", 24, "describe no raw pictures"),
-        (b"video/x-h264", 24, "describe no raw pictures"),
-        (b"video/x-raw, format=BGR, height=(int)2", 24, "the caps have no width"),
-        (b"video/x-raw, format=BGR, width=0, height=(int)2", 24, "width is '0'"),
-        (b"video/x-raw, format=XYZ, width=4, height=2", 24, "pixel format 'XYZ' is not known"),
-        (CAPS.encode(), 23, "the frame has 23 bytes, but BGR 4 x 2 has 24"),
-        (json.dumps({"caps": CAPS, "frame_prefix": 24}).encode(), 24, "has 24 bytes, but BGR 4 x 2 has 48"),
-        (
-            json.dumps({"caps": CAPS, "frame_prefix": 24}).encode(),
-            20,
-            "20 bytes, fewer than the 24 of the announced stamp",
-        ),
-        (json.dumps({"caps": CAPS, "frame_prefix": 16}).encode(), 24, "frame_prefix is '16' where 0 or 24"),
-        (json.dumps({"caps": CAPS, "width": 5, "height": 2, "format": "BGR"}).encode(), 24, "width 4, .* says 5"),
-        (json.dumps({"caps": CAPS, "strides": [11]}).encode(), 24, r"strides \[11\] .* 12 bytes"),
-    ],
-)
-def test_wrong_frames_are_one_exception(name: str, metadata: bytes, size: int, message: str) -> None:
-    with VideoReader(name, timeout=PATIENCE) as reader, Writer(name) as writer:
-        if metadata:
-            writer.set_metadata(metadata)
-        writer.write_frame(bytes(size))
-        with pytest.raises(VideoError, match=message) as caught:
-            reader.read()
-        assert name in str(caught.value)
-        assert isinstance(caught.value, ValueError)
-        assert isinstance(caught.value, zerobuffer.ZeroBufferException)
-        # It is over with that frame: the stream goes on.
-        reader.timeout = 0.01
-        assert reader.read() == (False, None)
-
-
-def test_senders_that_say_nothing_can_be_described(name: str) -> None:
-    with VideoReader(name, caps=CAPS) as reader, Writer(name) as writer:
-        writer.write_frame(bytes(range(24)))
-        writer.write_frame(struct.pack("<QQQ", 3, 4, 2**64 - 1) + bytes(range(24)))
-        image = reader.read()[1]
-        assert image is not None
-        assert image.tobytes() == bytes(range(24))
-        del image
-        frame = reader.next_frame(PATIENCE)
-        assert frame is not None
-        assert (frame.number, frame.pts_ns, frame.exposure_us) == (3, 4, None)
-        assert frame.array.tobytes() == bytes(range(24))
-        del frame
-
-
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (np.zeros((48, 63, 3), np.uint8), "48 x 64 x 3 of uint8, the picture is 48 x 63 x 3 of uint8"),
-        (np.zeros((48, 64), np.uint8), "48 x 64 x 3 of uint8, the picture is 48 x 64 of uint8"),
-        (np.zeros((48, 64, 3), np.float32), "the picture is 48 x 64 x 3 of float32"),
-        (bytes(100), "9216 of uint8, the picture is 100 of uint8"),
-        (None, "a single value of object"),
-        ([np.zeros((48, 64), np.uint8)] * 3, "48 x 64 of uint8, 48 x 64 of uint8, 48 x 64 of uint8"),
-    ],
-)
-def test_wrong_pictures_are_one_exception(pair: tuple[VideoReader, VideoWriter], image: Any, message: str) -> None:
-    reader, writer = pair
-    with pytest.raises(VideoError, match=message):
-        writer.write(image)
-    writer.write(picture(0))
-    frame = reader.next_frame(PATIENCE)
-    assert frame is not None
-    assert (frame.sequence, frame.number) == (1, 0)
-    del frame
-
-
-@pytest.mark.parametrize(
-    ("fps", "size", "format", "message"),
-    [
-        (25, (64, 48), "XYZ", "pixel format 'XYZ' is not known"),
-        (25, (0, 48), "BGR", "width is '0'"),
-        (25, (64, 2**40), "BGR", "too large|out of range|convert"),
-        (-1, (64, 48), "BGR", "-1 is no rate"),
-        ("fast", (64, 48), "BGR", "'fast' is no rate"),
-        (25, (2**30, 2**30), "ARGB64", "exceeds the address space"),
-    ],
-)
-def test_wrong_streams(name: str, fps: Any, size: Any, format: str, message: str) -> None:
-    with VideoReader(name), pytest.raises(VideoError, match=message):
-        VideoWriter(name, fps, size, format)
-
-
-def test_nobody_reads(name: str) -> None:
-    with pytest.raises(zerobuffer.BufferNotFoundException):
-        VideoWriter(name, 25, (64, 48), timeout=0.05)
-    # A reader that keeps its ring: it knows other pictures.
-    with Reader(name, BufferConfig(1024, 65536)) as reader:
-        with Writer(name) as first:
-            first.set_metadata(b"something else")
-            first.write_frame(b"1")
-        with pytest.raises(VideoError, match="describes other pictures"):
-            VideoWriter(name, 25, (64, 48), timeout=0.2)
-        assert reader.read_frame() is not None
 
 
 def test_a_picture_costs_little_more_than_its_frame(name: str) -> None:

@@ -1,11 +1,9 @@
 """What a handler writes its response with."""
 
 import contextlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Optional
 
-from ._zerobuffer import DuplexResponder
+from ._zerobuffer import DuplexResponder, Loan, _loan
 from .exceptions import (
     FrameTooLargeException,
     InvalidFrameSizeException,
@@ -59,16 +57,9 @@ class ResponseWriter(Writer):
         """Give the response of :meth:`get_frame_buffer` up; whether there was one."""
         return self._responder.abort()
 
-    @contextmanager
-    def loan(self, size: int) -> Iterator[memoryview]:  # type: ignore[override]
+    def loan(self, size: Any, dtype: Any = None) -> Loan:
         """``with writer.loan(size) as view:`` writes the response in place."""
-        view = self.get_frame_buffer(size)
-        try:
-            yield view
-        except BaseException:
-            self.abort_frame()
-            raise
-        self.commit_frame()
+        return _loan(self, size, dtype)
 
     def set_metadata(self, data: Any) -> None:
         """Write the response buffer's metadata, once per client, before the response."""

@@ -24,22 +24,26 @@ __all__ = [
     "__version__",
     "_announce",
     "_busy_handlers",
+    "_command",
     "_describe",
     "_inspect",
     "_left_behind",
     "_list",
+    "_loan",
     "_picture",
 ]
 
 __version__: Final[str]
 
 def _busy_handlers() -> int: ...
+def _command(again: Sequence[str], arguments: Sequence[str]) -> int: ...
 def _announce(
     format: str, size: tuple[int, int], rate: Optional[tuple[int, int]], stamped: bool
 ) -> tuple[bytes, int, Optional[dict[str, Any]]]: ...
 def _picture(metadata: bytes, size: Optional[int] = None) -> Optional[dict[str, Any]]: ...
 def _describe(metadata: bytes, size: int) -> Optional[tuple[list[int], str, Optional[list[int]], int]]: ...
 def _inspect(name: str) -> dict[str, Any]: ...
+def _loan(writer: Any, size: Any, dtype: Any = None) -> Loan: ...
 def _list() -> list[dict[str, Any]]: ...
 def _left_behind(name: Optional[str], remove: bool) -> list[tuple[str, list[Path], int, str, list[Path]]]: ...
 
@@ -195,6 +199,9 @@ class ReaderBase:
         newest: bool = False,
     ) -> None: ...
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    @overload
+    def read_frame(self, timeout: None) -> Frame: ...
+    @overload
     def read_frame(self, timeout: Optional[float] = 5.0) -> Optional[Frame]:
         """Return the next frame, or None if there is none in time.
 
@@ -206,6 +213,9 @@ class ReaderBase:
             ClosedException: the reader is closed.
         """
 
+    @overload
+    def latest(self, timeout: None) -> Frame: ...
+    @overload
     def latest(self, timeout: Optional[float] = 5.0) -> Optional[Frame]:
         """Skip to the newest frame; as :meth:`read_frame` if there is none yet."""
 

@@ -119,7 +119,7 @@ pub(crate) const PYTHON_EXAMPLES: &[&str] = &[
 ];
 
 /// What reads the Python sources, on one interpreter.
-pub(crate) const PYTHON_LINT: &[&str] = &["mypy==2.4.1", "ruff==0.17.5"];
+pub(crate) const PYTHON_LINT: &[&str] = &["mypy==2.4.1", "ruff==0.17.5", "pyright[nodejs]==1.1.414"];
 
 /// Debian's Rust, with the sources of its standard library: builds for targets that the machine's
 /// own Rust does not have. Called by path, since the machine's own stands before it in PATH.
@@ -142,7 +142,8 @@ pub(crate) const WINE: &[Program] =
     &[Program { name: "wine", package: "wine" }, Program { name: "/usr/lib/wine/wine64", package: "wine64" }];
 
 /// What measures: the Python ends read large frames with numpy. Our own wheel is put in.
-pub(crate) const BENCH_OURS: Venv = Venv { name: "bench-ours", packages: &["numpy==2.4.6"] };
+pub(crate) const BENCH_OURS: Venv =
+    Venv { name: "bench-ours", packages: &["numpy==2.4.6", "uvloop==0.23.0"] };
 
 /// The published package, to be measured.
 pub(crate) const BENCH_OLD: Venv =

@@ -59,7 +59,7 @@ fn all(project: &Project, soak: bool) -> Result<()> {
     test(&rust, &wine, "-p zerobuffer-cli --test global")?;
     if soak {
         test(&rust, &wine, "-p zerobuffer --doc")?;
-        test(&rust, &wine, "-p zerobuffer-cli --bins")?;
+        test(&rust, &wine, "-p zerobuffer-cli --lib")?;
     }
     demo(&rust, &wine)
 }

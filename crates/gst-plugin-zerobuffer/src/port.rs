@@ -40,6 +40,8 @@ pub(crate) struct Counts {
     pub(crate) bytes: AtomicU64,
     pub(crate) blocked_ns: AtomicU64,
     pub(crate) readers: AtomicU64,
+    /// The process of the present reader.
+    pub(crate) reader_pid: AtomicU64,
 }
 
 /// Ring memory that is lent to upstream: the pixels of one frame, which lie behind the room for its
@@ -116,6 +118,7 @@ impl Port {
         name: &str,
         timeout: Option<Duration>,
         metadata: &[u8],
+        waiting: Waiting,
     ) -> Result<bool, Error> {
         let mut connected = lock(&self.connected);
         if connected.is_some() {
@@ -131,8 +134,11 @@ impl Port {
                 Err(_) if self.is_flushing() => return Ok(false),
                 Err(error) => return Err(error),
             };
-            match writer.set_metadata(metadata) {
+            // Those of a predecessor are replaced once its frames are taken.
+            let mut patience = Patience::for_timeout(waiting.timeout).asking(&mut ask);
+            match writer.set_metadata_with(metadata, &mut patience) {
                 Ok(()) => break writer,
+                Err(_) if self.is_flushing() => return Ok(false),
                 Err(error @ Error::MetadataAlreadyWritten { .. }) => {
                     // An earlier writer of this ring sent the same pictures.
                     if observe::inspect(name).is_ok_and(|info| info.metadata.as_deref() == Some(metadata)) {
@@ -157,34 +163,17 @@ impl Port {
         }
         *lock(&self.handle) = Some(handle);
         self.counts.readers.fetch_add(1, Ordering::Relaxed);
+        let reader = observe::inspect(name).ok().and_then(|info| info.reader);
+        self.counts.reader_pid.store(reader.map_or(0, |reader| reader.pid), Ordering::Relaxed);
         *connected = Some(Connected { writer, lent: None });
         Ok(true)
-    }
-
-    /// Leaves the ring for good: waits until the reader has read and released everything, at most
-    /// that long, and until it has noticed the end.
-    pub(crate) fn finish(&self, timeout: Option<Duration>) {
-        self.drain(timeout);
-        self.disconnect();
-        std::thread::sleep(NOTICED);
-    }
-
-    fn drain(&self, timeout: Option<Duration>) {
-        let began = std::time::Instant::now();
-        let Some(handle) = lock(&self.handle).clone() else { return };
-        while handle.utilization() > 0.0
-            && handle.is_reader_connected()
-            && !self.is_flushing()
-            && timeout.is_none_or(|timeout| began.elapsed() < timeout)
-        {
-            std::thread::sleep(Duration::from_millis(1));
-        }
     }
 
     /// Leaves the ring. Memory that is lent stays mapped. Upstream gets a moment to let go of it,
     /// since the next writer of a ring that lives on may get the same place.
     pub(crate) fn disconnect(&self) {
         *lock(&self.handle) = None;
+        self.counts.reader_pid.store(0, Ordering::Relaxed);
         let Some(Connected { writer, lent }) = lock(&self.connected).take() else { return };
         for _ in 0..100 {
             if !writer.is_reader_connected()

@@ -8,6 +8,20 @@ from rocket_welder_sdk.connection_string import ConnectionString
 from rocket_welder_sdk.controllers import DuplexShmController, OneWayShmController
 
 mode, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+if mode == "Legacy":
+    # A reader of the published package: the metadata of its buffer are written once.
+    from zerobuffer import BufferConfig, Reader
+
+    with Reader(name, BufferConfig(4096, 16 << 20)) as reader:
+        print("started", flush=True)
+        for _ in range(count):
+            frame = reader.read_frame(timeout=30.0)
+            if frame is not None:
+                reader.release_frame(frame)
+        # The sender tries for five seconds.
+        threading.Event().wait(10)
+    sys.exit(0)
+
 lines: list[str] = []
 done = threading.Event()
 

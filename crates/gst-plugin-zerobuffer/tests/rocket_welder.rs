@@ -29,6 +29,18 @@ fn client(mode: &str, name: &str, count: u32) -> Option<(Child, BufReader<std::p
     Some((child, output))
 }
 
+/// Removes what the published client leaves of its buffers: its readers let go of a semaphore
+/// before they unlink it, which then does nothing.
+struct Semaphores(String);
+
+impl Drop for Semaphores {
+    fn drop(&mut self) {
+        for side in ["r", "w"] {
+            let _ = std::fs::remove_file(format!("/dev/shm/sem.sem-{side}-{}", self.0));
+        }
+    }
+}
+
 fn lines(mut child: Child, mut output: BufReader<std::process::ChildStdout>) -> Vec<String> {
     let mut text = String::new();
     output.read_to_string(&mut text).unwrap();
@@ -42,6 +54,7 @@ const SOURCE: &str =
 #[test]
 fn it_receives_from_zerosink() {
     let name = name();
+    let _left = [Semaphores(name.clone()), Semaphores(format!("{name}_request"))];
     let Some((child, output)) = client("OneWay", &name, 20) else { return };
     let sent =
         finish(start(&format!("{SOURCE} ! zerosink buffer-name={name} connect-timeout=20000 sync=false")));
@@ -53,6 +66,7 @@ fn it_receives_from_zerosink() {
 #[test]
 fn it_answers_zerofilter_and_sees_right_stamps() {
     let name = name();
+    let _left = [Semaphores(name.clone()), Semaphores(format!("{name}_request"))];
     let Some((child, output)) = client("Duplex", &name, 20) else { return };
     let got = finish(start(&format!(
         "{SOURCE} ! zerofilter channel-name={name} on-server-gone=error timeout-ms=20000 ! checksumsink hash=sha1 sync=false"
@@ -64,4 +78,20 @@ fn it_answers_zerofilter_and_sees_right_stamps() {
     for (index, (got, line)) in got.iter().zip(&lines).enumerate() {
         assert_eq!(*line, format!("{got} {index} {}", index * 40_000_000));
     }
+}
+
+#[test]
+fn changed_caps_beside_a_legacy_reader_are_an_error_with_the_remedy() {
+    let name = name();
+    let _left = [Semaphores(name.clone()), Semaphores(format!("{name}_request"))];
+    let Some((child, output)) = client("Legacy", &name, 10) else { return };
+    let sent = finish(start(&format!(
+        "concat name=c ! zerosink buffer-name={name} connect-timeout=20000 sync=false \
+         videotestsrc num-buffers=10 ! video/x-raw,format=GRAY8,width=64,height=48 ! c. \
+         videotestsrc num-buffers=10 ! video/x-raw,format=GRAY8,width=32,height=16 ! c."
+    )));
+    let error = String::from_utf8_lossy(&sent.stderr).into_owned();
+    assert!(error.contains("its reader is of another implementation: restart it"), "{error}");
+    assert!(error.contains(&name), "{error}");
+    drop(lines(child, output));
 }

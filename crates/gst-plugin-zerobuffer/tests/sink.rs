@@ -185,15 +185,86 @@ fn the_next_reader_is_waited_for_and_full_rings_drop() {
 }
 
 #[test]
-fn many_state_cycles() {
+fn changed_caps_come_from_the_sinks_own_successor() {
     let name = name();
-    let reader = ring(&name);
-    let pipeline = launch(&format!(
-        "videotestsrc ! video/x-raw,width=16,height=16 ! zerosink async=false sync=false full=drop buffer-name={name}"
+    let mut reader = ring(&name);
+    let reading = std::thread::spawn(move || {
+        let (mut seen, mut metadata) = (Vec::new(), None);
+        loop {
+            match reader.read_timeout(Duration::from_secs(20)) {
+                Ok(Some(frame)) => {
+                    let now = reader.metadata().unwrap().map(|metadata| metadata.data().to_vec());
+                    if now != metadata {
+                        metadata = now;
+                        seen.push((metadata.clone().unwrap(), 0, 0));
+                    }
+                    let seen = seen.last_mut().unwrap();
+                    (seen.1, seen.2) = (seen.1 + 1, frame.len());
+                }
+                // Between the sink and its successor the ring has no writer.
+                Err(Error::WriterGone { .. }) if seen.iter().map(|seen| seen.1).sum::<u32>() < 40 => {
+                    assert!(reader.wait_for_writer(Duration::from_secs(20)).unwrap());
+                }
+                Err(Error::WriterGone { .. }) => return seen,
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    let (pipeline, error) = run(&format!(
+        "concat name=c ! zerosink name=sink buffer-name={name} sync=false \
+         videotestsrc num-buffers=20 ! video/x-raw,format=I420,width=320,height=240 ! c. \
+         videotestsrc num-buffers=20 ! video/x-raw,format=RGB,width=638,height=48 ! c."
     ));
-    for _ in 0..200 {
-        pipeline.set_state(gst::State::Playing).unwrap();
-        pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(error, None);
+    assert_eq!(stat(&pipeline, "sink", "readers"), 2);
+    assert_eq!(stat(&pipeline, "sink", "reader-pid"), u64::from(std::process::id()));
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(stat(&pipeline, "sink", "reader-pid"), 0);
+    let seen = reading.join().unwrap();
+    let kinds: Vec<_> = seen
+        .iter()
+        .map(|(metadata, count, size)| {
+            let Content::Video(video) = Description::parse(metadata).unwrap().content else { panic!() };
+            (video.format.name(), *count, *size)
+        })
+        .collect();
+    assert_eq!(kinds, [("I420", 20, 24 + 320 * 240 * 3 / 2), ("RGB", 20, 24 + 638 * 3 * 48)]);
+}
+
+#[test]
+fn a_flushing_seek_goes_on() {
+    let name = name();
+    let reading = read(ring(&name));
+    let pipeline = launch(&format!(
+        "videotestsrc num-buffers=400 ! video/x-raw,format=GRAY8,width=64,height=48,framerate=100/1 ! zerosink name=sink buffer-name={name}"
+    ));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(200));
+        pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO).unwrap();
     }
-    drop(reader);
+    assert_eq!(wait(&pipeline, Duration::from_secs(60)), None);
+    // One reader all the time: a flush is no reason to leave.
+    assert_eq!(stat(&pipeline, "sink", "readers"), 1);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let (_, frames) = reading.join().unwrap();
+    let times: Vec<u64> = frames.iter().map(|(stamp, _)| stamp.time_ns.unwrap()).collect();
+    let restarts = times.windows(2).filter(|pair| pair[1] < pair[0]).count();
+    assert!((1..=5).contains(&restarts), "{restarts} restarts");
+    assert!(times.contains(&0));
+}
+
+#[test]
+fn time_stamps_after_a_day() {
+    const DAY: u64 = 86_400_000_000_000;
+    let name = name();
+    let reading = read(ring(&name));
+    let (pipeline, error) = run(&format!(
+        "videotestsrc num-buffers=5 timestamp-offset={DAY} ! video/x-raw,format=GRAY8,width=64,height=48,framerate=25/1 ! zerosink buffer-name={name} sync=false"
+    ));
+    assert_eq!(error, None);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let (_, frames) = reading.join().unwrap();
+    let times: Vec<u64> = frames.iter().map(|(stamp, _)| stamp.time_ns.unwrap()).collect();
+    assert_eq!(times, (0..5).map(|index| DAY + index * 40_000_000).collect::<Vec<_>>());
 }

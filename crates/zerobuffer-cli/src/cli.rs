@@ -2,8 +2,11 @@
 //!
 //! Each command has its options and its code in one file below `commands/`. A new one is a file
 //! there and a line in `Command` and `dispatch` here.
+use std::ffi::OsString;
+
 use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand};
+use log::{LevelFilter, Log};
 
 use crate::commands::{
     bench, call, clean, completions, demo, inspect, ls, man, metrics, record, recv, replay, send, serve, top,
@@ -85,13 +88,15 @@ enum PublicCommand {
 }
 
 /// Parses the arguments and runs the command.
-pub(crate) fn run() -> Result<(), Fail> {
-    let cli = match Cli::try_parse() {
+pub(crate) fn run(arguments: &[OsString], log: fn(Box<dyn Log>, LevelFilter)) -> Result<(), Fail> {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
     say::set_quiet(cli.options.quiet);
-    log_to_stderr(cli.options.verbose);
+    let logger = stderr_logger(cli.options.verbose);
+    let level = logger.filter();
+    log(Box::new(logger), level);
     match cli.command {
         Command::Public(command) => dispatch(command),
         Command::Man(args) => man::run(&args),
@@ -160,11 +165,11 @@ fn condense(text: &str) -> String {
 
 /// Prints the library's warnings, with `--verbose` more, and with `ZEROBUFFER_LOG=debug` all that
 /// it logs.
-fn log_to_stderr(verbose: u8) {
+fn stderr_logger(verbose: u8) -> env_logger::Logger {
     let level = match verbose {
-        0 => log::LevelFilter::Warn,
-        1 => log::LevelFilter::Info,
-        _ => log::LevelFilter::Debug,
+        0 => LevelFilter::Warn,
+        1 => LevelFilter::Info,
+        _ => LevelFilter::Debug,
     };
     env_logger::Builder::new()
         .filter_level(level)
@@ -175,7 +180,7 @@ fn log_to_stderr(verbose: u8) {
             say::raw_line(&format!("zerobuffer: {line}"));
             Ok(())
         })
-        .init();
+        .build()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Ctrl-C and its kin: taken by a thread that ends whatever the command is blocked in.
 use std::io::Read as _;
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -66,11 +65,11 @@ fn arrived(signal: i32) {
 
 /// The exit of a process that `exit` ends. Where a signal ended it, the shell is to see just that:
 /// a loop of the shell then stops, too.
-pub(crate) fn leave(exit: Exit) -> ExitCode {
+pub(crate) fn leave(exit: Exit) -> u8 {
     if let Some(signal) = caught().filter(|signal| exit_of(*signal) == exit) {
         os::die_of(signal);
     }
-    ExitCode::from(exit.code())
+    exit.code()
 }
 
 /// Records the first signal and interrupts; a later one gets the first back.

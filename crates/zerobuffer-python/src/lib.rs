@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod claim;
+mod command;
 mod connecting;
 mod duplex_client;
 mod duplex_responder;
@@ -58,6 +59,8 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<duplex_client::DuplexClient>()?;
     module.add_class::<duplex_client::PendingCall>()?;
     module.add_function(wrap_pyfunction!(duplex_server::busy_handlers, module)?)?;
+    module.add_function(wrap_pyfunction!(command::command, module)?)?;
+    module.add_function(wrap_pyfunction!(loan::loan, module)?)?;
     module.add_function(wrap_pyfunction!(picture::describe, module)?)?;
     module.add_function(wrap_pyfunction!(video::picture, module)?)?;
     module.add_function(wrap_pyfunction!(video::announce, module)?)?;

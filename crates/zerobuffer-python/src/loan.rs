@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyMemoryView, PyString};
+use pyo3::types::{PyDict, PyMemoryView, PyString};
 
 use crate::claim::{Fate, Reserved};
 use crate::errors::general;
@@ -21,12 +21,19 @@ use crate::writer::Writer;
 /// is that memoryview.
 #[pyclass(frozen, weakref, name = "Loan", module = "zerobuffer._zerobuffer")]
 pub(crate) struct Loan {
-    writer: Py<Writer>,
+    target: Target,
     size: FrameSize,
     /// Shape and dtype of `array()`, as `Writer.loan` was given them.
     layout: Option<(Py<PyAny>, Py<PyAny>)>,
     /// The reservation, while the block runs.
     open: Mutex<Option<Open>>,
+}
+
+/// What the frame goes to.
+enum Target {
+    Writer(Py<Writer>),
+    /// Anything that reserves, commits and aborts as a writer does: the response to a request.
+    Other(Py<PyAny>),
 }
 
 struct Open {
@@ -36,8 +43,67 @@ struct Open {
 }
 
 impl Loan {
-    pub(crate) fn new(writer: Py<Writer>, size: FrameSize, layout: Option<(Py<PyAny>, Py<PyAny>)>) -> Self {
-        Self { writer, size, layout, open: Mutex::new(None) }
+    /// `size` is a shape if there is a `dtype`.
+    pub(crate) fn of(
+        writer: &Bound<'_, Writer>,
+        size: &Bound<'_, PyAny>,
+        dtype: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        Self::new(Target::Writer(writer.clone().unbind()), size, dtype)
+    }
+
+    fn new(target: Target, size: &Bound<'_, PyAny>, dtype: Option<Py<PyAny>>) -> PyResult<Self> {
+        let Some(dtype) = dtype else {
+            return Ok(Self { target, size: size.extract()?, layout: None, open: Mutex::new(None) });
+        };
+        let py = size.py();
+        let bytes = py
+            .import(intern!(py, "zerobuffer._array"))?
+            .call_method1(intern!(py, "size_of"), (size, &dtype))?;
+        let layout = Some((size.clone().unbind(), dtype));
+        Ok(Self { target, size: bytes.extract()?, layout, open: Mutex::new(None) })
+    }
+
+    fn reserve(&self, py: Python<'_>) -> PyResult<Open> {
+        match &self.target {
+            Target::Writer(writer) => {
+                let (Reserved { generation, fate, .. }, view) = writer.get().reserve_view(py, self.size)?;
+                Ok(Open { generation, fate, view: view.unbind() })
+            }
+            Target::Other(writer) => {
+                let size = self.size.reserved()?;
+                let view = writer.call_method1(py, intern!(py, "get_frame_buffer"), (size,))?;
+                let view = view.into_bound(py).cast_into::<PyMemoryView>()?.unbind();
+                Ok(Open { generation: 0, fate: Fate::default(), view })
+            }
+        }
+    }
+
+    fn publish(&self, py: Python<'_>, open: &Open, len: Option<usize>) -> PyResult<()> {
+        match &self.target {
+            Target::Writer(writer) => writer.get().commit(py, Some(open.generation), len),
+            Target::Other(writer) => {
+                let size = PyDict::new(py);
+                size.set_item(intern!(py, "size"), len)?;
+                writer.call_method(py, intern!(py, "commit_frame"), (), Some(&size)).map(drop)
+            }
+        }
+    }
+
+    fn give_up(&self, py: Python<'_>, open: &Open) -> PyResult<()> {
+        match &self.target {
+            Target::Writer(writer) => writer.get().abort(py, Some(open.generation)).map(drop),
+            Target::Other(writer) => writer.call_method0(py, intern!(py, "abort_frame")).map(drop),
+        }
+    }
+
+    /// Whether a call of the writer has ended the frame, on purpose.
+    fn was_ended(&self, py: Python<'_>, open: &Open) -> bool {
+        match &self.target {
+            Target::Writer(_) => open.fate.was_asked_for(),
+            // Its view is released then.
+            Target::Other(_) => open.view.bind(py).getattr(intern!(py, "nbytes")).is_err(),
+        }
     }
 
     /// The memoryview of the bytes, while there are any.
@@ -56,6 +122,13 @@ impl Loan {
     }
 }
 
+/// A loan of anything that reserves, commits and aborts as a writer does.
+#[pyfunction]
+#[pyo3(name = "_loan", signature = (writer, size, dtype = None))]
+pub(crate) fn loan(writer: Py<PyAny>, size: &Bound<'_, PyAny>, dtype: Option<Py<PyAny>>) -> PyResult<Loan> {
+    Loan::new(Target::Other(writer), size, dtype)
+}
+
 #[pymethods]
 impl Loan {
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
@@ -64,8 +137,8 @@ impl Loan {
         if this.open.lock().is_some() {
             return Err(general("the loan has been entered already"));
         }
-        let (Reserved { generation, fate, .. }, view) = this.writer.get().reserve_view(py, this.size)?;
-        let before = this.open.lock().replace(Open { generation, fate, view: view.unbind() });
+        let open = this.reserve(py)?;
+        let before = this.open.lock().replace(open);
         drop(before);
         Ok(slf)
     }
@@ -81,17 +154,11 @@ impl Loan {
     ) -> PyResult<()> {
         let open = self.open.lock().take();
         let Some(open) = open else { return Ok(()) };
-        let writer = self.writer.get();
         // By `commit_frame` or `abort_frame`, inside the block.
-        if open.fate.was_asked_for() {
+        if self.was_ended(py, &open) {
             return Ok(());
         }
-        if exc_type.is_some() {
-            writer.abort(py, Some(open.generation))?;
-        } else {
-            writer.commit(py, Some(open.generation), None)?;
-        }
-        Ok(())
+        if exc_type.is_some() { self.give_up(py, &open) } else { self.publish(py, &open, None) }
     }
 
     /// Publishes the frame, or its first `size` bytes; the end of the block then does nothing.
@@ -99,10 +166,9 @@ impl Loan {
     fn commit(&self, py: Python<'_>, size: Option<FrameSize>) -> PyResult<()> {
         let len = size.map(FrameSize::reserved).transpose()?;
         let open = self.take()?;
-        let generation = open.generation;
-        let committed = self.writer.get().commit(py, Some(generation), len);
-        // A wrong size leaves the frame reserved.
-        if committed.is_err() && !open.fate.has_ended() {
+        let committed = self.publish(py, &open, len);
+        // A wrong size leaves the frame of a writer reserved.
+        if committed.is_err() && matches!(self.target, Target::Writer(_)) && !open.fate.has_ended() {
             let before = self.open.lock().replace(open);
             drop(before);
         }
@@ -112,7 +178,7 @@ impl Loan {
     /// Gives the frame up: nothing is published, and the end of the block does nothing.
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
         let open = self.take()?;
-        self.writer.get().abort(py, Some(open.generation)).map(drop)
+        self.give_up(py, &open)
     }
 
     /// The memoryview of the bytes.
@@ -196,11 +262,17 @@ impl Loan {
 
     fn __repr__(&self) -> String {
         let state = if self.is_open() { "open" } else { "closed" };
-        format!("Loan(buffer={:?}, {state})", self.writer.get().name())
+        match &self.target {
+            Target::Writer(writer) => format!("Loan(buffer={:?}, {state})", writer.get().name()),
+            Target::Other(_) => format!("Loan({state})"),
+        }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.writer)?;
+        match &self.target {
+            Target::Writer(writer) => visit.call(writer)?,
+            Target::Other(writer) => visit.call(writer)?,
+        }
         if let Some((shape, dtype)) = &self.layout {
             visit.call(shape)?;
             visit.call(dtype)?;

@@ -6,6 +6,7 @@
 //! server return from no call; the next thread that comes hands their records on.
 
 use std::cell::RefCell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::{mem, thread};
 
@@ -110,6 +111,16 @@ fn tell_core(bit: usize, on: bool) {
 /// Receives the core's records.
 struct Queue;
 
+/// What takes them instead: this process is a run of the command.
+static COMMAND: OnceLock<Box<dyn Log>> = OnceLock::new();
+
+/// Hands all further records to another logger.
+pub(crate) fn hand_over(logger: Box<dyn Log>, level: LevelFilter) {
+    if COMMAND.set(logger).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
 /// Level, target, text.
 type Entry = (Level, String, String);
 
@@ -148,6 +159,9 @@ impl Log for Queue {
     }
 
     fn log(&self, record: &Record<'_>) {
+        if let Some(command) = COMMAND.get() {
+            return command.log(record);
+        }
         if !self.enabled(record.metadata()) {
             return;
         }

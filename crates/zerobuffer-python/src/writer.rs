@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView, PyTuple};
 use zerobuffer::WriterConfig;
@@ -182,13 +181,7 @@ impl Writer {
     #[pyo3(signature = (size, dtype = None))]
     fn loan(slf: &Bound<'_, Self>, size: &Bound<'_, PyAny>, dtype: Option<Py<PyAny>>) -> PyResult<Loan> {
         slf.get().core()?;
-        let py = slf.py();
-        let writer = slf.clone().unbind();
-        let Some(dtype) = dtype else { return Ok(Loan::new(writer, size.extract()?, None)) };
-        let bytes = py
-            .import(intern!(py, "zerobuffer._array"))?
-            .call_method1(intern!(py, "size_of"), (size, &dtype))?;
-        Ok(Loan::new(writer, bytes.extract()?, Some((size.clone().unbind(), dtype))))
+        Loan::of(slf, size, dtype)
     }
 
     /// Writes the metadata block; once per writer.

@@ -241,7 +241,8 @@ impl WriterConfig {
     }
 
     /// Whether frames go through the whole ring in turn. Then each stays readable for observers
-    /// until the ring has been written once more. Off by default: a place that is free again and
+    /// ([`Tap`](crate::observe::Tap)) until the ring has been written nearly once more: for 13/14
+    /// of a lap less one frame. Off by default: a place that is free again and
     /// still in the processor's cache is then used first. What the ring has room for is the same.
     #[must_use]
     pub fn whole_ring(mut self, on: bool) -> Self {

@@ -106,6 +106,9 @@ mod tests {
         ".set_len(",
     ];
 
+    /// Sources whose stores go to words of this process alone.
+    const PRIVATE: &[&str] = &["observe/tap/native/world.rs", "link/reactor/seen.rs"];
+
     fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -126,6 +129,9 @@ mod tests {
         assert!(files.len() > 30, "{} files", files.len());
         let (mut seen, mut bare) = (0, Vec::new());
         for (path, code) in &files {
+            if PRIVATE.iter().any(|file| path.ends_with(file)) {
+                continue;
+            }
             let lines: Vec<&str> = code.lines().collect();
             for (at, line) in lines.iter().enumerate() {
                 let is_change =

@@ -83,10 +83,16 @@ const _: () = {
 #[cfg(any(loom, shuttle))]
 pub mod simulated {
     pub use crate::sys::machine::*;
+    /// Whether a reader has followed its writer into the native form.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn is_native(reader: &crate::Reader) -> bool {
+        reader.is_native()
+    }
+
     #[cfg(loom)]
     pub mod edges {
-        pub use crate::sync::End;
-        pub use crate::sync::weaken;
+        pub use crate::sync::{ENDS, End, weaken};
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) use edge::End;
 pub use edge::End;
 pub(crate) use edge::order;
 #[cfg(loom)]
-pub use edge::weaken;
+pub use edge::{ENDS, weaken};
 pub(crate) use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 #[cfg(not(any(loom, shuttle)))]

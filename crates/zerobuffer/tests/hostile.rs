@@ -114,8 +114,26 @@ fn no_value_of_any_field_crashes_or_hangs_an_end() {
     // The words of the control block that are in use, the metadata length, and both words of the
     // unread header.
     let ring = METADATA + 64;
-    let words: Vec<u64> =
-        (0..12).map(|word| word * 8).chain([METADATA, ring + THIRD, ring + THIRD + 8]).collect();
+    let words = (0..12).map(|word| word * 8).chain([METADATA, ring + THIRD, ring + THIRD + 8]);
+    set_to_all_values(&words.collect::<Vec<_>>());
+}
+
+/// All words that are in use, and of each table the entries that count when a frame is unread.
+#[test]
+fn no_value_of_any_native_word_crashes_or_hangs_an_end() {
+    let words = [
+        &[0, 8, 16, 24, 32, 40, 48, 64, 72, 80, 88, 128, 136][..],
+        // Jumps 0 to 2, then the claims 1 and 2.
+        &[192, 200, 208, 216, 224, 232],
+        &[472, 480, 488, 496, 504, 512],
+    ];
+    let block = METADATA + 64 + RING;
+    let words: Vec<u64> = words.iter().copied().flatten().map(|word| block + word).collect();
+    set_to_all_values(&words);
+}
+
+/// One word at a time, in the middle of a stream.
+fn set_to_all_values(words: &[u64]) {
     let count = hostile_values(1 << 50).len() + 1;
     let cases: Vec<(u64, usize)> =
         words.iter().flat_map(|word| (0..count).map(|case| (*word, case))).collect();
@@ -209,6 +227,10 @@ fn a_wrong_value_is_named() {
         (METADATA, u64::MAX, true, "get-meta 9", "Corrupt"),
         (native + CREDITED, RING + 1, false, "write 4 100 write", "Corrupt"),
         (native + CREDITED, u64::MAX, false, "write 4 100 write", "Corrupt"),
+        // The jump to the third frame, which is the newest.
+        (native + 224, 7, true, "read 100 3", "Corrupt"),
+        (native + 232, RING + 16, true, "read 100 3", "Corrupt"),
+        (native + 232, u64::MAX, true, "read 100 3", "Corrupt"),
     ];
     for (offset, value, reading, command, error) in cases {
         let name = Name::new("named");

@@ -445,7 +445,7 @@ fn a_successor_posts_the_tokens_that_a_dead_writer_owes_a_legacy_reader() {
         take(&name, missing);
         writer.kill();
         if sleeps {
-            reader.tell(&format!("read 60000 2"));
+            reader.tell("read 60000 2");
             pause(50);
         }
         let mut next = Peer::native();

@@ -147,3 +147,35 @@ fn a_killed_reader_is_the_end_and_a_killed_writer_is_not() {
     assert!(error.contains("no presence lock"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn with_the_whole_ring_a_frame_lives_for_a_lap() {
+    for (size, frames) in [(100_000, 18_u64), (1_000_000, 14), (100_000, 60), (1000, 600), (5000, 1000)] {
+        let name = Name::new("tap-lap");
+        let total = (size as u64 + 16).next_multiple_of(16);
+        let ring = frames * total + (128 << 10);
+        let mut reader = Reader::create(&name, BufferConfig::ring(ring)).unwrap();
+        let mut writer = Writer::connect_with(&name, WriterConfig::default().whole_ring(true)).unwrap();
+        let mut tap = Tap::open(&name).unwrap();
+        let mut bytes = Vec::new();
+        let mut write = |key| {
+            writer.write(&content(key, size)).unwrap();
+            check(&reader.read().unwrap(), key).unwrap();
+        };
+        let mut key = 1;
+        // A fourteenth of the ring and one frame may be claimed and not be overwritten yet.
+        let most = (ring - ring / 14) / total - 1;
+        for behind in [1, 2, 5, 9, 12, 13, 14, 15, 25, 40, 100, 500].into_iter().filter(|many| *many <= most)
+        {
+            for _ in 0..behind {
+                write(key);
+                key += 1;
+            }
+            for wanted in key - behind..key {
+                let seen = tap.next(&mut bytes, NOW).unwrap().unwrap();
+                assert_eq!((seen.sequence, seen.skipped), (wanted, Some(0)), "{size}: {behind} behind");
+                check(&bytes, wanted).unwrap();
+            }
+        }
+    }
+}

@@ -24,11 +24,11 @@ class RequestReader(Reader):
     def _refuse(self) -> NoReturn:
         raise ZeroBufferException(f"'{self.name}': the server reads the requests; handlers get them")
 
-    def read_frame(self, timeout: Optional[float] = 5.0) -> Optional[Frame]:
+    def read_frame(self, timeout: Optional[float] = 5.0) -> NoReturn:
         """Raise: the server reads the requests."""
         self._refuse()
 
-    def latest(self, timeout: Optional[float] = 5.0) -> Optional[Frame]:
+    def latest(self, timeout: Optional[float] = 5.0) -> NoReturn:
         """Raise: the server reads the requests."""
         self._refuse()
 

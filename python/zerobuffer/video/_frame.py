@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional
 
+from .._zerobuffer import Frame
 from . import _av
 from ._convert import convert, optional
 from ._picture import STAMP, Picture, VideoError, stamp_value
@@ -144,7 +145,7 @@ class VideoFrame:
     def release(self) -> None:
         """Give the picture's space back, as soon as no array of it is left; may be repeated."""
         frame, self._frame, self._flat, self._array = self._frame, None, None, None
-        if frame is not None:
+        if isinstance(frame, Frame):
             frame.dispose()
 
     def _bytes(self) -> Any:

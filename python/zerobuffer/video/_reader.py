@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from .._zerobuffer import Frame
-from ..exceptions import ClosedException, WriterDeadException
+from ..exceptions import BufferNotFoundException, ClosedException, ReaderDeadException, WriterDeadException
 from ..reader import Reader
+from ..tap import Tap, TapFrame
 from ..types import BufferConfig
 from . import _constants as const
 from ._frame import VideoFrame
@@ -16,6 +17,9 @@ from ._url import parse
 
 if TYPE_CHECKING:
     import numpy as np
+
+#: How long a sender that leaves may be succeeded in the same ring.
+_SUCCESSION_MS = 100
 
 
 class VideoReader:
@@ -32,7 +36,10 @@ class VideoReader:
         name: name of the buffer. Without one nothing is opened before :meth:`open`.
         format: the pixel format of the arrays, by GStreamer's name: ``"BGR"`` is OpenCV's. By
             default the stream's own.
-        newest: give the newest picture and drop the older ones.
+        newest: give the newest picture and drop the older ones. Such a reader never stops its
+            sender.
+        tap: look at the running stream of another reader. Neither end notices. The buffer must be
+            there, and pictures that come too fast are missed.
         copy: give arrays of their own.
         timeout: seconds that ``read`` and ``grab`` wait for a picture; None waits for ever.
         reconnect: when the sender has left, wait for the next one, in a new ring, instead of
@@ -54,6 +61,7 @@ class VideoReader:
         *,
         format: Optional[str] = None,
         newest: bool = False,
+        tap: bool = False,
         copy: bool = False,
         timeout: Optional[float] = 5.0,
         reconnect: bool = False,
@@ -67,11 +75,12 @@ class VideoReader:
         self.timeout = timeout
         self._wanted = format
         self._copy = copy
+        self._tap = tap
         self._reconnect = reconnect
         self._caps = None if caps is None else caps.encode()
         self._config = BufferConfig(metadata_size, buffer_size)
         self._options = options
-        self._reader: Optional[Reader] = None
+        self._reader: Union[Reader, Tap, None] = None
         self._ended = False
         self._picture: Optional[Picture] = None
         self._known: tuple[bytes, int] = (b"", -1)
@@ -96,8 +105,8 @@ class VideoReader:
     def open(self, name: str) -> bool:
         """Close what is open and create the buffer ``name``; returns True."""
         self.release()
-        self._reader = Reader(name, self._config, **self._options)
         self.name = name
+        self._reader = self._opened()
         self._ended = False
         self._picture, self._known = None, (b"", -1)
         self._position, self._pts_ns = 0, None
@@ -194,7 +203,11 @@ class VideoReader:
             if reader is None:
                 return None
             try:
-                frame = reader.latest(timeout) if self.newest else reader.read_frame(timeout)
+                frame: Union[Frame, TapFrame, None]
+                if self.newest:
+                    frame = reader.latest(timeout)
+                else:
+                    frame = reader.next(timeout) if isinstance(reader, Tap) else reader.read_frame(timeout)
                 if frame is not None:
                     return self._described(frame)
                 if timeout is not None:
@@ -202,18 +215,36 @@ class VideoReader:
             except ClosedException:
                 self._ended = True
                 return None
-            except WriterDeadException:
+            except (WriterDeadException, ReaderDeadException):
                 if not self._reconnect:
                     self._ended = True
                     return None
-                # Metadata stand in a ring once: the next sender may send other pictures.
-                reader.close()
-                self._reader = Reader(self.name, self._config, **self._options)
-                self._known = (b"", -1)
+                if not self._renew(reader, end):
+                    return None
             if end is not None:
                 timeout = max(0.0, end - time.monotonic())
 
-    def _described(self, frame: Frame) -> VideoFrame:
+    def _opened(self) -> Union[Reader, Tap]:
+        if self._tap:
+            return Tap(self.name)
+        return Reader(self.name, self._config, newest=self.newest, **self._options)
+
+    def _renew(self, reader: Union[Reader, Tap], end: Optional[float]) -> bool:
+        """Make ready for the next sender; False if there is none to look at in time."""
+        if isinstance(reader, Reader) and reader.is_writer_connected(_SUCCESSION_MS):
+            # A native successor replaces the metadata of this ring; a legacy one needs a new ring.
+            return True
+        reader.close()
+        while True:
+            try:
+                self._reader = self._opened()
+                return True
+            except BufferNotFoundException:
+                if end is not None and time.monotonic() >= end:
+                    return False
+                time.sleep(0.05)
+
+    def _described(self, frame: Union[Frame, TapFrame]) -> VideoFrame:
         known = (self._caps or frame._metadata or b"", frame.size)
         picture = self._picture
         if picture is None or known != self._known:

@@ -63,5 +63,7 @@ fn check_sources(project: &Project, interpreter: &Interpreter, wheel: &Path) -> 
     tool(&format!("ruff check python {users}"))?;
     tool(&format!("ruff format --check python {users}"))?;
     tool(&format!("mypy --strict {users}"))?;
+    // What the papers show, and what a user's checker says of right and wrong calls.
+    tool("pytest -q python/tests/test_typing.py")?;
     tool("stubtest zerobuffer zerobuffer_serve --allowlist python/stubtest-allowlist.txt")
 }

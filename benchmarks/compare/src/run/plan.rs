@@ -63,7 +63,8 @@ const FORKED: [&str; 3] = ["py-pipe", "py-queue", "py-shm"];
 /// What a system takes part in.
 fn can(kind: Kind, system: &System) -> bool {
     match kind {
-        _ if system.name.ends_with("-duplex") => kind.is_round_trip(),
+        _ if ["-duplex", "-call"].iter().any(|end| system.name.ends_with(end)) => kind.is_round_trip(),
+        _ if ["-async", "-uvloop"].iter().any(|end| system.name.ends_with(end)) => kind == Kind::Stream,
         Kind::Loan => system.loans,
         // The other ways to write of a package that is here already make no difference to these.
         Kind::Trip | Kind::Paced => !system.name.ends_with("-buffer"),

@@ -121,11 +121,9 @@ impl BaseSinkImpl for ZeroSink {
         })?;
         let changed = lock(&self.outgoing).replace(new).is_some_and(|old| old.caps != *caps);
         if changed {
-            // The metadata of a ring say once what its frames are: leave, and attach anew.
+            // A writer says once what its frames are: the next one is its own successor.
             gst::info!(CAT, imp = self, "new caps, attaching anew: {caps}");
-            // Frames of the old kind are read before the new kind is announced.
-            let timeout = lock(&self.settings).waiting().timeout;
-            self.port.finish(timeout);
+            self.port.disconnect();
         }
         Ok(())
     }
@@ -172,7 +170,8 @@ impl BaseSinkImpl for ZeroSink {
                     self.port.disconnect();
                 }
                 Err(error @ Error::MetadataAlreadyWritten { .. }) => {
-                    let remedy = "they describe other frames: restart its reader, or send what they describe";
+                    let remedy = "they describe other frames, and its reader is of another implementation: \
+                                  restart it, or send what they describe";
                     gst::element_imp_error!(self, gst::ResourceError::Write, ("{error}; {remedy}"));
                     return Err(gst::FlowError::Error);
                 }
@@ -252,7 +251,7 @@ impl ZeroSink {
         let clock = if settings.timestamp == Timestamp::Monotonic { Clock::Monotonic } else { Clock::Pts };
         let element = self.obj().name();
         let metadata = outgoing.metadata("gstreamer-sink", &element, settings.stamped(), clock);
-        match self.port.connect(name, timeout, &metadata) {
+        match self.port.connect(name, timeout, &metadata, settings.waiting()) {
             Ok(connected) => {
                 self.met.fetch_or(connected, Ordering::Relaxed);
                 Ok(connected)
@@ -296,6 +295,7 @@ impl ZeroSink {
             .field("bytes", get(&counts.bytes))
             .field("blocked-ns", get(&counts.blocked_ns))
             .field("readers", get(&counts.readers))
+            .field("reader-pid", get(&counts.reader_pid))
             .build()
     }
 }

@@ -167,7 +167,7 @@ impl Settings {
                 .build(),
             glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                 .nick("Statistics")
-                .blurb("Frames sent (in place and copied), dropped, bytes, time blocked, readers")
+                .blurb("Frames sent (in place and copied), dropped, bytes, time blocked, readers, reader-pid")
                 .read_only()
                 .build(),
         ]

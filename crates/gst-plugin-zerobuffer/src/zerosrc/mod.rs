@@ -1,5 +1,7 @@
 //! `zerosrc`: creates a ring and gives the frames that come.
 mod imp;
+mod incoming;
+mod settings;
 mod time;
 
 use gst::glib;

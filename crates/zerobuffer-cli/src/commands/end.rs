@@ -1,7 +1,7 @@
 //! A process that this one has started to be the other end of something: watched, ended, asked what
 //! it measured.
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -53,8 +53,7 @@ impl End {
         arguments: &[String],
     ) -> Result<(End, BufReader<ChildStdout>), Fail> {
         let failed = |error: &std::io::Error| Fail::io(format_args!("cannot start {role}"), error);
-        let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        let mut command_line = Command::new(program);
+        let mut command_line = crate::again::command().map_err(|error| failed(&error))?;
         command_line.arg(command).args(arguments);
         command_line.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = os::lead_group(&mut command_line).spawn().map_err(|error| failed(&error))?;

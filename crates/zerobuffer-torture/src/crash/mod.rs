@@ -4,8 +4,10 @@
 
 mod channel;
 mod channel_victim;
+mod legacy;
 mod scene;
 mod steady;
+mod stores;
 mod victim;
 
 pub(crate) use channel_victim::{answered, connect_client, converse, server_config};
@@ -29,12 +31,17 @@ use std::{
 };
 
 /// What is killed, each with a script of its own.
-const SCRIPTS: [Script; 10] = [
+const SCRIPTS: [Script; 15] = [
     Script::Writer,
     Script::Attach,
+    Script::Retract,
+    Script::Legacy,
+    Script::LegacyAttach,
     Script::Reader,
     Script::TakeOver,
     Script::Repair,
+    Script::LegacyReader,
+    Script::LegacyRepair,
     Script::Clean,
     Script::Client,
     Script::NextClient,
@@ -110,18 +117,22 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<bool> {
     }
     // A place that only a lucky recording has passed is no violation, and is named.
     let missed: Vec<&String> = known.difference(&places).collect();
+    let never = if only.is_none() { stores::missed(&places)? } else { Vec::new() };
     if only.is_none() && !missed.is_empty() {
         println!("recorded and not killed at in this run: {missed:?}");
+    }
+    for store in &never {
+        println!("UNCOVERED {store}");
     }
     let _ = fs::remove_dir_all(&base);
     println!(
         "points={} kills={kills} unreached={unreached} frames={frames} uncovered={} violations={} seconds={:.1}",
         places.len(),
-        if only.is_none() { missed.len() } else { 0 },
+        if only.is_none() { missed.len() + never.len() } else { 0 },
         violations.len(),
         started.elapsed().as_secs_f64()
     );
-    Ok(violations.is_empty() && (kills > 0))
+    Ok(violations.is_empty() && never.is_empty() && kills > 0)
 }
 
 impl Case {

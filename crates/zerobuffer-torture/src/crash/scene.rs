@@ -1,7 +1,15 @@
 //! One run: a victim that ends at its crash point, the survivor, the successor, and what must hold.
 
-use super::victim::{FRAMES, PAYLOAD, buffer, check, check_metadata, may_hold, metadata_of, patient};
-use crate::{ledger::records, leftovers, pattern::mix, process::PATIENCE};
+use super::{
+    legacy, stores,
+    victim::{FRAMES, PATTERN, PAYLOAD, SMALL, buffer, check_metadata, may_hold, metadata_of, patient},
+};
+use crate::{
+    ledger::records,
+    leftovers,
+    pattern::{Pattern, mix},
+    process::PATIENCE,
+};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::{
     fs,
@@ -22,12 +30,23 @@ pub(crate) enum Script {
     Writer,
     /// The same behind a writer that has died in the middle of something.
     Attach,
+    /// The same behind one that has died between a jump and its frame.
+    Retract,
+    /// A writer in legacy form, in which it finds a frame of another implementation.
+    Legacy,
+    /// The same behind one that has died in the middle of something.
+    LegacyAttach,
     /// A reader: creation, frames, close.
     Reader,
     /// The same in the place of a dead reader whose writer is still attached.
     TakeOver,
     /// A reader whose writer dies in the middle of something.
     Repair,
+    /// A reader that finds a frame of another implementation, and then a writer that keeps to
+    /// legacy form.
+    LegacyReader,
+    /// The same whose writer dies between a charge and its frame.
+    LegacyRepair,
     /// A clean-up after a dead reader.
     Clean,
     /// A channel's client: connect, requests, close.
@@ -45,9 +64,14 @@ impl Script {
         match self {
             Self::Writer => "writer",
             Self::Attach => "attach",
+            Self::Retract => "retract",
+            Self::Legacy => "legacy",
+            Self::LegacyAttach => "legacy-attach",
             Self::Reader => "reader",
             Self::TakeOver => "takeover",
             Self::Repair => "repair",
+            Self::LegacyReader => "legacy-reader",
+            Self::LegacyRepair => "legacy-repair",
             Self::Clean => "clean",
             Self::Client => "client",
             Self::NextClient => "next-client",
@@ -58,8 +82,10 @@ impl Script {
 
     fn victim(self) -> &'static str {
         match self {
-            Self::Writer | Self::Attach => "writer",
+            Self::Writer | Self::Attach | Self::Retract => "writer",
+            Self::Legacy | Self::LegacyAttach => "legacy-writer",
             Self::Reader | Self::TakeOver | Self::Repair => "reader",
+            Self::LegacyReader | Self::LegacyRepair => "legacy-reader",
             Self::Clean => "clean",
             Self::Client | Self::NextClient => "client",
             Self::Server | Self::NextServer => "server",
@@ -114,13 +140,18 @@ impl Victim {
 
 /// The frames as they come in, some of them held.
 struct Intake {
+    pattern: Pattern,
     expected: u64,
     held: Vec<Frame>,
 }
 
 impl Intake {
-    fn new() -> Self {
-        Self { expected: 1, held: Vec::new() }
+    fn new(pattern: Pattern) -> Self {
+        Self { pattern, expected: 1, held: Vec::new() }
+    }
+
+    fn check(&self, frame: &Frame) -> Result<()> {
+        self.pattern.check(frame.data(), frame.sequence()).map_err(anyhow::Error::msg)
     }
 
     /// One read. `true`: there is no writer, and nothing left of the last one.
@@ -129,11 +160,14 @@ impl Intake {
             Ok(Some(frame)) => {
                 let sequence = frame.sequence();
                 ensure!(sequence == self.expected, "frame {sequence} came, {} was expected", self.expected);
-                check(&frame)?;
-                check_metadata(reader, sequence)?;
+                self.check(&frame)?;
+                if self.pattern.max == PATTERN.max {
+                    // Legacy form has one block of metadata for all writers.
+                    check_metadata(reader, sequence)?;
+                }
                 self.expected += 1;
                 self.held.push(frame);
-                if self.held.len() > 1 || !may_hold(sequence) {
+                if self.held.len() > 1 || !may_hold(self.pattern, sequence) {
                     self.release()?;
                 }
                 Ok(false)
@@ -147,7 +181,7 @@ impl Intake {
     /// The younger first; each still has its bytes.
     fn release(&mut self) -> Result<()> {
         while let Some(frame) = self.held.pop() {
-            check(&frame).context("while it was held")?;
+            self.check(&frame).context("while it was held")?;
         }
         Ok(())
     }
@@ -194,7 +228,7 @@ impl Scene {
     pub(super) fn victim(&self) -> Result<Victim> {
         self.spawn(
             self.script.victim(),
-            if self.script.victim() == "writer" { "w-1" } else { "r-1" },
+            if self.script.victim().ends_with("writer") { "w-1" } else { "r-1" },
             &self.at,
             true,
         )
@@ -205,17 +239,37 @@ impl Scene {
     pub(super) fn predecessor(&self) -> Result<Victim> {
         let elsewhere = mix(self.at.len() as u64 + self.at.parse().unwrap_or(0));
         let (script, at) = match self.script {
-            Script::NextClient => ("client", 20 + elsewhere % 200),
-            Script::Attach => ("writer", 40 + elsewhere % 200),
-            _ => ("writer", 130),
+            Script::NextClient => ("client", (20 + elsewhere % 200).to_string()),
+            Script::Attach => ("writer", (40 + elsewhere % 200).to_string()),
+            Script::LegacyAttach => ("legacy-writer", (40 + elsewhere % 200).to_string()),
+            Script::Retract => ("writer", stores::jump()?),
+            Script::LegacyRepair => ("legacy-writer", stores::charge()?),
+            _ => ("writer", "130".to_owned()),
         };
-        self.spawn(script, "w-0", &at.to_string(), false)
+        self.spawn(script, "w-0", &at, false)
+    }
+
+    fn is_legacy(&self) -> bool {
+        matches!(
+            self.script,
+            Script::Legacy | Script::LegacyAttach | Script::LegacyReader | Script::LegacyRepair
+        )
+    }
+
+    fn pattern(&self) -> Pattern {
+        if self.is_legacy() { SMALL } else { PATTERN }
     }
 
     pub(crate) fn play(&mut self) -> Result<()> {
         match self.script {
-            Script::Writer | Script::Attach => self.writer_dies(),
-            Script::Reader | Script::TakeOver | Script::Repair => self.reader_dies(),
+            Script::Writer | Script::Attach | Script::Retract | Script::Legacy | Script::LegacyAttach => {
+                self.writer_dies()
+            }
+            Script::Reader
+            | Script::TakeOver
+            | Script::Repair
+            | Script::LegacyReader
+            | Script::LegacyRepair => self.reader_dies(),
             Script::Clean => self.cleaner_dies(),
             Script::Client | Script::NextClient => self.client_dies(),
             Script::Server | Script::NextServer => self.server_dies(),
@@ -224,14 +278,26 @@ impl Scene {
 
     fn writer_dies(&mut self) -> Result<()> {
         let mut reader = Reader::create(&self.name, buffer()).context("create")?;
-        let mut intake = Intake::new();
-        if self.script == Script::Attach {
+        let mut intake = Intake::new(self.pattern());
+        if self.is_legacy() {
+            legacy::publish(&self.name, &SMALL.content(intake.expected))?;
+            intake.read(&mut reader, PATIENCE)?;
+            ensure!(intake.expected == 2, "the frame of another implementation does not come");
+        }
+        if matches!(self.script, Script::Attach | Script::Retract | Script::LegacyAttach) {
             let mut predecessor = self.predecessor()?;
+            if self.is_legacy() {
+                // While that frame is held no writer enters the native form.
+                predecessor.hear();
+            }
             while predecessor.end()?.is_none() {
                 intake.read(&mut reader, Duration::from_millis(2))?;
             }
         }
         let mut victim = self.victim()?;
+        if self.script == Script::Legacy {
+            victim.hear();
+        }
         while victim.end()?.is_none() {
             intake.read(&mut reader, Duration::from_millis(2))?;
         }
@@ -260,8 +326,8 @@ impl Scene {
     /// A new writer, on a thread, that sends frames and closes; the reader gets all, and then the
     /// ring is as if fresh.
     fn stream_to_the_end(&mut self, mut reader: Reader, mut intake: Intake) -> Result<()> {
-        let name = self.name.clone();
-        let successor = thread::spawn(move || send(&name));
+        let (name, pattern) = (self.name.clone(), self.pattern());
+        let successor = thread::spawn(move || send(&name, pattern));
         // The successor gives up first.
         let deadline = Instant::now() + 2 * PATIENCE;
         loop {
@@ -290,7 +356,9 @@ impl Scene {
         self.frames += intake.expected - 1;
         let info = observe::inspect(&self.name)?;
         let same = info.read_pos % PAYLOAD == info.write_pos % PAYLOAD;
-        let counted = (info.frames_waiting, info.used) == (0, 0) && info.written_count == info.read_count;
+        // A death between position and count leaves a count too small in legacy form.
+        let counted = info.used == 0 && (self.is_legacy() || info.written_count == info.read_count);
+        let counted = counted && info.frames_waiting == 0;
         let fresh = info.free == PAYLOAD && same && info.writer.is_none() && info.defects.is_empty();
         ensure!(
             fresh && counted && info.last_sequence == last,
@@ -312,12 +380,20 @@ impl Scene {
             drop(idle);
         }
         let over = AtomicBool::new(false);
-        let (name, over) = (&self.name.clone(), &over);
+        let (name, over, pattern) = (&self.name.clone(), &over, self.pattern());
         thread::scope(|scope| {
-            let writing = old_writer.map(|writer| scope.spawn(move || write_until_finish(writer)));
-            let peer = if self.script == Script::Repair { Some(self.predecessor()?) } else { None };
+            let writing = old_writer.map(|writer| scope.spawn(move || write_until_finish(writer, pattern)));
+            let dying = matches!(self.script, Script::Repair | Script::LegacyRepair);
+            let early = if self.script == Script::Repair { Some(self.predecessor()?) } else { None };
             let mut victim = self.victim()?;
-            let writer = (self.script != Script::Repair).then(|| scope.spawn(move || feed(name, over)));
+            if self.is_legacy() {
+                victim.hear();
+                // There is no buffer if it has died in creating one.
+                let _ = legacy::publish(name, &pattern.content(1));
+            }
+            let late = if self.script == Script::LegacyRepair { Some(self.predecessor()?) } else { None };
+            let peer = early.or(late);
+            let writer = (!dying).then(|| scope.spawn(move || feed(name, over, pattern)));
             let ended = victim.wait();
             over.store(true, Ordering::SeqCst);
             ended?;
@@ -338,14 +414,14 @@ impl Scene {
             drop(peer);
             // What a peer that has come over to this reader has left is read first.
             self.forget_ledgers()?;
-            self.stream_to_the_end(reader, Intake::new())
+            self.stream_to_the_end(reader, Intake::new(self.pattern()))
         })?;
         if self.hasty {
             return Ok(());
         }
         self.forget_ledgers()?;
         let reader = Reader::create(&self.name, buffer()).context("the successor")?;
-        self.stream_to_the_end(reader, Intake::new())
+        self.stream_to_the_end(reader, Intake::new(self.pattern()))
     }
 
     /// What was sent to a dead reader is nobody's.
@@ -373,19 +449,22 @@ impl Scene {
             ensure!(memory.is_empty(), "left behind after a second clean-up: {memory:?}");
         }
         let reader = Reader::create(&self.name, buffer()).context("the successor")?;
-        self.stream_to_the_end(reader, Intake::new())
+        self.stream_to_the_end(reader, Intake::new(self.pattern()))
     }
 }
 
 /// Attaches, also while a predecessor is still being judged dead, sends frames and closes. Returns
 /// the last number.
-fn send(name: &str) -> Result<u64> {
+fn send(name: &str, pattern: Pattern) -> Result<u64> {
     let mut writer = connect(name, &AtomicBool::new(false))?.context("no reader")?;
     let mut last = 0;
-    writer.set_metadata(&metadata_of(writer.next_sequence()))?;
+    let metadata = writer.set_metadata(&metadata_of(writer.next_sequence()));
+    if pattern.max == PATTERN.max {
+        metadata.context("metadata")?;
+    }
     for _ in 0..FRAMES {
         let sequence = writer.next_sequence();
-        last = writer.write(&super::victim::PATTERN.content(sequence))?.sequence().unwrap_or(0);
+        last = writer.write(&pattern.content(sequence))?.sequence().unwrap_or(0);
     }
     writer.close()?;
     Ok(last)
@@ -416,22 +495,22 @@ fn connect(name: &str, over: &AtomicBool) -> Result<Option<Writer>> {
 
 /// Writes to the victim until it is gone. The reader before it may still be there at the first
 /// attempt.
-fn feed(name: &str, over: &AtomicBool) -> Result<()> {
+fn feed(name: &str, over: &AtomicBool, pattern: Pattern) -> Result<()> {
     while let Some(writer) = connect(name, over)? {
         // It may have come to the successor.
         if over.load(Ordering::SeqCst) {
             writer.close()?;
             break;
         }
-        write_until_finish(writer)?;
+        write_until_finish(writer, pattern)?;
     }
     Ok(())
 }
 
-fn write_until_finish(mut writer: Writer) -> Result<()> {
+fn write_until_finish(mut writer: Writer, pattern: Pattern) -> Result<()> {
     loop {
         let sequence = writer.next_sequence();
-        match writer.write(&super::victim::PATTERN.content(sequence)) {
+        match writer.write(&pattern.content(sequence)) {
             Ok(_) => {}
             Err(Error::ReaderGone { .. }) => return Ok(()),
             Err(error) => bail!("the reader's end is not noticed: {error}"),

@@ -14,6 +14,8 @@ use zerobuffer::{BufferConfig, Frame, Reader, WaitStrategy, Writer, WriterConfig
 /// A small ring, so a few frames meet every kind of wrap.
 pub(crate) const PAYLOAD: u64 = 512;
 pub(crate) const PATTERN: Pattern = Pattern { key: 0x0C4A_5409, max: PAYLOAD - 16 };
+/// Frames that legacy form places from every position.
+pub(crate) const SMALL: Pattern = Pattern { max: 200, ..PATTERN };
 /// Frames that a writer sends.
 pub(crate) const FRAMES: u64 = 20;
 /// Longer than any pause of a survivor, shorter than a hang.
@@ -32,8 +34,10 @@ pub(crate) fn patient() -> WriterConfig {
 pub(crate) fn run(words: &[String]) -> Result<()> {
     let [script, name, ledger] = words else { bail!("victim SCRIPT NAME LEDGER") };
     match script.as_str() {
-        "writer" => writer(name, Path::new(ledger)),
-        "reader" => reader(name, Path::new(ledger)),
+        "writer" => writer(name, Path::new(ledger), PATTERN),
+        "legacy-writer" => writer(name, Path::new(ledger), SMALL),
+        "reader" => reader(name, Path::new(ledger), PATTERN),
+        "legacy-reader" => reader(name, Path::new(ledger), SMALL),
         "idle" => idle(name),
         "clean" => clean(name),
         "client" => channel_victim::client(name),
@@ -43,33 +47,36 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     }
 }
 
-fn writer(name: &str, ledger: &Path) -> Result<()> {
+fn writer(name: &str, ledger: &Path, pattern: Pattern) -> Result<()> {
     Orders::listen();
     let mut writer = Writer::connect_with(name, patient()).context("connect")?;
     let ledger = Ledger::create(ledger)?;
     ledger.set(Field::First, writer.next_sequence());
     say("attached");
-    writer.set_metadata(&metadata_of(writer.next_sequence())).context("metadata")?;
+    let metadata = writer.set_metadata(&metadata_of(writer.next_sequence()));
+    if pattern.max == PATTERN.max {
+        metadata.context("metadata")?;
+    }
     for round in 0..FRAMES {
         let sequence = writer.next_sequence();
-        let size = PATTERN.size(sequence);
+        let size = pattern.size(sequence);
         match round % 4 {
-            0 => drop(writer.write(&PATTERN.content(sequence)).context("write")?),
+            0 => drop(writer.write(&pattern.content(sequence)).context("write")?),
             1 => {
                 writer.loan(size.div_ceil(2)).context("loan")?.fill(0xEE);
                 let mut loan = writer.loan(size).context("loan")?;
-                PATTERN.fill(&mut loan, sequence);
+                pattern.fill(&mut loan, sequence);
                 loan.commit().context("commit")?;
             }
             2 => {
                 let most = writer.max_frame_size() as usize;
                 let mut loan = writer.loan((size + 9).min(most)).context("loan")?;
-                PATTERN.fill(loan.split_at_mut(size).0, sequence);
+                pattern.fill(loan.split_at_mut(size).0, sequence);
                 loan.commit_len(size).context("commit_len")?;
             }
             _ => {
                 writer.begin(size).context("begin")?;
-                PATTERN.fill(writer.pending().unwrap_or_default(), sequence);
+                pattern.fill(writer.pending().unwrap_or_default(), sequence);
                 writer.commit(size).context("commit")?;
             }
         }
@@ -79,7 +86,7 @@ fn writer(name: &str, ledger: &Path) -> Result<()> {
     Ok(())
 }
 
-fn reader(name: &str, ledger: &Path) -> Result<()> {
+fn reader(name: &str, ledger: &Path, pattern: Pattern) -> Result<()> {
     Orders::listen();
     let mut reader = Reader::create(name, buffer()).context("create")?;
     let ledger = Ledger::create(ledger)?;
@@ -88,16 +95,26 @@ fn reader(name: &str, ledger: &Path) -> Result<()> {
     for count in 0..FRAMES {
         match reader.read_timeout(PATIENCE) {
             Ok(Some(frame)) => {
-                check(&frame)?;
+                pattern.check(frame.data(), frame.sequence()).map_err(anyhow::Error::msg)?;
+                if count == 0 && pattern.max != PATTERN.max {
+                    // While it is held a writer that comes keeps to legacy form.
+                    reader.wait_for_writer(Duration::from_millis(300))?;
+                    thread::sleep(Duration::from_millis(10));
+                }
                 ledger.frame(frame.sequence(), frame.len());
                 held.push(frame);
             }
-            Err(zerobuffer::Error::WriterGone { .. }) => break,
+            Err(zerobuffer::Error::WriterGone { .. }) => {
+                // With nothing held, the next look leaves the native form.
+                held.clear();
+                let _ = reader.try_read();
+                break;
+            }
             Ok(None) => bail!("no frame within {PATIENCE:?}"),
             Err(error) => return Err(error).context("read"),
         }
         // Two in turn, the younger one first.
-        if count % 2 == 1 || !may_hold(reader.stats().frames) {
+        if count % 2 == 1 || !may_hold(pattern, reader.stats().frames) {
             held.pop();
             held.clear();
         }
@@ -108,8 +125,8 @@ fn reader(name: &str, ledger: &Path) -> Result<()> {
 }
 
 /// Whether the frame after `sequence` finds room while this one is held, wherever it begins.
-pub(crate) fn may_hold(sequence: u64) -> bool {
-    let total = |sequence| PATTERN.size(sequence) as u64 + 32;
+pub(crate) fn may_hold(pattern: Pattern, sequence: u64) -> bool {
+    let total = |sequence| pattern.size(sequence) as u64 + 32;
     total(sequence) + 2 * total(sequence + 1) <= PAYLOAD
 }
 

@@ -36,6 +36,11 @@ impl NativeWord {
     pub(crate) const TAKEN: Self = Self(72);
     /// Of the reader, for observers: frames taken.
     pub(crate) const FRAMES_TAKEN: Self = Self(80);
+    /// Of the reader: `payload_written_count` when native form was last left, plus 1; 0: it never
+    /// was.
+    pub(crate) const LEFT: Self = Self(88);
+    /// Of the reader: the write position of legacy form at that time.
+    pub(crate) const LEFT_AT: Self = Self(96);
     /// Odd in native form. A writer enters it, the reader leaves it, by adding 1.
     pub(crate) const FORM: Self = Self(128);
     /// Of the writer: number of the newest claim.

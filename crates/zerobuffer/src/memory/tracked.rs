@@ -6,14 +6,25 @@ use crate::{
     sync::AtomicU64,
 };
 
-/// Control and native words, and, under loom, one cell per byte of the segment. An access that no
-/// edge orders after an earlier one to the same byte is reported as a data race.
+/// Bytes behind the control block that share one of loom's cells in a large segment: its frames are
+/// as large, or multiples.
+#[cfg(loom)]
+const GRAIN: usize = 1024;
+/// A larger segment than this is large.
+#[cfg(loom)]
+const SMALL: usize = 16 * 1024;
+
+/// Control and native words, and, under loom, one cell per byte of the segment, or per [`GRAIN`] of
+/// a large one. An access that no edge orders after an earlier one to the same cell is reported as
+/// a data race.
 #[derive(Debug)]
 pub(crate) struct Tracked {
     words: Vec<AtomicU64>,
     native: Vec<AtomicU64>,
     #[cfg(loom)]
-    bytes: Vec<loom::cell::UnsafeCell<()>>,
+    cells: Vec<loom::cell::UnsafeCell<()>>,
+    #[cfg(loom)]
+    grain: usize,
 }
 
 impl Tracked {
@@ -21,11 +32,15 @@ impl Tracked {
     #[cfg_attr(shuttle, allow(unused_variables))]
     pub(crate) fn new(control: &[u8; CONTROL_SIZE as usize], len: usize) -> Self {
         let word = |bytes: &[u8; 8]| AtomicU64::new(u64::from_le_bytes(*bytes));
+        #[cfg(loom)]
+        let grain = if len > SMALL { GRAIN } else { 1 };
         Self {
             words: control.as_chunks().0.iter().map(word).collect(),
             native: (0..NATIVE_SIZE / 8).map(|_| AtomicU64::new(0)).collect(),
             #[cfg(loom)]
-            bytes: (0..len).map(|_| loom::cell::UnsafeCell::new(())).collect(),
+            cells: (0..=len.div_ceil(grain)).map(|_| loom::cell::UnsafeCell::new(())).collect(),
+            #[cfg(loom)]
+            grain,
         }
     }
 
@@ -61,12 +76,22 @@ impl Tracked {
 
     #[cfg(loom)]
     pub(crate) fn reads(&self, at: usize, len: usize) {
-        self.bytes.iter().skip(at).take(len).for_each(|byte| byte.with(|_| ()));
+        self.cells(at, len).for_each(|cell| cell.with(|_| ()));
     }
 
     #[cfg(loom)]
     pub(crate) fn writes(&self, at: usize, len: usize) {
-        self.bytes.iter().skip(at).take(len).for_each(|byte| byte.with_mut(|_| ()));
+        self.cells(at, len).for_each(|cell| cell.with_mut(|_| ()));
+    }
+
+    /// Those of `len` bytes. The control block, whose words are watched themselves, has the first
+    /// one.
+    #[cfg(loom)]
+    fn cells(&self, at: usize, len: usize) -> impl Iterator<Item = &loom::cell::UnsafeCell<()>> {
+        let control = CONTROL_SIZE as usize;
+        let cell = |at: usize| at.checked_sub(control).map_or(0, |at| at / self.grain + 1);
+        let (first, end) = (cell(at), cell(at + len - usize::from(len > 0)) + usize::from(len > 0));
+        self.cells.iter().skip(first).take(end.saturating_sub(first))
     }
 }
 

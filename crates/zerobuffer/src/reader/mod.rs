@@ -334,6 +334,11 @@ impl Reader {
         self.watch.is_attached()
     }
 
+    #[cfg(loom)]
+    pub(crate) fn is_native(&self) -> bool {
+        self.consumer.is_native()
+    }
+
     /// The metadata: `None` while the writer has written none; possibly empty.
     ///
     /// # Errors

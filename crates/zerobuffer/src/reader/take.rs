@@ -25,7 +25,7 @@ impl Reader {
             return None;
         }
         let shared = &self.shared;
-        let span = self.consumer.next_plain(&shared.region)?;
+        let span = self.consumer.next_in_window(&shared.region)?;
         self.watch.took_frame();
         Some(self.hand_out(span))
     }
@@ -102,12 +102,12 @@ impl Reader {
     }
 
     fn take_span(&mut self) -> Result<Option<Span>> {
-        let native = self.consumer.is_native();
+        let (native, begins) = (self.consumer.is_native(), self.consumer.begins_native_form());
         let (shared, watch) = (&self.shared, &mut self.watch);
         let taken = self.consumer.next(&shared.region, &shared.credit, |sequence| {
             // Its writer may have come after the last look.
             watch.refresh(shared);
-            watch.accepts(sequence, native)
+            watch.accepts(sequence, native) || begins
         });
         let taken = taken.map_err(|fault| self.fail(fault))?;
         if taken.credited {

@@ -137,13 +137,14 @@ impl Consumer {
         self.refresh_in_native_form(region, credit)
     }
 
-    /// Takes the next frame if it lies at the position and carries the number that is due. `None`
-    /// says nothing of what else there is.
+    /// Takes the next frame if it lies at the position, in what is known to be available, and
+    /// carries the number that is due.
     #[inline(always)]
-    pub(crate) fn next_plain(&mut self, region: &Region) -> Option<Span> {
+    pub(crate) fn next_in_window(&mut self, region: &Region) -> Option<Span> {
         let header = region.header(self.at)?;
         let total = rounded(header.size, self.rounding());
-        self.is_plain(region, header, total).then(|| self.take(region, header, total))
+        let is_whole = header.size != 0 && total <= self.most(region);
+        (is_whole && self.is_due(header)).then(|| self.take(region, header, total))
     }
 
     #[inline]
@@ -151,15 +152,19 @@ impl Consumer {
         if self.is_native { ROUNDING } else { 0 }
     }
 
-    /// Whether that header at the position is one of a published frame with the number that is due.
+    /// What a frame at the position takes at most.
     #[inline]
-    fn is_plain(&self, region: &Region, header: FrameHeader, total: u64) -> bool {
-        header.size != 0
-            && total <= self.available.min(region.capacity() - self.at)
-            && (header.sequence == self.expected || self.free_sequences)
+    fn most(&self, region: &Region) -> u64 {
+        self.available.min(region.capacity() - self.at)
     }
 
-    /// Takes the next frame. `accept` decides on a sequence number that is not the expected one.
+    #[inline]
+    fn is_due(&self, header: FrameHeader) -> bool {
+        header.sequence == self.expected || self.free_sequences
+    }
+
+    /// [`Self::next_in_window`], or a frame behind the end of the ring, or one of another number,
+    /// on which `accept` decides.
     pub(crate) fn next(
         &mut self,
         region: &Region,
@@ -168,24 +173,27 @@ impl Consumer {
     ) -> Result<Taken, Fault> {
         let mut taken = Taken::default();
         while self.available != 0 {
-            let tail = region.capacity() - self.at;
-            let header = region.header(self.at);
-            let Some(header) = header.filter(|header| self.is_native || !header.is_wrap()) else {
-                taken.credited |= self.wrap(region, credit, tail)?;
+            taken.span = self.next_in_window(region);
+            if taken.span.is_some() {
+                break;
+            }
+            // Another copy, which alone counts from here on.
+            let header = region.header(self.at).filter(|header| self.is_native || !header.is_wrap());
+            let Some(header) = header else {
+                taken.credited |= self.wrap(region, credit, region.capacity() - self.at)?;
                 continue;
             };
-            let most = tail.min(self.available);
             let total = rounded(header.size, self.rounding());
-            if header.size == 0 || total > most {
-                let most = most.saturating_sub(FRAME_HEADER_SIZE);
+            if header.size == 0 || total > self.most(region) {
+                let most = self.most(region).saturating_sub(FRAME_HEADER_SIZE);
                 let expected = format!("1 to {most} at offset {}", self.at);
                 return Err(Fault::field("frame payload size", header.size, expected));
             }
-            if !self.is_plain(region, header, total) && !accept(header.sequence) {
+            if !self.is_due(header) && !accept(header.sequence) {
                 return Err(Fault::Sequence { expected: self.expected, got: header.sequence });
             }
             taken.span = Some(self.take(region, header, total));
-            return Ok(taken);
+            break;
         }
         Ok(taken)
     }
@@ -223,9 +231,11 @@ impl Consumer {
         credit: &Credit,
         is_dead: impl Fn(u64) -> bool,
     ) -> Result<bool, Fault> {
-        // It may have entered the native form, and died, since the last look.
+        // It may have entered the native form, and died, since the last look. The presence byte,
+        // which is held here, orders nothing, so this reads the newest value.
         if !self.is_native && self.available == 0 {
-            self.enter_native_form(region, credit)?;
+            let form = region.native_add(NativeWord::FORM, 0, Ordering::SeqCst);
+            self.follow_form(credit, form)?;
         }
         if self.is_native {
             return self.repair_native(region, is_dead);

@@ -78,14 +78,17 @@ impl From<Fault> for Refusal {
 impl Producer {
     /// Takes over where shared memory says: in native form if that can be, else in legacy form.
     pub(crate) fn attach(region: &Region, attach: Attach) -> Result<Self, Fault> {
-        let word = |word| region.load(word, Ordering::Acquire);
-        let (to, from, count) = (word(Word::WritePos), word(Word::ReadPos), word(Word::WrittenCount));
+        // Before all else: what the reader has left behind with the form is read after it.
+        let form = attach.native.then(|| native::form(region));
+        let count = region.load(Word::WrittenCount, Ordering::Acquire);
         // Before the native form is entered: it takes `free` away, which is asked too. One that
         // died between the position and the count of its first frame has been there, too.
-        let walked = legacy::next_sequence(region, to, from, count, attach.free_sequences);
+        let walked = legacy::number(region, count, attach.free_sequences);
         let is_first = walked == 1 && count == 0;
-        let entered =
-            if attach.native { native::enter(region, attach.own_pid, attach.whole_ring)? } else { None };
+        let entered = match form {
+            Some(form) => native::enter(region, form, attach.own_pid, attach.whole_ring)?,
+            None => None,
+        };
         // A channel's reader tells clients apart by a number that is left out (D5).
         let number = |next: u64, is_first: bool| {
             if attach.free_sequences && !is_first { next.wrapping_add(1) } else { next }
@@ -142,7 +145,12 @@ impl Producer {
         }
         match &mut self.form {
             Form::Native(native) => Ok(native.reserve(region, self.at, total, header)?),
-            Form::Legacy(legacy) => legacy.reserve(region, self.at, total, header),
+            Form::Legacy(legacy) => {
+                let found = legacy.reserve(region, self.at, total, header);
+                // A header at the start of the ring binds the next frame there.
+                self.window = legacy.window(region.capacity(), self.at);
+                found
+            }
         }
     }
 
@@ -188,9 +196,12 @@ impl Producer {
 
     /// A closing writer leaves its number; before it gives up its registration (E7).
     pub(crate) fn leave(&self, region: &Region) {
-        if matches!(self.form, Form::Native(_)) {
-            native::Writing::leave(region, self.next_sequence);
-        }
+        // In legacy form a native phase may have given higher ones.
+        let least = match &self.form {
+            Form::Native(_) => 0,
+            Form::Legacy(_) => region.native_load(NativeWord::NEXT, Ordering::Relaxed),
+        };
+        native::Writing::leave(region, self.next_sequence.max(least));
     }
 }
 
@@ -211,4 +222,31 @@ fn prefetch(region: &Region, at: u64, total: u64, window: u64) {
     }
     let ahead = AHEAD.saturating_sub(total);
     region.prefetch_to_write(at + ahead, total.min(AHEAD));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::heap;
+
+    /// In legacy form an abandoned loan at the start of the ring has the next frame's number.
+    #[test]
+    fn a_frame_after_an_abandoned_wrap_goes_to_the_start() {
+        let region = &heap::region(0, 192);
+        let attach = Attach { own_pid: 7, native: false, free_sequences: false, whole_ring: false };
+        let mut writer = Producer::attach(region, attach).unwrap();
+        for size in [47, 8, 31] {
+            let slot = writer.reserve(region, size).unwrap().unwrap();
+            writer.publish(region, &slot, size).unwrap().unwrap();
+        }
+        // All is read and given back.
+        region.store(Word::PayloadFree, 192, Ordering::Relaxed);
+        region.store(Word::ReadPos, 134, Ordering::Relaxed);
+        region.store(Word::ReadCount, 3, Ordering::Relaxed);
+        assert_eq!(writer.reserve(region, 71).unwrap().unwrap().at, 0);
+        let slot = writer.reserve(region, 17).unwrap().unwrap();
+        assert_eq!(slot.at, 0, "the small frame fits at the position");
+        writer.publish(region, &slot, 17).unwrap().unwrap();
+        assert_eq!(Producer::attach(region, attach).unwrap().next_sequence(), 5);
+    }
 }

@@ -28,8 +28,7 @@ pub enum End {
     E4Reader,
     /// `Usable::look`, `Writing::look`, after `Semaphore::take_all` or `wait`: load of `free`.
     E4Writer,
-    /// `Usable::charge`: subtraction from `free`. Legacy form only, so no case of loom's reaches
-    /// it.
+    /// `Usable::charge`: subtraction from `free`. Legacy form only.
     E5Release,
     /// `Consumer::tie`: load of `free`.
     E5Acquire,
@@ -58,6 +57,33 @@ pub enum End {
     /// `Consumer::newest_jump`: load of that number.
     E10Acquire,
 }
+
+/// All of them: each has a case of loom's that fails when it is weak.
+#[cfg(loom)]
+pub const ENDS: [End; 22] = [
+    End::E1Release,
+    End::E1Acquire,
+    End::E2Release,
+    End::E2Acquire,
+    End::E3Release,
+    End::E3Acquire,
+    End::E4Reader,
+    End::E4Writer,
+    End::E5Release,
+    End::E5Acquire,
+    End::E6Release,
+    End::E6Acquire,
+    End::E7Release,
+    End::E7Acquire,
+    End::E8Release,
+    End::E8Acquire,
+    End::E9Entered,
+    End::E9Seen,
+    End::E9Left,
+    End::E9Enter,
+    End::E10Release,
+    End::E10Acquire,
+];
 
 /// The ordering of an access that is this end of an edge: the given one, unless loom's tests have
 /// weakened that end.

@@ -8,6 +8,7 @@ use std::io::IoSlice;
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use zerobuffer::observe::Tap;
 use zerobuffer::{BufferConfig, Frame, Reader, WaitStrategy, Writer, WriterConfig};
 
 use super::process::reply;
@@ -21,6 +22,7 @@ pub(crate) struct Agent {
     pub(crate) reader: Option<Reader>,
     pub(crate) writer: Option<Writer>,
     held: Vec<Option<Frame>>,
+    tap: Option<Tap>,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,15 @@ pub(crate) fn send(writer: &mut Writer, key: u64, len: usize, api: &str) -> zero
         "loan" | "buffer" => {
             let mut frame = writer.loan(len)?;
             pattern::fill(&mut frame, key);
+            frame.commit()?
+        }
+        // From its end to its start, for an observer that reads half of it.
+        "backwards" => {
+            let mut frame = writer.loan(len)?;
+            let data = content(key, len);
+            for (target, source) in frame.rchunks_mut(61).zip(data.rchunks(61)) {
+                target.copy_from_slice(source);
+            }
             frame.commit()?
         }
         // One byte shorter than loaned: always valid for every peer of the agent's streams, which
@@ -236,6 +247,8 @@ impl Agent {
             "release" => drop(self.held[number::<usize>(words, 1)].take().expect("released already")),
             "drain" => return self.drain(words),
             "until-gone" => return self.until_gone(words),
+            "tap" => self.tap = Some(Tap::open(words[1])?),
+            "watch" => return self.watch(words),
             "connected" => {
                 let reader = self.reader.as_ref().map(Reader::is_writer_connected);
                 let writer = self.writer.as_ref().map(Writer::is_reader_connected);
@@ -438,6 +451,39 @@ impl Agent {
             }
         }
         Ok(String::new())
+    }
+}
+
+impl Agent {
+    /// `watch SEED MAX next|latest`: looks at every frame until the buffer ends; how many were
+    /// seen and missed. Each is the one that its number says.
+    fn watch(&mut self, words: &[&str]) -> Answer {
+        let tap = self.tap.as_mut().expect("no tap: open one first");
+        let (mut bytes, mut seen, mut last) = (Vec::new(), 0_u64, 0);
+        loop {
+            let found = match words[3] {
+                "latest" => tap.latest(&mut bytes, PATIENT),
+                _ => tap.next(&mut bytes, PATIENT),
+            };
+            match found {
+                Ok(Some(frame)) => {
+                    let key = frame.sequence;
+                    let len = size_of(number(words, 1), key, number(words, 2));
+                    if key <= last || bytes.len() != len {
+                        let len = bytes.len();
+                        return Err(Failure::Wrong(format!("frame {key} of {len} bytes after {last}")));
+                    }
+                    check(&bytes, key).map_err(Failure::Wrong)?;
+                    last = key;
+                    seen += 1;
+                }
+                Ok(None) => return Err(Failure::Wrong("neither a frame nor the end has come".to_owned())),
+                Err(zerobuffer::Error::ReaderGone { .. }) => {
+                    return Ok(format!("{seen} {}", tap.missed().unwrap_or(0)));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::runs::{ASLEEP, Case, RACE, together};
 use zerobuffer::{
     BufferConfig, Error, Reader, WaitStrategy, Writer, WriterConfig,
-    simulated::{Ended, doom, edges::End, enter, process},
+    simulated::{Ended, doom, edges::End, enter, free_bytes, is_native, process},
 };
 
 pub(crate) const CASES: &[Case] = &[
@@ -64,6 +64,13 @@ pub(crate) const CASES: &[Case] = &[
         preemptions: Some(1),
     },
     Case {
+        name: "edge_e9_who_follows_finds_the_fence",
+        scenario: e9_entering,
+        weak: &[(End::E9Entered, NO_FENCE), (End::E9Seen, NO_FENCE)],
+        without: &[],
+        preemptions: Some(1),
+    },
+    Case {
         name: "edge_e10_a_jump_seen_early_is_complete",
         scenario: e10,
         weak: &[(End::E10Release, NO_ENTRY), (End::E10Acquire, NO_ENTRY)],
@@ -76,6 +83,7 @@ const LOST: &str = "a frame of a writer that left is lost";
 const REPEATED: &str = "a successor gives a number again";
 /// The field of a `Corrupt` that the weakened end leads to.
 const NOT_GIVEN_BACK: &str = "field: \"credited\"";
+const NO_FENCE: &str = "free bytes in a ring that is seen in native form";
 const NO_ENTRY: &str = "field: \"jump at\"";
 
 /// A ring of so many bytes with both ends; a wait sleeps at once.
@@ -252,6 +260,23 @@ fn e9() {
             // follows.
             loom::thread::spawn(move || drop(last)).join().unwrap();
             assert!(matches!(reader.try_read(), Ok(None) | Err(Error::WriterGone { .. })));
+            reader
+        },
+    );
+}
+
+/// A reader that sees the native form sees it without free bytes: what it gives back when it leaves
+/// comes after that.
+fn e9_entering() {
+    let config = BufferConfig::ring(64).metadata(0).wait(WaitStrategy::Block);
+    let mut reader = Reader::create("e9-entering", config).unwrap();
+    together(
+        move || connect("e9-entering").unwrap(),
+        move || {
+            assert!(matches!(reader.try_read(), Ok(None)));
+            if is_native(&reader) {
+                assert_eq!(free_bytes("e9-entering"), 0, "{NO_FENCE}");
+            }
             reader
         },
     );

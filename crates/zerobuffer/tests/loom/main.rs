@@ -8,6 +8,10 @@
 #[cfg(loom)]
 mod edges;
 #[cfg(loom)]
+mod large;
+#[cfg(loom)]
+mod legacy;
+#[cfg(loom)]
 #[path = "../oracle/mod.rs"]
 mod oracle;
 #[cfg(loom)]

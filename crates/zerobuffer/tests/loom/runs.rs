@@ -1,7 +1,7 @@
 //! The table of cases, and one process per run: what a failed execution leaves in loom ends with
 //! its process.
 
-use crate::{edges, streams};
+use crate::{edges, large, legacy, streams};
 use std::{
     cell::Cell,
     env,
@@ -15,7 +15,7 @@ use std::{
 };
 use zerobuffer::simulated::{
     boot,
-    edges::{End, weaken},
+    edges::{ENDS, End, weaken},
 };
 
 /// What two threads do, as one closure that loom runs again and again.
@@ -38,7 +38,7 @@ pub(crate) const ASLEEP: &str = "deadlock";
 pub(crate) const RACE: &str = "Causality violation";
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    edges::CASES.iter().chain(streams::CASES)
+    [edges::CASES, legacy::CASES, large::CASES, streams::CASES].into_iter().flatten()
 }
 
 /// One run: a case as it ships, or with a weak end.
@@ -121,6 +121,8 @@ struct Figures {
     weakened: usize,
     rejected: usize,
     violations: usize,
+    /// Which end was weakened in which case, and whether that was rejected.
+    list: Vec<(End, &'static str, bool)>,
 }
 
 /// Every run in a process of its own, as many at once as there are processors.
@@ -144,7 +146,22 @@ fn all() -> ExitCode {
             });
         }
     });
-    let Figures { executions, edges, held, weakened, rejected, violations } = figures.into_inner().unwrap();
+    let Figures { executions, edges, held, weakened, rejected, mut violations, list } =
+        figures.into_inner().unwrap();
+    for end in ENDS {
+        let cases: Vec<_> = list.iter().filter(|(of, _, _)| *of == end).collect();
+        for (_, case, rejected) in &cases {
+            println!(
+                "weakened {:<11}rejected {:<5}{case}",
+                format!("{end:?}"),
+                if *rejected { "yes" } else { "NO" }
+            );
+        }
+        if cases.is_empty() {
+            violations += 1;
+            println!("FAIL {end:?} is weakened in no case");
+        }
+    }
     println!(
         "edges={edges} held={held} executions={executions} weakened={weakened} rejected={rejected} violations={violations} seconds={:.1}",
         started.elapsed().as_secs_f64()
@@ -171,6 +188,9 @@ impl Figures {
     fn add(&mut self, run: &Run, held: bool, executions: u64, said: &str, seconds: f64) {
         self.executions += executions;
         let name = run.name();
+        if let Some((end, message)) = run.weak {
+            self.list.push((end, run.case.name, !held && said.contains(message)));
+        }
         let first =
             said.lines().find(|line| !line.is_empty() && !line.starts_with("thread ")).unwrap_or("nothing");
         match run.weak {

@@ -14,13 +14,15 @@ use std::sync::{
 };
 use zerobuffer::{
     BufferConfig, Error, Frame, Reader, WaitStrategy, Writer, WriterConfig,
-    simulated::{Ended, boot, doom, enter, pardon, process, words},
+    simulated::{Ended, announce_at_most, boot, doom, enter, pardon, process, words},
 };
 
 const NAME: &str = "writers";
 const READER: u64 = 1001;
 const FIRST_WRITER: u64 = 2001;
 const CONTENDER: u64 = 3001;
+/// Bytes of the largest frame in a large ring.
+const LARGEST: u64 = 40_000;
 
 /// What the threads report and ask, in one step each: threads are switched at shuttle's operations
 /// only.
@@ -29,9 +31,17 @@ type Reports = Arc<Mutex<Oracle>>;
 pub(crate) fn run(mut random: Random) {
     boot();
     enter(READER);
-    let ring = random.one_of(&[64, 128, 192, 320, 8192]);
+    let ring = random.one_of(&[64, 128, 192, 320, 8192, 64 << 10]);
+    // A ring of a reader below the level of the native form stays in legacy form.
+    let legacy = random.once_in(4);
+    if legacy {
+        announce_at_most(2);
+    }
     let config = BufferConfig::ring(ring).metadata(0).wait(WaitStrategy::Block);
-    tell(|| format!("a ring of {ring} bytes"));
+    tell(|| format!("a ring of {ring} bytes, legacy form: {legacy}"));
+    // Legacy form refuses to be shortened to what would leave a tail without room for a marker.
+    let shares = if legacy { 2 } else { 9 };
+    let most = if legacy { (ring - 15) / 2 - 16 } else { (ring - 16).min(LARGEST) };
     let mut reader = Reader::create(NAME, config).unwrap();
     let oracle: Reports = Arc::new(Mutex::new(Oracle::waiting(ring)));
     let finished = Arc::new(AtomicBool::new(false));
@@ -39,7 +49,7 @@ pub(crate) fn run(mut random: Random) {
     let (reports, done, mut own) = (Arc::clone(&oracle), Arc::clone(&finished), random.fork());
     let writing = thread::spawn(move || {
         for life in 0..=own.below(4) {
-            live(FIRST_WRITER + life, &mut own, &reports);
+            live(FIRST_WRITER + life, &mut own, (most, shares), &reports);
         }
         // The last one writes a frame and closes, so the reader comes to an end. A writer that came
         // and went without a trace is none.
@@ -96,7 +106,7 @@ fn attach(reports: &Reports) -> Writer {
 }
 
 /// One writer, from its attach to its end.
-fn live(pid: u64, random: &mut Random, reports: &Reports) {
+fn live(pid: u64, random: &mut Random, frames: (u64, u64), reports: &Reports) {
     if random.once_in(2) {
         let points = random.one_of(&[20, 60, 200]);
         doom(pid, 1 + random.below(points));
@@ -104,7 +114,7 @@ fn live(pid: u64, random: &mut Random, reports: &Reports) {
     let ended = process(pid, || {
         let mut writer = attach(reports);
         for _ in 0..random.below(8) {
-            let step = step(random, writer.capacity());
+            let step = step(random, frames);
             write(&mut writer, step, reports);
         }
         pardon(pid);
@@ -121,14 +131,17 @@ fn live(pid: u64, random: &mut Random, reports: &Reports) {
 }
 
 /// One of the writing steps of the property test, blocking where there is no room.
-fn step(random: &mut Random, ring: u64) -> Step {
-    let most = ring - 16;
+fn step(random: &mut Random, (most, shares): (u64, u64)) -> Step {
     let size = 1 + match random.below(4) {
         0 => random.below(most),
         1 => most - 1 - random.below(most.min(16)),
         _ => random.below(most.min(60)),
     };
-    if random.once_in(4) { Step::Loan(size, random.below(9) as u8) } else { Step::Write(size) }
+    if random.once_in(4) {
+        Step::Loan(size, (random.below(shares) * 8 / (shares - 1)) as u8)
+    } else {
+        Step::Write(size)
+    }
 }
 
 fn write(writer: &mut Writer, step: Step, reports: &Reports) {

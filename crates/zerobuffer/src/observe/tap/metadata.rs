@@ -18,14 +18,14 @@ pub(super) fn read(
 ) -> io::Result<Result<Option<Vec<u8>>>> {
     for _ in 0..ATTEMPTS {
         let before = words(memory, geometry)?;
-        let Words { written, generation, .. } = before;
+        let written = before.written;
         let mut content = None;
         if written != 0 && (8..=geometry.metadata).contains(&written) {
             let mut bytes = vec![0; written as usize];
             memory.read(CONTROL_SIZE, &mut bytes)?;
             content = Some(bytes);
         }
-        if generation % 2 == 1 || words(memory, geometry)? != before {
+        if words(memory, geometry)? != before {
             continue;
         }
         let corrupt = |field, value, expected| {
@@ -53,19 +53,16 @@ pub(super) fn read(
 struct Words {
     writer: u64,
     written: u64,
-    generation: u64,
+    generation: [u8; 16],
 }
 
 fn words(memory: &impl Memory, geometry: Geometry) -> io::Result<Words> {
     let control = control(memory)?;
-    let mut generation = [0; 8];
+    // And the byte behind it: from where in the stream they hold.
+    let mut generation = [0; 16];
     if geometry.native {
         let word = NativeWord::METADATA_GENERATION.offset() as u64;
         memory.read(geometry.native_offset() + word, &mut generation)?;
     }
-    Ok(Words {
-        writer: control.writer_pid,
-        written: control.metadata_written,
-        generation: u64::from_le_bytes(generation),
-    })
+    Ok(Words { writer: control.writer_pid, written: control.metadata_written, generation })
 }

@@ -43,9 +43,9 @@ const DROPS: u32 = 4;
 /// A frame stays in the ring until the writer needs its place: at least until the next frame is
 /// written. So a tap misses nothing of a paced stream if `d + c < T`. Here `d` is the longest time
 /// between two looks, `c` the time of one copy and `T` the time between two frames. With
-/// [`WriterConfig::whole_ring`](crate::WriterConfig::whole_ring) a frame lives for `N - 1` frame
-/// times, where `N` frames fit into the ring. To record, make the ring of
-/// `N = 1 + ceil((d + c) / T)` frames and 128 KiB, and of one more frame if sizes vary.
+/// [`WriterConfig::whole_ring`](crate::WriterConfig::whole_ring) a frame lives for 13/14 of a lap
+/// less one frame. To record, make a ring of `ceil((1 + (d + c) / T) * 14 / 13)` frames, and of one
+/// more if sizes vary.
 ///
 /// If either end is of another implementation, only frames are seen that its reader has not taken
 /// yet: [`Tap::unsupported`] says so.

@@ -7,7 +7,7 @@ mod reading;
 mod usable;
 mod writing;
 
-pub(super) use numbers::next_sequence;
+pub(super) use numbers::number;
 pub(crate) use numbers::unread_frames;
 pub(super) use reading::Reading;
 pub(super) use writing::Writing;

@@ -2,7 +2,7 @@
 //! (W4).
 
 use crate::{
-    layout::{FrameHeader, Word},
+    layout::{FrameHeader, NativeWord, Word},
     memory::Region,
     sync::Ordering,
 };
@@ -17,6 +17,8 @@ struct Chain<'a> {
     /// Numbers need not follow each other: each client of a channel leaves one out, or starts at 1
     /// again (W8 level 2).
     free: bool,
+    /// Numbers may begin again at 1, as those of each legacy writer do.
+    restarts: bool,
 }
 
 /// Where a walk stands after one step.
@@ -30,7 +32,7 @@ enum Link {
 
 impl<'a> Chain<'a> {
     fn from(region: &'a Region, at: u64) -> Self {
-        Self { region, at, last: None, walked: 0, free: false }
+        Self { region, at, last: None, walked: 0, free: false, restarts: false }
     }
 
     fn follow(&mut self) -> Link {
@@ -41,7 +43,9 @@ impl<'a> Chain<'a> {
             return Link::End;
         };
         let follows = header.unpublished_sequence().is_none()
-            && (self.free || self.last.is_none_or(|last| header.sequence == last.wrapping_add(1)));
+            && (self.free
+                || (self.restarts && header.sequence == 1)
+                || self.last.is_none_or(|last| header.sequence == last.wrapping_add(1)));
         match header.total() {
             Some(total) if total <= tail && follows => {
                 self.at += total;
@@ -81,14 +85,29 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// The sequence number with which a successor writer goes on: positions as read from the control
-/// block.
+/// The sequence number with which a writer that has found the ring in legacy form goes on;
+/// `written_count` as read from the control block. `free`: the reader takes any number.
 ///
-/// `free`: the reader takes any number (W8 level 2).
-pub(in crate::ring) fn next_sequence(
+/// What native form has left in the ring is no chain of legacy form, whatever it looks like. A word
+/// has its number, which counts alone while nothing was written since. A writer that enters native
+/// form takes at least that number.
+pub(in crate::ring) fn number(region: &Region, written_count: u64, free: bool) -> u64 {
+    let native = |word| region.native_load(word, Ordering::Acquire);
+    let (next, left) = (native(NativeWord::NEXT), native(NativeWord::LEFT));
+    if next != 0 && left == written_count.wrapping_add(1) {
+        return next;
+    }
+    let [to, from] = [Word::WritePos, Word::ReadPos].map(|word| region.load(word, Ordering::Acquire));
+    let began = (left != 0).then(|| (native(NativeWord::LEFT_AT) % region.capacity(), next.max(1)));
+    next_sequence(region, [to, from], began, written_count, free)
+}
+
+/// What the frames say: positions as read from the control block. `began`: where legacy form went
+/// on after native form, whose frames may lie in front of it, and the number at that time.
+fn next_sequence(
     region: &Region,
-    write_pos: u64,
-    read_pos: u64,
+    [write_pos, read_pos]: [u64; 2],
+    began: Option<(u64, u64)>,
     written_count: u64,
     free: bool,
 ) -> u64 {
@@ -103,7 +122,9 @@ pub(in crate::ring) fn next_sequence(
     if untouched || write_pos > capacity {
         return 1;
     }
-    let chain = |start| Chain { free, ..Chain::from(region, start) };
+    // After a native phase numbers go up by leaps. What lies in these walks is all of legacy form.
+    let free = free || began.is_some();
+    let chain = |start| Chain { free, restarts: true, ..Chain::from(region, start) };
     let walk = |start, end| (start != end).then(|| chain(start).reach(end)).flatten();
     // A wrap that was begun and not published: a native writer marks it in its header.
     let abandoned = || region.header(0).and_then(FrameHeader::unpublished_sequence);
@@ -115,7 +136,9 @@ pub(in crate::ring) fn next_sequence(
     // one. It is a legacy writer's, or that of a native one that died between storing the final
     // header and charging for it.
     let dangling = || region.header(0).filter(|header| is_plausible(*header, capacity)).map(|h| h.sequence);
-    walk(from, to).or_else(abandoned).or_else(lap).or_else(dangling).unwrap_or(1)
+    let since = || began.and_then(|(began, _)| walk(began, to));
+    let left = || began.map(|(_, next)| next);
+    walk(from, to).or_else(abandoned).or_else(since).or_else(lap).or_else(left).or_else(dangling).unwrap_or(1)
 }
 
 /// How many frames of legacy form lie between the read position and the write position; 0 if the
@@ -179,9 +202,39 @@ mod tests {
         at + size + FRAME_HEADER_SIZE
     }
 
+    /// Headers of 48 bytes in a ring in which legacy form has written up to 192, as native form
+    /// leaves them.
+    #[test]
+    fn leftovers_of_native_form_tell_no_number() {
+        let region = &heap::region(0, 512);
+        // Two frames, and a loan that was given up.
+        put(region, put(region, put(region, 0, 48, 7), 48, 8), 48, 9);
+        for word in [Word::WritePos, Word::ReadPos] {
+            region.store(word, 192, Ordering::Relaxed);
+        }
+        region.native_store(NativeWord::NEXT, 9, Ordering::Relaxed);
+        assert_eq!(next_sequence(region, [192, 192], None, 3, false), 10, "they look like a chain");
+        region.native_store(NativeWord::LEFT, 4, Ordering::Relaxed);
+        assert_eq!(number(region, 3, false), 9);
+        // A frame of another implementation since, which begins again at 1.
+        let end = put(region, 192, 48, 1);
+        region.store(Word::WritePos, end, Ordering::Relaxed);
+        assert_eq!(number(region, 4, false), 2);
+        // One that goes on with the numbers, and all is read. The walk begins where native form
+        // ended.
+        let end = put(region, put(region, end, 33, 9), 20, 10);
+        for word in [Word::WritePos, Word::ReadPos] {
+            region.store(word, end, Ordering::Relaxed);
+        }
+        assert!(region.put_header(64, FrameHeader { size: 500, sequence: 1 }));
+        assert_eq!(number(region, 6, false), 9);
+        region.native_store(NativeWord::LEFT_AT, 192, Ordering::Relaxed);
+        assert_eq!(number(region, 6, false), 11);
+    }
+
     #[test]
     fn a_fresh_ring_starts_at_one() {
-        assert_eq!(next_sequence(&heap::region(0, 128), 0, 0, 0, false), 1);
+        assert_eq!(next_sequence(&heap::region(0, 128), [0, 0], None, 0, false), 1);
     }
 
     #[test]
@@ -190,23 +243,34 @@ mod tests {
         put(region, 64, 20, 7);
         assert!(region.put_header(100, FrameHeader::WRAP));
         let end = put(region, 0, 10, 8);
-        assert_eq!(next_sequence(region, end, 64, 9, false), 9);
+        assert_eq!(next_sequence(region, [end, 64], None, 9, false), 9);
     }
 
     #[test]
     fn a_drained_ring_is_walked_from_its_start() {
         let region = &heap::region(0, 128);
         let end = put(region, put(region, 0, 10, 4), 10, 5);
-        assert_eq!(next_sequence(region, end, end, 5, false), 6);
+        assert_eq!(next_sequence(region, [end, end], None, 5, false), 6);
     }
 
     #[test]
     fn numbers_with_gaps_are_walked_if_the_reader_takes_any() {
         let region = &heap::region(0, 192);
         let end = put(region, put(region, put(region, 0, 10, 4), 10, 6), 10, 7);
-        assert_eq!(next_sequence(region, end, end, 3, true), 8);
+        assert_eq!(next_sequence(region, [end, end], None, 3, true), 8);
         let end = put(region, end, 10, 1);
-        assert_eq!(next_sequence(region, end, 26, 4, true), 2);
+        assert_eq!(next_sequence(region, [end, 26], None, 4, true), 2);
+    }
+
+    #[test]
+    fn legacy_writers_that_begin_again_do_not_end_the_walk() {
+        let region = &heap::region(0, 192);
+        let end = put(region, put(region, put(region, 0, 10, 1), 10, 2), 10, 1);
+        for from in [0, end] {
+            assert_eq!(next_sequence(region, [end, from], None, 3, false), 2);
+        }
+        let end = put(region, end, 10, 5);
+        assert_eq!(next_sequence(region, [end, 26], None, 4, false), 1, "no other number does");
     }
 
     #[test]
@@ -214,7 +278,7 @@ mod tests {
         let region = &heap::region(0, 128);
         assert_eq!(put(region, put(region, 0, 48, 4), 48, 5), 128);
         for write_pos in [0, 128] {
-            assert_eq!(next_sequence(region, write_pos, write_pos, 5, false), 6);
+            assert_eq!(next_sequence(region, [write_pos, write_pos], None, 5, false), 6);
         }
     }
 
@@ -223,9 +287,9 @@ mod tests {
         let region = &heap::region(0, 128);
         let end = put(region, put(region, 0, 48, 4), 32, 5);
         assert!(region.put_header(end, FrameHeader::WRAP));
-        assert_eq!(next_sequence(region, 0, end, 6, false), 6);
+        assert_eq!(next_sequence(region, [0, end], None, 6, false), 6);
         put(region, 0, 20, 6); // a loan of a legacy writer that was never committed
-        assert_eq!(next_sequence(region, 0, end, 6, false), 6);
+        assert_eq!(next_sequence(region, [0, end], None, 6, false), 6);
     }
 
     #[test]
@@ -234,19 +298,19 @@ mod tests {
         let end = put(region, put(region, 0, 48, 4), 96, 5);
         assert!(region.put_header(end, FrameHeader::WRAP));
         put(region, 0, 70, 6); // the writer died before it charged for it
-        assert_eq!(next_sequence(region, end, end, 5, false), 6);
+        assert_eq!(next_sequence(region, [end, end], None, 5, false), 6);
     }
 
     #[test]
     fn a_first_frame_that_fills_the_ring_and_was_not_counted() {
         let region = &heap::region(0, 128);
         put(region, 0, 104, 1); // and a sliver of 8 bytes
-        assert_eq!(next_sequence(region, 0, 0, 0, false), 1, "not charged: not published");
+        assert_eq!(next_sequence(region, [0, 0], None, 0, false), 1, "not charged: not published");
         region.subtract(Word::PayloadFree, 128);
-        assert_eq!(next_sequence(region, 0, 0, 0, false), 2, "not read yet");
+        assert_eq!(next_sequence(region, [0, 0], None, 0, false), 2, "not read yet");
         region.add(Word::PayloadFree, 128);
         region.add(Word::ReadCount, 1);
-        assert_eq!(next_sequence(region, 0, 0, 0, false), 2, "read");
+        assert_eq!(next_sequence(region, [0, 0], None, 0, false), 2, "read");
     }
 
     #[test]
@@ -255,7 +319,7 @@ mod tests {
         let end = put(region, 0, 80, 5);
         let loan = FrameHeader { size: 80, sequence: 6 }.unpublished();
         assert!(region.put_header(0, loan));
-        assert_eq!(next_sequence(region, end, end, 5, false), 6);
+        assert_eq!(next_sequence(region, [end, end], None, 5, false), 6);
     }
 
     #[test]
@@ -297,7 +361,7 @@ mod tests {
     fn a_first_frame_that_was_not_counted_is_walked() {
         let region = &heap::region(0, 128);
         let end = put(region, 0, 20, 1);
-        assert_eq!(next_sequence(region, end, 0, 0, false), 2);
-        assert_eq!(next_sequence(region, end, end, 0, false), 2);
+        assert_eq!(next_sequence(region, [end, 0], None, 0, false), 2);
+        assert_eq!(next_sequence(region, [end, end], None, 0, false), 2);
     }
 }

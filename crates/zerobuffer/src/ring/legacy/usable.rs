@@ -23,6 +23,8 @@ pub(super) struct Usable {
     early_credit: u64,
     /// Bytes published, skipped ends included, that the reader has not passed.
     unread: u64,
+    /// That is all of the ring, by a guess at the attach; nothing was charged since.
+    is_doubtful: bool,
     /// The read position, modulo P, and the read count that go with it.
     read: (u64, u64),
 }
@@ -31,15 +33,16 @@ impl Usable {
     /// `at`: the write position.
     pub(super) fn attach(region: &Region, at: u64) -> Self {
         let capacity = region.capacity();
-        let free = region.load(Word::PayloadFree, Ordering::SeqCst);
-        let read = read(region);
+        let (free, read) = settled(region);
         let distance = (at + capacity - read.0) % capacity;
-        // Both positions are the same: a ring without room is full, and any other is read to its
-        // end.
-        let unread = if distance == 0 && free == 0 { capacity } else { distance };
+        // Both positions are the same. A ring without room is full of unread frames then, or of
+        // held ones. The counts tell which, where no end lets them drift.
+        let written = region.load(Word::WrittenCount, Ordering::Acquire);
+        let is_doubtful = distance == 0 && free == 0 && written != read.1;
+        let unread = if is_doubtful { capacity } else { distance };
         // More than the ring itself cannot have been published.
         let uncharged = free.saturating_sub(capacity - distance).min(capacity);
-        Self { seen: free, uncharged, early_credit: 0, unread, read }
+        Self { seen: free, uncharged, early_credit: 0, unread, is_doubtful, read }
     }
 
     /// Bytes that may be charged now, looked up in shared memory.
@@ -53,8 +56,11 @@ impl Usable {
         let passed = (now.0 + capacity - self.read.0) % capacity;
         if passed != 0 {
             self.unread = self.unread.saturating_sub(passed);
-        } else if self.unread == capacity && now.1 != self.read.1 {
-            // A whole lap: only the count tells it from standing still.
+        } else if self.unread == capacity
+            && (now.1 != self.read.1 || (self.is_doubtful && self.seen >= capacity))
+        {
+            // A whole lap: only the count tells it from standing still. Or all of it was held, and
+            // has been given back.
             self.unread = 0;
         }
         self.read = now;
@@ -75,6 +81,7 @@ impl Usable {
             return Err(Fault::field("payload_free_bytes", before, format!("{bytes} or more")));
         }
         self.unread += bytes;
+        self.is_doubtful = false;
         if skip > 0 {
             self.early_credit = skip;
         }
@@ -95,6 +102,23 @@ fn check(free: u64) -> Result<(), Fault> {
     } else {
         Err(Fault::field("payload_free_bytes", free, "at most the ring's size"))
     }
+}
+
+/// F, and position and count of the reader at the same time: it may be reading and giving back just
+/// now. One that never lets go of them is hostile, and gets what was seen last.
+fn settled(region: &Region) -> (u64, (u64, u64)) {
+    const ATTEMPTS: u32 = 1000;
+    let mut before = read(region);
+    let mut free = region.load(Word::PayloadFree, Ordering::SeqCst);
+    for _ in 0..ATTEMPTS {
+        let after = read(region);
+        if after == before {
+            break;
+        }
+        before = after;
+        free = region.load(Word::PayloadFree, Ordering::SeqCst);
+    }
+    (free, before)
 }
 
 /// Position, modulo P, and count of the reader.
@@ -133,5 +157,22 @@ mod tests {
         assert_eq!(usable.refresh(region, 0).unwrap(), 0);
         region.store(Word::ReadCount, 1, Ordering::Relaxed);
         assert_eq!(usable.refresh(region, 0).unwrap(), 256);
+    }
+
+    /// All of the ring was read and is held when a writer comes: nothing will move but F.
+    #[test]
+    fn a_ring_that_is_held_as_a_whole_is_usable_when_it_is_given_back() {
+        for drift in [0, 1] {
+            let region = &heap::region(0, 128);
+            region.store(Word::PayloadFree, 0, Ordering::Relaxed);
+            region.store(Word::WrittenCount, 4 + drift, Ordering::Relaxed);
+            region.store(Word::ReadCount, 4, Ordering::Relaxed);
+            let mut usable = Usable::attach(region, 0);
+            assert_eq!(usable.refresh(region, 0).unwrap(), 0);
+            region.add(Word::PayloadFree, 64);
+            assert_eq!(usable.refresh(region, 0).unwrap(), if drift == 0 { 64 } else { 0 });
+            region.add(Word::PayloadFree, 64);
+            assert_eq!(usable.refresh(region, 0).unwrap(), 128, "drift {drift}");
+        }
     }
 }

@@ -27,16 +27,21 @@ pub(in crate::ring) struct Entered {
     pub(in crate::ring) next: u64,
 }
 
-/// The writer is registered and holds its presence byte. `None`: frames of legacy form are unread
-/// or held, so this writer keeps to that form.
+/// The form that the ring is in.
+pub(in crate::ring) fn form(region: &Region) -> u64 {
+    // Edge E9, acquire end of the leaving. Adding 0 reads the newest value.
+    region.native_add(NativeWord::FORM, 0, order(End::E9Enter, Ordering::SeqCst))
+}
+
+/// The writer is registered and holds its presence byte. It has found the ring in `form`, which
+/// nobody else changes. `None`: frames of legacy form are unread or held, so this writer keeps to
+/// that form.
 pub(in crate::ring) fn enter(
     region: &Region,
+    form: u64,
     own_pid: u64,
     whole_ring: bool,
 ) -> Result<Option<Entered>, Fault> {
-    // Edge E9, acquire end of the leaving. Adding 0 reads the newest value.
-    let acquire = order(End::E9Enter, Ordering::SeqCst);
-    let form = region.native_add(NativeWord::FORM, 0, acquire);
     let was_legacy = form.is_multiple_of(2);
     let account = Account::read(region)?;
     if was_legacy && !begin(region, own_pid, &account)? {
@@ -170,9 +175,9 @@ mod tests {
             (region.load(Word::PayloadFree, Ordering::Relaxed), form)
         };
         region.store(Word::WriterPid, 8, Ordering::Relaxed);
-        assert!(enter(region, 7, false).unwrap().is_none());
+        assert!(enter(region, 0, 7, false).unwrap().is_none());
         assert_eq!(state(), (128, 0), "nothing has changed");
-        assert!(enter(region, 8, false).unwrap().is_some());
+        assert!(enter(region, 0, 8, false).unwrap().is_some());
         assert_eq!(state(), (0, 1));
     }
 }

@@ -6,6 +6,6 @@ mod reading;
 mod runs;
 mod writing;
 
-pub(super) use enter::enter;
+pub(super) use enter::{enter, form};
 pub(super) use reading::Reading;
 pub(super) use writing::Writing;

@@ -23,6 +23,8 @@ pub(in crate::ring) struct Reading {
     frames: u64,
     /// The number after the newest frame that was taken; 0: none was.
     next: u64,
+    /// No frame was taken since native form was entered.
+    begins: bool,
     /// The read position of the form that the ring is not in.
     other_at: u64,
 }
@@ -68,6 +70,12 @@ impl Consumer {
     ) -> Result<bool, Fault> {
         // Edge E9, acquire end.
         let form = region.native_load(NativeWord::FORM, order(End::E9Seen, Ordering::Acquire));
+        self.follow_form(credit, form)
+    }
+
+    /// `true`: the ring is in native form, and this reader is from now on.
+    #[inline]
+    pub(in crate::ring) fn follow_form(&mut self, credit: &Credit, form: u64) -> Result<bool, Fault> {
         if form.is_multiple_of(2) {
             return Ok(false);
         }
@@ -84,6 +92,7 @@ impl Consumer {
         }
         std::mem::swap(&mut self.at, &mut self.native.other_at);
         self.is_native = true;
+        self.native.begins = true;
         Ok(())
     }
 
@@ -153,9 +162,16 @@ impl Consumer {
     #[inline]
     pub(in crate::ring) fn tell_native(&mut self, region: &Region) {
         self.native.frames += 1;
+        self.native.begins = false;
         self.native.next = self.expected & !FAILURE;
         region.native_store(NativeWord::TAKEN, self.native_position(), Ordering::Relaxed);
         region.native_store(NativeWord::FRAMES_TAKEN, self.native.frames, Ordering::Relaxed);
+    }
+
+    /// Whether the next frame is the first one since native form was entered. Its writer is a new
+    /// one, even if it has come and gone unseen, and may begin with any number.
+    pub(crate) fn begins_native_form(&self) -> bool {
+        self.is_native && self.native.begins
     }
 
     pub(in crate::ring) fn has_native_unread(&self, region: &Region) -> bool {
@@ -254,7 +270,13 @@ impl Consumer {
         if !self.may_leave(region, credit) {
             return false;
         }
+        // The legacy words have stood still. A writer that finds this count finds no legacy frame
+        // since.
+        let [count, at] =
+            [Word::WrittenCount, Word::WritePos].map(|word| region.load(word, Ordering::Acquire));
         credit.leave_native(|| {
+            region.native_store(NativeWord::LEFT_AT, at, Ordering::Relaxed);
+            region.native_store(NativeWord::LEFT, count.wrapping_add(1), Ordering::Release);
             region.store(Word::PayloadFree, region.capacity(), Ordering::SeqCst);
             // Edge E9, release end: the writer that enters next finds all of this.
             region.native_add(NativeWord::FORM, 1, order(End::E9Left, Ordering::SeqCst));

@@ -3,7 +3,7 @@
 
 use super::runs::{Gap, Jump, Runs};
 use crate::{
-    layout::{FAILURE, FrameHeader, NativeWord, ROUNDING, rounded},
+    layout::{ENTRIES, FAILURE, FrameHeader, NativeWord, ROUNDING, rounded},
     memory::{Region, Slot, order_stores},
     ring::{Fault, Shortage},
     sync::{End, Ordering, order, order_look},
@@ -11,6 +11,8 @@ use crate::{
 
 /// A place for frames to come is this large at the least, or an eighth of a smaller ring.
 const DEPTH: u64 = 128 * 1024;
+/// With the whole ring, a lap has so many claims at the most, where frames have one size.
+const CLAIMS_OF_A_LAP: u64 = ENTRIES - 2;
 /// An early jump is made among so many runs at the most: each is a place that the cache has to
 /// hold.
 const RUNS: usize = 3;
@@ -56,7 +58,11 @@ impl Writing {
             }
             end = run.end.max(end);
         }
-        let depth = total.max(DEPTH.min(capacity / 8));
+        let mut depth = total.max(DEPTH.min(capacity / 8));
+        if self.whole_ring {
+            // Few claims for a lap: a tap has to find the one of its frame among the newest.
+            depth = depth.max(capacity / CLAIMS_OF_A_LAP + total);
+        }
         let jumps = self.runs.next().is_some();
         let early = || {
             let few = count == 0 || (count <= RUNS && self.published - self.credited + total <= capacity / 2);

@@ -4,7 +4,11 @@
 //! has died, nobody may ever post what others wait for, and waits end by their slices too.
 
 use super::{file::Inode, futex};
-use crate::{config::WAIT_SLICE, layout::NativeWord, sync::Ordering};
+use crate::{
+    config::WAIT_SLICE,
+    layout::{NativeWord, Word},
+    sync::Ordering,
+};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
@@ -29,6 +33,8 @@ struct Machine {
     dead: Vec<u64>,
     /// At how many further points each doomed process ends.
     fuses: BTreeMap<u64, u64>,
+    /// The highest level that a reader announces; `None`: its own.
+    highest_level: Option<u8>,
 }
 
 // Every thread of a model runs on one thread of the operating system, and is switched at the
@@ -58,9 +64,8 @@ pub fn enter(pid: u64) {
 ///
 /// If there is no such buffer.
 #[must_use]
-#[allow(clippy::panic, reason = "for tests")]
 pub fn words(name: &str) -> [u64; 4] {
-    let inode = named(name).unwrap_or_else(|| panic!("no buffer is called {name}"));
+    let inode = inode(name);
     let control = inode.tracked.snapshot();
     let native = |word| inode.tracked.native(word).fetch_add(0, Ordering::Relaxed);
     let free = if native(NativeWord::FORM) % 2 == 1 {
@@ -69,6 +74,39 @@ pub fn words(name: &str) -> [u64; 4] {
         control.payload_free
     };
     [free, control.write_pos, control.read_pos, control.writer_pid]
+}
+
+/// Readers from now on announce no higher level. Below 3 their rings stay in legacy form.
+pub fn announce_at_most(level: u8) {
+    machine(|machine| machine.highest_level = Some(level));
+}
+
+pub(crate) fn announced(level: u8) -> u8 {
+    machine(|machine| machine.highest_level.map_or(level, |highest| level.min(highest)))
+}
+
+/// `payload_free_bytes`, by a load that orders nothing.
+///
+/// # Panics
+///
+/// If there is no such buffer.
+#[must_use]
+pub fn free_bytes(name: &str) -> u64 {
+    inode(name).tracked.word(Word::PayloadFree).load(Ordering::Relaxed)
+}
+
+/// The counts of a ring drift apart, as by the wrap without a marker of another implementation.
+///
+/// # Panics
+///
+/// If there is no such buffer.
+pub fn drift(name: &str) {
+    inode(name).tracked.word(Word::WrittenCount).fetch_add(1, Ordering::Relaxed);
+}
+
+#[allow(clippy::panic, reason = "for tests")]
+fn inode(name: &str) -> Arc<Inode> {
+    named(name).unwrap_or_else(|| panic!("no buffer is called {name}"))
 }
 
 /// What came of [`process`].

@@ -114,6 +114,7 @@ impl Presence {
     #[allow(clippy::unnecessary_wraps, reason = "as on a real machine")]
     pub(crate) fn announce(&self, role: Role, level: u8) -> io::Result<bool> {
         let lock = self.inode().locks.level(role);
+        let level = if role == Role::Reader { machine::announced(level) } else { level };
         let value = self.holder << LEVEL_BITS | u64::from(level);
         let announced =
             crash::around(|| lock.compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed));

@@ -62,7 +62,7 @@ fn content(sequence: u64, index: u64) -> u64 {
     let mut z = (sequence << 20 | index).wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z ^= z >> 27;
-    if index % 2 == 0 { 8 * (1 + z % 12) } else { z >> 1 }
+    if index.is_multiple_of(2) { 8 * (1 + z % 12) } else { z >> 1 }
 }
 
 impl State {
@@ -204,11 +204,11 @@ fn follow(seed: u64, flaw: Flaw) -> Result<(u64, u64), String> {
                 state.step();
             }
             state.reads.clear();
-            let word = |word: Word| state.bytes[word as usize..][..8].to_vec();
-            let kept = [(0, word(Word::ReadPos)), (1, word(Word::WritePos))];
+            let copy = |word: Word| state.bytes[word as usize..][..8].to_vec();
+            let kept = [(0, copy(Word::ReadPos)), (1, copy(Word::WritePos))];
             state.kept = HashMap::from(kept);
         }
-        let want = Want { newest: seed % 2 == 0 && turn % 3 == 0, behind: last };
+        let want = Want { newest: seed.is_multiple_of(2) && turn % 3 == 0, behind: last };
         match look(&world, world.ring, want, &mut bytes).unwrap() {
             Found::Whole { sequence, .. } => {
                 let state = world.state.borrow();

@@ -19,7 +19,7 @@ fn follow(seed: u64, flaw: Flaw, looks: u32, tally: &mut Tally) -> Result<(), St
     let mut lost = false;
     for turn in 0..looks {
         world.begin();
-        let newest = lost || seed % 3 == 0 || seed % 3 == 1 && turn % 5 == 0;
+        let newest = lost || seed.is_multiple_of(3) || seed % 3 == 1 && turn % 5 == 0;
         let from = match position {
             Some(byte) if !newest => From::Byte(byte),
             other => From::Newest { after: other.unwrap_or(0) },
@@ -112,7 +112,8 @@ fn any_bytes_make_wrong_frames_or_nothing() {
     let (mut ahead, mut bytes, mut found) = (Ahead::default(), Vec::new(), [0; 5]);
     for seed in 1..=200_000_u64 {
         let noise = Noise(std::cell::Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1));
-        let from = if seed % 2 == 0 { From::Newest { after: 0 } } else { From::Byte(16 * (seed % 300)) };
+        let from =
+            if seed.is_multiple_of(2) { From::Newest { after: 0 } } else { From::Byte(16 * (seed % 300)) };
         let kind = match look(&noise, ring, from, &mut ahead, &mut bytes).unwrap() {
             Found::Whole { .. } => 0,
             Found::Nothing { .. } => 1,

@@ -110,7 +110,7 @@ impl State {
         self.bytes[at as usize..at as usize + 8].copy_from_slice(&value.to_le_bytes());
     }
 
-    fn store(&mut self, word: NativeWord, value: u64) {
+    fn later(&mut self, word: NativeWord, value: u64) {
         let at = self.at(word);
         self.stores.push_back(Store::Word(at, value));
     }
@@ -179,19 +179,19 @@ impl State {
         self.claims += 1;
         let words = NativeWord::claim(self.claims);
         if self.flaw == Flaw::CountBeforeTheClaim {
-            self.store(NativeWord::CLAIMS, self.claims);
+            self.later(NativeWord::CLAIMS, self.claims);
         }
         for (word, value) in words.into_iter().zip([of, start, end]) {
-            self.store(word, value);
+            self.later(word, value);
         }
-        self.store(NativeWord::CLAIMS, self.claims);
+        self.later(NativeWord::CLAIMS, self.claims);
     }
 
     /// A writer of another implementation fills the ring; then native form is entered again.
     fn leave_and_enter(&mut self) {
         self.mortal = false;
         let form = self.word(NativeWord::FORM);
-        self.store(NativeWord::FORM, form + 1);
+        self.later(NativeWord::FORM, form + 1);
         let mut at = 0;
         while at + 48 <= self.ring.capacity {
             for (offset, value) in [(0, 32), (8, self.sequence), (16, 1), (24, 2), (32, 3), (40, 4)] {
@@ -202,7 +202,7 @@ impl State {
         if self.published > 0 && self.flaw != Flaw::NoClaimWhenNativeFormIsEntered {
             self.claim(self.published, 0, self.ring.capacity);
         }
-        self.store(NativeWord::FORM, form + 2);
+        self.later(NativeWord::FORM, form + 2);
         self.window = 0;
     }
 
@@ -289,11 +289,11 @@ impl State {
             self.jumps += 1;
             self.starts.insert(self.jumps, frame.of);
             let [at, to] = NativeWord::jump(self.jumps);
-            self.store(at, frame.of);
-            self.store(to, frame.start);
-            self.store(NativeWord::JUMPS, self.jumps);
+            self.later(at, frame.of);
+            self.later(to, frame.start);
+            self.later(NativeWord::JUMPS, self.jumps);
         }
-        self.store(NativeWord::LAST, frame.of);
+        self.later(NativeWord::LAST, frame.of);
         if self.flaw != Flaw::PublishedBeforeTheJump {
             self.stores.push_back(Store::Publish(frame));
         }

@@ -1,0 +1,105 @@
+"""The examples of the papers and a user's own code, as the type checkers see them."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import zerobuffer
+
+ROOT = Path(__file__).parents[2]
+PAPERS = ["README-python.md", "DUPLEX_CHANNEL.md"]
+CHECKERS = {"mypy": ["mypy", "--strict", "--no-incremental"], "pyright": ["pyright", "--pythonpath", sys.executable]}
+
+#: Calls of which a checker knows the result, and wrong ones that it finds.
+RIGHT = """
+    from typing import Optional
+    from zerobuffer import Client, Frame, Reader, ReaderStats, Response, Server, Writer, WriterStats, observe
+
+    def right(reader: Reader, writer: Writer, client: Client) -> None:
+        frame: Frame = reader.read_frame(None)
+        perhaps: Optional[Frame] = reader.read_frame(1.0)
+        stats: tuple[ReaderStats, WriterStats] = (reader.stats, writer.stats)
+        with writer.loan(10) as view, writer.loan((2, 5), "u1") as other:
+            view[:] = bytes(10)
+            other.array()[:] = 1
+        writer.write_array(frame.array(), timestamp=5)
+        response: Response = client.call(b"x", timeout=None)
+        infos: list[observe.BufferInfo] = observe.list()
+        print(perhaps, stats, response, infos)
+
+    Reader("x", newest=True, wait="spin")
+    Writer("x", full="drop", owner="any", reconnect=True)
+    Server("x", owner=1000)
+"""
+WRONG = [
+    'Reader("x", wait="sometimes")',
+    'Writer("x", full="explode")',
+    'Writer("x", owner="nobody")',
+    'Writer("x", write_timeout="5 s")',
+    'Reader("x", mode="0600")',
+    "Reader(5)",
+    'Client("x", wait="never")',
+]
+
+
+def check(checker: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    if importlib.util.find_spec(checker) is None:
+        pytest.skip(f"{checker} is not installed")
+    package = Path(zerobuffer.__file__).parents[1]
+    (folder / "pyrightconfig.json").write_text(
+        f'{{"extraPaths": ["{package}"], "typeCheckingMode": "standard", "reportMissingModuleSource": false}}'
+    )
+    environment = {**os.environ}
+    if "site-packages" not in package.parts:
+        environment["MYPYPATH"] = str(package)
+    command = [sys.executable, "-m", *CHECKERS[checker], *sorted(path.name for path in folder.glob("*.py"))]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_the_examples_of_the_papers(checker: str, tmp_path: Path) -> None:
+    count = 0
+    for paper in PAPERS:
+        for snippet in re.findall(r"```python\n(.*?)```", (ROOT / paper).read_text(), re.S):
+            count += 1
+            # What examples hand frames to has its own types, or none, and need not be installed.
+            snippet = re.sub(
+                r"^import cv2$", "import cv2  # type: ignore[import-not-found, unused-ignore]", snippet, flags=re.M
+            )
+            (tmp_path / f"example_{count:02}.py").write_text(snippet)
+    assert count >= 18
+    run = check(checker, tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_right_and_wrong_calls(checker: str, tmp_path: Path) -> None:
+    (tmp_path / "right.py").write_text(textwrap.dedent(RIGHT))
+    for number, call in enumerate(WRONG):
+        (tmp_path / f"wrong_{number}.py").write_text(f"from zerobuffer import *\n{call}\n")
+    run = check(checker, tmp_path)
+    assert run.returncode == 1, run.stdout + run.stderr
+    found = run.stdout
+    assert "right.py" not in found, found
+    for number, call in enumerate(WRONG):
+        assert f"wrong_{number}.py" in found, (call, found)
+
+
+def test_a_module_for_help_and_hover() -> None:
+    """All that a user can call has a docstring, at run time and in the stub."""
+    bare = []
+    for name in zerobuffer.__all__:
+        thing = getattr(zerobuffer, name)
+        if not thing.__doc__:
+            bare.append(name)
+        if isinstance(thing, type):
+            for member, value in vars(thing).items():
+                shown = callable(value) or isinstance(value, property)
+                if shown and not member.startswith("_") and not value.__doc__:
+                    bare.append(f"{name}.{member}")
+    assert bare == []
