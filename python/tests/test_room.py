@@ -267,19 +267,19 @@ def test_lockstep_over_two_buffers_never_sleeps_beside_space(
 ) -> None:
     size, rounds, back = ring // 64 - 16, 100, f"{name}-back"
     fit = ring // space_of(size)
-    with Reader(back, BufferConfig(payload_size=ring)) as reader:
-        with child(ANSWER, name, back, *map(str, (ring, size, rounds)), env=tests_path) as peer:
-            assert peer.line() == "created"
-            with Writer(name) as writer:
-                sent = 0
-                for got in range(rounds):
-                    # As much as the ring takes. The peer gives back one; the next is due at once.
-                    while sent < min(got + fit, rounds):
-                        writer.write_frame(pattern(size, sent))
-                        sent += 1
-                    taken(reader, got, 10).dispose()
-                peer.send()
-                peer.finish()
+    words = [name, back, *map(str, (ring, size, rounds))]
+    with Reader(back, BufferConfig(payload_size=ring)) as reader, child(ANSWER, *words, env=tests_path) as peer:
+        assert peer.line() == "created"
+        with Writer(name) as writer:
+            sent = 0
+            for got in range(rounds):
+                # As much as the ring takes. The peer gives back one; the next is due at once.
+                while sent < min(got + fit, rounds):
+                    writer.write_frame(pattern(size, sent))
+                    sent += 1
+                taken(reader, got, 10).dispose()
+            peer.send()
+            peer.finish()
 
 
 @pytest.mark.parametrize("ring", [256, 4096, 1 << 20])
