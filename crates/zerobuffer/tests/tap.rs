@@ -179,3 +179,89 @@ fn with_the_whole_ring_a_frame_lives_for_a_lap() {
         }
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_is_shortened_is_an_error_and_no_signal() {
+    let name = Name::new("tap-short");
+    let (reader, mut writer) = pair(&name, 1 << 20);
+    let mut tap = Tap::open(&name).unwrap();
+    let mut bytes = Vec::new();
+    writer.write(&content(1, 500_000)).unwrap();
+    assert!(tap.next(&mut bytes, NOW).unwrap().is_some());
+    // The ends map the file: they must not touch it from here on.
+    let file = std::fs::File::options().write(true).open(name.shm()).unwrap();
+    for len in [600_000, 100, 0] {
+        let whole = file.metadata().unwrap().len();
+        file.set_len(len).unwrap();
+        let error = expect_error(tap.next(&mut bytes, NOW), "Corrupt");
+        assert!(error.contains("the file was shortened"), "{error}");
+        assert!(tap.metadata().is_err() || len > 192);
+        file.set_len(whole).unwrap();
+    }
+    std::mem::forget((reader, writer));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn read_permission_is_enough_and_is_needed() {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 {
+        common::skipped("only root can become another user");
+        return;
+    }
+    for (mode, may) in [(0o644, true), (0o600, false)] {
+        let name = Name::new("tap-mode");
+        let mut reader = Reader::create(&name, BufferConfig::ring(1 << 16).mode(mode)).unwrap();
+        let mut writer = Writer::connect(&name).unwrap();
+        let mut stranger = Peer::native();
+        stranger.must("become 65534");
+        if !may {
+            let error = stranger.must_fail(&format!("tap {}", &*name), "PermissionDenied");
+            assert!(error.contains(&*name), "{error}");
+            continue;
+        }
+        stranger.must(&format!("tap {}", &*name));
+        stranger.tell("watch 3 1000 next");
+        for key in 1..=20 {
+            writer.write(&content(key, size_of(3, key, 1000))).unwrap();
+            drop(reader.read().unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        reader.close().unwrap();
+        let seen: u64 = stranger.must_reply().split(' ').next().unwrap().parse().unwrap();
+        assert!(seen >= 15, "{seen} of 20");
+    }
+}
+
+/// Beside the published Python package the ring is in legacy form.
+#[cfg(target_os = "linux")]
+#[test]
+fn beside_another_implementation_what_is_unread_is_seen() {
+    let Some(mut old) = Peer::old() else { return };
+    let name = Name::new("tap-old");
+    let mut reader = Reader::create(&name, BufferConfig::ring(8192).metadata(64)).unwrap();
+    let mut tap = Tap::open(&name).unwrap();
+    assert_eq!(tap.unsupported(), None);
+    old.must(&format!("connect {} 0", &*name));
+    let mut bytes = Vec::new();
+    let mut last = 0;
+    for turn in 0..40 {
+        let first = turn * 3 + 1;
+        old.must(&format!("stream {first} 3 5 700 write"));
+        // The newest one first, then each one that is not read yet.
+        while let Some(seen) = tap.next(&mut bytes, NOW).unwrap() {
+            check(&bytes, seen.sequence).unwrap();
+            assert_eq!(bytes.len(), size_of(5, seen.sequence, 700));
+            assert!(seen.sequence > last);
+            last = seen.sequence;
+        }
+        assert_eq!(last, first + 2);
+        for key in first..first + 3 {
+            check(&reader.read().unwrap(), key).unwrap();
+        }
+        assert_eq!(tap.latest(&mut bytes, NOW).unwrap(), None, "what is taken is not shown");
+    }
+    assert!(tap.unsupported().is_some());
+    assert_eq!(tap.missed(), Some(0));
+}

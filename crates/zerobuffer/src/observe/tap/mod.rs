@@ -403,8 +403,8 @@ impl Tap {
             legacy::Want { newest: want == Want::Latest, behind: self.last },
             into,
         )?;
-        // Nothing was ever written to a buffer that waits for its first writer.
-        self.legacy = found != Found::OtherForm && (block.is_none() || found != Found::Nothing { next: 0 });
+        // A buffer in which nothing was written in legacy form waits for its first writer.
+        self.legacy = block.is_none() || control(watch)?.written_count > 0;
         Ok(found)
     }
 
