@@ -8,10 +8,15 @@
     reason = "a test that meets the unexpected panics"
 )]
 
+#[path = "../../../zerobuffer/tests/duplex/agent.rs"]
+mod agent;
 mod cancel;
 #[path = "../../../zerobuffer/tests/common/mod.rs"]
 mod common;
+mod duplex;
 mod events;
+#[allow(unreachable_pub, reason = "they are programs of their own")]
+mod examples;
 mod executor;
 #[cfg(target_os = "linux")]
 mod fork;

@@ -317,3 +317,40 @@ fn a_round_trip_takes_no_slice() {
         assert!(time < Duration::from_millis(20) * rounds, "{executor:?}: {rounds} in {time:?}");
     }
 }
+
+/// A stream that the reader does not have to wait for: futures beside blocked calls, in turns.
+#[test]
+fn a_saturated_stream_is_about_as_fast_as_a_blocked_one() {
+    const FRAMES: u64 = 200_000 / LESS;
+    let rate = |is_async: bool| {
+        let name = Name::new("async-rate");
+        let (mut reader, mut writer) = pair(&name, 1 << 20);
+        let writing = thread::spawn(move || {
+            let data = [7; 64];
+            for _ in 0..FRAMES {
+                writer.write(&data).unwrap();
+            }
+            writer
+        });
+        let started = Instant::now();
+        if is_async {
+            pollster::block_on(async {
+                for _ in 0..FRAMES {
+                    drop(reader.read_async().await.unwrap());
+                }
+            });
+        } else {
+            for _ in 0..FRAMES {
+                drop(reader.read().unwrap());
+            }
+        }
+        let time = started.elapsed();
+        drop(writing.join().unwrap());
+        f64::from(u32::try_from(FRAMES).unwrap()) / time.as_secs_f64()
+    };
+    let mut ratios: Vec<f64> = (0..9).map(|_| rate(true) / rate(false)).collect();
+    ratios.sort_by(f64::total_cmp);
+    println!("saturated, futures over blocked calls: {ratios:.2?}");
+    // Others use the processors too.
+    assert!(ratios[ratios.len() - 1] > 0.5, "{ratios:?}");
+}

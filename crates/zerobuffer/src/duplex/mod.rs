@@ -44,6 +44,8 @@ pub use client::{Call, Client, RequestMut, Response};
 pub use config::{ClientConfig, ProcessingMode, ServerConfig};
 pub use failure::{BoxError, Failure};
 pub use remote::HandlerError;
+#[cfg(feature = "async")]
+pub use server::Task;
 pub use server::{Responder, ResponseMut, Server};
 
 /// The buffer that carries a channel's requests.

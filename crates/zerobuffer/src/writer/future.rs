@@ -169,7 +169,6 @@ impl Writer {
     }
 
     /// [`Self::begin`] as an attempt, for a wait with others.
-    #[allow(dead_code, reason = "a client's")]
     pub(crate) fn poll_begin(
         &mut self,
         context: &mut Context<'_>,

@@ -14,7 +14,6 @@ mod watch;
 
 pub use frame_mut::FrameMut;
 #[cfg(feature = "async")]
-#[allow(unused_imports, reason = "a client's")]
 pub(crate) use future::Wait;
 pub use handle::WriterHandle;
 pub(crate) use shared::WriterShared;

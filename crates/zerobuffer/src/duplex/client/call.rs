@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug)]
 #[must_use = "the response of a call that is dropped is lost"]
 pub struct Call {
-    responses: Arc<Responses>,
+    pub(super) responses: Arc<Responses>,
     sequence: u64,
 }
 

@@ -2,6 +2,8 @@
 
 mod call;
 mod connecting;
+#[cfg(feature = "async")]
+mod future;
 mod inbox;
 mod outbox;
 mod request;

@@ -10,6 +10,8 @@ use crate::{
     sync::{Arc, Mutex, MutexGuard, lock},
     writer::Writer,
 };
+#[cfg(feature = "async")]
+use std::task::{Context, Poll};
 use std::{
     mem,
     time::{Duration, Instant},
@@ -21,6 +23,9 @@ pub(super) struct Outbox {
     responses: Arc<Responses>,
     sender: Mutex<Sender>,
     standstill: Mutex<Option<Standstill>>,
+    /// Tasks that wait for room.
+    #[cfg(feature = "async")]
+    pub(super) tasks: Arc<super::future::Tasks>,
 }
 
 /// How long nothing moves in either ring before the client gives up. A thread that reads a response
@@ -65,7 +70,13 @@ impl Sender {
 
 impl Outbox {
     pub(super) fn new(responses: Arc<Responses>, writer: Writer) -> Self {
-        Self { responses, sender: Mutex::new(Sender::Here(writer)), standstill: Mutex::new(None) }
+        Self {
+            responses,
+            sender: Mutex::new(Sender::Here(writer)),
+            standstill: Mutex::new(None),
+            #[cfg(feature = "async")]
+            tasks: Arc::default(),
+        }
     }
 
     pub(super) fn channel(&self) -> &str {
@@ -127,6 +138,8 @@ impl Outbox {
         let sender = mem::replace(&mut *lock(&self.sender), Sender::Closed);
         // Closing a writer makes system calls: not under the lock.
         drop(sender);
+        #[cfg(feature = "async")]
+        self.tasks.wake_all();
     }
 
     /// The place of the request writer, if it may be touched.
@@ -174,7 +187,11 @@ impl Outbox {
             configured = Patience::for_timeout(writer.write_timeout());
             &mut configured
         };
-        self.wait_for_room(writer, size, patience).map_err(|error| self.responses.server_loss(error))?;
+        let begun = self.wait_for_room(writer, size, patience);
+        // A blocked call waits by itself, and ended the wait that the tasks share.
+        #[cfg(feature = "async")]
+        self.tasks.wake_all();
+        begun.map_err(|error| self.responses.server_loss(error))?;
         Ok(writer)
     }
 
@@ -188,15 +205,7 @@ impl Outbox {
             let Err(Error::Full { name, needed, free, largest_gap, held, capacity, .. }) = begun else {
                 return begun;
             };
-            if let Some(backlog) = self.responses.backlog() {
-                if Standstill::lasts(&mut lock(&self.standstill), backlog.moves) {
-                    let Backlog { waiting, bytes, capacity, .. } = backlog;
-                    let name = self.channel().to_owned();
-                    return Err(Error::ResponsesUnread { name, waiting, bytes, capacity });
-                }
-            } else {
-                *lock(&self.standstill) = None;
-            }
+            self.ensure_moving()?;
             if patience.ends(Instant::now()) {
                 return Err(Error::Full {
                     name,
@@ -209,6 +218,72 @@ impl Outbox {
                 });
             }
         }
+    }
+
+    /// Fails if the server waits for room in the response ring, and nobody makes any.
+    fn ensure_moving(&self) -> Result<()> {
+        if let Some(backlog) = self.responses.backlog() {
+            if Standstill::lasts(&mut lock(&self.standstill), backlog.moves) {
+                let Backlog { waiting, bytes, capacity, .. } = backlog;
+                let name = self.channel().to_owned();
+                return Err(Error::ResponsesUnread { name, waiting, bytes, capacity });
+            }
+        } else {
+            *lock(&self.standstill) = None;
+        }
+        Ok(())
+    }
+
+    /// One attempt to send a request; the context's waker is woken when there may be room.
+    #[cfg(feature = "async")]
+    pub(super) fn poll_submit(
+        &self,
+        context: &mut Context<'_>,
+        request: &[u8],
+        wait: &mut Option<crate::writer::Wait>,
+    ) -> Poll<Result<Call>> {
+        if self.responses.requests.is_forked() {
+            return Poll::Ready(Err(Error::forked(self.responses.requests.name())));
+        }
+        let Ok(mut sender) = self.sender.try_lock() else {
+            // A blocked call of another thread waits for room with the lock held, and wakes nobody
+            // when it lets go.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        let writer = match self.writer(&mut sender) {
+            Ok(writer) => writer,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if writer.pending().is_some() {
+            return Poll::Ready(Err(self.pending()));
+        }
+        match writer.try_begin(request.len()) {
+            Ok(()) => {}
+            Err(Error::Full { .. }) => {
+                // Before the attempt: what makes room after it wakes the tasks that are known.
+                let room = self.tasks.waker_for(context);
+                match writer.poll_begin(&mut Context::from_waker(&room), request.len(), wait) {
+                    Poll::Pending => {
+                        drop(sender);
+                        return match self.ensure_moving() {
+                            Ok(()) => Poll::Pending,
+                            Err(error) => Poll::Ready(Err(error)),
+                        };
+                    }
+                    Poll::Ready(begun) => {
+                        // This ended the wait that the tasks share.
+                        self.tasks.wake_all();
+                        if let Err(error) = begun {
+                            return Poll::Ready(Err(self.responses.server_loss(error)));
+                        }
+                    }
+                }
+            }
+            Err(error) => return Poll::Ready(Err(self.responses.server_loss(error))),
+        }
+        let call = self.register(writer.next_sequence());
+        Poll::Ready(call.sent(self.fill_and_commit(writer, request)))
     }
 
     fn fill_and_commit(&self, writer: &mut Writer, request: &[u8]) -> Result<u64> {

@@ -19,9 +19,12 @@ use std::{
 pub(super) struct Responses {
     pub(super) channel: String,
     reader: Mutex<Option<Reader>>,
-    inbox: Mutex<Inbox>,
+    pub(super) inbox: Mutex<Inbox>,
     /// A response has come, or nobody reads any more.
     arrived: Condvar,
+    /// Since when tasks have waited for the reader.
+    #[cfg(feature = "async")]
+    pub(super) tasks_since: Mutex<Option<Instant>>,
     pub(super) handle: ReaderHandle,
     pub(super) requests: WriterHandle,
     /// Sequence number of this client's first request.
@@ -45,6 +48,8 @@ impl Responses {
             reader: Mutex::new(Some(reader)),
             inbox: Mutex::new(Inbox::default()),
             arrived: Condvar::new(),
+            #[cfg(feature = "async")]
+            tasks_since: Mutex::new(None),
         }
     }
 
@@ -83,6 +88,8 @@ impl Responses {
         let reader = lock(&self.reader).take();
         let closed = reader.map_or(Ok(()), Reader::close);
         self.arrived.notify_all();
+        #[cfg(feature = "async")]
+        self.wake_tasks();
         closed
     }
 
@@ -142,6 +149,11 @@ impl Responses {
             }
             let read;
             (inbox, read) = self.read_for_all(inbox, |reader| self.read(reader, patience));
+            #[cfg(feature = "async")]
+            {
+                // Nobody reads for the tasks now.
+                inbox = self.hand_on(inbox);
+            }
             match read {
                 Ok(true) => last_look = false,
                 Ok(false) => {}
@@ -153,7 +165,7 @@ impl Responses {
 
     /// Has `read` look for a response while nobody else does, and sorts in what it has found.
     /// `Ok(true)`: something.
-    fn read_for_all<'i>(
+    pub(super) fn read_for_all<'i>(
         &'i self,
         mut inbox: MutexGuard<'i, Inbox>,
         read: impl FnOnce(&mut Reader) -> Result<Option<Frame>>,
@@ -169,12 +181,22 @@ impl Responses {
         if inbox.waiting > 0 {
             self.arrived.notify_all();
         }
-        let found = read.map(|frame| {
-            let Some(frame) = frame else { return false };
-            let sent = self.first..=self.last.load(Ordering::Acquire);
-            inbox.sort(self.response(frame), self.stamped.then_some(sent));
-            true
-        });
+        let found = match read {
+            Ok(Some(frame)) => {
+                let sent = self.first..=self.last.load(Ordering::Acquire);
+                let response = self.response(frame);
+                #[cfg(feature = "async")]
+                let request = response.sequence();
+                inbox.sort(response, self.stamped.then_some(sent));
+                #[cfg(feature = "async")]
+                {
+                    inbox = self.wake_task(inbox, request);
+                }
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
+        };
         (inbox, found)
     }
 
@@ -209,6 +231,10 @@ impl Responses {
             if !matches!(read, Ok(true)) {
                 break;
             }
+        }
+        #[cfg(feature = "async")]
+        if inbox.again {
+            inbox = self.hand_on(inbox);
         }
         let (waiting, bytes) = inbox.unread();
         let in_use = self.handle.utilization();

@@ -19,6 +19,9 @@ pub(super) enum Handler {
     Answer(Box<dyn Fn(Frame, Responder) -> HandlerResult + Send + Sync>),
     /// It edits the request, which then is the response.
     Edit(Box<dyn Fn(&mut Frame) -> HandlerResult + Send + Sync>),
+    /// It begins a future that writes the response, and reports its end.
+    #[cfg(feature = "async")]
+    Begin(Box<dyn Fn(Frame, Responder, super::task::Ending) + Send + Sync>),
 }
 
 impl Handler {
@@ -31,6 +34,9 @@ impl Handler {
                 responder.write(frame.data())?;
                 Ok(())
             }
+            // It is begun, not called.
+            #[cfg(feature = "async")]
+            Self::Begin(_) => Ok(()),
         })
     }
 }

@@ -9,9 +9,13 @@ mod run;
 mod service;
 mod state;
 mod stop;
+#[cfg(feature = "async")]
+mod task;
 mod turns;
 
 pub use responder::{Responder, ResponseMut};
+#[cfg(feature = "async")]
+pub use task::Task;
 
 use super::{BoxError, ServerConfig, request_name, response_name};
 use crate::{

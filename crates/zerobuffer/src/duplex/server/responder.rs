@@ -18,6 +18,8 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+#[cfg(feature = "async")]
+use std::{future::poll_fn, task::Poll};
 
 /// Answers one request, from any thread, during the handler or after it.
 ///
@@ -118,6 +120,62 @@ impl Responder {
         writer.stamp(sequence);
         let begun = self.turns.begin(&mut writer, size, self.write_timeout);
         self.writer = Some(writer);
+        begun.map_err(|error| self.explain(error))
+    }
+
+    /// As [`Self::write`]: waits for its turn, and for room, without blocking. A future that is
+    /// dropped has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    #[cfg(feature = "async")]
+    pub async fn write_async(&mut self, data: &[u8]) -> Result<Outcome> {
+        if self.is_answered() {
+            self.exchange.count_answer();
+            return Ok(Outcome::Dropped);
+        }
+        self.begin_async(data.len()).await?;
+        if let Some(room) = self.pending() {
+            room.copy_from_slice(data);
+        }
+        self.commit(data.len()).map(|sequence| Outcome::Sent { sequence })
+    }
+
+    /// As [`Self::loan`], without blocking. A future that is dropped has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    #[cfg(feature = "async")]
+    pub async fn loan_async(&mut self, size: usize) -> Result<ResponseMut<'_>> {
+        if self.is_answered() {
+            self.scratch = Some(vec![0; size]);
+        } else {
+            self.begin_async(size).await?;
+        }
+        Ok(ResponseMut { responder: self })
+    }
+
+    #[cfg(feature = "async")]
+    async fn begin_async(&mut self, size: usize) -> Result<()> {
+        let (turns, place, sequence) = (Arc::clone(&self.turns), self.place, self.sequence);
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => poll_fn(|context| turns.poll_turn(context, place)).await?,
+        };
+        // At once: a future that is dropped leaves the writer with the responder.
+        let writer = self.writer.insert(writer);
+        writer.stamp(sequence);
+        writer.set_write_timeout(self.write_timeout);
+        let mut wait = None;
+        let begun = poll_fn(|context| {
+            if turns.is_stopping() {
+                return Poll::Ready(Err(turns.closed()));
+            }
+            writer.poll_begin(context, size, &mut wait)
+        });
+        let begun = begun.await;
         begun.map_err(|error| self.explain(error))
     }
 

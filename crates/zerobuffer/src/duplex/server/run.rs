@@ -27,6 +27,9 @@ pub(super) struct Run {
     pub(super) handle: Mutex<ReaderHandle>,
     progress: Mutex<Progress>,
     ended: Condvar,
+    /// Futures of handlers that have not ended.
+    #[cfg(feature = "async")]
+    pub(super) tasks: super::task::Tasks,
 }
 
 #[derive(Default)]
@@ -49,6 +52,8 @@ impl Run {
             reader: Mutex::new(Some(reader)),
             progress: Mutex::new(Progress::default()),
             ended: Condvar::new(),
+            #[cfg(feature = "async")]
+            tasks: super::task::Tasks::default(),
         }))
     }
 

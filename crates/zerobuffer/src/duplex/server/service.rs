@@ -12,6 +12,8 @@ use super::{
     state::{Action, Event, Rules, State},
     stop::Stop,
 };
+#[cfg(feature = "async")]
+use super::{handler::Handler, task::Ending};
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
@@ -90,6 +92,8 @@ impl Service {
         drop(self.request.take());
         // Waits for running handlers.
         drop(self.pool.take());
+        #[cfg(feature = "async")]
+        run.tasks.wait(|| run.is_asked(Stop::Now));
         if let Some(client) = self.client.take() {
             client.turns.close();
         }
@@ -250,6 +254,11 @@ impl Service {
                 return exchange.cancelled();
             }
             let request = frame.sequence();
+            #[cfg(feature = "async")]
+            if let Handler::Begin(begin) = &run.handler {
+                let told = move |failed| exchange.returned(&turns, place, request, failed);
+                return begin(frame, responder, Ending::new(&run, told));
+            }
             let failed = run.handler.call(frame, responder).err();
             exchange.returned(&turns, place, request, failed);
         };

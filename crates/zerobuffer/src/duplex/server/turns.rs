@@ -12,6 +12,8 @@ use crate::{
     sync::{Mutex, MutexGuard, lock},
     writer::{Writer, WriterHandle},
 };
+#[cfg(feature = "async")]
+use std::task::{Context, Poll, Waker};
 use std::{
     collections::BTreeMap,
     ops::ControlFlow,
@@ -58,6 +60,9 @@ struct Order {
     /// Threads that wait for their turn: none is woken for nothing, which would be a system call.
     waiting: u32,
     closed: bool,
+    /// Tasks that wait for the turn of their place.
+    #[cfg(feature = "async")]
+    tasks: Vec<(u64, Waker)>,
     /// Waiting for a turn ends here, since the server stops.
     deadline: Option<Instant>,
 }
@@ -83,6 +88,8 @@ impl Turns {
                 ended: BTreeMap::new(),
                 waiting: 0,
                 closed: false,
+                #[cfg(feature = "async")]
+                tasks: Vec::new(),
                 deadline: None,
             }),
             returned: Condvar::new(),
@@ -126,7 +133,29 @@ impl Turns {
         }
     }
 
-    fn closed(&self) -> Error {
+    /// As [`Self::wait_for_turn`], for a task.
+    #[cfg(feature = "async")]
+    pub(super) fn poll_turn(&self, context: &Context<'_>, place: u64) -> Poll<Result<Box<Writer>>> {
+        if self.is_forked() {
+            return Poll::Ready(Err(Error::forked(self.handle.name())));
+        }
+        let mut order = lock(&self.order);
+        if order.closed {
+            return Poll::Ready(Err(self.closed()));
+        }
+        if order.next == place
+            && let Some(writer) = order.writer.take()
+        {
+            return Poll::Ready(Ok(writer));
+        }
+        match order.tasks.iter_mut().find(|(task, _)| *task == place) {
+            Some((_, known)) => known.clone_from(context.waker()),
+            None => order.tasks.push((place, context.waker().clone())),
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn closed(&self) -> Error {
         Error::closed(self.handle.name())
     }
 
@@ -181,6 +210,13 @@ impl Turns {
         if order.waiting > 0 {
             self.returned.notify_all();
         }
+        #[cfg(feature = "async")]
+        {
+            let tasks = order.tasks_in_turn();
+            // Their code is the executor's, and runs without the lock.
+            drop(order);
+            tasks.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Tells the client that a request has no answer.
@@ -232,6 +268,14 @@ impl Turns {
 }
 
 impl Order {
+    /// Those that can go on: the one whose turn it is if the writer is here, or all at the end.
+    #[cfg(feature = "async")]
+    fn tasks_in_turn(&mut self) -> Vec<Waker> {
+        let (closed, next, here) = (self.closed, self.next, self.writer.is_some());
+        let goes_on = |(place, _): &mut (u64, Waker)| closed || (here && *place == next);
+        self.tasks.extract_if(.., goes_on).map(|(_, waker)| waker).collect()
+    }
+
     /// How the next request in turn has ended; the turn is over then.
     fn next_end(&mut self) -> Option<End> {
         let refused = matches!(self.ended.get(&self.next), Some(End::Refused(..)));

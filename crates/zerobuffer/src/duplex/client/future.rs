@@ -1,0 +1,249 @@
+//! Requests as futures (feature `async`).
+
+use super::{Call, Client, ClientConfig, Response, inbox::Inbox, responses::Responses};
+use crate::{
+    error::{Error, Result},
+    link::{Patience, reactor::Errand},
+    reader::{Frame, Reader},
+    sync::{Arc, Mutex, MutexGuard, lock},
+};
+use std::{
+    future::poll_fn,
+    mem,
+    sync::Weak,
+    task::{Context, Poll, Wake, Waker},
+};
+
+impl Client {
+    /// As [`Self::connect_with`], in a thread that is started for it: opening and mapping files
+    /// blocks. A future that is dropped leaves no client behind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect_with`]; [`Error::Os`] if no thread can be started.
+    pub async fn connect_async(channel: &str, config: ClientConfig) -> Result<Self> {
+        let owned = channel.to_owned();
+        let connected = Errand::new(move |go_on| {
+            let mut patience = Patience::at_most(config.connect_timeout).asking(go_on);
+            Self::connect_within(&owned, config, &mut patience)
+        });
+        connected.await.map_err(|e| Error::os("connect in a thread of its own to", channel, e))?
+    }
+
+    /// Sends a request and waits for its response, any number of them at a time. A full request
+    /// ring is waited for at most the write timeout; the response has no time limit but that of the
+    /// future that this is part of.
+    ///
+    /// A future that is dropped has sent the request whole or not at all; its response is dropped
+    /// when it comes.
+    ///
+    /// ```
+    /// # use zerobuffer::duplex::{Client, ClientConfig, Server, ServerConfig};
+    /// # let channel = format!("doc-call-async-{}", std::process::id());
+    /// # let server = Server::new(&channel, ServerConfig::default());
+    /// # server.start(|request, mut response| Ok(response.write(request.data()).map(drop)?))?;
+    /// # pollster::block_on(async {
+    /// let client = Client::connect_async(&channel, ClientConfig::default()).await?;
+    /// assert_eq!(client.call_async(b"question").await?.data(), b"question");
+    /// # Ok::<(), zerobuffer::Error>(())
+    /// # })?;
+    /// # Ok::<(), zerobuffer::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`] and [`Self::receive`].
+    pub async fn call_async(&self, request: &[u8]) -> Result<Response> {
+        self.submit_async(request).await?.wait_async().await
+    }
+
+    /// Sends a request, whose response the returned [`Call`] waits for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub async fn submit_async(&self, request: &[u8]) -> Result<Call> {
+        let mut wait = None;
+        poll_fn(|context| self.outbox.poll_submit(context, request, &mut wait)).await
+    }
+}
+
+impl Call {
+    /// Waits for the response. There is one: once it was taken, further waits do not end before the
+    /// client does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::receive`].
+    pub async fn wait_async(&self) -> Result<Response> {
+        let request = self.sequence();
+        let fetch = |inbox: &mut Inbox| inbox.fetch(request);
+        let response = poll_fn(|context| self.responses.poll_wait(context, request, fetch)).await?;
+        response.or_failure(&self.responses.channel)
+    }
+}
+
+impl Responses {
+    /// Ready with what `fetch` finds; otherwise the context's waker is woken when the response to
+    /// `request` has come, or none can come any more.
+    fn poll_wait<T>(
+        self: &Arc<Self>,
+        context: &mut Context<'_>,
+        request: u64,
+        fetch: impl Fn(&mut Inbox) -> Option<T>,
+    ) -> Poll<Result<T>> {
+        if self.handle.is_forked() {
+            return Poll::Ready(Err(Error::forked(self.handle.name())));
+        }
+        let mut inbox = lock(&self.inbox);
+        loop {
+            if let Some(found) = fetch(&mut inbox) {
+                inbox.tasks.retain(|(task, _)| *task != request);
+                // What this one has read ended the wait that it shares with the others.
+                self.pump_in(inbox);
+                return Poll::Ready(Ok(found));
+            }
+            inbox.await_response(request, context.waker());
+            if inbox.reading {
+                // Whoever reads looks again, or has the tasks look.
+                inbox.again = true;
+                return Poll::Pending;
+            }
+            let read;
+            (inbox, read) = self.read_for_all(inbox, |reader| self.read_or_arm(reader));
+            match read {
+                Ok(true) => {}
+                Ok(false) if mem::take(&mut inbox.again) => {}
+                Ok(false) => return Poll::Pending,
+                Err(error) => {
+                    let found = fetch(&mut inbox).ok_or(error);
+                    drop(inbox);
+                    // Each finds the error itself.
+                    self.wake_tasks();
+                    return Poll::Ready(found);
+                }
+            }
+        }
+    }
+
+    /// The next response if one is there; otherwise the tasks are cared for when one comes.
+    fn read_or_arm(self: &Arc<Self>, reader: &mut Reader) -> Result<Option<Frame>> {
+        let pump = Waker::from(Arc::new(Pump(Arc::downgrade(self))));
+        let read = reader.poll_read(&mut Context::from_waker(&pump), &mut lock(&self.tasks_since));
+        if let Poll::Ready(read) = read {
+            return read.map(Some);
+        }
+        // A server that has stopped reading may still answer what it has read.
+        if !self.handle.is_writer_connected()
+            && let Some(loss) = self.requests.reader_loss(false)
+        {
+            return reader.try_read()?.map_or(Err(loss), |frame| Ok(Some(frame)));
+        }
+        Ok(None)
+    }
+
+    /// Reads what has come, wakes whom it is for, and waits for more if there is anybody left.
+    fn pump_in<'i>(self: &'i Arc<Self>, mut inbox: MutexGuard<'i, Inbox>) {
+        while !inbox.tasks.is_empty() {
+            if inbox.reading {
+                inbox.again = true;
+                return;
+            }
+            let read;
+            (inbox, read) = self.read_for_all(inbox, |reader| self.read_or_arm(reader));
+            match read {
+                Ok(true) => {}
+                Ok(false) if mem::take(&mut inbox.again) => {}
+                Ok(false) => return,
+                Err(_) => {
+                    // Each finds the error itself.
+                    drop(inbox);
+                    return self.wake_tasks();
+                }
+            }
+        }
+    }
+
+    /// The response to `request` was sorted in.
+    pub(super) fn wake_task<'i>(
+        &'i self,
+        mut inbox: MutexGuard<'i, Inbox>,
+        request: u64,
+    ) -> MutexGuard<'i, Inbox> {
+        let Some(at) = inbox.tasks.iter().position(|(task, _)| *task == request) else { return inbox };
+        let (_, waker) = inbox.tasks.swap_remove(at);
+        // Its code is the executor's, and runs without the lock.
+        drop(inbox);
+        waker.wake();
+        lock(&self.inbox)
+    }
+
+    /// A thread that has read for all stops: a task takes over.
+    pub(super) fn hand_on<'i>(&'i self, mut inbox: MutexGuard<'i, Inbox>) -> MutexGuard<'i, Inbox> {
+        inbox.again = false;
+        if inbox.tasks.is_empty() {
+            return inbox;
+        }
+        drop(inbox);
+        self.wake_tasks();
+        lock(&self.inbox)
+    }
+
+    /// Has all tasks look.
+    pub(super) fn wake_tasks(&self) {
+        let tasks = mem::take(&mut lock(&self.inbox).tasks);
+        for (_, waker) in tasks {
+            waker.wake();
+        }
+    }
+}
+
+impl Inbox {
+    /// The waker is woken with the response.
+    fn await_response(&mut self, request: u64, waker: &Waker) {
+        match self.tasks.iter_mut().find(|(task, _)| *task == request) {
+            Some((_, known)) => known.clone_from(waker),
+            None => self.tasks.push((request, waker.clone())),
+        }
+    }
+}
+
+/// Reads for the tasks, in the thread that noticed that there is something.
+struct Pump(Weak<Responses>);
+
+impl Wake for Pump {
+    fn wake(self: Arc<Self>) {
+        if let Some(responses) = self.0.upgrade() {
+            responses.pump_in(lock(&responses.inbox));
+        }
+    }
+}
+
+/// Tasks that wait for the same thing, of which each has to look when one is woken.
+#[derive(Debug, Default)]
+pub(super) struct Tasks(Mutex<Vec<Waker>>);
+
+impl Tasks {
+    /// A waker that wakes them all, and this one with them.
+    pub(super) fn waker_for(self: &Arc<Self>, context: &Context<'_>) -> Waker {
+        let mut tasks = lock(&self.0);
+        if !tasks.iter().any(|task| task.will_wake(context.waker())) {
+            tasks.push(context.waker().clone());
+        }
+        drop(tasks);
+        Arc::clone(self).into()
+    }
+
+    pub(super) fn wake_all(&self) {
+        let tasks = mem::take(&mut *lock(&self.0));
+        for task in tasks {
+            task.wake();
+        }
+    }
+}
+
+impl Wake for Tasks {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+}
