@@ -87,10 +87,12 @@ impl Inbox {
         }
         self.answered = request;
         // Older requests get no answer any more.
-        let given_up = self.abandoned.contains(&request);
-        self.abandoned = self.abandoned.split_off(&(request + 1));
-        if given_up {
-            return;
+        if !self.abandoned.is_empty() {
+            let given_up = self.abandoned.contains(&request);
+            self.abandoned = self.abandoned.split_off(&(request + 1));
+            if given_up {
+                return;
+            }
         }
         self.arrivals += 1;
         match self.calls.iter_mut().find(|(call, _)| *call == request) {

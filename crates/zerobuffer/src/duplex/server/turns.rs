@@ -162,7 +162,11 @@ impl Turns {
     /// Ends the turn of `place`, whose request is answered.
     pub(super) fn give_back(&self, place: u64, writer: Box<Writer>) {
         let mut order = lock(&self.order);
-        order.ended.insert(place, End::Silent);
+        if place == order.next && order.ended.is_empty() {
+            order.next += 1;
+        } else {
+            order.ended.insert(place, End::Silent);
+        }
         self.put_back(order, writer);
     }
 
