@@ -10,11 +10,19 @@ use anyhow::{Context as _, Result, bail};
 use crate::project::Project;
 
 /// Beyond this share a path has become dearer, or so much cheaper that the table should say so.
-const TOLERANCE: f64 = 0.03;
+const TOLERANCE: f64 = 0.01;
+/// The same for a row of the Python package. Its count is a difference of two whole programs, whose
+/// other parts depend on the interpreter.
+const PYTHON_TOLERANCE: f64 = 0.03;
+
+fn tolerance(name: &str) -> f64 {
+    if name.starts_with("python-") { PYTHON_TOLERANCE } else { TOLERANCE }
+}
 
 const HEADER: &str = "\
-# Instructions of our own code for each frame of 64 bytes, without what the C library and the interpreter do.
-# `cargo xtask test instructions` fails at 3 % more; `cargo xtask instructions --update` writes this file.
+# Instructions of our own code for each frame of 64 bytes, without what the C library and the
+# interpreter do. `cargo xtask test instructions` fails at 1 % more, in a row of Python at 3 %.
+# `cargo xtask instructions --update` writes this file.
 ";
 
 #[derive(Debug, Default, PartialEq)]
@@ -71,10 +79,10 @@ impl Table {
             let verdict = match (self.counts.get(name), counted.counts.get(name)) {
                 (Some(known), Some(now)) => {
                     let change = now / known - 1.0;
-                    let words = if change > TOLERANCE {
+                    let words = if change > tolerance(name) {
                         met = false;
                         "DEARER; if that is worth it, `cargo xtask instructions --update`"
-                    } else if change < -TOLERANCE {
+                    } else if change < -tolerance(name) {
                         "cheaper: `cargo xtask instructions --update` keeps it so"
                     } else {
                         "as known"
@@ -112,7 +120,11 @@ mod tests {
     #[test]
     fn more_than_the_tolerance_fails_and_says_by_how_much() {
         let known = table(&[("a", 100.0), ("b", 100.0)]);
-        assert!(known.compare(&table(&[("a", 102.9), ("b", 97.1)])).1);
+        assert!(known.compare(&table(&[("a", 100.9), ("b", 99.1)])).1);
+        assert!(!known.compare(&table(&[("a", 101.1), ("b", 100.0)])).1);
+        let python = table(&[("python-write", 100.0)]);
+        assert!(python.compare(&table(&[("python-write", 102.9)])).1);
+        assert!(!python.compare(&table(&[("python-write", 103.1)])).1);
         let (text, met) = known.compare(&table(&[("a", 104.0), ("b", 90.0)]));
         assert!(!met && text.contains("+4.0 %: DEARER") && text.contains("-10.0 %: cheaper"), "{text}");
         assert!(known.compare(&table(&[("a", 100.0), ("b", 90.0)])).1);
