@@ -21,10 +21,13 @@ const STORES: [&str; 9] = [
     "region.zero(",
 ];
 /// Stores that no script comes to, by a part of their line, with the reason.
-const ELSEWHERE: [(&str, &str, &str); 5] = [
+const ELSEWHERE: [(&str, &str, &str); 8] = [
     ("native/enter.rs", "region.add(Word::PayloadFree, capacity)", "an intruder in the middle of an attach"),
     ("native/enter.rs", ", 0, ", "adds nothing"),
     ("legacy/usable.rs", "region.add(Word::PayloadFree, bytes)", "a hostile `free`"),
+    ("legacy/writing.rs", "region.zero(", "a short tail that a legacy writer left"),
+    ("ring/metadata.rs", "METADATA_GENERATION, generation + 1", "a client that follows a closed one"),
+    ("ring/metadata.rs", "METADATA_FROM, 0", "a writer that dies before its metadata"),
     ("ring/consumer.rs", "native_add(NativeWord::FORM, 0", "adds nothing"),
     ("legacy/reading.rs", "native_add(NativeWord::FORM, 0", "adds nothing"),
 ];

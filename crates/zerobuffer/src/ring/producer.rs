@@ -86,7 +86,7 @@ impl Producer {
         let walked = legacy::number(region, count, attach.free_sequences);
         let is_first = walked == 1 && count == 0;
         let entered = match form {
-            Some(form) => native::enter(region, form, attach.own_pid, attach.whole_ring)?,
+            Some(form) => native::enter(region, form, walked, attach.own_pid, attach.whole_ring)?,
             None => None,
         };
         // A channel's reader tells clients apart by a number that is left out (D5).

@@ -39,12 +39,14 @@ pub(in crate::ring) fn form(region: &Region) -> u64 {
 pub(in crate::ring) fn enter(
     region: &Region,
     form: u64,
+    number: u64,
     own_pid: u64,
     whole_ring: bool,
 ) -> Result<Option<Entered>, Fault> {
+    let next = region.native_load(NativeWord::NEXT, Ordering::Acquire);
     let was_legacy = form.is_multiple_of(2);
     let account = Account::read(region)?;
-    if was_legacy && !begin(region, own_pid, &account)? {
+    if was_legacy && !begin(region, number.max(next), own_pid, &account)? {
         return Ok(None);
     }
     if account.retracted {
@@ -61,12 +63,11 @@ pub(in crate::ring) fn enter(
         runs: account.runs,
         whole_ring,
     };
-    let next = region.native_load(NativeWord::NEXT, Ordering::Acquire);
     Ok(Some(Entered { writing, at, was_legacy, next }))
 }
 
 /// From legacy form into the native one. `false`: not now.
-fn begin(region: &Region, own_pid: u64, account: &Account) -> Result<bool, Fault> {
+fn begin(region: &Region, number: u64, own_pid: u64, account: &Account) -> Result<bool, Fault> {
     let capacity = region.capacity();
     let position = |word| region.load(word, Ordering::Acquire) % capacity;
     if position(Word::WritePos) != position(Word::ReadPos) {
@@ -92,6 +93,8 @@ fn begin(region: &Region, own_pid: u64, account: &Account) -> Result<bool, Fault
         let number = region.native_load(NativeWord::CLAIMS, Ordering::Relaxed).wrapping_add(1);
         claim(region, number, account.published, Gap { start: 0, end: capacity });
     }
+    // If this writer dies before its first frame, its successor finds the number nowhere else.
+    Writing::leave(region, number);
     // Edge E9, release end: the reader looks at the native words from now on.
     region.native_add(NativeWord::FORM, 1, order(End::E9Entered, Ordering::SeqCst));
     Ok(true)
@@ -175,9 +178,11 @@ mod tests {
             (region.load(Word::PayloadFree, Ordering::Relaxed), form)
         };
         region.store(Word::WriterPid, 8, Ordering::Relaxed);
-        assert!(enter(region, 0, 7, false).unwrap().is_none());
+        assert!(enter(region, 0, 5, 7, false).unwrap().is_none());
         assert_eq!(state(), (128, 0), "nothing has changed");
-        assert!(enter(region, 0, 8, false).unwrap().is_some());
+        assert!(enter(region, 0, 5, 8, false).unwrap().is_some());
         assert_eq!(state(), (0, 1));
+        // It dies before its first frame.
+        assert_eq!(enter(region, 1, 1, 9, false).unwrap().unwrap().next, 5);
     }
 }
