@@ -262,9 +262,7 @@ def test_a_ring_with_a_history_takes_what_its_size_says(name: str, size: int) ->
 
 
 @pytest.mark.parametrize("ring", [8 << 10, 64 << 10, 1 << 20])
-def test_lockstep_over_two_buffers_never_sleeps_beside_space(
-    name: str, tests_path: dict[str, str], ring: int
-) -> None:
+def test_lockstep_over_two_buffers_never_sleeps_beside_space(name: str, tests_path: dict[str, str], ring: int) -> None:
     size, rounds, back = ring // 64 - 16, 100, f"{name}-back"
     fit = ring // space_of(size)
     words = [name, back, *map(str, (ring, size, rounds))]
