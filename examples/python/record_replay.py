@@ -35,4 +35,8 @@ def replay(name: str, file: str, speed: float = 1.0) -> list[float]:
 
 
 if __name__ == "__main__":
-    {"record": record, "replay": replay}[sys.argv[1]](sys.argv[2], sys.argv[3])
+    role, name, file = sys.argv[1:]
+    if role == "record":
+        record(name, file)
+    else:
+        replay(name, file)

@@ -24,7 +24,7 @@ def camera(name: str, pictures: int = 20) -> None:
 
 def view(name: str, pictures: int = 60) -> list[tuple[int, int]]:
     """Return width and height of each picture."""
-    sizes = []
+    sizes: list[tuple[int, int]] = []
     with VideoReader(name, reconnect=True, timeout=60.0) as viewer:
         while len(sizes) < pictures:
             ok, picture = viewer.read()

@@ -5,16 +5,17 @@ the frame's space until the tensor is gone. (``torch.frombuffer(frame.data)`` ke
 give it the frame itself.) ``python torch_tensor.py NAME`` waits for a writer of arrays.
 """
 
+import importlib
 import sys
 from typing import Any
 
 from zerobuffer import Reader
 
+library: Any
 try:
-    import torch as library
+    library = importlib.import_module("torch")
 except ImportError as error:
-    import numpy as library  # type: ignore[no-redef]
-
+    library = importlib.import_module("numpy")
     print(f"NumPy stands in for PyTorch: {error} (pip install torch)", file=sys.stderr)
 
 

@@ -88,7 +88,7 @@ def test_timeout_without_a_writer_is_none(reader: Reader) -> None:
     with pytest.raises(ValueError, match="NaN"):
         reader.read_frame(float("nan"))
     with pytest.raises(TypeError):
-        reader.read_frame("5")  # type: ignore[arg-type]
+        reader.read_frame("5")  # type: ignore[call-overload]
 
 
 def test_the_end_of_a_writer_comes_after_its_frames(reader: Reader) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -369,10 +370,9 @@ class VideoReader:
             rate: pictures a second.
         """
         try:
-            from IPython import display
+            module: Any = import_module("IPython.display")
         except ImportError as error:
             raise ImportError("IPython is not installed: pip install ipython") from error
-        module: Any = display
         handle: Any = None
         shown, due = 0, 0.0
         for frame in self:

@@ -65,5 +65,8 @@ fn check_sources(project: &Project, interpreter: &Interpreter, wheel: &Path) -> 
     tool(&format!("mypy --strict {users}"))?;
     // What the papers show, and what a user's checker says of right and wrong calls.
     tool("pytest -q python/tests/test_typing.py")?;
-    tool("stubtest zerobuffer zerobuffer_serve --allowlist python/stubtest-allowlist.txt")
+    tool(
+        "stubtest zerobuffer zerobuffer_serve --mypy-config-file pyproject.toml --allowlist \
+         python/stubtest-allowlist.txt",
+    )
 }
