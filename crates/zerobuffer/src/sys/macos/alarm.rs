@@ -8,7 +8,7 @@
 use super::semaphore::Handle;
 use crate::sys::{block_signals, fork::Birth};
 use std::{
-    io,
+    io, mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{Builder, JoinHandle},
     time::Instant,
