@@ -156,7 +156,7 @@ fn markup_stays_text() {
         let found = "document.querySelectorAll('main img, main script, main svg, main b[onload]').length";
         assert_eq!(browser.eval(&tab, found), 0);
         assert_ne!(browser.eval(&tab, "document.title"), "hit");
-        // The policy: neither markup nor code from text, whoever would write it.
+        // The policy: neither markup nor code from text, whatever its source.
         let refused = "(() => { try { document.body.innerHTML = '<p>'; return 'set'; } catch { return 'refused'; } })()";
         assert_eq!(browser.eval(&tab, refused), "refused");
     }

@@ -181,7 +181,7 @@ fn pending_calls_end_with_the_server_and_with_the_client() {
     }
 }
 
-/// Failures, panics, futures that the executor drops: the client is told of each.
+/// Failures, panics, futures that the executor drops: the client learns of each.
 #[test]
 fn a_handlers_future_that_fails_is_told_to_the_client() {
     let executing = runtime();

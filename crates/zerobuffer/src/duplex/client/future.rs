@@ -31,7 +31,7 @@ impl Client {
     }
 
     /// Sends a request and waits for its response, any number of them at a time. A full request
-    /// ring is waited for at most the write timeout; the response has no time limit but that of the
+    /// ring is waited for at most the write timeout. The response has no time limit but that of the
     /// future that this is part of.
     ///
     /// A future that is dropped has sent the request whole or not at all; its response is dropped
@@ -105,7 +105,7 @@ impl Responses {
             }
             inbox.await_response(request, context.waker());
             if inbox.reading {
-                // Whoever reads looks again, or has the tasks look.
+                // The reading thread polls again, or has the tasks poll.
                 inbox.again = true;
                 return Poll::Pending;
             }

@@ -30,7 +30,7 @@ pub(super) struct Inbox {
     /// Tasks that wait for the response to their request.
     #[cfg(feature = "async")]
     pub(super) tasks: Vec<(u64, std::task::Waker)>,
-    /// Somebody came to read while another one did, and relies on that one to look again.
+    /// Somebody came to read while another one did, and relies on that one to poll again.
     #[cfg(feature = "async")]
     pub(super) again: bool,
 }

@@ -29,8 +29,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 impl Server {
     /// As [`Self::start`], with a handler that is an `async` function. `spawn` hands each request's
-    /// future to the caller's executor; any number of them run at a time, as far as the request
-    /// ring has room. Responses go out in the order of the requests.
+    /// future to the caller's executor; any number of them run at a time, while the request ring
+    /// has room. Responses go out in the order of the requests.
     ///
     /// A future that the executor drops is a request without an answer. [`Self::drain`] waits for
     /// the futures, and must not keep the executor from running them.

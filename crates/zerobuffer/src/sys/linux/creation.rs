@@ -362,7 +362,8 @@ mod tests {
     }
 
     /// A legacy endpoint removes the lock file of a name by path when it ends, also where another
-    /// process has locked it since. A second creator could lock a new file, and take a live reader's objects away.
+    /// process has locked it since. A second creator could lock a new file, and take a live
+    /// reader's objects away.
     #[test]
     fn a_lock_file_that_was_removed_or_replaced_after_it_was_locked_is_locked_anew() {
         let remove = |name: &str| lock_file::paths(name).iter().for_each(|path| drop(fs::remove_file(path)));
