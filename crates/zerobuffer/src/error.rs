@@ -544,6 +544,16 @@ impl Error {
         Self::Forked { name: name.to_owned() }
     }
 
+    /// Of the buffer `name`, which may not exist: then [`Self::NotFound`], without a wait.
+    pub(crate) fn of_absent(self, name: &str) -> Self {
+        match self {
+            Self::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Self::NotFound { name: name.to_owned(), waited: Duration::ZERO }
+            }
+            other => other,
+        }
+    }
+
     /// A failed system call; missing permission has its own variant.
     pub(crate) fn os(operation: &'static str, object: impl Into<String>, source: io::Error) -> Self {
         let object = object.into();

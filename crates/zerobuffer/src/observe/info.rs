@@ -11,7 +11,6 @@ use crate::{
     ring::TOMBSTONE,
     sys::{self, Role, Segment, Signal},
 };
-use std::{io, time::Duration};
 
 /// How much metadata a look copies, bytes.
 const METADATA_EXCERPT: u64 = 64 * 1024;
@@ -84,12 +83,7 @@ pub struct BufferInfo {
 /// [`BufferInfo::defects`].
 pub fn inspect(name: &str) -> Result<BufferInfo> {
     sys::check_name(name)?;
-    let segment = Segment::open_read_only(name).map_err(|error| match error {
-        Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            Error::NotFound { name: name.to_owned(), waited: Duration::ZERO }
-        }
-        other => other,
-    })?;
+    let segment = Segment::open_read_only(name).map_err(|error| error.of_absent(name))?;
     info(name, &segment)
 }
 

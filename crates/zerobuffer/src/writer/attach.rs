@@ -85,10 +85,8 @@ struct Opened {
 
 fn open(name: &str, trusted: Owner) -> Result<Opened, OpenError> {
     let not_ready = |reason| Error::NotReady { name: name.to_owned(), reason };
-    let segment = Segment::open(name).map_err(|error| match error {
-        Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            OpenError::Absent(Error::NotFound { name: name.to_owned(), waited: Duration::ZERO })
-        }
+    let segment = Segment::open(name).map_err(|error| match error.of_absent(name) {
+        absent @ Error::NotFound { .. } => OpenError::Absent(absent),
         other => OpenError::Final(other),
     })?;
     owner::check(name, segment.uid, trusted)?;

@@ -144,12 +144,7 @@ impl Tap {
     /// [`Error::Corrupt`] for impossible sizes, and [`Error::Os`].
     pub fn open(name: &str) -> Result<Self> {
         sys::check_name(name)?;
-        let segment = Segment::open_read_only(name).map_err(|error| match error {
-            Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Error::NotFound { name: name.to_owned(), waited: Duration::ZERO }
-            }
-            other => other,
-        })?;
+        let segment = Segment::open_read_only(name).map_err(|error| error.of_absent(name))?;
         let watch = segment.watch().map_err(|error| Error::os("look into", sys::shm_path(name), error))?;
         let not_ready =
             || Error::NotReady { name: name.to_owned(), reason: "its reader is just creating it" };
