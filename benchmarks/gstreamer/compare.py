@@ -5,7 +5,7 @@ taken off a long one, for the start of the programs. Printed are medians, and th
 ``shmsink``.
 
 Build the plugin as ``docs/gstreamer.md`` says, in release mode, then run
-``python3 benchmarks/gstreamer/compare.py [ROUNDS]``. Take ratios: absolute figures are the
+``python3 benchmarks/gstreamer/compare.py [ROUNDS [PLUGIN]]``. Take ratios: absolute figures are the
 machine's.
 """
 
@@ -78,13 +78,13 @@ def run(way: str, sender: str, receiver: str, environment: dict[str, str], frame
     return time.monotonic() - began, processor
 
 
-def main(rounds: int) -> None:
+def main(rounds: int, plugin: Path) -> None:
     """Measure and print."""
-    if not PLUGIN.exists():
-        raise SystemExit(f"{PLUGIN} is missing: build the plugin first")
+    if not plugin.exists():
+        raise SystemExit(f"{plugin} is missing: build the plugin first")
     with tempfile.TemporaryDirectory() as folder:
         # A folder with nothing but the plugin in it: GStreamer loads whatever lies beside it.
-        (Path(folder) / PLUGIN.name).symlink_to(PLUGIN)
+        (Path(folder) / PLUGIN.name).symlink_to(plugin.resolve())
         environment = {**os.environ, "GST_PLUGIN_PATH": folder, "GST_REGISTRY": f"{folder}/registry.bin"}
         results: dict[str, list[tuple[float, float]]] = {}
         for _ in range(rounds):
@@ -103,4 +103,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3, Path(sys.argv[2]) if len(sys.argv) > 2 else PLUGIN)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zerobuffer
-from support import PATIENCE
+from support import PATIENCE, child
 from zerobuffer import BufferConfig, Reader, Writer
 from zerobuffer.video import VideoError, VideoReader, VideoWriter
 
@@ -156,3 +156,18 @@ def test_nobody_reads(name: str) -> None:
             VideoWriter(name, 25, (64, 48), write_timeout=0.2)
         frame = reader.read_frame()
         assert frame is not None
+
+
+def test_without_numpy_the_error_names_the_remedy(name: str) -> None:
+    code = """
+        import sys
+        sys.modules["numpy"] = None
+        from zerobuffer import video
+        for make in (lambda: video.VideoReader(sys.argv[1]), lambda: video.VideoWriter(sys.argv[1], 25, (4, 2))):
+            try:
+                make()
+            except ImportError as error:
+                print(error)
+    """
+    with child(code, name) as process:
+        assert process.finish().count("zerobuffer.video needs NumPy 1.20 or newer: pip install numpy") == 2

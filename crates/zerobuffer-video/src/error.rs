@@ -116,17 +116,18 @@ pub enum Error {
 
 /// `text` for a message: on one line, at most 120 characters.
 pub(crate) fn excerpt(text: &str) -> String {
+    let mut line: String = text.chars().take(120).collect();
+    if line.len() < text.len() {
+        line.push('…');
+    }
+    printable(&line)
+}
+
+/// `text` for a message: without the control characters that a terminal would obey.
+pub(crate) fn printable(text: &str) -> String {
     let mut line = String::new();
-    for (index, c) in text.chars().enumerate() {
-        if index == 120 {
-            line.push('…');
-            break;
-        }
-        if c.is_control() {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
     }
     line
 }

@@ -21,6 +21,14 @@ class VideoError(ZeroBufferException, ValueError):
     """A frame is not what its metadata describe, or a picture is not what the stream carries."""
 
 
+def require_numpy() -> None:
+    """Raise ImportError, with the remedy, without NumPy."""
+    try:
+        import numpy  # noqa: F401
+    except ImportError as error:
+        raise ImportError("zerobuffer.video needs NumPy 1.20 or newer: pip install numpy") from error
+
+
 class Plane(NamedTuple):
     """Where the rows of a plane lie in a frame, in bytes."""
 

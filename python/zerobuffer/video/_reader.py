@@ -13,7 +13,7 @@ from ..tap import Tap, TapFrame
 from ..types import BufferConfig
 from . import _constants as const
 from ._frame import VideoFrame
-from ._picture import Picture, VideoError, announced, described
+from ._picture import Picture, VideoError, announced, described, require_numpy
 from ._url import parse
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class VideoReader:
         metadata_size: int = 4096,
         **options: Any,
     ) -> None:
+        require_numpy()
         self.name = ""
         self.newest = newest
         self.timeout = timeout

@@ -12,7 +12,7 @@ from ..writer import Writer
 from . import _av
 from . import _constants as const
 from ._frame import VideoFrame
-from ._picture import NONE, STAMP, VideoError, announced
+from ._picture import NONE, STAMP, VideoError, announced, require_numpy
 from ._url import parse
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class VideoWriter:
         **options: Any,
     ) -> None:
         self._writer: Optional[Writer] = None
+        require_numpy()
         self.name = name
         self.fps = _rate(fps)
         self._full = full

@@ -17,8 +17,11 @@ pub(super) fn check(project: &Project) -> Result<()> {
     run(&mut project.cargo("fmt --manifest-path crates/gst-plugin-zerobuffer/Cargo.toml --check"))?;
     run(&mut project.cargo(&format!("clippy {PLUGIN} --all-targets -- -D warnings")))?;
     let client = install::venv(project, &tools::ROCKET_WELDER)?.join("bin/python");
+    // With the tests of the command further down: the same build.
+    run(&mut project.cargo("build -p zerobuffer-cli --bin zerobuffer"))?;
     let mut test = project.cargo(&format!("test {PLUGIN} --no-fail-fast"));
-    run_within(LIMIT, test.env("ZEROBUFFER_ROCKET_WELDER", client))?;
+    test.env("ZEROBUFFER_ROCKET_WELDER", client).env("ZEROBUFFER_COMMAND", project.binary("zerobuffer"));
+    run_within(LIMIT, &mut test)?;
     for package in ["zerobuffer-video", "zerobuffer-cli"] {
         let mut test = project.cargo(&format!("test -p {package} --test gstreamer"));
         // What is skipped where GStreamer is missing is required here.

@@ -10,10 +10,10 @@ use zerobuffer::Error;
 use zerobuffer::duplex::{Client, ClientConfig};
 use zerobuffer_video::{Clock, Layout, Stamp};
 
+use super::settings::{Otherwise, Settings};
 use crate::pictures::{Outgoing, stamp};
 use crate::port::{attached, lock};
 use crate::zerosink::FrameHeader;
-use crate::{filled, taken};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("zerofilter", gst::DebugColorFlags::empty(), Some("zerofilter element"))
@@ -23,42 +23,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 const SLICE: Duration = Duration::from_millis(20);
 /// How often a server is looked for that is not there.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// What becomes of a picture that nobody answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstZeroFilterElse")]
-enum Otherwise {
-    /// It goes on as it is.
-    #[default]
-    Pass,
-    /// It is dropped.
-    Drop,
-    /// The stream ends with an error.
-    Error,
-}
-
-#[derive(Clone, Debug)]
-struct Settings {
-    channel_name: Option<String>,
-    timeout_ms: u32,
-    response_size: u64,
-    on_timeout: Otherwise,
-    on_server_gone: Otherwise,
-    frame_header: FrameHeader,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            channel_name: None,
-            timeout_ms: 5000,
-            response_size: 64 << 20,
-            on_timeout: Otherwise::Pass,
-            on_server_gone: Otherwise::Pass,
-            frame_header: FrameHeader::RocketWelder,
-        }
-    }
-}
 
 /// Counts for `stats`.
 #[derive(Debug, Default)]
@@ -96,78 +60,17 @@ impl ObjectSubclass for ZeroFilter {
 
 impl ObjectImpl for ZeroFilter {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(properties);
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(Settings::properties);
         &PROPERTIES
     }
 
     fn set_property(&self, _: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
-        match pspec.name() {
-            "channel-name" => settings.channel_name = filled(taken(value, None)),
-            "timeout-ms" => settings.timeout_ms = taken(value, settings.timeout_ms),
-            "response-size" => settings.response_size = taken(value, settings.response_size),
-            "on-timeout" => settings.on_timeout = taken(value, settings.on_timeout),
-            "on-server-gone" => settings.on_server_gone = taken(value, settings.on_server_gone),
-            "frame-header" => settings.frame_header = taken(value, settings.frame_header),
-            _ => {}
-        }
+        lock(&self.settings).set(pspec.name(), value);
     }
 
     fn property(&self, _: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = lock(&self.settings);
-        match pspec.name() {
-            "channel-name" => settings.channel_name.to_value(),
-            "timeout-ms" => settings.timeout_ms.to_value(),
-            "response-size" => settings.response_size.to_value(),
-            "on-timeout" => settings.on_timeout.to_value(),
-            "on-server-gone" => settings.on_server_gone.to_value(),
-            "frame-header" => settings.frame_header.to_value(),
-            _ => self.stats().to_value(),
-        }
+        lock(&self.settings).get(pspec.name()).unwrap_or_else(|| self.stats().to_value())
     }
-}
-
-fn properties() -> Vec<glib::ParamSpec> {
-    vec![
-        glib::ParamSpecString::builder("channel-name")
-            .nick("Channel name")
-            .blurb("Name of the duplex channel, whose server answers each picture")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt::builder("timeout-ms")
-            .nick("Time-out")
-            .blurb("Milliseconds to wait for the answer to a picture, and for space to ask in")
-            .default_value(5000)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt64::builder("response-size")
-            .nick("Response size")
-            .blurb("Bytes of the ring that the answers come through")
-            .minimum(64)
-            .default_value(64 << 20)
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecEnum::builder::<Otherwise>("on-timeout")
-            .nick("On time-out")
-            .blurb("What becomes of a picture that is not answered in time")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder::<Otherwise>("on-server-gone")
-            .nick("Without a server")
-            .blurb("What becomes of a picture while there is no server")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder::<FrameHeader>("frame-header")
-            .nick("Frame header")
-            .blurb("What stands in front of each picture that is sent")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-            .nick("Statistics")
-            .blurb("Pictures answered, late, without a server; servers met")
-            .read_only()
-            .build(),
-    ]
 }
 
 impl GstObjectImpl for ZeroFilter {}

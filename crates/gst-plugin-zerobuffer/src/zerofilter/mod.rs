@@ -1,5 +1,6 @@
 //! `zerofilter`: sends each picture to a duplex server and goes on with its answer.
 mod imp;
+mod settings;
 
 use gst::glib;
 use gst::prelude::*;

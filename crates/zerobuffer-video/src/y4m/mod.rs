@@ -1,6 +1,7 @@
 //! The YUV4MPEG2 stream header: what it says about the frames, and how many bytes each has.
 mod chroma;
 
+use crate::error::printable;
 use crate::rate::digits;
 use crate::{ChromaSite, Error, FieldOrder, Format, Interlace, Range, Rate, Result, Video};
 
@@ -41,7 +42,7 @@ impl Header {
     /// Parses a header line (without line feed). The error says what is wrong with it, not where it
     /// came from.
     pub fn parse(line: &str) -> Result<Header> {
-        Header::read(line).map_err(Error::Y4m)
+        Header::read(line).map_err(|why| Error::Y4m(printable(&why)))
     }
 
     fn read(line: &str) -> Result<Header, String> {

@@ -1,0 +1,70 @@
+//! Every pixel format that GStreamer converts, through `zerosink` and `zerosrc`: the same pixels.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{launch, name, wait};
+use gst::prelude::*;
+
+/// The bytes that a pipeline's `fakesink name=end` gets.
+fn collected(pipeline: &gst::Pipeline) -> Arc<Mutex<Vec<Vec<u8>>>> {
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&got);
+    pipeline.by_name("end").unwrap().connect("handoff", false, move |values| {
+        let buffer = values[1].get::<gst::Buffer>().unwrap();
+        into.lock().unwrap().push(buffer.map_readable().unwrap().to_vec());
+        None
+    });
+    got
+}
+
+/// Formats that `videoconvert` has, and the description of pictures too.
+fn formats() -> Vec<String> {
+    common::init();
+    let factory = gst::ElementFactory::find("videoconvert").unwrap();
+    let template = factory.static_pad_templates().iter().next().unwrap().caps();
+    let named = template.structure(0).unwrap().get::<gst::List>("format").unwrap();
+    let names = named.iter().map(|format| format.get::<String>().unwrap());
+    names.filter(|name| zerobuffer_video::Format::from_name(name).is_ok()).collect()
+}
+
+#[test]
+fn every_format_arrives_as_it_was() {
+    // Sixteen bits of each component: whatever a format holds is seen.
+    const END: &str = "videoconvert ! video/x-raw,format=ARGB64 ! \
+                       fakesink name=end sync=false signal-handoffs=true";
+    let formats = formats();
+    assert!(formats.len() > 80, "{}", formats.len());
+    for format in &formats {
+        for size in ["width=64,height=48", "width=33,height=17"] {
+            let source = format!(
+                "videotestsrc num-buffers=2 ! videoconvert ! video/x-raw,format={format},{size},framerate=25/1"
+            );
+            let direct = launch(&format!("{source} ! {END}"));
+            let expected = collected(&direct);
+            let name = name();
+            let receiver =
+                launch(&format!("zerosrc buffer-name={name} buffer-size=262144 on-writer-gone=eos ! {END}"));
+            let found = collected(&receiver);
+            let sender = launch(&format!("{source} ! zerosink buffer-name={name} sync=false"));
+            for pipeline in [&direct, &receiver, &sender] {
+                pipeline.set_state(gst::State::Playing).unwrap();
+            }
+            for pipeline in [&direct, &sender] {
+                assert_eq!(wait(pipeline, Duration::from_secs(20)), None, "{format} {size}");
+            }
+            sender.set_state(gst::State::Null).unwrap();
+            assert_eq!(wait(&receiver, Duration::from_secs(20)), None, "{format} {size}");
+            for pipeline in [&direct, &receiver] {
+                pipeline.set_state(gst::State::Null).unwrap();
+            }
+            let (expected, found) = (expected.lock().unwrap(), found.lock().unwrap());
+            assert_eq!((expected.len(), found.len()), (2, 2), "{format} {size}");
+            assert!(*expected == *found, "{format} {size}: other pixels");
+        }
+    }
+    println!("{} formats", formats.len());
+}
