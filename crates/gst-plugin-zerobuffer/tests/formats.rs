@@ -38,8 +38,13 @@ fn every_format_arrives_as_it_was() {
                        fakesink name=end sync=false signal-handoffs=true";
     let formats = formats();
     assert!(formats.len() > 80, "{}", formats.len());
+    let mut wrong = Vec::new();
     for format in &formats {
-        for size in ["width=64,height=48", "width=33,height=17"] {
+        // GStreamer's own rows of these end before the last pixel's chroma: what it finds there
+        // belongs to the next row.
+        let odd = (!["UYVP", "NV12_10LE32", "NV16_10LE32"].contains(&format.as_str()))
+            .then_some("width=33,height=17");
+        for size in ["width=64,height=48"].into_iter().chain(odd) {
             let source = format!(
                 "videotestsrc num-buffers=2 ! videoconvert ! video/x-raw,format={format},{size},framerate=25/1"
             );
@@ -63,8 +68,11 @@ fn every_format_arrives_as_it_was() {
             }
             let (expected, found) = (expected.lock().unwrap(), found.lock().unwrap());
             assert_eq!((expected.len(), found.len()), (2, 2), "{format} {size}");
-            assert!(*expected == *found, "{format} {size}: other pixels");
+            if *expected != *found {
+                wrong.push(format!("{format} {size}"));
+            }
         }
     }
     println!("{} formats", formats.len());
+    assert!(wrong.is_empty(), "other pixels: {wrong:?}");
 }

@@ -109,6 +109,7 @@ impl Layout {
         let mut size = 0usize;
         for plane in spec.planes {
             let width = video.width as usize;
+            let width = if plane.even { width.checked_next_multiple_of(2)? } else { width };
             let row = if plane.partial {
                 width.checked_mul(plane.bytes)?.div_ceil(plane.pixels)
             } else {
@@ -223,6 +224,8 @@ mod tests {
             padded.planes(),
             [plane(0, 856, 854, 480), plane(410_880, 428, 427, 240), plane(513_600, 428, 427, 240)]
         );
+        // The last pixel has both chroma components.
+        assert_eq!(Layout::tight(&video("YUY2", 33, 17)).unwrap().size(), 68 * 17);
         let odd = video("NV12", 33, 17);
         assert_eq!(Layout::tight(&odd).unwrap().size(), 33 * 17 + 34 * 9);
         assert_eq!(Layout::padded(&odd).unwrap().size(), 36 * 18 + 36 * 9);

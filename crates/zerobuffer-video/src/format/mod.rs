@@ -56,6 +56,8 @@ pub(crate) struct PlaneSpec {
     pub(crate) rows: usize,
     /// A group that is begun takes only the bytes that its pixels need.
     pub(crate) partial: bool,
+    /// A row has an even number of pixels.
+    pub(crate) even: bool,
 }
 
 /// How many rows GStreamer allocates for a plane.

@@ -5,7 +5,7 @@ use super::Samples::{Packed, U8, U16Be, U16Le};
 use super::{Kind, Padding, PlaneSpec, Samples, Spec};
 
 const fn plane(pixels: usize, bytes: usize, rows: usize) -> PlaneSpec {
-    PlaneSpec { pixels, bytes, rows, partial: false }
+    PlaneSpec { pixels, bytes, rows, partial: false, even: false }
 }
 
 const fn format(
@@ -56,15 +56,19 @@ const T2: PlaneSpec = plane(3, 4, 2);
 const F1: PlaneSpec = plane(4, 5, 1);
 const F2: PlaneSpec = plane(4, 5, 2);
 /// Two pixels in five bytes, rows that need not end with both.
-const UYVP: PlaneSpec = PlaneSpec { pixels: 2, bytes: 5, rows: 1, partial: true };
+const UYVP: PlaneSpec = PlaneSpec { pixels: 2, bytes: 5, rows: 1, partial: true, even: false };
+/// Two pixels that share chroma, side by side: an odd row ends with a whole pair, in which the last
+/// pixel has its second chroma component.
+const PAIR2: PlaneSpec = PlaneSpec { even: true, ..P2 };
+const PAIR4: PlaneSpec = PlaneSpec { even: true, ..P4 };
 /// 256 colours of four bytes.
 const COLOURS: PlaneSpec = plane(1, 4, 0);
 
 pub(crate) const FORMATS: &[Spec] = &[
     format("I420", Yuv, 8, U8, &[P1, C1_22, C1_22]),
     format("YV12", Yuv, 8, U8, &[P1, C1_22, C1_22]),
-    format("YUY2", Yuv, 8, U8, &[P2]),
-    format("UYVY", Yuv, 8, U8, &[P2]),
+    format("YUY2", Yuv, 8, U8, &[PAIR2]),
+    format("UYVY", Yuv, 8, U8, &[PAIR2]),
     alpha(format("AYUV", Yuv, 8, U8, &[P4])),
     format("RGBx", Rgb, 8, U8, &[P4]),
     format("BGRx", Rgb, 8, U8, &[P4]),
@@ -78,10 +82,10 @@ pub(crate) const FORMATS: &[Spec] = &[
     format("BGR", Rgb, 8, U8, &[P3]),
     format("Y41B", Yuv, 8, U8, &[P1, C1_41, C1_41]),
     format("Y42B", Yuv, 8, U8, &[P1, C1_21, C1_21]),
-    format("YVYU", Yuv, 8, U8, &[P2]),
+    format("YVYU", Yuv, 8, U8, &[PAIR2]),
     format("Y444", Yuv, 8, U8, &[P1, P1, P1]),
     format("v210", Yuv, 10, Packed, &[plane(48, 128, 1)]),
-    aligned(8, format("v216", Yuv, 16, U16Le, &[P4])),
+    aligned(8, format("v216", Yuv, 16, U16Le, &[PAIR4])),
     format("NV12", Yuv, 8, U8, &[P1, CC1_22]),
     format("NV21", Yuv, 8, U8, &[P1, CC1_22]),
     format("GRAY8", Gray, 8, U8, &[P1]),
@@ -122,7 +126,7 @@ pub(crate) const FORMATS: &[Spec] = &[
     padded(Padding::Rows, format("P010_10BE", Yuv, 10, U16Be, &[P2, CC2_22])),
     padded(Padding::Rows, format("P010_10LE", Yuv, 10, U16Le, &[P2, CC2_22])),
     format("IYU2", Yuv, 8, U8, &[P3]),
-    format("VYUY", Yuv, 8, U8, &[P2]),
+    format("VYUY", Yuv, 8, U8, &[PAIR2]),
     alpha(format("GBRA", Rgb, 8, U8, &[P1, P1, P1, P1])),
     alpha(format("GBRA_10BE", Rgb, 10, U16Be, &[P2, P2, P2, P2])),
     alpha(format("GBRA_10LE", Rgb, 10, U16Le, &[P2, P2, P2, P2])),
@@ -140,7 +144,7 @@ pub(crate) const FORMATS: &[Spec] = &[
     format("NV12_10LE32", Yuv, 10, Packed, &[T1, T2]),
     format("NV16_10LE32", Yuv, 10, Packed, &[T1, T1]),
     aligned(1, format("NV12_10LE40", Yuv, 10, Packed, &[F1, F2])),
-    aligned(8, format("Y210", Yuv, 10, U16Le, &[P4])),
+    aligned(8, format("Y210", Yuv, 10, U16Le, &[PAIR4])),
     alpha(format("Y410", Yuv, 10, Packed, &[P4])),
     alpha(format("VUYA", Yuv, 8, U8, &[P4])),
     alpha(format("BGR10A2_LE", Rgb, 10, Packed, &[P4])),
@@ -151,8 +155,8 @@ pub(crate) const FORMATS: &[Spec] = &[
     padded(Padding::Rows, format("P016_LE", Yuv, 16, U16Le, &[P2, CC2_22])),
     padded(Padding::Rows, format("P012_BE", Yuv, 12, U16Be, &[P2, CC2_22])),
     padded(Padding::Rows, format("P012_LE", Yuv, 12, U16Le, &[P2, CC2_22])),
-    aligned(8, format("Y212_BE", Yuv, 12, U16Be, &[P4])),
-    aligned(8, format("Y212_LE", Yuv, 12, U16Le, &[P4])),
+    aligned(8, format("Y212_BE", Yuv, 12, U16Be, &[PAIR4])),
+    aligned(8, format("Y212_LE", Yuv, 12, U16Le, &[PAIR4])),
     alpha(format("Y412_BE", Yuv, 12, U16Be, &[P8])),
     alpha(format("Y412_LE", Yuv, 12, U16Le, &[P8])),
     format("RGBP", Rgb, 8, U8, &[P1, P1, P1]),
