@@ -68,7 +68,7 @@ pub(crate) const CASES: &[Case] = &[
         scenario: e9_entering,
         weak: &[(End::E9Entered, NO_FENCE), (End::E9Seen, NO_FENCE)],
         without: &[],
-        preemptions: Some(1),
+        preemptions: Some(0),
     },
     Case {
         name: "edge_e10_a_jump_seen_early_is_complete",
