@@ -250,6 +250,7 @@ fn the_list_is_printed_again_and_again() {
     std::thread::sleep(std::time::Duration::from_millis(1500));
     watch.signal(Signal::INT);
     let done = watch.wait();
+    assert!(done.text().contains(" FPS "), "rates are known where one looks again");
     assert_eq!(done.signal, Some(2), "{}", done.stderr);
     assert!(done.text().lines().filter(|line| line.starts_with(&name)).count() >= 2, "{}", done.text());
 }

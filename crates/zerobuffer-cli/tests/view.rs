@@ -7,7 +7,8 @@
 mod common;
 mod viewer;
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -385,4 +386,27 @@ fn mjpeg_for_ffmpeg_and_opencv() {
     }
     drop(stop);
     thread.join().unwrap();
+}
+
+#[test]
+fn a_slow_mjpeg_client_does_not_see_the_past() {
+    let mut stream = Stream::new(&name(), "GRAY8", 640, 480);
+    let viewer = Viewer::start(&[&stream.name]);
+    let mut client = TcpStream::connect(&viewer.address).unwrap();
+    let request = format!("GET /stream/{}.mjpeg?quality=90 HTTP/1.1\r\n\r\n", stream.name);
+    client.write_all(request.as_bytes()).unwrap();
+    // It reads nothing while many pictures come that do not compress.
+    for seed in 0..80 {
+        stream.show(&common::noise(640 * 480, seed));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let (mut bytes, mut part) = (0, vec![0; 1 << 16]);
+    while let Ok(count @ 1..) = client.read(&mut part) {
+        bytes += count;
+    }
+    let picture = viewer.get(&format!("/snapshot/{}.jpg", stream.name)).2.len();
+    println!("{bytes} bytes were on their way, of pictures of {picture}");
+    assert!(picture > 150_000, "{picture}");
+    assert!(bytes < 12 * picture, "{bytes} bytes in queues, of pictures of {picture}");
 }

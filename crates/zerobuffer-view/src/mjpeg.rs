@@ -1,5 +1,6 @@
 //! `/stream/NAME.mjpeg`: one JPEG after the other, for programs that open addresses of cameras.
 use std::io::{self, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::encode;
@@ -8,6 +9,11 @@ use crate::source::{Look, Source};
 
 /// What stands between two pictures.
 const BOUNDARY: &str = "zerobuffer-frame";
+/// A client may take so long for what it does with a picture.
+const SLOWEST: Duration = Duration::from_secs(60);
+/// Bytes of pictures that the system keeps for a client: what is in there is old already.
+#[cfg(unix)]
+const QUEUE: usize = 64 << 10;
 /// How long one look waits for the next frame.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -25,6 +31,8 @@ pub(crate) fn answer(exchange: Exchange, name: &str) -> io::Result<()> {
         return exchange.respond(&Response::new(Status::Ok, KIND, Vec::new()));
     }
     let mut stream = exchange.into_stream();
+    stream.set_write_timeout(Some(SLOWEST))?;
+    keep_short(&stream);
     stream.write_all(&Response::new(Status::Ok, KIND, Vec::new()).head(false))?;
     write!(stream, "--{BOUNDARY}\r\n")?;
     let mut due = Instant::now();
@@ -50,8 +58,19 @@ pub(crate) fn answer(exchange: Exchange, name: &str) -> io::Result<()> {
 
 const KIND: &str = "multipart/x-mixed-replace; boundary=zerobuffer-frame";
 
+/// Has the system keep less than the megabytes that it would: a slow client would see the past.
+fn keep_short(stream: &TcpStream) {
+    #[cfg(unix)]
+    if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(stream, QUEUE) {
+        log::debug!("cannot shorten a client's queue: {error}");
+    }
+    // Elsewhere the system's queue is short by itself.
+    #[cfg(not(unix))]
+    let _ = stream;
+}
+
 /// Whether the other side has ended the connection: it has nothing more to say.
-fn is_closed(stream: &std::net::TcpStream) -> bool {
+fn is_closed(stream: &TcpStream) -> bool {
     let mut byte = [0; 1];
     let looked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut byte));
     let _ = stream.set_nonblocking(false);

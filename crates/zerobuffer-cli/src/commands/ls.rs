@@ -1,9 +1,11 @@
 //! `zerobuffer ls`: every buffer on the machine.
+use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
 use zerobuffer::observe;
+use zerobuffer_view::live::Poller;
 
 use super::buffer::{BufferView, PeerView};
 use crate::fail::Fail;
@@ -22,21 +24,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Fail> {
-    let Some(pause) = args.watch else { return once(args) };
+    let Some(pause) = args.watch else { return once(args, None) };
+    let mut poller = Poller::new(&[]);
     let terminal = std::io::stdout().is_terminal();
     loop {
         if terminal && !args.json {
             // From the top of an empty screen, so the list stands still.
             output::print("\x1b[H\x1b[2J")?;
         }
-        once(args)?;
+        once(args, Some(&mut poller))?;
         if signals::sleep(pause) {
             return Err(signals::interrupted("the list is printed no more"));
         }
     }
 }
 
-fn once(args: &Args) -> Result<(), Fail> {
+/// Prints the list, with rates where it was looked at before.
+fn once(args: &Args, poller: Option<&mut Poller>) -> Result<(), Fail> {
     let buffers: Vec<BufferView> = observe::list()?.into_iter().map(BufferView::new).collect();
     let unreadable = observe::unreadable()?;
     if !unreadable.is_empty() {
@@ -55,19 +59,34 @@ fn once(args: &Args) -> Result<(), Fail> {
         }
         return Ok(());
     }
-    output::print(&format!("{}\n", table(&buffers).trim_fmt()))
+    let rates: Option<Rates> = match poller {
+        Some(poller) => {
+            let live = poller.look()?.into_iter();
+            Some(live.map(|live| (live.name, live.frames_per_second)).collect())
+        }
+        None => None,
+    };
+    output::print(&format!("{}\n", table(&buffers, rates.as_ref()).trim_fmt()))
 }
 
-fn table(buffers: &[BufferView]) -> Table {
+/// Frames a second of each buffer.
+type Rates = HashMap<String, Option<f64>>;
+
+fn table(buffers: &[BufferView], rates: Option<&Rates>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["NAME", "RING", "FILL", "WRITER", "READER", "WRITTEN", "READ", "METADATA"]);
+    let mut titles = vec!["NAME", "RING", "FILL", "WRITER", "READER", "WRITTEN", "READ", "METADATA"];
+    if rates.is_some() {
+        titles.insert(titles.len() - 1, "FPS");
+    }
+    let last = titles.len() - 1;
+    table.set_header(titles);
     for buffer in buffers {
         let mut about = buffer.metadata.as_ref().map_or_else(|| String::from("-"), |m| m.excerpt(60));
         if !buffer.defects.is_empty() {
             about = format!("DAMAGED: {}", text::excerpt(&buffer.defects.join(", "), 60));
         }
-        table.add_row([
+        let mut row = vec![
             text::one_line(&buffer.name),
             size::human(buffer.ring_bytes),
             format!("{} %", buffer.fill_percent()),
@@ -76,12 +95,16 @@ fn table(buffers: &[BufferView]) -> Table {
             buffer.frames_written.to_string(),
             buffer.frames_read().to_string(),
             about,
-        ]);
+        ];
+        if let Some(rates) = rates {
+            let rate = rates.get(&buffer.name).copied().flatten();
+            row.insert(last - 1, rate.map_or_else(|| String::from("-"), |rate| format!("{rate:.1}")));
+        }
+        table.add_row(row);
     }
     for (index, column) in table.column_iter_mut().enumerate() {
-        let last = index == 7;
-        column.set_padding((0, if last { 0 } else { 2 }));
-        if (1..=6).contains(&index) {
+        column.set_padding((0, if index == last { 0 } else { 2 }));
+        if (1..last).contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
