@@ -27,25 +27,26 @@ pub(super) fn blocks(source: &str) -> Vec<Block> {
         if !is_argument
             && let Some(quotes) = ["\"\"\"", "'''"].into_iter().find(|quotes| unprefixed.starts_with(quotes))
         {
-            let text = &unprefixed[quotes.len()..];
+            let text = unprefixed.get(quotes.len()..).unwrap_or_default();
             let (text, ended) = text.split_once(quotes).map_or((text, false), |(text, _)| (text, true));
             blocks.push(Block { lines: vec![line(text)], public: true });
             inside = (!ended).then_some((quotes, true));
             comment_at = None;
             continue;
         }
-        let (comment, opened) = scan(whole);
+        let (found, opened) = scan(whole);
         inside = opened.map(|quotes| (quotes, false));
-        let Some(start) = comment else {
+        let Some(start) = found else {
             comment_at = None;
             continue;
         };
-        let alone = whole[..start].trim().is_empty();
-        if is_pragma(&whole[start..]) {
+        let Some((before, comment)) = whole.split_at_checked(start) else { continue };
+        let alone = before.trim().is_empty();
+        if is_pragma(comment) {
             comment_at = None;
             continue;
         }
-        let text = line(whole[start..].trim_start_matches(['#', ':', '!']));
+        let text = line(comment.trim_start_matches(['#', ':', '!']));
         match blocks.last_mut().filter(|_| alone && comment_at == Some(start)) {
             Some(block) => block.lines.push(text),
             None => blocks.push(Block { lines: vec![text], public: false }),

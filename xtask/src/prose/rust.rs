@@ -38,8 +38,11 @@ pub(super) fn blocks(path: &str, source: &str) -> Vec<Block> {
         };
         let (before, comment) = whole.split_at(start);
         let mark = ["///", "//!", "//"].into_iter().find(|mark| comment.starts_with(mark)).unwrap_or("//");
-        let line =
-            Line { number: index + 1, text: comment[mark.len()..].to_owned(), whole: whole.to_owned() };
+        let line = Line {
+            number: index + 1,
+            text: comment.get(mark.len()..).unwrap_or_default().to_owned(),
+            whole: whole.to_owned(),
+        };
         let alone = before.trim().is_empty();
         match blocks.last_mut().filter(|_| alone && open == Some((mark, start))) {
             Some(block) => block.lines.push(line),
@@ -72,39 +75,46 @@ fn is_public(item: &str) -> bool {
 
 /// Where the comment of a line begins, if it has one.
 fn comment(line: &str, state: &mut State) -> Option<usize> {
-    let bytes = line.as_bytes();
     let mut at = 0;
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        match *state {
-            State::String if rest.starts_with(b"\\") => at += 2,
-            State::String => {
-                if rest[0] == b'"' {
+    while let Some(rest) = line.get(at..)
+        && let Some(first) = rest.chars().next()
+    {
+        at += match *state {
+            State::Code if rest.starts_with("//") => return Some(at),
+            State::Code if first == '"' => {
+                let before = line.get(..at).unwrap_or_default();
+                let opener = before.trim_end_matches('#');
+                let signs = before.len() - opener.len();
+                *state = if opener.ends_with('r') { State::Raw(signs) } else { State::String };
+                1
+            }
+            State::Code if first == '\'' => character(rest),
+            State::String if first == '\\' => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
+            _ => {
+                if first == '"' && *state != State::Code && closes(rest, *state) {
                     *state = State::Code;
                 }
-                at += 1;
+                first.len_utf8()
             }
-            State::Raw(signs) => {
-                let ends = rest[0] == b'"' && rest[1..].iter().take_while(|&&b| b == b'#').count() >= signs;
-                if ends {
-                    *state = State::Code;
-                }
-                at += 1;
-            }
-            State::Code if rest.starts_with(b"//") => return Some(at),
-            State::Code if rest[0] == b'"' => {
-                let signs = bytes[..at].iter().rev().take_while(|&&b| b == b'#').count();
-                let raw = bytes[..at - signs].last().is_some_and(|&b| b == b'r');
-                *state = if raw { State::Raw(signs) } else { State::String };
-                at += 1;
-            }
-            // A character, not a lifetime.
-            State::Code if rest.starts_with(b"'\\") => at += 4.min(rest.len()),
-            State::Code if rest[0] == b'\'' && rest.get(2) == Some(&b'\'') => at += 3,
-            State::Code => at += 1,
-        }
+        };
     }
     None
+}
+
+/// Whether the quote that `rest` begins with ends the string.
+fn closes(rest: &str, state: State) -> bool {
+    let State::Raw(signs) = state else { return true };
+    rest.chars().skip(1).take_while(|&c| c == '#').count() >= signs
+}
+
+/// The bytes of a character in quotes; of a lifetime only those of its mark.
+fn character(rest: &str) -> usize {
+    let mut chars = rest.chars().skip(1);
+    match (chars.next(), chars.next()) {
+        (Some('\\'), Some(_)) => 4,
+        (Some(c), Some('\'')) => 2 + c.len_utf8(),
+        _ => 1,
+    }
 }
 
 #[cfg(test)]

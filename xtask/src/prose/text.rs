@@ -87,20 +87,20 @@ fn is_entry(text: &str) -> bool {
 /// was broken before is none, as in Markdown: only 1 begins a list.
 fn starts_item(text: &str, first: &str) -> bool {
     match item(text) {
-        Some(None) => true,
-        Some(Some(number)) => number == "1" || matches!(item(first), Some(Some(_))),
+        Some("1" | "-" | "*" | "+") => true,
+        Some(_) => item(first).is_some_and(|mark| mark.starts_with(|c: char| c.is_ascii_digit())),
         None => false,
     }
 }
 
-/// Whether a line has the mark of an item, and its number.
-fn item(text: &str) -> Option<Option<&str>> {
+/// The mark of an item that a line begins with: a dash, a star, a plus or a number.
+fn item(text: &str) -> Option<&str> {
     let mark = text.split_whitespace().next()?;
     if matches!(mark, "-" | "*" | "+") {
-        return Some(None);
+        return Some(mark);
     }
     let number = mark.strip_suffix(['.', ')'])?;
-    (!number.is_empty() && number.chars().all(|c| c.is_ascii_digit())).then_some(Some(number))
+    (!number.is_empty() && number.chars().all(|c| c.is_ascii_digit())).then_some(number)
 }
 
 /// One word and the line it stands on.

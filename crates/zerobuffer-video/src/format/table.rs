@@ -57,8 +57,8 @@ const F1: PlaneSpec = plane(4, 5, 1);
 const F2: PlaneSpec = plane(4, 5, 2);
 /// Two pixels in five bytes, rows that need not end with both.
 const UYVP: PlaneSpec = PlaneSpec { pixels: 2, bytes: 5, rows: 1, partial: true, even: false };
-/// Two pixels that share chroma, side by side: an odd row ends with a whole pair, in which the last
-/// pixel has its second chroma component.
+/// Two pixels that share chroma, side by side. An odd row ends with a whole pair: the last pixel
+/// has both chroma components.
 const PAIR2: PlaneSpec = PlaneSpec { even: true, ..P2 };
 const PAIR4: PlaneSpec = PlaneSpec { even: true, ..P4 };
 /// 256 colours of four bytes.
