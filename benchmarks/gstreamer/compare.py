@@ -63,7 +63,9 @@ def run(way: str, sender: str, receiver: str, environment: dict[str, str], frame
             subprocess.Popen([*launch, *pipeline.split()], stdin=source, stdout=output, stderr=quiet, env=environment)
         )
         if way == "shmsink":
-            time.sleep(0.3)
+            socket = Path(sender.partition("socket-path=")[2].split()[0])
+            while not socket.exists() and children[0].poll() is None:
+                time.sleep(0.01)
     if pipes:
         os.close(pipes[0])
         os.close(pipes[1])
@@ -86,6 +88,8 @@ def main(rounds: int, plugin: Path) -> None:
         # A folder with nothing but the plugin in it: GStreamer loads whatever lies beside it.
         (Path(folder) / PLUGIN.name).symlink_to(plugin.resolve())
         environment = {**os.environ, "GST_PLUGIN_PATH": folder, "GST_REGISTRY": f"{folder}/registry.bin"}
+        # The first program with a new registry looks through all plugins.
+        subprocess.run(["gst-inspect-1.0", "zerosink"], env=environment, stdout=subprocess.DEVNULL, check=True)
         results: dict[str, list[tuple[float, float]]] = {}
         for _ in range(rounds):
             for way in ways(folder, LONG):
