@@ -35,6 +35,10 @@ def test_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     version = wheel.name.split("-")[1]
     assert result.stdout == f"b'frame' b'meta' {version}\n"
+    # The command is there without anything else.
+    for command in ([str(environment / "bin/zerobuffer")], [str(python), "-m", "zerobuffer"]):
+        result = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=PATIENCE)
+        assert (result.returncode, result.stdout, result.stderr) == (0, f"zerobuffer {version}\n", "")
 
 
 def test_contents(wheel: Path) -> None:
@@ -43,6 +47,11 @@ def test_contents(wheel: Path) -> None:
         assert name in names
     assert [name for name in names if name.startswith("zerobuffer/_zerobuffer.") and name.endswith(".so")]
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"zerobuffer", "zerobuffer_serve"}
+    scripts = zipfile.ZipFile(wheel).read(next(name for name in names if name.endswith("entry_points.txt")))
+    assert b"zerobuffer=zerobuffer._command:main" in scripts.replace(b" ", b"")
+    size = wheel.stat().st_size
+    print(f"{wheel.name}: {size / 1e6:.2f} MB")
+    assert size < 5_000_000
     assert "abi3" in wheel.name or sys.version_info < (3, 11) or "t-" in wheel.name
     text = zipfile.ZipFile(wheel).read(next(name for name in names if name.endswith("METADATA"))).decode()
     assert "Name: zerobuffer-ipc" in text
