@@ -89,7 +89,10 @@ fn write(random: &mut Random) {
     let config = WriterConfig::default().wait(WaitStrategy::Block);
     let mut writer = match Writer::connect_with(NAME, config) {
         Ok(writer) => writer,
-        Err(Error::NotFound { .. } | Error::NotReady { .. }) => return thread::yield_now(),
+        // The last: the reader's judgement holds the writer's byte just now.
+        Err(Error::NotFound { .. } | Error::NotReady { .. } | Error::WriterAlreadyConnected { .. }) => {
+            return thread::yield_now();
+        }
         Err(error) => panic!("{error}"),
     };
     let frames = if random.once_in(4) { random.below(4) } else { u64::MAX };
