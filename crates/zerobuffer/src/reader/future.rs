@@ -90,7 +90,8 @@ impl Reader {
     ///     Ok(count)
     /// };
     /// assert_eq!(on_readable()?, 0);
-    /// Writer::connect(&name)?.write(b"frame")?;
+    /// let mut writer = Writer::connect(&name)?;
+    /// writer.write(b"frame")?;
     /// assert_eq!(on_readable()?, 1);
     /// # let _ = watched;
     /// # Ok::<(), zerobuffer::Error>(())

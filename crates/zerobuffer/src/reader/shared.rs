@@ -9,7 +9,7 @@ use crate::{
         liveness::{Facts, KnownBy, Life, Process},
     },
     ring::{Credit, Fault, TOMBSTONE},
-    sync::{AtomicU64, Mutex, Ordering, fence_after_latch, lock},
+    sync::{AtomicU64, Instant, Mutex, Ordering, fence_after_latch, lock, sleep},
     sys::{Held, Role},
 };
 use std::{ops::Deref, time::Duration};
@@ -17,6 +17,8 @@ use std::{ops::Deref, time::Duration};
 /// The value of the space semaphore from which on a further token would tell the writer nothing new
 /// (W5).
 const ENOUGH_TOKENS: u32 = 2;
+/// How much longer than its response buffer a native client that leaves may have its role.
+const LEAVING: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub(crate) struct ReaderShared {
@@ -91,7 +93,13 @@ impl ReaderShared {
         }
         // What was taken out was the predecessor's: what is there now is not.
         let known = lock(&self.kept).take().is_none() && known;
-        self.remove_metadata(|writer| known || writer == 0);
+        let until = Instant::now() + LEAVING;
+        while self.region.load(Word::MetadataWritten, Ordering::Acquire) != 0
+            && !self.remove_metadata(|writer| known || writer == 0)
+            && Instant::now() < until
+        {
+            sleep(LEAVING / 20);
+        }
     }
 
     /// Takes the metadata of a legacy writer out of the buffer and keeps a copy. Its successor may
@@ -116,14 +124,15 @@ impl ReaderShared {
         lock(&self.kept).as_ref().filter(|(writer, _)| *writer == pid).map(|(_, metadata)| metadata.clone())
     }
 
-    /// Removes the metadata if the registered writer is as wanted, while no native writer is
+    /// Removes the metadata if the registered writer is as wanted. `false`: a native writer is
     /// attached or attaches.
-    fn remove_metadata(&self, wanted: impl Fn(u64) -> bool) {
+    fn remove_metadata(&self, wanted: impl Fn(u64) -> bool) -> bool {
         let presence = lock(&self.presence);
         let held = Held::take(presence.as_ref(), Role::Writer).unwrap_or(None);
         if held.is_some() && wanted(self.region.load(Word::WriterPid, Ordering::SeqCst)) {
             self.clear_metadata();
         }
+        held.is_some()
     }
 
     /// The same, for who holds the writer's presence byte.

@@ -239,7 +239,7 @@ pub(super) fn description(args: &Args, source: &Source) -> Result<Description, F
     Ok(description.stamped(clock))
 }
 
-/// Writes the stream's description, once per buffer: a second sender must describe its stream
+/// Writes the stream's description. Beside a legacy reader a second sender must describe its stream
 /// alike.
 fn describe(writer: &mut Writer, args: &Args, json: &[u8]) -> Result<(), Fail> {
     match writer.set_metadata(json) {
