@@ -165,8 +165,6 @@ fn ctrl_c_stops_a_loop_of_the_shell() {
     shell.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
     let mut shell = start_command(&mut shell);
     shell.wait_for("waiting for a writer");
-    // The shell itself may not have come to its wait, where it takes the signal.
-    std::thread::sleep(std::time::Duration::from_millis(300));
     rustix::process::kill_process_group(common::pid(shell.pid()), Signal::INT).unwrap();
     let done = shell.wait();
     assert_eq!((done.signal, done.text().as_str()), (Some(2), ""), "{}", done.stderr);
