@@ -62,7 +62,7 @@ impl Elsewhere {
         }
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_zerobuffer"), folder.path().join("zerobuffer")).unwrap();
+        common::copy_to(&folder.path().join("zerobuffer"));
         Some(Self(folder))
     }
 

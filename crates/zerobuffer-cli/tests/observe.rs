@@ -184,7 +184,7 @@ fn what_may_not_be_looked_at_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("zerobuffer");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_zerobuffer"), &program).unwrap();
+    common::copy_to(&program);
     let listed = Command::new(&program).args(["ls", "--json"]).uid(65534).gid(65534).output().unwrap();
     assert!(listed.status.success(), "{listed:?}");
     assert!(String::from_utf8(listed.stderr).unwrap().contains(&name));
@@ -265,7 +265,7 @@ fn buffers_of_another_user_are_written_to_only_where_that_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("zerobuffer");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_zerobuffer"), &program).unwrap();
+    common::copy_to(&program);
     let mut other = Command::new(&program);
     other.args(["recv", &name, "--mode", "666", "--format", "raw"]).uid(65534).gid(65534);
     let mut other = start_command(other.stdin(Stdio::null()).stdout(Stdio::piped()));

@@ -24,6 +24,13 @@ pub(crate) fn name() -> String {
     format!("{mark}zb-cli-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A copy of the command that any user may run. A program of its own makes it: a file that is
+/// written here would stay open in a child that another test starts meanwhile.
+pub(crate) fn copy_to(program: &Path) {
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_zerobuffer")).arg(program).status();
+    assert!(copied.unwrap().success());
+}
+
 /// The command, not yet started.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zerobuffer"));
