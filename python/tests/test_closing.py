@@ -213,6 +213,25 @@ def test_a_signal_handler_may_open_and_close_endpoints(name: str) -> None:
         process.finish()
 
 
+def test_the_first_use_may_come_in_the_middle_of_the_first_use(name: str) -> None:
+    """A signal handler may run while the logger is looked up."""
+    code = """
+    import logging, sys
+    from zerobuffer import Reader
+    real = logging.getLogger
+    def interrupted(logger=None):
+        logging.getLogger = real
+        Reader(sys.argv[1] + "-inner").close()
+        return real(logger)
+    logging.getLogger = interrupted
+    Reader(sys.argv[1]).close()
+    print("done" if logging.getLogger is real else "not interrupted")
+    """
+    with child(code, name) as process:
+        assert process.line() == "done"
+        process.finish()
+
+
 def test_metadata_of_a_peer_take_linear_time() -> None:
     code = """
     import time

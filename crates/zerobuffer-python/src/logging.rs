@@ -48,12 +48,16 @@ impl Channel {
         Self { name, bit, parts: PyOnceLock::new() }
     }
 
+    /// Looked up outside the cell: a signal handler that runs meanwhile may come here too, and would
+    /// wait for itself.
     fn parts(&self, py: Python<'_>) -> PyResult<&Parts> {
-        self.parts.get_or_try_init(py, || {
-            let logger = py.import("logging")?.call_method1("getLogger", (self.name,))?;
-            let cache = logger.getattr("_cache").ok().and_then(|cache| cache.cast_into::<PyDict>().ok());
-            Ok(Parts { logger: logger.unbind(), cache: cache.map(Bound::unbind) })
-        })
+        if let Some(parts) = self.parts.get(py) {
+            return Ok(parts);
+        }
+        let logger = py.import("logging")?.call_method1("getLogger", (self.name,))?;
+        let cache = logger.getattr("_cache").ok().and_then(|cache| cache.cast_into::<PyDict>().ok());
+        let parts = Parts { logger: logger.unbind(), cache: cache.map(Bound::unbind) };
+        Ok(self.parts.get_or_init(py, || parts))
     }
 
     /// Whether DEBUG records would go anywhere; also tells the core.
