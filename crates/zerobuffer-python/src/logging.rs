@@ -48,8 +48,8 @@ impl Channel {
         Self { name, bit, parts: PyOnceLock::new() }
     }
 
-    /// Looked up outside the cell: a signal handler that runs meanwhile may come here too, and would
-    /// wait for itself.
+    /// Looked up outside the cell: a signal handler that runs meanwhile may come here too. Inside
+    /// it would wait for itself.
     fn parts(&self, py: Python<'_>) -> PyResult<&Parts> {
         if let Some(parts) = self.parts.get(py) {
             return Ok(parts);
