@@ -48,12 +48,15 @@ impl Channel {
         Self { name, bit, parts: PyOnceLock::new() }
     }
 
-    /// Looked up outside the cell: a signal handler that runs meanwhile may come here too. Inside
-    /// it would wait for itself.
+    #[inline]
     fn parts(&self, py: Python<'_>) -> PyResult<&Parts> {
-        if let Some(parts) = self.parts.get(py) {
-            return Ok(parts);
-        }
+        self.parts.get(py).map_or_else(|| self.look_up(py), Ok)
+    }
+
+    /// Outside the cell: a signal handler that runs meanwhile may come here too. Inside it would
+    /// wait for itself.
+    #[cold]
+    fn look_up(&self, py: Python<'_>) -> PyResult<&Parts> {
         let logger = py.import("logging")?.call_method1("getLogger", (self.name,))?;
         let cache = logger.getattr("_cache").ok().and_then(|cache| cache.cast_into::<PyDict>().ok());
         let parts = Parts { logger: logger.unbind(), cache: cache.map(Bound::unbind) };

@@ -166,9 +166,8 @@ fn remove_leftovers(name: &str) {
         for entry in entries.flatten() {
             let file = entry.file_name();
             let file = file.to_string_lossy();
-            if file.contains(&format!("{name}-"))
-                || file.ends_with(name)
-                || file.contains(&format!("{name}."))
+            // Not those of measurement 24 with those of 2.
+            if file.split_once(name).is_some_and(|(_, rest)| !rest.starts_with(|c: char| c.is_ascii_digit()))
             {
                 let _ = std::fs::remove_file(entry.path());
             }

@@ -42,13 +42,13 @@ impl Fields {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut scan = Scan(text.chars().peekable());
         let mut fields = Self::default();
-        scan.expect('{')?;
+        scan.require('{')?;
         if scan.take('}') {
             return scan.end().then_some(fields);
         }
         loop {
             let key = scan.string()?;
-            scan.expect(':')?;
+            scan.require(':')?;
             match key.as_str() {
                 "kind" => fields.kind = scan.string()?,
                 "message" => fields.message = scan.string()?,
@@ -60,7 +60,7 @@ impl Fields {
             if scan.take('}') {
                 return scan.end().then_some(fields);
             }
-            scan.expect(',')?;
+            scan.require(',')?;
         }
     }
 }
@@ -80,7 +80,7 @@ impl Scan<'_> {
         self.0.next_if_eq(&letter).is_some()
     }
 
-    fn expect(&mut self, letter: char) -> Option<()> {
+    fn require(&mut self, letter: char) -> Option<()> {
         self.take(letter).then_some(())
     }
 
@@ -90,7 +90,7 @@ impl Scan<'_> {
     }
 
     fn string(&mut self) -> Option<String> {
-        self.expect('"')?;
+        self.require('"')?;
         let mut text = String::new();
         loop {
             match self.0.next()? {
