@@ -3,7 +3,8 @@
 
 use super::{
     channel_victim::{CALLS, answered, connect_client, converse, server_config},
-    scene::{Scene, Script},
+    scene::Scene,
+    script::Script,
 };
 use crate::{leftovers, process::PATIENCE};
 use anyhow::{Context as _, Result, bail, ensure};

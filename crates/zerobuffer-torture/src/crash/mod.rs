@@ -4,8 +4,11 @@
 
 mod channel;
 mod channel_victim;
+mod child;
+mod intake;
 mod legacy;
 mod scene;
+mod script;
 mod steady;
 mod stores;
 mod victim;
@@ -17,7 +20,8 @@ pub(crate) use victim::run as victim;
 use crate::{leftovers, open_to_all};
 use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
-use scene::{Scene, Script};
+use scene::Scene;
+use script::Script;
 use std::{
     collections::BTreeSet,
     fs,

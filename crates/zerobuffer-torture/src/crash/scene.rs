@@ -1,8 +1,12 @@
 //! One run: a victim that ends at its crash point, the survivor, the successor, and what must hold.
 
 use super::{
-    legacy, stores,
-    victim::{FRAMES, PATTERN, PAYLOAD, SMALL, buffer, check_metadata, may_hold, metadata_of, patient},
+    child::Victim,
+    intake::Intake,
+    legacy,
+    script::Script,
+    stores,
+    victim::{FRAMES, PATTERN, PAYLOAD, SMALL, buffer, metadata_of, patient},
 };
 use crate::{
     ledger::records,
@@ -13,85 +17,13 @@ use crate::{
 use anyhow::{Context as _, Result, bail, ensure};
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
-    os::unix::process::ExitStatusExt as _,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
-use zerobuffer::{Error, Frame, Reader, Writer, observe};
-
-/// Which process dies, and in the middle of what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Script {
-    /// A writer: attach, frames, close.
-    Writer,
-    /// The same behind a writer that has died in the middle of something.
-    Attach,
-    /// The same behind one that has died between a jump and its frame.
-    Retract,
-    /// A writer in legacy form, in which it finds a frame of another implementation.
-    Legacy,
-    /// The same behind one that has died in the middle of something.
-    LegacyAttach,
-    /// A reader: creation, frames, close.
-    Reader,
-    /// The same in the place of a dead reader whose writer is still attached.
-    TakeOver,
-    /// A reader whose writer dies in the middle of something.
-    Repair,
-    /// A reader that finds a frame of another implementation, and then a writer that keeps to
-    /// legacy form.
-    LegacyReader,
-    /// The same whose writer dies between a charge and its frame.
-    LegacyRepair,
-    /// A clean-up after a dead reader.
-    Clean,
-    /// A channel's client: connect, requests, close.
-    Client,
-    /// The same behind a client that has died in the middle of something.
-    NextClient,
-    /// A channel's server: start, requests and answers, stop.
-    Server,
-    /// The same in the place of a dead server whose client is still connected.
-    NextServer,
-}
-
-impl Script {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Writer => "writer",
-            Self::Attach => "attach",
-            Self::Retract => "retract",
-            Self::Legacy => "legacy",
-            Self::LegacyAttach => "legacy-attach",
-            Self::Reader => "reader",
-            Self::TakeOver => "takeover",
-            Self::Repair => "repair",
-            Self::LegacyReader => "legacy-reader",
-            Self::LegacyRepair => "legacy-repair",
-            Self::Clean => "clean",
-            Self::Client => "client",
-            Self::NextClient => "next-client",
-            Self::Server => "server",
-            Self::NextServer => "next-server",
-        }
-    }
-
-    fn victim(self) -> &'static str {
-        match self {
-            Self::Writer | Self::Attach | Self::Retract => "writer",
-            Self::Legacy | Self::LegacyAttach => "legacy-writer",
-            Self::Reader | Self::TakeOver | Self::Repair => "reader",
-            Self::LegacyReader | Self::LegacyRepair => "legacy-reader",
-            Self::Clean => "clean",
-            Self::Client | Self::NextClient => "client",
-            Self::Server | Self::NextServer => "server",
-        }
-    }
-}
+use zerobuffer::{Error, Reader, Writer, observe};
 
 pub(crate) struct Scene {
     pub(crate) name: String,
@@ -101,90 +33,6 @@ pub(crate) struct Scene {
     pub(crate) at: String,
     pub(crate) hasty: bool,
     pub(crate) frames: u64,
-}
-
-/// A killed child is reaped, whatever happens.
-pub(super) struct Victim(Child);
-
-impl Drop for Victim {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Victim {
-    /// Waits for its first word; an end without one is as good.
-    pub(super) fn hear(&mut self) {
-        if let Some(output) = self.0.stdout.take() {
-            let _ = BufReader::new(output).read_line(&mut String::new());
-        }
-    }
-
-    /// `None`: it still runs.
-    fn end(&mut self) -> Result<Option<()>> {
-        let Some(status) = self.0.try_wait()? else { return Ok(None) };
-        ensure!(status.success() || status.signal() == Some(9), "the victim failed: {status}");
-        Ok(Some(()))
-    }
-
-    pub(super) fn wait(&mut self) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while self.end()?.is_none() {
-            ensure!(Instant::now() < deadline, "the victim hangs");
-            thread::sleep(Duration::from_micros(200));
-        }
-        Ok(())
-    }
-}
-
-/// The frames as they come in, some of them held.
-struct Intake {
-    pattern: Pattern,
-    expected: u64,
-    held: Vec<Frame>,
-}
-
-impl Intake {
-    fn new(pattern: Pattern) -> Self {
-        Self { pattern, expected: 1, held: Vec::new() }
-    }
-
-    fn check(&self, frame: &Frame) -> Result<()> {
-        self.pattern.check(frame.data(), frame.sequence()).map_err(anyhow::Error::msg)
-    }
-
-    /// One read. `true`: there is no writer, and nothing left of the last one.
-    fn read(&mut self, reader: &mut Reader, timeout: Duration) -> Result<bool> {
-        match reader.read_timeout(timeout) {
-            Ok(Some(frame)) => {
-                let sequence = frame.sequence();
-                ensure!(sequence == self.expected, "frame {sequence} came, {} was expected", self.expected);
-                self.check(&frame)?;
-                if self.pattern.max == PATTERN.max {
-                    // Legacy form has one block of metadata for all writers.
-                    check_metadata(reader, sequence)?;
-                }
-                self.expected += 1;
-                self.held.push(frame);
-                if self.held.len() > 1 || !may_hold(self.pattern, sequence) {
-                    self.release()?;
-                }
-                Ok(false)
-            }
-            Ok(None) => Ok(false),
-            Err(Error::WriterGone { .. }) => Ok(true),
-            Err(error) => Err(error).context("read"),
-        }
-    }
-
-    /// The younger first; each still has its bytes.
-    fn release(&mut self) -> Result<()> {
-        while let Some(frame) = self.held.pop() {
-            self.check(&frame).context("while it was held")?;
-        }
-        Ok(())
-    }
 }
 
 impl Scene {
