@@ -1,7 +1,6 @@
 """Reads and writes of coroutines."""
 
 import asyncio
-import contextlib
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Optional
@@ -147,22 +146,8 @@ class WriteLane(Lane):
         try:
             await asyncio.shield(call.future)
         except asyncio.CancelledError:
-            await self._withdraw(call)
+            await self.withdraw(call)
             raise
-
-    async def _withdraw(self, call: _Write) -> None:
-        """Return when the frame can no longer be sent, so its data may change again."""
-        with engine.changed:
-            call.withdrawn = True
-            if self.serving is not call and engine.remove(self, call):
-                # The thread has not touched it.
-                call.future.cancel()
-                return
-        while not call.future.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([call.future])
-        if not call.future.cancelled():
-            call.future.exception()  # Seen: nobody is left to tell.
 
     def serve(self, call: _Write, seconds: float) -> bool:
         """Write the first call's frame, in the thread."""

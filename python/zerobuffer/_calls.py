@@ -1,7 +1,6 @@
 """Requests and responses of coroutines."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, Optional
@@ -40,22 +39,9 @@ class RequestLane(Lane):
         try:
             sent = await asyncio.shield(call.future)
         except asyncio.CancelledError:
-            await self._withdraw(call)
+            await self.withdraw(call)
             raise
         return full() if sent is None else sent
-
-    async def _withdraw(self, call: _Request) -> None:
-        """Return when the request can no longer be sent, so its data may change again."""
-        with engine.changed:
-            call.withdrawn = True
-            if self.serving is not call and engine.remove(self, call):
-                call.future.cancel()
-                return
-        while not call.future.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([call.future])
-        if not call.future.cancelled():
-            call.future.exception()  # Seen: nobody is left to tell.
 
     def serve(self, call: _Request, seconds: float) -> bool:
         """Try to send the first request, in the thread."""

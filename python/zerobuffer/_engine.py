@@ -8,6 +8,7 @@ poll nothing.
 """
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections import deque
@@ -66,6 +67,20 @@ class Lane:
     def serve(self, call: Any, seconds: float) -> bool:
         """Serve the first call, waiting at most so long, in the thread. Whether it is done."""
         raise NotImplementedError
+
+    async def withdraw(self, call: Any) -> None:
+        """Return when the call can no longer be served, so its data may change again."""
+        with engine.changed:
+            call.withdrawn = True
+            if self.serving is not call and engine.remove(self, call):
+                # The thread has not touched it.
+                call.future.cancel()
+                return
+        while not call.future.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([call.future])
+        if not call.future.cancelled():
+            call.future.exception()  # Seen: nobody is left to tell.
 
     @property
     def is_idle(self) -> bool:

@@ -12,7 +12,6 @@
 
 mod common;
 
-use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::process::{Child, Command};
@@ -54,18 +53,6 @@ fn beside_a_legacy_writer(case: &str) -> (Name, Other, Reader, Segment) {
     (name, old, reader, segment)
 }
 
-/// Posts the data semaphore as every C library does.
-fn post_data(name: &Name) {
-    let path = CString::new(format!("/sem-w-{}", &**name)).unwrap();
-    // SAFETY: the path outlives the calls, and the semaphore is closed once.
-    unsafe {
-        let semaphore = libc::sem_open(path.as_ptr(), 0);
-        assert_ne!(semaphore, libc::SEM_FAILED);
-        assert_eq!(libc::sem_post(semaphore), 0);
-        libc::sem_close(semaphore);
-    }
-}
-
 /// A legacy writer's frame, without the charge and the token.
 fn put_frame(segment: &Segment, at: u64, sequence: u64, payload: &[u8]) -> u64 {
     let header = segment.ring() + at;
@@ -80,7 +67,7 @@ fn publish(name: &Name, segment: &Segment, at: u64, sequence: u64, payload: &[u8
     segment.set(WRITE_POS, end);
     segment.set(FREE, segment.free() - (end - at));
     segment.set(WRITTEN_COUNT, segment.get(WRITTEN_COUNT) + 1);
-    post_data(name);
+    name.post_data();
     end
 }
 
@@ -155,7 +142,7 @@ fn a_late_token_of_a_legacy_writer_is_counted_once() {
         scope.spawn(|| {
             // About when the position has stood still for long enough to go without the token.
             thread::sleep(Duration::from_millis(60));
-            post_data(&name);
+            name.post_data();
         });
         assert_eq!(reader.read().unwrap().sequence(), 1);
     });
@@ -184,7 +171,7 @@ fn tokens_of_a_writer_that_left_vouch_for_nothing() {
     segment.set(FREE, RING - (end - at));
     segment.set(WRITE_POS, end);
     assert!(reader.try_read().unwrap().is_none());
-    post_data(&name);
+    name.post_data();
     assert_eq!(reader.try_read().unwrap().unwrap().sequence(), 4);
 }
 
@@ -385,7 +372,7 @@ fn late_tokens_of_a_legacy_writer_do_not_keep_a_waiting_reader_busy() {
     let (wall, cpu) = (Instant::now(), cpu_time());
     for _ in 0..8 {
         assert!(reader.read_timeout(Duration::from_millis(1)).unwrap().is_none());
-        post_data(&name);
+        name.post_data();
         assert!(reader.read_timeout(Duration::from_millis(60)).unwrap().is_none());
     }
     let (wall, cpu) = (wall.elapsed(), cpu_time().saturating_sub(cpu));

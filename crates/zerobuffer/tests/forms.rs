@@ -15,7 +15,6 @@ mod common;
 use common::segment::{FREE, METADATA, WRITE_POS, WRITER_PID, WRITTEN_COUNT};
 use common::{Name, Segment, check, content};
 use std::{
-    ffi::CString,
     fs::OpenOptions,
     process::{Child, Command},
     time::{Duration, Instant},
@@ -75,7 +74,7 @@ impl<'a> OldWriter<'a> {
         segment.set(WRITE_POS, at + total);
         charge(total);
         count();
-        post_data(self.name);
+        self.name.post_data();
     }
 }
 
@@ -84,18 +83,6 @@ impl Drop for OldWriter<'_> {
         self.segment.set(WRITER_PID, 0);
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// Posts the data semaphore as every C library does.
-fn post_data(name: &Name) {
-    let path = CString::new(format!("/sem-w-{}", &**name)).unwrap();
-    // SAFETY: the path outlives the calls, and the semaphore is closed once.
-    unsafe {
-        let semaphore = libc::sem_open(path.as_ptr(), 0);
-        assert_ne!(semaphore, libc::SEM_FAILED);
-        assert_eq!(libc::sem_post(semaphore), 0);
-        libc::sem_close(semaphore);
     }
 }
 

@@ -102,11 +102,7 @@ impl Reader {
     /// [`Error::Os`](crate::Error::Os) if there can be no further descriptor.
     #[cfg(all(target_os = "linux", not(macos_sys)))]
     pub fn event_fd(&mut self) -> Result<EventFd> {
-        let event = match self.event.take() {
-            Some(event) => event,
-            None => EventFd::new(&self.shared.name)?,
-        };
-        Ok(self.event.insert(event).clone())
+        EventFd::of(&mut self.event, &self.shared.name)
     }
 
     /// After a look that may be the last for now: has the event descriptor become readable with

@@ -109,11 +109,7 @@ impl Writer {
     /// [`Error::Os`] if there can be no further descriptor.
     #[cfg(all(target_os = "linux", not(macos_sys)))]
     pub fn event_fd(&mut self) -> Result<EventFd> {
-        let event = match self.event.take() {
-            Some(event) => event,
-            None => EventFd::new(&self.shared.name)?,
-        };
-        Ok(self.event.insert(event).clone())
+        EventFd::of(&mut self.event, &self.shared.name)
     }
 
     /// Has the event descriptor become readable when there may be room, unless there is.

@@ -97,6 +97,19 @@ impl Name {
         super::kernel::existing(&self.0).into_iter().map(PathBuf::from).collect()
     }
 
+    /// Posts the data semaphore as every C library does.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn post_data(&self) {
+        let path = std::ffi::CString::new(format!("/sem-w-{}", &**self)).unwrap();
+        // SAFETY: the path outlives the calls, and the semaphore is closed once.
+        unsafe {
+            let semaphore = libc::sem_open(path.as_ptr(), 0);
+            assert_ne!(semaphore, libc::SEM_FAILED);
+            assert_eq!(libc::sem_post(semaphore), 0);
+            libc::sem_close(semaphore);
+        }
+    }
+
     #[track_caller]
     pub(crate) fn assert_gone(&self) {
         assert_eq!(self.leftovers(), Vec::<PathBuf>::new(), "files of a closed buffer are left");

@@ -35,8 +35,14 @@ impl Wake for Signal {
 }
 
 impl EventFd {
-    /// Readable from the beginning: its maker polls first.
-    pub(crate) fn new(name: &str) -> Result<Self> {
+    /// The endpoint's one descriptor, made by the first call. It is readable from the beginning: its
+    /// maker polls first.
+    pub(crate) fn of(kept: &mut Option<Self>, name: &str) -> Result<Self> {
+        let event = kept.take().map_or_else(|| Self::new(name), Ok)?;
+        Ok(kept.insert(event).clone())
+    }
+
+    fn new(name: &str) -> Result<Self> {
         let event = Event::new().map_err(|e| Error::os("make an event descriptor for", name, e))?;
         event.signal();
         Ok(Self(Arc::new(Signal(event))))
