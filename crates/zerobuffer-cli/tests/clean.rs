@@ -10,9 +10,11 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::{fs::PermissionsExt, process::CommandExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use common::{assert_no_files, files, name, run, start};
-use rustix::process::Signal;
+use rustix::{fs::FlockOperation, process::Signal};
 use serde_json::Value;
 
 const NOBODY: u32 = 65534;
@@ -135,7 +137,7 @@ fn a_buffer_of_another_implementation_is_unknown_without_its_lock_file() {
     assert!(!locks.is_empty());
 
     let held = File::open(&locks[0]).unwrap();
-    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    rustix::fs::flock(&held, FlockOperation::LockExclusive).unwrap();
     assert_eq!(entry(&name, &["--yes", "--force"]), None, "its reader holds the lock file");
     drop(held);
     assert_eq!(entry(&name, &[]).unwrap()["unproven"], false, "the lock file is there and free");
@@ -185,13 +187,49 @@ fn lone_lock_files_go_unless_they_are_held_or_have_contents() {
     let planted = Planted([&lone, &held, &full].map(|name| path(name)).into());
     File::create(&planted.0[0]).unwrap();
     let holder = File::create(&planted.0[1]).unwrap();
-    rustix::fs::flock(&holder, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    rustix::fs::flock(&holder, FlockOperation::LockExclusive).unwrap();
     fs::write(&planted.0[2], "[[package]]").unwrap();
     assert_eq!(entry(&held, &["--yes"]), None);
     assert_eq!(entry(&full, &["--yes"]), None);
     let removed = entry(&lone, &["--yes"]).unwrap();
     assert_eq!(removed["removed"], serde_json::json!([planted.0[0]]));
     assert_eq!(planted.0.iter().map(|path| path.exists()).collect::<Vec<_>>(), [false, true, true]);
+}
+
+/// A list of buffers locks each lock file for a moment, to ask whether it is free.
+#[test]
+fn a_clean_up_waits_for_those_that_only_look() {
+    let names: Vec<String> = (0..8).map(|_| name()).collect();
+    for name in &names {
+        dead(name);
+    }
+    let orphans = zerobuffer::observe::orphans().unwrap();
+    let orphans: Vec<_> = orphans.iter().filter(|orphan| names.contains(&orphan.name)).collect();
+    assert_eq!(orphans.len(), names.len());
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let paths = names.iter().map(|name| format!("/tmp/zerobuffer/{name}.lock"));
+            let files: Vec<File> = paths.map(|path| File::open(path).unwrap()).collect();
+            for operation in [FlockOperation::NonBlockingLockShared, FlockOperation::Unlock].iter().cycle() {
+                if is_over.load(Relaxed) {
+                    return;
+                }
+                for file in &files {
+                    let _ = rustix::fs::flock(file, *operation);
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let removed: Vec<_> = orphans.iter().map(|orphan| zerobuffer::observe::remove(orphan)).collect();
+        is_over.store(true, Relaxed);
+        for paths in removed {
+            assert!(!paths.unwrap().is_empty());
+        }
+    });
+    for name in &names {
+        assert_no_files(name);
+    }
 }
 
 #[test]

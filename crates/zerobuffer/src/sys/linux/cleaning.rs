@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     sys::{
         Objects, Removal, Signal,
+        blocked::{Blocked, retried},
         takeover::take_over,
         unix::{Folder, directory::DirectoryLock},
     },
@@ -27,15 +28,26 @@ const SIGNALS: [Signal; 2] = [Signal::Data, Signal::Space];
 
 /// Removes everything of a dead buffer that belongs to that user, judged again under the locks;
 /// returns what was removed.
+///
+/// Another observer may just be asking whether a lock file is free: that is waited for.
 pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> {
     let folder = shm::folder()?;
-    let _directory = DirectoryLock::acquire(&folder)?;
     let before = super::objects(name, removal.uid).paths;
-    let locks = lock_name(name).map_err(|blocked| blocked.error)?;
-    let place = Place { folder: &folder, name, locks: &locks, removal: Some(removal) };
-    let result = take_over(&place).map_err(|blocked| blocked.error).and_then(|_| {
-        SIGNALS.into_iter().try_for_each(|signal| remove_stray(&folder, name, signal, removal.uid))
-    });
+    retried(|| remove_once(&folder, name, removal))?;
+    let left = super::objects(name, removal.uid).paths;
+    Ok(before.into_iter().filter(|path| !left.contains(path)).collect())
+}
+
+fn remove_once(folder: &Folder, name: &str, removal: Removal) -> Result<(), Blocked> {
+    let _directory = DirectoryLock::acquire(folder)?;
+    let locks = lock_name(name)?;
+    let place = Place { folder, name, locks: &locks, removal: Some(removal) };
+    let mut result = take_over(&place).map(drop);
+    if result.is_ok() {
+        let mut signals = SIGNALS.into_iter();
+        let removed = signals.try_for_each(|signal| remove_stray(folder, name, signal, removal.uid));
+        result = removed.map_err(Blocked::from);
+    }
     for lock in locks {
         // What was made for this goes in any case; what was found, and others', only with the
         // buffer.
@@ -43,9 +55,7 @@ pub(crate) fn remove_dead(name: &str, removal: Removal) -> Result<Vec<PathBuf>> 
             lock.remove();
         }
     }
-    result?;
-    let left = super::objects(name, removal.uid).paths;
-    Ok(before.into_iter().filter(|path| !left.contains(path)).collect())
+    result
 }
 
 fn remove_stray(folder: &Folder, name: &str, signal: Signal, uid: u32) -> Result<()> {

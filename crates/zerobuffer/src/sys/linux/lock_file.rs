@@ -150,8 +150,9 @@ pub(crate) fn acquire(name: &str) -> Locks {
                 continue;
             }
         };
-        // A failed attempt leaves nothing, not even in the folder that was locked first.
-        held.into_iter().for_each(LockFile::remove);
+        // A failed attempt leaves all as it was. A file that was there proves that the name was
+        // used: a later attempt may need that.
+        held.into_iter().filter(|lock| lock.found_of.is_none()).for_each(LockFile::remove);
         return refused;
     }
     Locks::Held(held)
