@@ -207,6 +207,39 @@ fn stamps_and_frames_that_are_no_pictures() {
     while reader.try_read().unwrap().is_some() {}
 }
 
+/// It gets no picture, so it would be noticed by no write.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_mjpeg_client_of_frames_that_are_no_pictures_is_let_go() {
+    let name = name();
+    let mut reader = Reader::create(&name, BufferConfig::ring(1 << 16).metadata(1024)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    let viewer = Viewer::start(&[&name]);
+    let threads = || std::fs::read_dir(format!("/proc/{}/task", viewer.process.pid())).unwrap().count();
+    let before = threads();
+    let clients: Vec<TcpStream> = (0..5)
+        .map(|_| {
+            let mut client = TcpStream::connect(&viewer.address).unwrap();
+            client.write_all(format!("GET /stream/{name}.mjpeg HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
+            client
+        })
+        .collect();
+    let mut stream_until = |done: &dyn Fn(usize) -> bool| {
+        for _ in 0..2000 {
+            writer.write(&[7; 100]).unwrap();
+            while reader.try_read().unwrap().is_some() {}
+            std::thread::sleep(Duration::from_millis(5));
+            if done(threads()) {
+                return;
+            }
+        }
+        panic!("{} threads, {before} before", threads());
+    };
+    stream_until(&|now| now >= before + 5);
+    drop(clients);
+    stream_until(&|now| now <= before);
+}
+
 #[test]
 fn hostile_names_and_metadata_stay_text() {
     let odd = [

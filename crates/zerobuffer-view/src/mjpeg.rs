@@ -38,22 +38,29 @@ pub(crate) fn answer(exchange: Exchange, name: &str) -> io::Result<()> {
     let mut due = Instant::now();
     loop {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let Look::Frame(_) = source.newer(LOOK) else {
-            // The next writer's frames follow on this connection; a client that has gone is noticed
-            // by its socket.
+        let picture = match source.newer(LOOK) {
+            Look::Frame(_) => picture(&source, width, quality),
+            _ => None,
+        };
+        let Some(picture) = picture else {
+            // The next writer's frames, or the next picture, follow on this connection; a client
+            // that has gone is noticed by its socket.
             if is_closed(&stream) {
                 return Ok(());
             }
             continue;
         };
         due = Instant::now() + pause;
-        let Some(pixels) = &source.shown().pixels else { continue };
-        let Ok(picture) = encode::jpeg(pixels, source.frame(), width, quality) else { continue };
         write!(stream, "Content-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", picture.len())?;
         stream.write_all(&picture)?;
         // The boundary at once: the reader then knows that the picture is whole.
         write!(stream, "\r\n--{BOUNDARY}\r\n")?;
     }
+}
+
+/// The newest frame as JPEG; `None` if it is no picture, or none of that format.
+fn picture(source: &Source, width: Option<u32>, quality: u8) -> Option<Vec<u8>> {
+    encode::jpeg(source.shown().pixels.as_ref()?, source.frame(), width, quality).ok()
 }
 
 const KIND: &str = "multipart/x-mixed-replace; boundary=zerobuffer-frame";

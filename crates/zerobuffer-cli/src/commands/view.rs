@@ -54,11 +54,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
 
 /// The token that a person has chosen, or one that is asked for.
 fn token(args: &Args) -> Result<Option<Token>, Fail> {
+    use std::env::VarError;
     match std::env::var(TOKEN) {
         Ok(text) => {
             Token::new(&text).map(Some).map_err(|why| Fail::new(Exit::Usage, format!("{TOKEN}: {why}")))
         }
-        Err(_) if args.token => Ok(Some(Token::random()?)),
-        Err(_) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(Fail::new(Exit::Usage, format!("{TOKEN}: it is no UTF-8"))),
+        Err(VarError::NotPresent) if args.token => Ok(Some(Token::random()?)),
+        Err(VarError::NotPresent) => Ok(None),
     }
 }

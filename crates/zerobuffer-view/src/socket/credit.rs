@@ -70,9 +70,14 @@ impl Credit {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to do; no frame before `due`.
-    pub(super) fn turn(&self, due: Instant) -> Turn {
-        let ping = Instant::now() + SILENCE / 3;
+    /// When the other side is asked for a sign of life, if it was asked just now.
+    pub(super) fn next_ping() -> Instant {
+        Instant::now() + SILENCE / 3
+    }
+
+    /// Waits for something to do; no frame before `due`. A page that waits for a frame says
+    /// nothing, so the time for `ping` comes first.
+    pub(super) fn turn(&self, due: Instant, ping: Instant) -> Turn {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
@@ -82,11 +87,11 @@ impl Credit {
             if let Some(bytes) = state.pong.take() {
                 return Turn::Pong(bytes);
             }
-            if state.frames > 0 && now >= due {
-                return Turn::Frame;
-            }
             if now >= ping {
                 return Turn::Ping;
+            }
+            if state.frames > 0 && now >= due {
+                return Turn::Frame;
             }
             let until = if state.frames > 0 { due.min(ping) } else { ping };
             let waited = self.0.1.wait_timeout(state, until.saturating_duration_since(now));

@@ -68,11 +68,15 @@ fn converse(
 ) -> io::Result<()> {
     let mut messages = Messages::new(wire);
     let (mut due, mut told) = (Instant::now(), None);
+    let mut ping = Credit::next_ping();
     loop {
-        match credit.turn(due) {
+        match credit.turn(due, ping) {
             Turn::Closed => return Ok(()),
             Turn::Pong(bytes) => send(stream, OpCode::Control(Control::Pong), &[&bytes])?,
-            Turn::Ping => send(stream, OpCode::Control(Control::Ping), &[])?,
+            Turn::Ping => {
+                send(stream, OpCode::Control(Control::Ping), &[])?;
+                ping = Credit::next_ping();
+            }
             Turn::Frame => match source.newer(LOOK) {
                 Look::Frame(seen) => {
                     let shown = Arc::clone(source.shown());
