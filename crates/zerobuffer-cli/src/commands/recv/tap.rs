@@ -12,6 +12,7 @@ pub(super) fn receive(args: &Args, sink: &mut Sink<'_>) -> Result<(), Fail> {
     let name = &args.name;
     let mut watched = Watched::new(name);
     let mut bytes = Vec::new();
+    let mut described = None;
     say::note(&format!("looking at '{name}', beside its reader"));
     let (mut start, mut timed) = (Instant::now(), false);
     while args.frames.is_none_or(|limit| sink.frames < limit) {
@@ -24,6 +25,11 @@ pub(super) fn receive(args: &Args, sink: &mut Sink<'_>) -> Result<(), Fail> {
                 let count = if args.latest { &mut sink.skipped } else { &mut sink.missed };
                 *count = count.saturating_add(between);
                 if let Some(tap) = watched.tap() {
+                    // A writer that came at once behind the last one describes its frames anew.
+                    let now = tap.metadata()?;
+                    if described.replace(now.clone()).is_some_and(|before| before != now) {
+                        sink.known = false;
+                    }
                     sink.take(tap, &bytes)?;
                 }
                 (start, timed) = (Instant::now(), true);
