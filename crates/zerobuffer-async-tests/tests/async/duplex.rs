@@ -182,6 +182,104 @@ fn pending_calls_end_with_the_server_and_with_the_client() {
 }
 
 /// Failures, panics, futures that the executor drops: the client learns of each.
+/// The blocked call has the request writer while it waits for room.
+#[test]
+fn a_task_beside_a_blocked_send_does_not_spin() {
+    let channel = Channel::new("async-beside");
+    let server = Server::new(&channel.name, server_config());
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    server
+        .start(move |request, mut response| {
+            // Until the other end is dropped.
+            let _ = gate.lock().unwrap().recv();
+            Ok(response.write(request.data()).map(drop)?)
+        })
+        .unwrap();
+    let client = Arc::new(Client::connect_with(&channel.name, small()).unwrap());
+    let blocked = Arc::clone(&client);
+    let sending = thread::spawn(move || (0..40).for_each(|key| drop(blocked.submit(&content(key, 1000)))));
+    thread::sleep(Duration::from_millis(200));
+    assert!(!sending.is_finished(), "the ring has no room for all");
+    let opening = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        drop(open);
+    });
+    let mut polls = 0;
+    let request = content(99, 100);
+    let mut call = Box::pin(client.call_async(&request));
+    let counted = std::future::poll_fn(|context| {
+        polls += 1;
+        call.as_mut().poll(context)
+    });
+    assert_eq!(pollster::block_on(counted).unwrap().data(), request);
+    sending.join().unwrap();
+    opening.join().unwrap();
+    println!("{polls} polls");
+    assert!(polls < 500, "{polls} polls");
+}
+
+/// As `tokio::spawn` does where no runtime is.
+#[test]
+fn a_spawn_that_panics_is_a_failure_of_its_request() {
+    for mode in [ProcessingMode::SingleThread, ProcessingMode::thread_pool()] {
+        let channel = Channel::new("async-no-runtime");
+        let server = Server::new(&channel.name, server_config().mode(mode).on_error(|_| {}));
+        let spawn = |_task| panic!("there is no runtime");
+        server.start_async(spawn, |_request, _response| async { Ok(()) }).unwrap();
+        let client = Client::connect_with(&channel.name, small()).unwrap();
+        for _ in 0..20 {
+            let answer = client.call(b"request", LONG);
+            assert!(matches!(answer, Err(Error::Remote { .. })), "{answer:?}");
+        }
+        assert!(server.is_running());
+        assert!(server.drain(LONG));
+    }
+}
+
+/// One thread runs all tasks: none may block it while another one has the turn.
+#[test]
+fn a_failure_waits_for_its_turn_without_blocking_the_executor() {
+    let executing = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let channel = Channel::new("async-turns");
+    let server = Server::new(&channel.name, server_config());
+    let (spawn, mut tasks) = tokio::sync::mpsc::unbounded_channel();
+    let spawn = move |task| spawn.send(task).unwrap();
+    let handler = |request: zerobuffer::Frame, mut response: zerobuffer::duplex::Responder| async move {
+        if request.data() == b"slow" {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            response.write_async(b"done").await?;
+        } else {
+            response.set_metadata_async(b"described").await?;
+            response.fail_async(&zerobuffer::duplex::HandlerError::new("Test", "as told")).await?;
+        }
+        Ok(())
+    };
+    server.start_async(spawn, handler).unwrap();
+    let running = thread::spawn(move || {
+        executing.block_on(async move {
+            let mut all = Vec::new();
+            while let Some(task) = tasks.recv().await {
+                all.push(tokio::spawn(task));
+                if all.len() == 2 {
+                    break;
+                }
+            }
+            for task in all {
+                task.await.unwrap();
+            }
+        });
+    });
+    let client = Client::connect_with(&channel.name, small()).unwrap();
+    let slow = client.submit(b"slow").unwrap();
+    let failing = client.submit(b"fail").unwrap();
+    assert_eq!(slow.wait(LONG).unwrap().unwrap().data(), b"done");
+    assert!(matches!(failing.wait(LONG), Err(Error::Remote { .. })));
+    running.join().unwrap();
+    drop(client);
+    assert!(server.stop());
+}
+
 #[test]
 fn a_handlers_future_that_fails_is_told_to_the_client() {
     let executing = runtime();

@@ -8,7 +8,7 @@ use crate::{
         Link,
         liveness::{Facts, KnownBy, Life, Process},
     },
-    ring::{Credit, Fault, TOMBSTONE},
+    ring::{Credit, Fault, MetadataState, TOMBSTONE},
     sync::{AtomicU64, Instant, Mutex, Ordering, fence_after_latch, lock, sleep},
     sys::{Held, Role},
 };
@@ -93,8 +93,10 @@ impl ReaderShared {
         }
         // What was taken out was the predecessor's: what is there now is not.
         let known = lock(&self.kept).take().is_none() && known;
-        let until = Instant::now() + LEAVING;
-        while self.region.load(Word::MetadataWritten, Ordering::Acquire) != 0
+        let (before, until) = (MetadataState::load(&self.region), Instant::now() + LEAVING);
+        // Those of a successor are not the ones that are to go.
+        while before.written != 0
+            && MetadataState::load(&self.region) == before
             && !self.remove_metadata(|writer| known || writer == 0)
             && Instant::now() < until
         {

@@ -11,7 +11,7 @@ impl Reader {
     /// The common case: the next frame, if it is there or comes at once, and nothing is odd about
     /// it. `None`: not the common case; ask the full form.
     #[inline]
-    pub(crate) fn read_plainly(&mut self) -> Option<Frame> {
+    pub(super) fn read_plainly(&mut self) -> Option<Frame> {
         let frame = self.take_plainly();
         let glances = frame.is_none() && !self.consumer.has_available() && self.watch.is_settled();
         if glances && self.glance() { self.take_plainly() } else { frame }

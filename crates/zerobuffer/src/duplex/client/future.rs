@@ -83,6 +83,9 @@ impl Call {
     }
 }
 
+/// Answers that are read for tasks in a row.
+const AT_ONCE: u32 = 64;
+
 impl Responses {
     /// Ready with what `fetch` finds; otherwise the context's waker is woken when the response to
     /// `request` has come, or none can come any more.
@@ -144,7 +147,14 @@ impl Responses {
 
     /// Reads what has come, wakes whom it is for, and waits for more if there is anybody left.
     fn pump_in<'i>(self: &'i Arc<Self>, mut inbox: MutexGuard<'i, Inbox>) {
+        let mut answers = 0;
         while !inbox.tasks.is_empty() {
+            if answers == AT_ONCE {
+                // Others wait by this thread too: the tasks read on for themselves.
+                drop(inbox);
+                return self.wake_tasks();
+            }
+            answers += 1;
             if inbox.reading {
                 inbox.again = true;
                 return;
@@ -239,6 +249,21 @@ impl Tasks {
         for task in tasks {
             task.wake();
         }
+    }
+}
+
+impl Tasks {
+    /// Wakes them all when it is dropped.
+    pub(super) fn at_end(&self) -> WokenAtEnd<'_> {
+        WokenAtEnd(self)
+    }
+}
+
+pub(super) struct WokenAtEnd<'t>(&'t Tasks);
+
+impl Drop for WokenAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.wake_all();
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
 use std::task::{Context, Poll};
 use std::{
     mem,
+    ops::{Deref, DerefMut},
     time::{Duration, Instant},
 };
 
@@ -26,6 +27,30 @@ pub(super) struct Outbox {
     /// Tasks that wait for room.
     #[cfg(feature = "async")]
     pub(super) tasks: Arc<super::future::Tasks>,
+    /// Tasks that found the sender in use.
+    #[cfg(feature = "async")]
+    queued: Arc<super::future::Tasks>,
+}
+
+/// The sender in use. Its fields end in their order: the lock is free when tasks are woken for it.
+struct InUse<'o> {
+    sender: MutexGuard<'o, Sender>,
+    #[cfg(feature = "async")]
+    _queued: super::future::WokenAtEnd<'o>,
+}
+
+impl Deref for InUse<'_> {
+    type Target = Sender;
+
+    fn deref(&self) -> &Sender {
+        &self.sender
+    }
+}
+
+impl DerefMut for InUse<'_> {
+    fn deref_mut(&mut self) -> &mut Sender {
+        &mut self.sender
+    }
 }
 
 /// How long nothing moves in either ring before the client gives up. A thread that reads a response
@@ -76,6 +101,8 @@ impl Outbox {
             standstill: Mutex::new(None),
             #[cfg(feature = "async")]
             tasks: Arc::default(),
+            #[cfg(feature = "async")]
+            queued: Arc::default(),
         }
     }
 
@@ -139,16 +166,27 @@ impl Outbox {
         // Closing a writer makes system calls: not under the lock.
         drop(sender);
         #[cfg(feature = "async")]
-        self.tasks.wake_all();
+        for tasks in [&self.tasks, &self.queued] {
+            tasks.wake_all();
+        }
     }
 
     /// The place of the request writer, if it may be touched.
-    fn sender(&self) -> Result<MutexGuard<'_, Sender>> {
+    fn sender(&self) -> Result<InUse<'_>> {
         if self.responses.requests.is_forked() {
             // A thread of the parent may have held the lock.
             return Err(Error::forked(self.responses.requests.name()));
         }
-        Ok(lock(&self.sender))
+        Ok(self.in_use(lock(&self.sender)))
+    }
+
+    #[allow(clippy::unused_self, reason = "without the feature nobody is woken")]
+    fn in_use<'o>(&'o self, sender: MutexGuard<'o, Sender>) -> InUse<'o> {
+        InUse {
+            sender,
+            #[cfg(feature = "async")]
+            _queued: self.queued.at_end(),
+        }
     }
 
     /// The request writer, if it is there.
@@ -245,12 +283,14 @@ impl Outbox {
         if self.responses.requests.is_forked() {
             return Poll::Ready(Err(Error::forked(self.responses.requests.name())));
         }
-        let Ok(mut sender) = self.sender.try_lock() else {
-            // A blocked call of another thread waits for room with the lock held, and wakes nobody
-            // when it lets go.
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        };
+        // A blocked call of another thread keeps the lock while it waits for room.
+        let sender = self.sender.try_lock().ok().or_else(|| {
+            drop(self.queued.waker_for(context));
+            // It may have let go before it knew of this task.
+            self.sender.try_lock().ok()
+        });
+        let Some(sender) = sender else { return Poll::Pending };
+        let mut sender = self.in_use(sender);
         let writer = match self.writer(&mut sender) {
             Ok(writer) => writer,
             Err(error) => return Poll::Ready(Err(error)),

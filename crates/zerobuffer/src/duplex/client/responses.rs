@@ -128,13 +128,6 @@ impl Responses {
             return Err(Error::forked(self.handle.name()));
         }
         let mut inbox = lock(&self.inbox);
-        if let Some(found) = fetch(&mut inbox) {
-            return Ok(Some(found));
-        }
-        if !inbox.reading {
-            // A server that answers at once: no clock is read.
-            (inbox, _) = self.read_for_all(inbox, |reader| Ok(reader.read_plainly()));
-        }
         let mut last_look = false;
         loop {
             if let Some(found) = fetch(&mut inbox) {

@@ -43,8 +43,12 @@ impl Handler {
 
 /// What an application's function says.
 pub(super) fn caught(function: impl FnOnce() -> HandlerResult) -> HandlerResult {
-    catch_unwind(AssertUnwindSafe(function))
-        .unwrap_or_else(|panic| Err(Panicked(text_of(&*panic).to_owned()).into()))
+    catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+/// A panic as an error.
+pub(super) fn panicked(panic: &(dyn Any + Send)) -> BoxError {
+    Panicked(text_of(panic).to_owned()).into()
 }
 
 /// What a panic says.

@@ -135,7 +135,7 @@ impl Responder {
             self.exchange.count_answer();
             return Ok(Outcome::Dropped);
         }
-        self.begin_async(data.len()).await?;
+        self.begin_async(self.sequence, data.len()).await?;
         if let Some(room) = self.pending() {
             room.copy_from_slice(data);
         }
@@ -152,18 +152,24 @@ impl Responder {
         if self.is_answered() {
             self.scratch = Some(vec![0; size]);
         } else {
-            self.begin_async(size).await?;
+            self.begin_async(self.sequence, size).await?;
         }
         Ok(ResponseMut { responder: self })
     }
 
     #[cfg(feature = "async")]
-    async fn begin_async(&mut self, size: usize) -> Result<()> {
-        let (turns, place, sequence) = (Arc::clone(&self.turns), self.place, self.sequence);
-        let writer = match self.writer.take() {
-            Some(writer) => writer,
-            None => poll_fn(|context| turns.poll_turn(context, place)).await?,
-        };
+    async fn turn_async(&mut self) -> Result<Box<Writer>> {
+        let (turns, place) = (&self.turns, self.place);
+        match self.writer.take() {
+            Some(writer) => Ok(writer),
+            None => poll_fn(|context| turns.poll_turn(context, place)).await,
+        }
+    }
+
+    #[cfg(feature = "async")]
+    async fn begin_async(&mut self, sequence: u64, size: usize) -> Result<()> {
+        let turns = Arc::clone(&self.turns);
+        let writer = self.turn_async().await?;
         // At once: a future that is dropped leaves the writer with the responder.
         let writer = self.writer.insert(writer);
         writer.stamp(sequence);
@@ -201,18 +207,36 @@ impl Responder {
     ///
     /// As [`Self::write`].
     pub fn fail(&mut self, failure: &HandlerError) -> Result<Outcome> {
+        let Some(payload) = self.refusal(failure) else { return Ok(Outcome::Dropped) };
+        self.begin_as(self.sequence | FAILURE, payload.len())?;
+        self.refuse(&payload)
+    }
+
+    /// As [`Self::fail`], without blocking. A future that is dropped has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    #[cfg(feature = "async")]
+    pub async fn fail_async(&mut self, failure: &HandlerError) -> Result<Outcome> {
+        let Some(payload) = self.refusal(failure) else { return Ok(Outcome::Dropped) };
+        self.begin_async(self.sequence | FAILURE, payload.len()).await?;
+        self.refuse(&payload)
+    }
+
+    /// What the client is sent; `None`: it is answered, or cannot learn of a failure.
+    fn refusal(&self, failure: &HandlerError) -> Option<Vec<u8>> {
         if self.is_answered() {
             self.exchange.count_answer();
-            return Ok(Outcome::Dropped);
-        }
-        if !self.turns.stamps {
-            return Ok(Outcome::Dropped);
+            return None;
         }
         let max = self.turns.handle.capacity().saturating_sub(FRAME_HEADER_SIZE);
-        let payload = Refusal::of(failure.clone()).encode(max);
-        self.begin_as(self.sequence | FAILURE, payload.len())?;
+        self.turns.stamps.then(|| Refusal::of(failure.clone()).encode(max))
+    }
+
+    fn refuse(&mut self, payload: &[u8]) -> Result<Outcome> {
         if let Some(room) = self.pending() {
-            room.copy_from_slice(&payload);
+            room.copy_from_slice(payload);
         }
         self.commit(payload.len())?;
         Ok(Outcome::Sent { sequence: self.sequence })
@@ -272,13 +296,25 @@ impl Responder {
         if self.is_answered() {
             return Err(Error::NothingPending { name: self.turns.handle.name().to_owned() });
         }
-        let mut writer = match self.writer.take() {
+        let writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.turns.wait_for_turn(self.place)?,
         };
-        let written = writer.set_metadata(data);
-        self.writer = Some(writer);
-        written
+        self.writer.insert(writer).set_metadata(data)
+    }
+
+    /// As [`Self::set_metadata`], without blocking.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_metadata`].
+    #[cfg(feature = "async")]
+    pub async fn set_metadata_async(&mut self, data: &[u8]) -> Result<()> {
+        if self.is_answered() {
+            return Err(Error::NothingPending { name: self.turns.handle.name().to_owned() });
+        }
+        let writer = self.turn_async().await?;
+        self.writer.insert(writer).set_metadata(data)
     }
 
     /// Keeps the memory of [`Self::pending`] mapped, for bindings that hand out views of it.

@@ -13,7 +13,10 @@ use super::{
     stop::Stop,
 };
 #[cfg(feature = "async")]
-use super::{handler::Handler, task::Ending};
+use super::{
+    handler::{Handler, caught},
+    task::Ending,
+};
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
@@ -256,8 +259,18 @@ impl Service {
             let request = frame.sequence();
             #[cfg(feature = "async")]
             if let Handler::Begin(begin) = &run.handler {
+                let (channel, report) = (turns.channel.clone(), Arc::clone(&turns));
                 let told = move |failed| exchange.returned(&turns, place, request, failed);
-                return begin(frame, responder, Ending::new(&run, told));
+                let ending = Ending::new(&run, told);
+                // The executor's code: one that panics has dropped the request's future.
+                let begun = caught(|| {
+                    begin(frame, responder, ending);
+                    Ok(())
+                });
+                if let Err(source) = begun {
+                    report.report(&Failure::Handler { channel, request, source });
+                }
+                return;
             }
             let failed = run.handler.call(frame, responder).err();
             exchange.returned(&turns, place, request, failed);

@@ -1,9 +1,9 @@
 //! Handlers that are futures (feature `async`).
 
 use super::{
-    super::{BoxError, remote::Panicked},
+    super::BoxError,
     Handler, Responder, Server,
-    handler::{HandlerResult, text_of},
+    handler::{HandlerResult, panicked},
     run::Run,
 };
 use crate::{
@@ -64,7 +64,7 @@ impl Server {
             handler(frame, responder)
         })) {
             Ok(future) => spawn(Box::pin(async move { ending.tell(caught(future).await) })),
-            Err(panic) => ending.tell(Err(Panicked(text_of(&*panic).to_owned()).into())),
+            Err(panic) => ending.tell(Err(panicked(&*panic))),
         };
         self.run(Handler::Begin(Box::new(begin)))
     }
@@ -75,7 +75,7 @@ async fn caught(future: impl Future<Output = HandlerResult>) -> HandlerResult {
     let mut future = Box::pin(future);
     poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))
-            .unwrap_or_else(|panic| Poll::Ready(Err(Panicked(text_of(&*panic).to_owned()).into())))
+            .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
     })
     .await
 }

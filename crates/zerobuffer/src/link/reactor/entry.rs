@@ -74,12 +74,15 @@ impl Entry {
 
     /// `true`: it was not armed before, so the waiting thread has to know.
     pub(super) fn arm(&self, waker: &Waker, deadline: Option<Instant>) -> bool {
-        self.deadline.store(deadline.map_or(u64::MAX, since_start), Ordering::SeqCst);
+        let deadline = deadline.map_or(u64::MAX, since_start);
         // Its code is the executor's, and runs without the lock.
         let waker = waker.clone();
         let mut place = lock(&self.waker);
         let former = place.replace(waker);
         let is_new = former.is_none();
+        // Several tasks may wait by one entry: none puts the time of another off.
+        let earliest = if is_new { deadline } else { self.deadline().min(deadline) };
+        self.deadline.store(earliest, Ordering::SeqCst);
         if is_new {
             self.armed.store(true, Ordering::SeqCst);
             // A thread that sees a token posted after this sees the waker too.

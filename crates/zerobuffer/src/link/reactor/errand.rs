@@ -8,6 +8,7 @@ use crate::{
 use std::{
     fmt, io,
     ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, Waker},
     thread::Builder,
@@ -33,7 +34,7 @@ struct Shared<T> {
 }
 
 struct State<T> {
-    result: Option<T>,
+    result: Option<io::Result<T>>,
     waker: Option<Waker>,
 }
 
@@ -55,7 +56,10 @@ impl<T: Send + 'static> Errand<T> {
                     ControlFlow::Continue(())
                 }
             };
-            let result = work(&mut go_on);
+            // It may call the application's logger. A panic must not leave the future without an
+            // end.
+            let result = catch_unwind(AssertUnwindSafe(|| work(&mut go_on)))
+                .map_err(|_| io::Error::other("what it calls has panicked"));
             let mut state = lock(&shared.state);
             state.result = Some(result);
             let waker = state.waker.take();
@@ -90,7 +94,7 @@ impl<T: Send + 'static> Future for Errand<T> {
         }
         let result = lock(&self.shared.state).result.take();
         self.is_over = result.is_some();
-        result.map_or(Poll::Pending, |result| Poll::Ready(Ok(result)))
+        result.map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -35,8 +35,8 @@ impl Wake for Signal {
 }
 
 impl EventFd {
-    /// The endpoint's one descriptor, made by the first call. It is readable from the beginning: its
-    /// maker polls first.
+    /// The endpoint's one descriptor, made by the first call. It is readable from the beginning:
+    /// its maker polls first.
     pub(crate) fn of(kept: &mut Option<Self>, name: &str) -> Result<Self> {
         let event = kept.take().map_or_else(|| Self::new(name), Ok)?;
         Ok(kept.insert(event).clone())

@@ -307,7 +307,7 @@ impl Tap {
                 if left.is_zero() {
                     return Ok(None);
                 }
-                thread::sleep(self.pace.pause().min(left));
+                thread::sleep(self.pace.pause(Instant::now()).min(left));
                 if self.overrun || self.progress()? != before {
                     break;
                 }

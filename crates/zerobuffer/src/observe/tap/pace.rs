@@ -35,9 +35,10 @@ impl Pace {
         self.frames = 0;
     }
 
-    /// A quarter of the time between two frames.
-    pub(super) fn pause(&self) -> Duration {
-        self.interval.map_or(FIRST, |interval| (interval / 4).clamp(SHORTEST, LONGEST))
+    /// A quarter of the time between two frames; more and more once the stream has stopped.
+    pub(super) fn pause(&self, now: Instant) -> Duration {
+        let quiet = self.found.map_or(Duration::ZERO, |found| now.saturating_duration_since(found));
+        self.interval.map_or(FIRST, |known| (known.max(quiet / 8) / 4).clamp(SHORTEST, LONGEST))
     }
 }
 
@@ -49,19 +50,22 @@ mod tests {
     fn the_pause_is_a_quarter_of_the_interval_within_bounds() {
         let mut pace = Pace::default();
         let mut now = Instant::now();
-        assert_eq!(pace.pause(), FIRST);
+        assert_eq!(pace.pause(now), FIRST);
         let mut run = |step: Duration, frames: u64| {
             for _ in 0..20 {
                 now += step;
                 pace.pass(frames);
                 pace.find(now);
             }
-            pace.pause()
+            pace.pause(now)
         };
         assert_eq!(run(Duration::from_secs(1), 1), LONGEST);
         assert_eq!(run(Duration::from_millis(10), 1).as_micros(), 2500);
         // A look that finds a hundred frames is one of a fast stream.
         assert_eq!(run(Duration::from_millis(40), 100).as_micros(), 100);
         assert_eq!(run(Duration::from_micros(10), 1), SHORTEST);
+        assert_eq!(pace.pause(now + Duration::from_micros(100)), SHORTEST);
+        assert_eq!(pace.pause(now + Duration::from_millis(32)).as_millis(), 1, "it has stopped");
+        assert_eq!(pace.pause(now + Duration::from_secs(1)), LONGEST);
     }
 }

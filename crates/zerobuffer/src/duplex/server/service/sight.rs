@@ -59,16 +59,12 @@ impl Service {
         }
         let read = match lock(&self.run.reader).as_mut() {
             Some(reader) if drains => reader.try_read(),
-            // A client that asks again at once: no clock is read.
-            Some(reader) => reader.read_plainly().map_or_else(
-                || {
-                    let mut slice = self.wait.slice();
-                    let read = reader.read_with(&mut slice);
-                    self.wait.took(&slice);
-                    read
-                },
-                |frame| Ok(Some(frame)),
-            ),
+            Some(reader) => {
+                let mut slice = self.wait.slice();
+                let read = reader.read_with(&mut slice);
+                self.wait.took(&slice);
+                read
+            }
             None => return Err(Error::closed(lock(&self.run.handle).name())),
         };
         let (event, cause) = match read {
