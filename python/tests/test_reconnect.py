@@ -131,6 +131,16 @@ def test_without_a_reader_writes_end_as_the_policy_says(name: str) -> None:
                 assert bytes(reader.read_frame(PATIENCE) or b"") == b"found"
 
 
+def test_a_stamped_array_without_a_reader_is_dropped_and_counted(name: str) -> None:
+    with Reader(name):
+        writer = Writer(name, reconnect=True, full="drop")
+        writer.write_array([1, 2, 3], timestamp=1)
+    for _ in range(3):
+        writer.write_array([1, 2, 3], timestamp=1)
+    assert writer.stats.dropped == 3
+    writer.close()
+
+
 def test_without_it_nothing_changes(name: str) -> None:
     reader = Reader(name)
     with Writer(name) as writer:

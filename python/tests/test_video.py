@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zerobuffer
-from support import PATIENCE, child, required, wait_until
+from support import PATIENCE, child, files_of, required, wait_until
 from zerobuffer import BufferConfig, Reader, video
 from zerobuffer.video import VideoError, VideoReader, VideoWriter
 
@@ -345,6 +345,22 @@ def test_a_release_ends_a_blocked_read(name: str) -> None:
     thread.start()
     assert reader.read() == (False, None)
     thread.join()
+
+
+@pytest.mark.parametrize("tap", [False, True])
+def test_a_release_ends_the_search_for_the_next_sender(name: str, tap: bool) -> None:
+    """From another thread, while there is no sender, and the source of a tap has gone."""
+    with zerobuffer.Reader(f"{name}-source") as source:
+        reader = VideoReader(source.name if tap else name, timeout=None, tap=tap, reconnect=True)
+        ends = threading.Thread(target=reader.read, daemon=True)
+        ends.start()
+        time.sleep(0.2)
+    time.sleep(0.2)
+    reader.release()
+    ends.join(PATIENCE)
+    assert not ends.is_alive()
+    assert not reader.isOpened()
+    assert files_of(name) == []
 
 
 def test_a_picture_costs_little_more_than_its_frame(name: str) -> None:

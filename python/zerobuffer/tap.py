@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional
 
 from ._zerobuffer import TapBase
-from .exceptions import ReaderDeadException
+from .exceptions import ClosedException, ReaderDeadException
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,9 +85,8 @@ class Tap(TapBase):
                 show(frame.array())
 
     A tap begins with the newest frame. It sees every frame of a paced stream if two looks and one
-    copy together take less time than one frame. A writer with ``whole_ring=True`` lets frames stay
-    for a whole lap of the ring. Beside an end of another implementation, only frames are seen that
-    the reader has not taken yet: :attr:`unsupported` says so.
+    copy together take less time than one frame. Beside an end of another implementation, only
+    frames are seen that the reader has not taken yet: :attr:`unsupported` says so.
 
     Args:
         name: name of the buffer.
@@ -138,7 +137,7 @@ class Tap(TapBase):
         """Return the next frame, and wait for it."""
         try:
             frame = self.next(None)
-        except ReaderDeadException:
+        except (ReaderDeadException, ClosedException):
             raise StopIteration from None
         if frame is None:
             raise StopIteration

@@ -239,9 +239,9 @@ class Writer(WriterBase):
             with loan as view:
                 _STAMP.pack_into(view, 0, self._sequence_number, timestamp, _NONE)
                 _put(view, taken)
-        except BufferFullException:
+        except (BufferFullException, ReaderDeadException) as error:
             # It is counted.
-            if self._full != "drop":
+            if self._full != "drop" or not (self._reconnect or isinstance(error, BufferFullException)):
                 raise
 
     def _describe(self, described: "_Described") -> None:

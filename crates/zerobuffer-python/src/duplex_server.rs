@@ -158,7 +158,9 @@ impl DuplexServer {
         *callbacks.server.lock() = Arc::downgrade(&server);
         let running = Running { server: Arc::clone(&server), callbacks: Arc::clone(&callbacks) };
         let started = py.detach(|| {
-            if let Some(last) = self.server.lock().take() {
+            // Not under the lock: others ask for the state meanwhile, attached.
+            let last = self.server.lock().take();
+            if let Some(last) = last {
                 last.server.stop();
             }
             let answering = Arc::clone(&callbacks);

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use zerobuffer::{Error, Writer, WriterConfig, WriterHandle, WriterStats};
 
+/// Why the next reader's buffer cannot be written to yet.
+const UNREAD: &str = "another writer's frames are unread there, whose metadata differ";
+
 /// Time between two looks whether the reader lives: a writer that finds room does not notice.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -75,7 +78,12 @@ impl Rejoin {
         })?;
         let metadata = self.state.lock().metadata.clone();
         if let Some(metadata) = metadata {
-            writer.set_metadata(&metadata)?;
+            // Frames of another writer may still be unread there: that is waited for as for a
+            // reader.
+            writer.set_metadata(&metadata).map_err(|error| match error {
+                Error::MetadataInUse { name, .. } => Error::ReaderGone { name, pid: 0, reason: UNREAD },
+                other => other,
+            })?;
         }
         self.count.fetch_add(1, Relaxed);
         self.state.lock().next_look = Instant::now() + LOOK;

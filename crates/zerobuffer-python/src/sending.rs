@@ -125,6 +125,13 @@ impl Sending {
         }
     }
 
+    /// Counts a frame that cannot be reserved and is dropped for that.
+    pub(crate) fn count_dropped(&self, failed: &Failed) {
+        if let Failed::Core(error) = failed {
+            self.drops(error);
+        }
+    }
+
     /// Whether a frame that could not be sent is dropped, and counted.
     pub(crate) fn drops(&self, error: &Error) -> bool {
         match (error, &self.rejoin) {
@@ -210,7 +217,7 @@ impl Sending {
         let name = self.name();
         let text = match sequence {
             Some(sequence) => format!("Wrote frame: buffer='{name}', seq={sequence}, size={size}"),
-            None => format!("Dropped frame: buffer='{name}', size={size}, the ring is full"),
+            None => format!("Dropped frame: buffer='{name}', size={size}"),
         };
         WRITER.debug(py, &text)?;
         self.trace.look(py, name, size)

@@ -40,7 +40,7 @@ impl Writer {
     ) -> PyResult<(Reserved, Bound<'py, PyMemoryView>)> {
         let size = size.reserved()?;
         let core = self.core()?;
-        let reserved = core.reserve(py, size, None)?;
+        let reserved = core.reserve(py, size, None).inspect_err(|failed| core.count_dropped(failed))?;
         let mapping = reserved.mapping.clone();
         let (pin, view) = Pin::export(py, reserved.region, Some(Hold::Mapping(mapping)))?;
         core.remember(py, reserved.generation, Export { view: view.clone_ref(py), pin })?;

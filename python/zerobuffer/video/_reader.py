@@ -237,14 +237,21 @@ class VideoReader:
             # A native successor replaces the metadata of this ring; a legacy one needs a new ring.
             return True
         reader.close()
-        while True:
+        # Until another thread releases this.
+        while self._reader is reader:
             try:
-                self._reader = self._opened()
-                return True
+                opened = self._opened()
             except BufferNotFoundException:
                 if end is not None and time.monotonic() >= end:
                     return False
                 time.sleep(0.05)
+            else:
+                if self._reader is not reader:
+                    opened.close()
+                    return False
+                self._reader = opened
+                return True
+        return False
 
     def _described(self, frame: Union[Frame, TapFrame]) -> VideoFrame:
         known = (self._caps or frame._metadata or b"", frame.size)
