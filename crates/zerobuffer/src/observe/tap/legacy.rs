@@ -12,6 +12,11 @@ use std::{cmp::Ordering, io};
 /// Frames and markers that are looked at before one is chosen.
 const STEPS: u32 = 1 << 16;
 
+/// Bytes that are read at once where frames are small.
+const PIECE: u64 = 64 * 1024;
+/// Up to this size frames are small: more headers lie in the same piece.
+const SMALL: u64 = 4 * 1024;
+
 /// Where the ring lies in the segment, and the native block, if there is one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ring {
@@ -91,11 +96,14 @@ fn choose(memory: &impl Memory, ring: Ring, from: u64, to: u64, want: Want) -> i
     if at == to {
         return Ok(None);
     }
-    let (mut before, mut walked) = (0, 0);
+    let (mut before, mut walked, mut are_small) = (0, 0, false);
     let (mut first, mut newest) = (None, None);
+    let mut headers = Headers { memory, ring, start: 0, bytes: Vec::new() };
     for _ in 0..STEPS {
         let tail = capacity - at;
-        let header = if tail < FRAME_HEADER_SIZE { None } else { Some(header(memory, ring, at)?) };
+        let ahead = if at < to { to - at } else { tail };
+        let len = if are_small { ahead.min(PIECE) } else { 0 };
+        let header = if tail < FRAME_HEADER_SIZE { None } else { Some(headers.at(at, len)?) };
         match header.filter(|header| !header.is_wrap()) {
             None if at == 0 => break,
             None => {
@@ -113,6 +121,7 @@ fn choose(memory: &impl Memory, ring: Ring, from: u64, to: u64, want: Want) -> i
                 if !want.newest && want.behind.is_some_and(|number| header.sequence > number) {
                     return Ok(Some(unread));
                 }
+                are_small = total <= SMALL;
                 before += 1;
                 walked += total;
                 at = (at + total) % capacity;
@@ -131,10 +140,26 @@ fn choose(memory: &impl Memory, ring: Ring, from: u64, to: u64, want: Want) -> i
     })
 }
 
-fn header(memory: &impl Memory, ring: Ring, at: u64) -> io::Result<FrameHeader> {
-    let mut bytes = [0; FRAME_HEADER_SIZE as usize];
-    memory.read(ring.start + at, &mut bytes)?;
-    Ok(FrameHeader::from_bytes(bytes))
+/// Headers of the ring, and what was read with the newest of them.
+struct Headers<'m, M> {
+    memory: &'m M,
+    ring: Ring,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<M: Memory> Headers<'_, M> {
+    /// The header there. If it was not read with another one, `len` bytes are read with it.
+    fn at(&mut self, at: u64, len: u64) -> io::Result<FrameHeader> {
+        let read = at.checked_sub(self.start).and_then(|at| self.bytes.get(at as usize..)?.first_chunk());
+        if let Some(header) = read {
+            return Ok(FrameHeader::from_bytes(*header));
+        }
+        self.start = at;
+        self.bytes.resize(len.max(FRAME_HEADER_SIZE) as usize, 0);
+        self.memory.read(self.ring.start + at, &mut self.bytes)?;
+        Ok(FrameHeader::from_bytes(self.bytes.first_chunk().copied().unwrap_or_default()))
+    }
 }
 
 #[cfg(test)]

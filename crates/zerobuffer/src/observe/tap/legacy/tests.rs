@@ -260,3 +260,40 @@ fn each_rule_that_is_switched_off_lets_a_wrong_frame_through() {
         assert!(wrong.is_some(), "without it nothing is wrong: {flaw:?}");
     }
 }
+
+/// Memory in which nothing moves.
+struct Still {
+    bytes: Vec<u8>,
+    reads: std::cell::Cell<u32>,
+}
+
+impl Memory for Still {
+    fn read(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        self.reads.set(self.reads.get() + 1);
+        into.copy_from_slice(&self.bytes[at as usize..at as usize + into.len()]);
+        Ok(())
+    }
+}
+
+#[test]
+fn ten_thousand_unread_frames_are_no_ten_thousand_reads() {
+    for (size, count, most) in [(16_u64, 10_000_u64, 16), (16 * 1024, 30, 40)] {
+        let total = size + 16;
+        let capacity = (total * (count + 1)).next_multiple_of(64);
+        let mut bytes = vec![0; (START + capacity) as usize];
+        let mut put = |at: u64, value: u64| {
+            bytes[at as usize..at as usize + 8].copy_from_slice(&value.to_le_bytes());
+        };
+        for number in 0..count {
+            put(START + number * total, size);
+            put(START + number * total + 8, number + 1);
+        }
+        put(Word::WritePos as u64, count * total);
+        let memory = Still { bytes, reads: std::cell::Cell::new(0) };
+        let ring = Ring { start: START, capacity, block: None };
+        let want = Want { newest: true, behind: None };
+        let found = look(&memory, ring, want, &mut Vec::new()).unwrap();
+        assert_eq!(found, Found::Whole { sequence: count, end: 0 });
+        assert!(memory.reads.get() <= most, "{} reads for {count} frames", memory.reads.get());
+    }
+}
