@@ -556,6 +556,20 @@ impl Error {
         }
     }
 
+    /// The same, after a wait of so long in all: for callers that wait in slices.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        if let Self::Full { waited, .. }
+        | Self::NotFound { waited, .. }
+        | Self::NoServer { waited, .. }
+        | Self::MetadataInUse { waited, .. } = &mut self
+        {
+            *waited = time;
+        }
+        self
+    }
+
     /// A failed system call; missing permission has its own variant.
     pub(crate) fn os(operation: &'static str, object: impl Into<String>, source: io::Error) -> Self {
         let object = object.into();

@@ -188,6 +188,28 @@ fn a_late_first_set_of_a_successor_holds_for_its_frames_only() {
     assert_eq!((read(&mut reader), shown(&reader)), (2, Some(b"second".to_vec())));
 }
 
+/// The reader meets the frames behind them on its short way, and then its writer has been replaced.
+#[test]
+fn metadata_set_behind_frames_are_shown_until_the_successors_first_frame() {
+    let name = Name::new("meta-behind");
+    let mut reader = reader(&name);
+    let mut first = Writer::connect(&name).unwrap();
+    for number in 1..=5 {
+        first.write(b"before").unwrap();
+        assert_eq!(read(&mut reader), number);
+    }
+    first.set_metadata(b"late").unwrap();
+    first.write(b"behind").unwrap();
+    assert_eq!(read(&mut reader), 6);
+    first.close().unwrap();
+    let mut second = Writer::connect(&name).unwrap();
+    second.set_metadata(b"the second writer's").unwrap();
+    assert_eq!(shown(&reader), Some(b"late".to_vec()), "no frame of the second one is taken");
+    second.write(b"its first").unwrap();
+    assert_eq!(read(&mut reader), 7);
+    assert_eq!(shown(&reader), Some(b"the second writer's".to_vec()));
+}
+
 /// Each sender is a process that is killed at any moment; the reader is another one. What is shown
 /// with a frame is whole, and that of its sender.
 #[test]

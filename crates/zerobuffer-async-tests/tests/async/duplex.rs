@@ -20,24 +20,24 @@ use zerobuffer::{
 };
 
 /// A channel whose buffers are gone at the end.
-struct Channel {
-    name: String,
+pub(crate) struct Channel {
+    pub(crate) name: String,
     _buffers: [Name; 2],
 }
 
 impl Channel {
-    fn new(tag: &str) -> Self {
+    pub(crate) fn new(tag: &str) -> Self {
         let name = Name::new(tag).to_string();
         let buffers = ["request", "response"].map(|kind| Name::of(&format!("{name}_{kind}")));
         Self { name, _buffers: buffers }
     }
 }
 
-fn small() -> ClientConfig {
+pub(crate) fn small() -> ClientConfig {
     ClientConfig::default().response_size(64 * 1024).connect_timeout(LONG)
 }
 
-fn server_config() -> ServerConfig {
+pub(crate) fn server_config() -> ServerConfig {
     ServerConfig::default().buffer(BufferConfig::ring(16 * 1024)).write_timeout(None)
 }
 
@@ -181,7 +181,6 @@ fn pending_calls_end_with_the_server_and_with_the_client() {
     }
 }
 
-/// Failures, panics, futures that the executor drops: the client learns of each.
 /// The blocked call has the request writer while it waits for room.
 #[test]
 fn a_task_beside_a_blocked_send_does_not_spin() {
@@ -280,6 +279,7 @@ fn a_failure_waits_for_its_turn_without_blocking_the_executor() {
     assert!(server.stop());
 }
 
+/// Failures, panics, futures that the executor drops: the client learns of each.
 #[test]
 fn a_handlers_future_that_fails_is_told_to_the_client() {
     let executing = runtime();

@@ -23,9 +23,11 @@ mod fork;
 #[cfg(target_os = "linux")]
 mod idle;
 mod misuse;
+mod refusals;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod suite;
+mod wakers;
 
 use std::time::Duration;
 use zerobuffer::{BufferConfig, Reader, Writer};

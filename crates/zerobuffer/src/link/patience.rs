@@ -37,6 +37,8 @@ pub struct Patience<'a> {
     began: Option<Instant>,
     next_question: Option<Instant>,
     counted: bool,
+    /// The hook has ended the call that it was asked in last.
+    broken_off: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +69,7 @@ impl<'a> Patience<'a> {
     }
 
     fn new(limit: Limit) -> Self {
-        Self { limit, hook: None, began: None, next_question: None, counted: false }
+        Self { limit, hook: None, began: None, next_question: None, counted: false, broken_off: false }
     }
 
     /// Has `go_on` called about every 50 ms of waiting, on the waiting thread. `Break` ends the
@@ -123,6 +125,7 @@ impl<'a> Patience<'a> {
             self.limit = now.checked_add(time).map_or(Limit::Never, Limit::At);
         }
         self.began.get_or_insert(now);
+        self.broken_off = false;
         self.next_question = Some(now + WAIT_SLICE);
     }
 
@@ -133,19 +136,28 @@ impl<'a> Patience<'a> {
 
     /// Whether the wait is over: the time has passed, or the hook says so.
     pub(crate) fn ends(&mut self, now: Instant) -> bool {
+        self.broken_off = false;
         self.is_over_at(|| now) || self.hook_ends(now)
     }
 
     /// Asks the hook, if it is its turn.
     fn hook_ends(&mut self, now: Instant) -> bool {
+        self.broken_off = false;
         let Some(hook) = self.hook.as_mut() else { return false };
-        if self.next_question.is_some_and(|next| now < next) {
+        let question = *self.next_question.get_or_insert(now + WAIT_SLICE);
+        if now < question {
             return false;
         }
         let answer = hook();
         // From the answer on: the hook may take its time.
         self.next_question = Some(Instant::now() + WAIT_SLICE);
-        answer.is_break()
+        self.broken_off = answer.is_break();
+        self.broken_off
+    }
+
+    /// Whether it was the hook that ended the wait: nothing more is to be taken then.
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.broken_off
     }
 
     /// A part of this patience, for one call: a wait slice of its time, without the hook.

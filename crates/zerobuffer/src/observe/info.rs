@@ -8,7 +8,7 @@ use crate::{
         level,
     },
     link::liveness::{Facts, KnownBy, NEVER_SEEN, Process},
-    ring::TOMBSTONE,
+    ring::{Fault, TOMBSTONE, metadata::content_len},
     sys::{self, Role, Segment, Signal},
 };
 
@@ -298,12 +298,16 @@ fn metadata(segment: &Segment, geometry: Geometry, defects: &mut Vec<String>) ->
         if written == 0 {
             return None;
         }
-        if written < 8 || written > geometry.metadata {
-            let expected = format!("0, or 8 to {}", geometry.metadata);
-            defects.push(format!("metadata_written_bytes = {written}, expected {expected}"));
-            return None;
-        }
-        let mut content = vec![0; (written - 8).min(METADATA_EXCERPT) as usize];
+        let len = match content_len(written, geometry.metadata) {
+            Ok(len) => len,
+            Err(fault) => {
+                if let Fault::Field { field, value, expected } = fault {
+                    defects.push(format!("{field} = {value}, expected {expected}"));
+                }
+                return None;
+            }
+        };
+        let mut content = vec![0; len.min(METADATA_EXCERPT) as usize];
         segment.read_at(&mut content, crate::layout::CONTROL_SIZE + 8).ok()?;
         if state()? == before {
             return Some(content);

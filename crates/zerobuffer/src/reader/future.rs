@@ -9,7 +9,7 @@ use crate::{
     link::{
         Patience,
         liveness::Process,
-        reactor::{Registration, Subject},
+        reactor::{LONGEST, Subject},
     },
     ring::TOMBSTONE,
     sync::{Arc, Counted, Instant, Ordering, lock},
@@ -18,12 +18,7 @@ use crate::{
 use std::{
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
-
-/// How long a waiting future does not look whatever happens: its buffer's names, and what nothing
-/// else tells of.
-const LONGEST: Duration = Duration::from_secs(1);
 
 impl Reader {
     /// The next frame; waits for it for ever, also for the first writer.
@@ -102,7 +97,7 @@ impl Reader {
     /// [`Error::Os`](crate::Error::Os) if there can be no further descriptor.
     #[cfg(all(target_os = "linux", not(macos_sys)))]
     pub fn event_fd(&mut self) -> Result<EventFd> {
-        EventFd::of(&mut self.event, &self.shared.name)
+        self.waits.event_fd(&self.shared.name)
     }
 
     /// After a look that may be the last for now: has the event descriptor become readable with
@@ -110,7 +105,7 @@ impl Reader {
     #[cfg(all(target_os = "linux", not(macos_sys)))]
     #[inline]
     pub(super) fn arm_event_after(&mut self, read: Result<Option<Frame>>) -> Result<Option<Frame>> {
-        match (&self.event, &read) {
+        match (self.waits.event(), &read) {
             (Some(event), Ok(None) | Err(Error::WriterGone { .. })) => {
                 let event = event.clone();
                 self.arm_event(&event)
@@ -130,7 +125,7 @@ impl Reader {
             Ok(None) => {}
             Err(Error::WriterGone { .. }) => self.rest(seen, Instant::now() + LONGEST),
             _ => {
-                self.disarm();
+                self.waits.disarm();
                 event.signal();
             }
         }
@@ -148,7 +143,7 @@ impl Reader {
         if waits_since.is_none()
             && let Some(frame) = self.read_plainly()
         {
-            self.disarm();
+            self.waits.disarm();
             return Poll::Ready(Ok(frame));
         }
         self.poll_read_later(context, waits_since)
@@ -163,7 +158,7 @@ impl Reader {
         let began = *waits_since.get_or_insert_with(Instant::now);
         let result = self.look_or_arm(context);
         let Some(result) = result.transpose() else { return Poll::Pending };
-        self.disarm();
+        self.waits.disarm();
         self.ended_wait(began, result.is_ok());
         *waits_since = None;
         Poll::Ready(result)
@@ -205,13 +200,9 @@ impl Reader {
     /// From now on the context's waker is woken when there may be something.
     fn arm(&mut self, context: &mut Context<'_>) -> Result<()> {
         let now = Instant::now();
-        let registration = match &mut self.registration {
-            Some(registration) => registration,
-            none => {
-                let subject = ReaderSubject { shared: Arc::clone(&self.shared) };
-                none.insert(Registration::new(&self.shared.name, subject)?)
-            }
-        };
+        let shared = &self.shared;
+        let subject = || ReaderSubject { shared: Arc::clone(shared) };
+        let registration = self.waits.register(&shared.name, subject)?;
         if registration.was_due() {
             self.watch.hurry(now);
         }
@@ -223,27 +214,15 @@ impl Reader {
     /// `until`.
     fn rest(&self, seen: [u64; 3], until: Instant) {
         self.shared.seen.note(seen);
-        if let Some(registration) = &self.registration {
+        if let Some(registration) = self.waits.registration() {
             registration.look_by(until);
         }
-    }
-
-    #[inline]
-    pub(super) fn disarm(&self) {
-        if let Some(registration) = &self.registration {
-            registration.disarm();
-        }
-    }
-
-    /// A blocked call sleeps by itself, and who has closed waits for nothing.
-    pub(super) fn leave_reactor(&mut self) {
-        self.registration = None;
     }
 
     /// A wait that began at that time is given up.
     pub(super) fn give_up(&mut self, waits_since: Option<Instant>) {
         if let Some(began) = waits_since {
-            self.disarm();
+            self.waits.disarm();
             self.ended_wait(began, false);
         }
     }
@@ -307,7 +286,7 @@ impl Future for WriterFuture<'_> {
         match self.look(context) {
             Ok(false) => Poll::Pending,
             other => {
-                self.reader.disarm();
+                self.reader.waits.disarm();
                 Poll::Ready(other.map(drop))
             }
         }
@@ -316,7 +295,7 @@ impl Future for WriterFuture<'_> {
 
 impl Drop for WriterFuture<'_> {
     fn drop(&mut self) {
-        self.reader.disarm();
+        self.reader.waits.disarm();
     }
 }
 

@@ -3,7 +3,7 @@
 use super::ReaderShared;
 use crate::{
     error::Result,
-    ring::{Fault, MetadataState, metadata},
+    ring::{MetadataState, metadata},
     sync::{Arc, lock},
 };
 use std::{fmt, ops::Deref};
@@ -46,17 +46,10 @@ impl Metadata {
 
     fn copy(shared: &ReaderShared, written: u64) -> Result<Option<Self>> {
         let region = &shared.region;
-        let capacity = region.metadata_capacity();
-        if written < 8 || written > capacity {
-            let expected = format!("0, or 8 to {capacity}");
-            return Err(shared.fault(&Fault::field("metadata_written_bytes", written, expected)));
-        }
-        let prefix = region.metadata_prefix();
-        if prefix != written - 8 {
-            let expected = format!("{} (metadata_written_bytes less 8)", written - 8);
-            return Err(shared.fault(&Fault::field("metadata length prefix", prefix, expected)));
-        }
-        Ok(region.copy_metadata(prefix).map(|bytes| Self(bytes.into())))
+        let len = metadata::content_len(written, region.metadata_capacity())
+            .and_then(|len| metadata::check_prefix(region.metadata_prefix(), len).map(|()| len))
+            .map_err(|fault| shared.fault(&fault))?;
+        Ok(region.copy_metadata(len).map(|bytes| Self(bytes.into())))
     }
 
     /// The bytes that the writer gave; may be empty.

@@ -32,10 +32,8 @@ pub(crate) use shared::ReaderShared;
 #[cfg(feature = "stream")]
 pub use stream::FrameStream;
 
-#[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
-use crate::link::reactor::EventFd;
 #[cfg(feature = "async")]
-use crate::link::reactor::Registration;
+use crate::link::reactor::Waits;
 use crate::{
     config::BufferConfig,
     error::{Error, Result},
@@ -93,12 +91,10 @@ pub struct Reader {
     undrained: u32,
     /// The metadata of which a copy was made, or tried, last.
     seen_metadata: Option<MetadataState>,
-    /// The waker of this reader's futures, once one has waited.
+    /// Their generation at the last full look.
+    seen_generation: u64,
     #[cfg(feature = "async")]
-    registration: Option<Registration>,
-    /// What it makes readable for an event loop.
-    #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
-    event: Option<EventFd>,
+    waits: Waits,
 }
 
 impl Reader {
@@ -147,10 +143,9 @@ impl Reader {
             fault: None,
             undrained: 0,
             seen_metadata: None,
+            seen_generation: 0,
             #[cfg(feature = "async")]
-            registration: None,
-            #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
-            event: None,
+            waits: Waits::default(),
         })
     }
 
@@ -285,7 +280,7 @@ impl Reader {
     /// [`Error::Sequence`].
     pub fn wait_for_writer_with(&mut self, patience: &mut Patience<'_>) -> Result<bool> {
         #[cfg(feature = "async")]
-        self.leave_reactor();
+        self.waits.leave();
         patience.begin(Instant::now());
         let mut token = false;
         loop {
@@ -388,7 +383,7 @@ impl Reader {
 
     fn shut_down(&mut self) -> Result<()> {
         #[cfg(feature = "async")]
-        self.leave_reactor();
+        self.waits.leave();
         let Some(mut names) = self.names.take() else { return Ok(()) };
         let shared = &self.shared;
         if !shared.begin_end() {

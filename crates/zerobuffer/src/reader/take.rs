@@ -1,7 +1,12 @@
 //! Taking frames out of the ring: the short way that nearly every frame goes, and the full one.
 
 use super::{Frame, Latest, Reader, announced::Announced, metadata::Earlier};
-use crate::{error::Result, link::Patience, memory::Span, ring::MetadataState};
+use crate::{
+    error::Result,
+    link::Patience,
+    memory::Span,
+    ring::{MetadataState, metadata},
+};
 
 /// A reader that never has to wait leaves the tokens alone for so many looks, so they do not
 /// overflow.
@@ -42,12 +47,19 @@ impl Reader {
     #[inline(always)]
     fn refresh_plainly(&mut self) -> bool {
         let shared = &self.shared;
-        if !self.watch.is_settled() || !self.watch.is_current(shared) || self.undrained >= DRAIN_AT {
+        if !self.watch.is_settled()
+            || !self.watch.is_current(shared)
+            || self.undrained >= DRAIN_AT
+            // A copy of metadata that were set behind a frame is due before their writer leaves.
+            || metadata::generation(&shared.region) != self.seen_generation
+        {
             return false;
         }
-        // A settled writer that publishes in order is a native one. The watch that noticed it may
-        // not have passed it on to the ring.
-        self.consumer.set_writer(true, false, 0);
+        if !self.consumer.is_native() {
+            // A settled writer that publishes in order is a native one. The watch that noticed it
+            // may not have passed it on to the ring.
+            self.consumer.set_writer(true, false, 0);
+        }
         // The full look finds and reports what is odd.
         let looked = self.consumer.refresh(&shared.region, &shared.credit);
         let found = looked.is_ok() && self.consumer.has_available();
@@ -143,6 +155,7 @@ impl Reader {
     /// replace them after that.
     fn look_at_metadata(&mut self) {
         let state = MetadataState::load(&self.shared.region);
+        self.seen_generation = state.generation();
         let is_known = self.seen_metadata.is_some_and(|seen| state.is_same(seen));
         if state.written != 0 && !is_known && !self.consumer.takes_free_sequences() {
             self.seen_metadata = Some(state);

@@ -24,7 +24,7 @@ impl Reader {
     /// Waits until a frame is there or the patience ends.
     pub(super) fn wait_for_frame(&mut self, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
         #[cfg(feature = "async")]
-        self.leave_reactor();
+        self.waits.leave();
         let started = Instant::now();
         patience.begin(started);
         let result = self.poll_until(started, patience);

@@ -1,6 +1,7 @@
 //! The words of the metadata block. In legacy form it is written once; in native form a successor
 //! of its writer replaces it.
 
+use super::Fault;
 use crate::{
     layout::{NativeWord, Word},
     memory::Region,
@@ -39,6 +40,10 @@ impl MetadataState {
         self.written != 0 && (self.from == 0 || taken > self.from || self.generation % 2 == 1)
     }
 
+    pub(crate) fn generation(self) -> u64 {
+        self.generation
+    }
+
     /// Whether the content is the same.
     pub(crate) fn is_same(self, other: Self) -> bool {
         (self.generation, self.written) == (other.generation, other.written)
@@ -48,6 +53,28 @@ impl MetadataState {
     fn is_untouched(self) -> bool {
         self.written == 0 && self.generation <= 1
     }
+}
+
+/// Bytes of the content, by the word that says how much is written.
+pub(crate) fn content_len(written: u64, capacity: u64) -> Result<u64, Fault> {
+    match written.checked_sub(8) {
+        Some(len) if written <= capacity => Ok(len),
+        _ => Err(Fault::field("metadata_written_bytes", written, format!("0, or 8 to {capacity}"))),
+    }
+}
+
+/// Whether the prefix of the content says the same.
+pub(crate) fn check_prefix(prefix: u64, len: u64) -> Result<(), Fault> {
+    if prefix == len {
+        return Ok(());
+    }
+    Err(Fault::field("metadata length prefix", prefix, format!("{len} (metadata_written_bytes less 8)")))
+}
+
+/// A number that changes whenever metadata are written in native form. A hint, without an order.
+#[inline]
+pub(crate) fn generation(region: &Region) -> u64 {
+    region.native_load(NativeWord::METADATA_GENERATION, Ordering::Relaxed)
 }
 
 /// Bytes of the stream that the reader has taken in native form.

@@ -10,7 +10,7 @@ use crate::{
     link::{
         Patience,
         liveness::Process,
-        reactor::{Errand, Registration, Subject},
+        reactor::{Errand, LONGEST, Subject},
     },
     memory::Slot,
     ring::{Shortage, reader_movement},
@@ -23,9 +23,6 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-
-/// How long a waiting future does not look whatever happens.
-const LONGEST: Duration = Duration::from_secs(1);
 
 impl Writer {
     /// As [`Self::connect`].
@@ -109,7 +106,7 @@ impl Writer {
     /// [`Error::Os`] if there can be no further descriptor.
     #[cfg(all(target_os = "linux", not(macos_sys)))]
     pub fn event_fd(&mut self) -> Result<EventFd> {
-        EventFd::of(&mut self.event, &self.shared.name)
+        self.waits.event_fd(&self.shared.name)
     }
 
     /// Has the event descriptor become readable when there may be room, unless there is.
@@ -128,7 +125,7 @@ impl Writer {
         match found {
             Ok(Err(shortage)) => Err(self.full(shortage, Duration::ZERO)),
             Ok(Ok(slot)) => {
-                self.disarm();
+                self.waits.disarm();
                 event.signal();
                 Ok(slot)
             }
@@ -159,7 +156,7 @@ impl Writer {
     ) -> Poll<Result<Slot>> {
         self.pending = None;
         let Some(result) = self.reserve_or_arm(context, size, wait).transpose() else { return Poll::Pending };
-        self.disarm();
+        self.waits.disarm();
         self.ended_wait(wait.take(), result.is_ok());
         Poll::Ready(result)
     }
@@ -234,13 +231,9 @@ impl Writer {
 
     /// From now on the context's waker is woken when there may be something.
     fn arm(&mut self, context: &mut Context<'_>, now: Instant, deadline: Option<Instant>) -> Result<()> {
-        let registration = match &mut self.registration {
-            Some(registration) => registration,
-            none => {
-                let subject = WriterSubject { shared: Arc::clone(&self.shared) };
-                none.insert(Registration::new(&self.shared.name, subject)?)
-            }
-        };
+        let shared = &self.shared;
+        let subject = || WriterSubject { shared: Arc::clone(shared) };
+        let registration = self.waits.register(&shared.name, subject)?;
         if registration.was_due() {
             self.watch.hurry(now);
         }
@@ -249,17 +242,6 @@ impl Writer {
         registration.arm(context.waker(), deadline);
         registration.look_by(look);
         Ok(())
-    }
-
-    fn disarm(&self) {
-        if let Some(registration) = &self.registration {
-            registration.disarm();
-        }
-    }
-
-    /// A blocked call sleeps by itself, and who has closed waits for nothing.
-    pub(super) fn leave_reactor(&mut self) {
-        self.registration = None;
     }
 
     /// For the statistics, and the glances of the next waits.
@@ -311,7 +293,7 @@ impl<F: Fn(&mut Writer, Slot) -> Result<Outcome> + Unpin> Future for WriteFuture
 impl<F> Drop for WriteFuture<'_, F> {
     fn drop(&mut self) {
         if self.wait.is_some() {
-            self.writer.disarm();
+            self.writer.waits.disarm();
             self.writer.ended_wait(self.wait.take(), false);
         }
     }
@@ -349,7 +331,7 @@ impl<'w> Future for LoanFuture<'w> {
 impl Drop for LoanFuture<'_> {
     fn drop(&mut self) {
         if let Some(writer) = &mut self.writer {
-            writer.disarm();
+            writer.waits.disarm();
             writer.ended_wait(self.wait.take(), false);
         }
     }

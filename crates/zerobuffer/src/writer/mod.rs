@@ -20,10 +20,8 @@ pub(crate) use shared::WriterShared;
 use space::IfFull;
 use watch::ReaderWatch;
 
-#[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
-use crate::link::reactor::EventFd;
 #[cfg(feature = "async")]
-use crate::link::reactor::Registration;
+use crate::link::reactor::Waits;
 use crate::{
     config::{FullRingPolicy, WriterConfig},
     error::{Error, Result},
@@ -91,12 +89,8 @@ pub struct Writer {
     /// Whether this writer has set the metadata.
     set_metadata: bool,
     watch: ReaderWatch,
-    /// The waker of this writer's futures, once one has waited.
     #[cfg(feature = "async")]
-    registration: Option<Registration>,
-    /// What it makes readable for an event loop.
-    #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
-    event: Option<EventFd>,
+    waits: Waits,
 }
 
 impl Writer {
@@ -142,9 +136,7 @@ impl Writer {
             set_metadata: false,
             watch,
             #[cfg(feature = "async")]
-            registration: None,
-            #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
-            event: None,
+            waits: Waits::default(),
         })
     }
 
@@ -384,7 +376,7 @@ impl Writer {
 
     fn shut_down(&mut self) {
         #[cfg(feature = "async")]
-        self.leave_reactor();
+        self.waits.leave();
         let shared = &self.shared;
         self.pending = None;
         if !shared.begin_end() {

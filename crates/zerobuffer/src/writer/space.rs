@@ -61,7 +61,7 @@ impl Writer {
                 // Callers that never wait still have to learn that the reader died.
                 self.watch.refresh(&self.shared, Instant::now())?;
                 #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
-                if fails && let Some(event) = self.event.clone() {
+                if fails && let Some(event) = self.waits.event().cloned() {
                     return self.arm_event(&event, size);
                 }
                 return Err(self.full(shortage, Duration::ZERO));
@@ -73,7 +73,7 @@ impl Writer {
             return Ok(slot);
         }
         #[cfg(feature = "async")]
-        self.leave_reactor();
+        self.waits.leave();
         let started = Instant::now();
         patience.begin(started);
         let result = self.wait_for_space(size, shortage, started, patience);

@@ -3,7 +3,10 @@
 use super::{Call, Client, ClientConfig, Response, inbox::Inbox, responses::Responses};
 use crate::{
     error::{Error, Result},
-    link::{Patience, reactor::Errand},
+    link::{
+        Patience,
+        reactor::{Errand, Wakers, wake},
+    },
     reader::{Frame, Reader},
     sync::{Arc, Mutex, MutexGuard, lock},
 };
@@ -63,8 +66,8 @@ impl Client {
     ///
     /// As [`Self::send`].
     pub async fn submit_async(&self, request: &[u8]) -> Result<Call> {
-        let mut wait = None;
-        poll_fn(|context| self.outbox.poll_submit(context, request, &mut wait)).await
+        let mut submission = self.outbox.submission();
+        poll_fn(|context| self.outbox.poll_submit(context, request, &mut submission)).await
     }
 }
 
@@ -98,15 +101,19 @@ impl Responses {
         if self.handle.is_forked() {
             return Poll::Ready(Err(Error::forked(self.handle.name())));
         }
+        let waker = context.waker().clone();
+        // Declared before the lock, so dropped after it.
+        let _replaced;
         let mut inbox = lock(&self.inbox);
+        _replaced = inbox.tasks.put(request, waker);
         loop {
             if let Some(found) = fetch(&mut inbox) {
-                inbox.tasks.retain(|(task, _)| *task != request);
+                let waker = inbox.tasks.take(request);
                 // What this one has read ended the wait that it shares with the others.
                 self.pump_in(inbox);
+                drop(waker);
                 return Poll::Ready(Ok(found));
             }
-            inbox.await_response(request, context.waker());
             if inbox.reading {
                 // The reading thread polls again, or has the tasks poll.
                 inbox.again = true;
@@ -131,8 +138,8 @@ impl Responses {
 
     /// The next response if one is there; otherwise the tasks are cared for when one comes.
     fn read_or_arm(self: &Arc<Self>, reader: &mut Reader) -> Result<Option<Frame>> {
-        let pump = Waker::from(Arc::new(Pump(Arc::downgrade(self))));
-        let read = reader.poll_read(&mut Context::from_waker(&pump), &mut lock(&self.tasks_since));
+        let pump = self.pump.get_or_init(|| Waker::from(Arc::new(Pump(Arc::downgrade(self)))));
+        let read = reader.poll_read(&mut Context::from_waker(pump), &mut lock(&self.tasks_since));
         if let Poll::Ready(read) = read {
             return read.map(Some);
         }
@@ -180,11 +187,9 @@ impl Responses {
         mut inbox: MutexGuard<'i, Inbox>,
         request: u64,
     ) -> MutexGuard<'i, Inbox> {
-        let Some(at) = inbox.tasks.iter().position(|(task, _)| *task == request) else { return inbox };
-        let (_, waker) = inbox.tasks.swap_remove(at);
-        // Its code is the executor's, and runs without the lock.
+        let Some(waker) = inbox.tasks.take(request) else { return inbox };
         drop(inbox);
-        waker.wake();
+        wake(waker);
         lock(&self.inbox)
     }
 
@@ -201,20 +206,8 @@ impl Responses {
 
     /// Has all tasks look.
     pub(super) fn wake_tasks(&self) {
-        let tasks = mem::take(&mut lock(&self.inbox).tasks);
-        for (_, waker) in tasks {
-            waker.wake();
-        }
-    }
-}
-
-impl Inbox {
-    /// The waker is woken with the response.
-    fn await_response(&mut self, request: u64, waker: &Waker) {
-        match self.tasks.iter_mut().find(|(task, _)| *task == request) {
-            Some((_, known)) => known.clone_from(waker),
-            None => self.tasks.push((request, waker.clone())),
-        }
+        let tasks = lock(&self.inbox).tasks.take_all(|_| true);
+        tasks.into_iter().for_each(wake);
     }
 }
 
@@ -231,28 +224,31 @@ impl Wake for Pump {
 
 /// Tasks that wait for the same thing, of which each has to look when one is woken.
 #[derive(Debug, Default)]
-pub(super) struct Tasks(Mutex<Vec<Waker>>);
+pub(super) struct Tasks(Mutex<Wakers>);
 
 impl Tasks {
-    /// A waker that wakes them all, and this one with them.
-    pub(super) fn waker_for(self: &Arc<Self>, context: &Context<'_>) -> Waker {
-        let mut tasks = lock(&self.0);
-        if !tasks.iter().any(|task| task.will_wake(context.waker())) {
-            tasks.push(context.waker().clone());
-        }
-        drop(tasks);
+    /// The task waits from now on. Its waker of before is returned, to be dropped without a lock.
+    #[must_use = "a waker is dropped without a lock"]
+    pub(super) fn join(&self, task: u64, waker: Waker) -> Option<Waker> {
+        lock(&self.0).put(task, waker)
+    }
+
+    /// Wakes them all.
+    pub(super) fn waker(self: &Arc<Self>) -> Waker {
         Arc::clone(self).into()
     }
 
-    pub(super) fn wake_all(&self) {
-        let tasks = mem::take(&mut *lock(&self.0));
-        for task in tasks {
-            task.wake();
-        }
+    /// The task waits no more.
+    pub(super) fn leave(&self, task: u64) {
+        let waker = lock(&self.0).take(task);
+        drop(waker);
     }
-}
 
-impl Tasks {
+    pub(super) fn wake_all(&self) {
+        let tasks = lock(&self.0).take_all(|_| true);
+        tasks.into_iter().for_each(wake);
+    }
+
     /// Wakes them all when it is dropped.
     pub(super) fn at_end(&self) -> WokenAtEnd<'_> {
         WokenAtEnd(self)

@@ -29,7 +29,7 @@ pub(super) struct Inbox {
     pub(super) waiting: u32,
     /// Tasks that wait for the response to their request.
     #[cfg(feature = "async")]
-    pub(super) tasks: Vec<(u64, std::task::Waker)>,
+    pub(super) tasks: crate::link::reactor::Wakers,
     /// Somebody came to read while another one did, and relies on that one to poll again.
     #[cfg(feature = "async")]
     pub(super) again: bool,
@@ -42,8 +42,6 @@ impl Inbox {
 
     /// The call is over; a response that has come or comes later is dropped.
     pub(super) fn abandon(&mut self, request: u64) {
-        #[cfg(feature = "async")]
-        self.tasks.retain(|(task, _)| *task != request);
         let Some(at) = self.calls.iter().position(|(call, _)| *call == request) else { return };
         let (_, response) = self.calls.swap_remove(at);
         if response.is_none() && request > self.answered {

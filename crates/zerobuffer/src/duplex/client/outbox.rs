@@ -30,6 +30,29 @@ pub(super) struct Outbox {
     /// Tasks that found the sender in use.
     #[cfg(feature = "async")]
     queued: Arc<super::future::Tasks>,
+    /// How many tasks have come.
+    #[cfg(feature = "async")]
+    submissions: crate::sync::AtomicU64,
+}
+
+/// A request that a task is about to send. With its drop the task waits no more.
+#[cfg(feature = "async")]
+pub(super) struct Submission<'o> {
+    outbox: &'o Outbox,
+    task: u64,
+    has_waited: bool,
+    wait: Option<crate::writer::Wait>,
+}
+
+#[cfg(feature = "async")]
+impl Drop for Submission<'_> {
+    fn drop(&mut self) {
+        // In a forked child a thread of the parent may have held the lock.
+        if self.has_waited && !self.outbox.responses.requests.is_forked() {
+            self.outbox.tasks.leave(self.task);
+            self.outbox.queued.leave(self.task);
+        }
+    }
 }
 
 /// The sender in use. Its fields end in their order: the lock is free when tasks are woken for it.
@@ -37,6 +60,9 @@ struct InUse<'o> {
     sender: MutexGuard<'o, Sender>,
     #[cfg(feature = "async")]
     _queued: super::future::WokenAtEnd<'o>,
+    /// The wait that the tasks share has ended.
+    #[cfg(feature = "async")]
+    room: Option<super::future::WokenAtEnd<'o>>,
 }
 
 impl Deref for InUse<'_> {
@@ -103,6 +129,8 @@ impl Outbox {
             tasks: Arc::default(),
             #[cfg(feature = "async")]
             queued: Arc::default(),
+            #[cfg(feature = "async")]
+            submissions: crate::sync::AtomicU64::new(0),
         }
     }
 
@@ -115,22 +143,20 @@ impl Outbox {
     }
 
     pub(super) fn send(&self, request: &[u8], patience: Option<&mut Patience<'_>>) -> Result<u64> {
-        let mut sender = self.sender()?;
-        let writer = self.begin_in(&mut sender, request.len(), patience)?;
-        self.fill_and_commit(writer, request)
+        let mut sender = self.begun(request.len(), patience)?;
+        self.fill_and_commit(self.writer(&mut sender)?, request)
     }
 
     pub(super) fn submit(&self, request: &[u8], patience: Option<&mut Patience<'_>>) -> Result<Call> {
-        let mut sender = self.sender()?;
-        let writer = self.begin_in(&mut sender, request.len(), patience)?;
+        let mut sender = self.begun(request.len(), patience)?;
+        let writer = self.writer(&mut sender)?;
         let call = self.register(writer.next_sequence());
         call.sent(self.fill_and_commit(writer, request))
     }
 
     /// The writer with a request of `size` bytes begun; it comes back by [`Self::take_back`].
     pub(super) fn lend(&self, size: usize) -> Result<Writer> {
-        let mut sender = self.sender()?;
-        self.begin_in(&mut sender, size, None)?;
+        let mut sender = self.begun(size, None)?;
         match mem::replace(&mut *sender, Sender::Lent) {
             Sender::Here(writer) => Ok(writer),
             Sender::Lent => Err(self.pending()),
@@ -140,8 +166,8 @@ impl Outbox {
 
     /// Begins a request of `size` bytes, and says which number it gets.
     pub(super) fn begin(&self, size: usize, patience: Option<&mut Patience<'_>>) -> Result<u64> {
-        let mut sender = self.sender()?;
-        Ok(self.begin_in(&mut sender, size, patience)?.next_sequence())
+        let mut sender = self.begun(size, patience)?;
+        Ok(self.writer(&mut sender)?.next_sequence())
     }
 
     pub(super) fn with_pending<T>(&self, look: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
@@ -186,6 +212,8 @@ impl Outbox {
             sender,
             #[cfg(feature = "async")]
             _queued: self.queued.at_end(),
+            #[cfg(feature = "async")]
+            room: None,
         }
     }
 
@@ -202,22 +230,22 @@ impl Outbox {
         Error::RequestPending { name: self.responses.channel.clone() }
     }
 
-    /// Reserves room for a request; waits as the patience says, else for the write timeout.
-    fn begin_in<'s>(
-        &self,
-        sender: &'s mut Sender,
-        size: usize,
-        patience: Option<&mut Patience<'_>>,
-    ) -> Result<&'s mut Writer> {
-        let writer = self.writer(sender)?;
+    /// The sender with room for a request reserved; waits for it as the patience says, else for the
+    /// write timeout.
+    ///
+    /// Not for ever while the server waits for room in the response ring. So it waits in slices, and
+    /// between them neither has the lock nor asks the hook under it: that may be used to close the
+    /// client.
+    fn begun(&self, size: usize, patience: Option<&mut Patience<'_>>) -> Result<InUse<'_>> {
+        let mut sender = self.sender()?;
+        let writer = self.writer(&mut sender.sender)?;
         if writer.pending().is_some() {
             return Err(self.pending());
         }
-        match writer.try_begin(size) {
-            Ok(()) => return Ok(writer),
-            Err(Error::Full { .. }) => {}
-            Err(error) => return Err(self.responses.server_loss(error)),
-        }
+        let mut full = match writer.try_begin(size) {
+            Ok(()) => return Ok(sender),
+            Err(error) => error,
+        };
         let mut configured;
         let patience = if let Some(patience) = patience {
             patience
@@ -225,35 +253,29 @@ impl Outbox {
             configured = Patience::for_timeout(writer.write_timeout());
             &mut configured
         };
-        let begun = self.wait_for_room(writer, size, patience);
-        // A blocked call waits by itself, and ended the wait that the tasks share.
-        #[cfg(feature = "async")]
-        self.tasks.wake_all();
-        begun.map_err(|error| self.responses.server_loss(error))?;
-        Ok(writer)
-    }
-
-    /// Waits for room in the request ring; not for ever while the server waits for room in the
-    /// response ring.
-    fn wait_for_room(&self, writer: &mut Writer, size: usize, patience: &mut Patience<'_>) -> Result<()> {
         loop {
+            let Error::Full { .. } = full else { return Err(self.responses.server_loss(full)) };
+            drop(sender);
+            self.ensure_moving()?;
+            if patience.ends(Instant::now()) {
+                return Err(full.after(patience.waited()));
+            }
+            sender = self.sender()?;
+            let writer = self.writer(&mut sender.sender)?;
+            if writer.pending().is_some() {
+                return Err(self.pending());
+            }
+            // A blocked call waits by itself, and ends the wait that the tasks share.
+            #[cfg(feature = "async")]
+            {
+                sender.room = Some(self.tasks.at_end());
+            }
             let mut slice = patience.slice();
             let begun = writer.begin_with(size, &mut slice);
             patience.took(&slice);
-            let Err(Error::Full { name, needed, free, largest_gap, held, capacity, .. }) = begun else {
-                return begun;
-            };
-            self.ensure_moving()?;
-            if patience.ends(Instant::now()) {
-                return Err(Error::Full {
-                    name,
-                    needed,
-                    free,
-                    largest_gap,
-                    held,
-                    capacity,
-                    waited: patience.waited(),
-                });
+            match begun {
+                Ok(()) => return Ok(sender),
+                Err(error) => full = error,
             }
         }
     }
@@ -272,26 +294,36 @@ impl Outbox {
         Ok(())
     }
 
+    #[cfg(feature = "async")]
+    pub(super) fn submission(&self) -> Submission<'_> {
+        let task = self.submissions.fetch_add(1, crate::sync::Ordering::Relaxed);
+        Submission { outbox: self, task, has_waited: false, wait: None }
+    }
+
     /// One attempt to send a request; the context's waker is woken when there may be room.
     #[cfg(feature = "async")]
     pub(super) fn poll_submit(
         &self,
-        context: &mut Context<'_>,
+        context: &Context<'_>,
         request: &[u8],
-        wait: &mut Option<crate::writer::Wait>,
+        submission: &mut Submission<'_>,
     ) -> Poll<Result<Call>> {
         if self.responses.requests.is_forked() {
             return Poll::Ready(Err(Error::forked(self.responses.requests.name())));
         }
+        let waker = context.waker().clone();
+        // Declared before the lock, so dropped after it.
+        let _replaced;
         // A blocked call of another thread keeps the lock while it waits for room.
         let sender = self.sender.try_lock().ok().or_else(|| {
-            drop(self.queued.waker_for(context));
+            submission.has_waited = true;
+            drop(self.queued.join(submission.task, waker.clone()));
             // It may have let go before it knew of this task.
             self.sender.try_lock().ok()
         });
         let Some(sender) = sender else { return Poll::Pending };
         let mut sender = self.in_use(sender);
-        let writer = match self.writer(&mut sender) {
+        let writer = match self.writer(&mut sender.sender) {
             Ok(writer) => writer,
             Err(error) => return Poll::Ready(Err(error)),
         };
@@ -302,8 +334,11 @@ impl Outbox {
             Ok(()) => {}
             Err(Error::Full { .. }) => {
                 // Before the attempt: what makes room after it wakes the tasks that are known.
-                let room = self.tasks.waker_for(context);
-                match writer.poll_begin(&mut Context::from_waker(&room), request.len(), wait) {
+                submission.has_waited = true;
+                _replaced = self.tasks.join(submission.task, waker);
+                let room = self.tasks.waker();
+                let mut waits = Context::from_waker(&room);
+                match writer.poll_begin(&mut waits, request.len(), &mut submission.wait) {
                     Poll::Pending => {
                         drop(sender);
                         return match self.ensure_moving() {
@@ -313,7 +348,7 @@ impl Outbox {
                     }
                     Poll::Ready(begun) => {
                         // This ended the wait that the tasks share.
-                        self.tasks.wake_all();
+                        sender.room = Some(self.tasks.at_end());
                         if let Err(error) = begun {
                             return Poll::Ready(Err(self.responses.server_loss(error)));
                         }

@@ -25,6 +25,9 @@ pub(super) struct Responses {
     /// Since when tasks have waited for the reader.
     #[cfg(feature = "async")]
     pub(super) tasks_since: Mutex<Option<Instant>>,
+    /// What the reader wakes for the tasks.
+    #[cfg(feature = "async")]
+    pub(super) pump: std::sync::OnceLock<std::task::Waker>,
     pub(super) handle: ReaderHandle,
     pub(super) requests: WriterHandle,
     /// Sequence number of this client's first request.
@@ -50,6 +53,8 @@ impl Responses {
             arrived: Condvar::new(),
             #[cfg(feature = "async")]
             tasks_since: Mutex::new(None),
+            #[cfg(feature = "async")]
+            pump: std::sync::OnceLock::new(),
         }
     }
 
@@ -71,8 +76,16 @@ impl Responses {
     /// Nobody waits for the response any more.
     pub(super) fn abandon(&self, request: u64) {
         // In a forked child a thread of the parent may have held the lock.
-        if !self.handle.is_forked() {
-            lock(&self.inbox).abandon(request);
+        if self.handle.is_forked() {
+            return;
+        }
+        let mut inbox = lock(&self.inbox);
+        inbox.abandon(request);
+        #[cfg(feature = "async")]
+        {
+            let waker = inbox.tasks.take(request);
+            drop(inbox);
+            drop(waker);
         }
     }
 
@@ -136,7 +149,13 @@ impl Responses {
             if last_look {
                 return Ok(None);
             }
+            // Its hook is the application's code, and is not asked under the lock.
+            drop(inbox);
             last_look = patience.ends(Instant::now());
+            if patience.is_broken_off() {
+                return Ok(None);
+            }
+            inbox = lock(&self.inbox);
             if inbox.reading {
                 if last_look {
                     continue;

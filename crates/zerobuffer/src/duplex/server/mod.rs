@@ -20,6 +20,7 @@ pub use task::Task;
 use super::{BoxError, ServerConfig, request_name, response_name};
 use crate::{
     error::{Error, Result},
+    link::Patience,
     reader::{Frame, ReaderHandle},
     sync::{Arc, Mutex, lock},
     sys::{self, fork::Birth},
@@ -143,7 +144,7 @@ impl Server {
         if !begin_drain(&run) {
             return false;
         }
-        let drained = run.wait(Some(timeout));
+        let drained = run.wait(&mut Patience::at_most(timeout));
         if !drained {
             end(&run);
         }
@@ -161,7 +162,13 @@ impl Server {
     /// within `timeout`.
     #[allow(clippy::must_use_candidate, reason = "a wait for ever has no news")]
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
-        self.current().is_none_or(|run| run.wait(timeout))
+        self.wait_with(&mut Patience::for_timeout(timeout))
+    }
+
+    /// As [`Self::wait`], until the patience ends.
+    #[allow(clippy::must_use_candidate, reason = "as for `wait`")]
+    pub fn wait_with(&self, patience: &mut Patience<'_>) -> bool {
+        self.current().is_none_or(|run| run.wait(patience))
     }
 
     /// Whether the server takes requests.
@@ -214,7 +221,7 @@ fn begin_drain(run: &Run) -> bool {
 fn end(run: &Run) -> bool {
     run.ask_to_stop(Stop::Now);
     let started = Instant::now();
-    let ended = run.wait(Some(STOP_PATIENCE));
+    let ended = run.wait(&mut Patience::at_most(STOP_PATIENCE));
     log::debug!(target: "zerobuffer::duplex::server", "stopping took {:?}, ended: {ended}", started.elapsed());
     // The name is free at once, whatever a handler is still doing; the frame that it has stays
     // readable.

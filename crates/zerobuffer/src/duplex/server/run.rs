@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    link::Patience,
     reader::{Reader, ReaderHandle},
     sync::{Mutex, lock},
 };
@@ -14,8 +15,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, PoisonError},
     thread::{self, ThreadId},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// How long a wait sleeps that has no end and no hook.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// What the server's owner and the serving thread share.
 pub(super) struct Run {
@@ -78,20 +82,25 @@ impl Run {
         lock(&self.progress).ended
     }
 
-    /// Waits for the end; `false`: not within `timeout`. One of the run's own threads does not
-    /// wait.
-    pub(super) fn wait(&self, timeout: Option<Duration>) -> bool {
-        let progress = lock(&self.progress);
-        if progress.threads.contains(&thread::current().id()) {
-            return progress.ended;
-        }
-        let running = |progress: &mut Progress| !progress.ended;
-        match timeout {
-            Some(timeout) => {
-                let waited = self.ended.wait_timeout_while(progress, timeout, running);
-                waited.unwrap_or_else(PoisonError::into_inner).0.ended
+    /// Waits for the end; `false`: it has not come while there was patience. One of the run's own
+    /// threads does not wait.
+    pub(super) fn wait(&self, patience: &mut Patience<'_>) -> bool {
+        let mut now = Instant::now();
+        patience.begin(now);
+        loop {
+            let progress = lock(&self.progress);
+            if progress.threads.contains(&thread::current().id()) {
+                return progress.ended;
             }
-            None => self.ended.wait_while(progress, running).unwrap_or_else(PoisonError::into_inner).ended,
+            let left = patience.until(now + LONG).saturating_duration_since(now);
+            let waited = self.ended.wait_timeout_while(progress, left, |progress| !progress.ended);
+            if waited.unwrap_or_else(PoisonError::into_inner).0.ended {
+                return true;
+            }
+            now = Instant::now();
+            if patience.ends(now) {
+                return false;
+            }
         }
     }
 

@@ -20,7 +20,6 @@ use super::{
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
-    link::Patience,
     reader::Frame,
     sync::lock,
 };
@@ -46,8 +45,6 @@ pub(super) struct Service {
     /// A request that was read and is neither handled nor dropped.
     request: Option<Frame>,
     numbers: Numbers,
-    /// The wait for the next request, over all its slices: it counts once.
-    wait: Patience<'static>,
     /// Requests are there whose sender had gone when they were found.
     left_behind: bool,
     /// What the next report is about.
@@ -69,7 +66,6 @@ impl Service {
             client: None,
             request: None,
             numbers: Numbers::default(),
-            wait: Patience::forever(),
             left_behind: false,
             cause: None,
         }
@@ -95,10 +91,13 @@ impl Service {
         drop(self.request.take());
         // Waits for running handlers.
         drop(self.pool.take());
+        let turns = self.client.take().map(|client| client.turns);
+        let send_left = || turns.iter().for_each(|turns| turns.send_left());
         #[cfg(feature = "async")]
-        run.tasks.wait(|| run.is_asked(Stop::Now));
-        if let Some(client) = self.client.take() {
-            client.turns.close();
+        run.tasks.wait(|| run.is_asked(Stop::Now), send_left);
+        send_left();
+        if let Some(turns) = turns {
+            turns.close();
         }
         run.close_reader();
         // Before: a thread that waits for the end may hand on what was logged.
@@ -124,6 +123,9 @@ impl Service {
 
     /// One look, and what follows from it.
     fn advance(&mut self) {
+        if let Some(client) = &self.client {
+            client.turns.send_left();
+        }
         if self.run.is_asked(Stop::Drain) && !matches!(self.state, State::Draining(_)) {
             self.apply(Event::Drain);
         }

@@ -16,7 +16,7 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Condvar, PoisonError},
+    sync::Condvar,
     task::Poll,
     time::{Duration, Instant},
 };
@@ -123,16 +123,18 @@ impl Tasks {
         self.fewer.notify_all();
     }
 
-    /// Waits until all have ended; not for long once the server `stops`.
-    pub(super) fn wait(&self, stops: impl Fn() -> bool) {
+    /// Waits until all have ended; not for long once the server `stops`. In slices: `meanwhile`
+    /// does what tasks leave to a thread that may block.
+    pub(super) fn wait(&self, stops: impl Fn() -> bool, meanwhile: impl Fn()) {
         let mut deadline = None;
-        let mut count = lock(&self.count);
-        while *count > 0 {
+        loop {
+            meanwhile();
+            let count = lock(&self.count);
             let now = Instant::now();
-            if stops() && now >= *deadline.get_or_insert(now + LAST_ANSWERS) {
+            if *count <= 0 || (stops() && now >= *deadline.get_or_insert(now + LAST_ANSWERS)) {
                 return;
             }
-            count = self.fewer.wait_timeout(count, WAIT_SLICE).unwrap_or_else(PoisonError::into_inner).0;
+            drop(self.fewer.wait_timeout(count, WAIT_SLICE));
         }
     }
 }

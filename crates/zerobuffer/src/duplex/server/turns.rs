@@ -4,16 +4,18 @@ use super::{
     super::{Failure, remote::Refusal},
     stop::{Stop, StopFlag},
 };
+#[cfg(feature = "async")]
+use crate::link::reactor::{Wakers, wake};
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
     layout::FAILURE,
     link::Patience,
-    sync::{Mutex, MutexGuard, lock},
+    sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock},
     writer::{Writer, WriterHandle},
 };
 #[cfg(feature = "async")]
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::{
     collections::BTreeMap,
     ops::ControlFlow,
@@ -35,7 +37,16 @@ pub(super) struct Turns {
     order: Mutex<Order>,
     /// The writer has come back.
     returned: Condvar,
+    /// That a request has no answer found no room, and waits for a thread that may block.
+    is_left: AtomicBool,
     report: Arc<dyn Fn(&Failure) + Send + Sync>,
+}
+
+/// Whether a report to the client waits for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusing {
+    AtOnce,
+    Patiently,
 }
 
 /// How a turn ends.
@@ -62,7 +73,7 @@ struct Order {
     closed: bool,
     /// Tasks that wait for the turn of their place.
     #[cfg(feature = "async")]
-    tasks: Vec<(u64, Waker)>,
+    tasks: Wakers,
     /// Waiting for a turn ends here, since the server stops.
     deadline: Option<Instant>,
 }
@@ -89,10 +100,11 @@ impl Turns {
                 waiting: 0,
                 closed: false,
                 #[cfg(feature = "async")]
-                tasks: Vec::new(),
+                tasks: Wakers::default(),
                 deadline: None,
             }),
             returned: Condvar::new(),
+            is_left: AtomicBool::new(false),
             report,
         })
     }
@@ -120,12 +132,19 @@ impl Turns {
             {
                 return Ok(writer);
             }
+            if order.is_left() {
+                // Nothing goes out before it, and this thread waits anyway.
+                self.go_on(order, Refusing::Patiently);
+                order = lock(&self.order);
+                continue;
+            }
             if self.is_stopping() {
                 let now = Instant::now();
                 if now >= *order.deadline.get_or_insert(now + LAST_ANSWERS) {
                     return Err(self.closed());
                 }
             }
+            // In slices: to ask a server to stop, or to leave a report, wakes nobody here.
             order.waiting += 1;
             let waited = self.returned.wait_timeout(order, WAIT_SLICE);
             order = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -139,6 +158,9 @@ impl Turns {
         if self.is_forked() {
             return Poll::Ready(Err(Error::forked(self.handle.name())));
         }
+        let waker = context.waker().clone();
+        // Declared before the lock, so dropped after it.
+        let _replaced;
         let mut order = lock(&self.order);
         if order.closed {
             return Poll::Ready(Err(self.closed()));
@@ -146,12 +168,10 @@ impl Turns {
         if order.next == place
             && let Some(writer) = order.writer.take()
         {
+            _replaced = order.tasks.take(place);
             return Poll::Ready(Ok(writer));
         }
-        match order.tasks.iter_mut().find(|(task, _)| *task == place) {
-            Some((_, known)) => known.clone_from(context.waker()),
-            None => order.tasks.push((place, context.waker().clone())),
-        }
+        _replaced = order.tasks.put(place, waker);
         Poll::Pending
     }
 
@@ -181,19 +201,33 @@ impl Turns {
         // Numbers tell nothing to clients of other implementations, and a failure would be an
         // answer to them.
         order.ended.insert(place, if self.stamps { end } else { End::Silent });
-        self.go_on(order);
+        self.go_on(order, Refusing::AtOnce);
     }
 
     fn put_back<'o>(&'o self, mut order: MutexGuard<'o, Order>, writer: Box<Writer>) {
         let surplus = if order.closed { Some(writer) } else { order.writer.replace(writer) };
-        self.go_on(order);
+        self.go_on(order, Refusing::AtOnce);
         // Closing a writer makes system calls: not under the lock.
         drop(surplus);
     }
 
+    /// Whether there was no room to tell the client of a failure.
+    pub(super) fn is_left(&self) -> bool {
+        self.is_left.load(Ordering::Relaxed)
+    }
+
+    /// Tells the client of failures for which there was no room. Waits for it, so only threads of
+    /// the server come here, and those that wait for their turn.
+    pub(super) fn send_left(&self) {
+        if self.is_left() {
+            self.go_on(lock(&self.order), Refusing::Patiently);
+        }
+    }
+
     /// Gives the turn to the next request that can be answered. The thread that ends a turn reports
-    /// the failures that follow to the client.
-    fn go_on<'o>(&'o self, mut order: MutexGuard<'o, Order>) {
+    /// the failures that follow to the client. It may be an executor's, so it does not wait for room.
+    fn go_on<'o>(&'o self, mut order: MutexGuard<'o, Order>, how: Refusing) {
+        self.is_left.store(false, Ordering::Relaxed);
         while let Some(end) = order.next_end() {
             let End::Refused(request, refusal) = end else { continue };
             let Some(mut writer) = order.writer.take() else {
@@ -201,8 +235,15 @@ impl Turns {
                 continue;
             };
             drop(order);
-            if let Err(error) = self.refuse(&mut writer, request, &refusal) {
-                log::debug!(target: "zerobuffer::duplex::server", "channel '{}': the failure of request {request} cannot be reported to the client: {error}", self.channel);
+            let waits = how == Refusing::Patiently && !refusal.waited;
+            let timeout = if waits { self.write_timeout } else { Some(Duration::ZERO) };
+            let mut is_left = false;
+            match self.refuse(&mut writer, request, &refusal, timeout) {
+                Ok(()) => {}
+                Err(Error::Full { .. }) if !waits && !refusal.waited => is_left = true,
+                Err(error) => {
+                    log::debug!(target: "zerobuffer::duplex::server", "channel '{}': the failure of request {request} cannot be reported to the client: {error}", self.channel);
+                }
             }
             order = lock(&self.order);
             if order.closed {
@@ -210,6 +251,14 @@ impl Turns {
                 return drop(writer);
             }
             order.writer = Some(writer);
+            if is_left {
+                // The place before the next one is over, be it this request's or a later one's.
+                order.next -= 1;
+                let next = order.next;
+                order.ended.insert(next, End::Refused(request, refusal));
+                self.is_left.store(true, Ordering::Relaxed);
+                break;
+            }
         }
         if order.waiting > 0 {
             self.returned.notify_all();
@@ -217,17 +266,21 @@ impl Turns {
         #[cfg(feature = "async")]
         {
             let tasks = order.tasks_in_turn();
-            // Their code is the executor's, and runs without the lock.
             drop(order);
-            tasks.into_iter().for_each(Waker::wake);
+            tasks.into_iter().for_each(wake);
         }
     }
 
     /// Tells the client that a request has no answer.
-    fn refuse(&self, writer: &mut Writer, request: u64, refusal: &Refusal) -> Result<()> {
+    fn refuse(
+        &self,
+        writer: &mut Writer,
+        request: u64,
+        refusal: &Refusal,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
         let payload = refusal.encode(writer.max_frame_size());
         writer.stamp(request | FAILURE);
-        let timeout = if refusal.waited { Some(Duration::ZERO) } else { self.write_timeout };
         self.begin(writer, payload.len(), timeout)?;
         if let Some(room) = writer.pending() {
             room.copy_from_slice(&payload);
@@ -262,7 +315,7 @@ impl Turns {
         let mut order = lock(&self.order);
         order.closed = true;
         let writer = order.writer.take();
-        self.go_on(order);
+        self.go_on(order, Refusing::AtOnce);
         drop(writer);
     }
 
@@ -272,12 +325,17 @@ impl Turns {
 }
 
 impl Order {
-    /// Those that can go on: the one whose turn it is if the writer is here, or all at the end.
+    /// Those that can go on: the one whose turn it is if the writer is here, or all at the end. And
+    /// those that have given their place up.
     #[cfg(feature = "async")]
-    fn tasks_in_turn(&mut self) -> Vec<Waker> {
+    fn tasks_in_turn(&mut self) -> Vec<std::task::Waker> {
         let (closed, next, here) = (self.closed, self.next, self.writer.is_some());
-        let goes_on = |(place, _): &mut (u64, Waker)| closed || (here && *place == next);
-        self.tasks.extract_if(.., goes_on).map(|(_, waker)| waker).collect()
+        self.tasks.take_all(|place| closed || place < next || (here && place == next))
+    }
+
+    /// Whether the next request in turn has failed, and nobody has told the client yet who could.
+    fn is_left(&self) -> bool {
+        self.writer.is_some() && matches!(self.ended.get(&self.next), Some(End::Refused(..)))
     }
 
     /// How the next request in turn has ended; the turn is over then.

@@ -4,12 +4,7 @@ use crate::{
     sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock},
     sys::{PerProcess, Semaphore},
 };
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    task::Waker,
-    time::Instant,
-};
+use std::{fmt, task::Waker, time::Instant};
 
 /// What an endpoint waits for.
 pub(crate) trait Subject: Send + Sync {
@@ -114,11 +109,7 @@ impl Entry {
             self.due.store(true, Ordering::SeqCst);
         }
         if let Some(waker) = self.take() {
-            // An executor that panics must not end the thread that wakes all the others.
-            let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-            if woken.is_err() {
-                log::error!(target: "zerobuffer::reactor", "a waker has panicked");
-            }
+            super::wake(waker);
         }
     }
 

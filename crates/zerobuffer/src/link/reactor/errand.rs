@@ -65,7 +65,7 @@ impl<T: Send + 'static> Errand<T> {
             let waker = state.waker.take();
             drop(state);
             if let Some(waker) = waker {
-                waker.wake();
+                super::wake(waker);
             }
         };
         Builder::new().name("zerobuffer-open".to_owned()).spawn(run).map(drop)

@@ -16,6 +16,8 @@ mod errand;
 mod event;
 mod helper;
 mod seen;
+mod waits;
+mod wakers;
 #[cfg(all(target_os = "linux", not(macos_sys)))]
 mod worker;
 
@@ -24,6 +26,8 @@ pub(crate) use errand::Errand;
 #[cfg(all(target_os = "linux", not(macos_sys)))]
 pub use event::EventFd;
 pub(crate) use seen::Seen;
+pub(crate) use waits::{LONGEST, Waits};
+pub(crate) use wakers::{Wakers, wake};
 
 use crate::{
     error::{Error, Result},

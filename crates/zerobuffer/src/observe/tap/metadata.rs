@@ -2,8 +2,9 @@
 
 use super::{control, memory::Memory};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     layout::{CONTROL_SIZE, Geometry, NativeWord},
+    ring::metadata::{check_prefix, content_len},
 };
 use std::io;
 
@@ -18,32 +19,21 @@ pub(super) fn read(
 ) -> io::Result<Result<Option<Vec<u8>>>> {
     for _ in 0..ATTEMPTS {
         let before = words(memory, geometry)?;
-        let written = before.written;
-        let mut content = None;
-        if written != 0 && (8..=geometry.metadata).contains(&written) {
-            let mut bytes = vec![0; written as usize];
-            memory.read(CONTROL_SIZE, &mut bytes)?;
-            content = Some(bytes);
-        }
+        let len = content_len(before.written, geometry.metadata);
+        let mut bytes = vec![0; if len.is_ok() { before.written as usize } else { 0 }];
+        memory.read(CONTROL_SIZE, &mut bytes)?;
         if words(memory, geometry)? != before {
             continue;
         }
-        let corrupt = |field, value, expected| {
-            Ok(Err(Error::Corrupt { name: name.to_owned(), field, value, expected }))
-        };
-        let Some(mut bytes) = content else {
-            if written == 0 {
-                return Ok(Ok(None));
-            }
-            return corrupt("metadata_written_bytes", written, format!("0, or 8 to {}", geometry.metadata));
-        };
-        let prefix = bytes.first_chunk().map_or(0, |prefix| u64::from_le_bytes(*prefix));
-        if prefix != written - 8 {
-            let expected = format!("{} (metadata_written_bytes less 8)", written - 8);
-            return corrupt("metadata length prefix", prefix, expected);
+        if before.written == 0 {
+            return Ok(Ok(None));
         }
-        bytes.drain(..8);
-        return Ok(Ok(Some(bytes)));
+        let prefix = bytes.first_chunk().map_or(0, |prefix| u64::from_le_bytes(*prefix));
+        let checked = len.and_then(|len| check_prefix(prefix, len)).map_err(|fault| fault.on(name));
+        return Ok(checked.map(|()| {
+            bytes.drain(..8);
+            Some(bytes)
+        }));
     }
     Ok(Ok(None))
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
-    layout::FRAME_HEADER_SIZE,
+    layout::{ROUNDING, rounded},
     link::Patience,
     stats::{Counters, ReaderStats},
     sync::{AtomicBool, Instant, Mutex, MutexGuard, Ordering, lock},
@@ -223,8 +223,7 @@ impl Shared {
 
 /// Bytes of a ring that holds enough frames of this size.
 fn needed(size: u64) -> u64 {
-    let slot = size.saturating_add(FRAME_HEADER_SIZE).checked_next_multiple_of(16).unwrap_or(u64::MAX);
-    slot.saturating_mul(FRAMES)
+    rounded(size, ROUNDING).saturating_mul(FRAMES)
 }
 
 /// What ended the thread, once more: these errors stay.

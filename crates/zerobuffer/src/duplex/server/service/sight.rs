@@ -5,6 +5,7 @@ use super::{
     super::{
         connected::Connected,
         state::{Dropped, Event, Found, Obstacle, Order, Peer, State},
+        stop::Stop,
         turns::Turns,
     },
     Service, WAIT_SLICE, response_name,
@@ -15,9 +16,13 @@ use crate::{
     link::Patience,
     reader::ReaderHandle,
     sync::lock,
-    writer::Writer,
+    writer::{Writer, WriterHandle},
 };
-use std::{mem, sync::Arc};
+use std::{mem, ops::ControlFlow, sync::Arc};
+
+fn is_lost(responses: &WriterHandle) -> bool {
+    responses.reader_loss(true).is_some()
+}
 
 /// The numbers of requests: a client's follow each other, and its successor starts with another
 /// one. A legacy successor starts with 1; a native one leaves a number out.
@@ -48,10 +53,20 @@ impl Service {
         }
     }
 
-    /// Waits a slice for a request; not if the server drains.
+    /// Waits for a request; not if the server drains. The wait ends without one when it drains
+    /// from now on, when the client has gone, and when a report has found no room.
     fn find_request(&mut self, drains: bool) -> Result<Option<Event>> {
         let Some(Connected { turns, .. }) = &self.client else { return Ok(Some(Event::Quiet(Peer::Gone))) };
         let responses = &turns.handle;
+        let is_parting = matches!(self.state, State::Parting { .. });
+        let mut go_on = || {
+            if is_parting || self.run.is_asked(Stop::Drain) || turns.is_left() || is_lost(responses) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        // A slice, since the workers tell of nothing else.
         if let Some(pool) = &self.pool
             && !pool.has_room(WAIT_SLICE)
         {
@@ -59,12 +74,7 @@ impl Service {
         }
         let read = match lock(&self.run.reader).as_mut() {
             Some(reader) if drains => reader.try_read(),
-            Some(reader) => {
-                let mut slice = self.wait.slice();
-                let read = reader.read_with(&mut slice);
-                self.wait.took(&slice);
-                read
-            }
+            Some(reader) => reader.read_with(&mut Patience::forever().asking(&mut go_on)),
             None => return Err(Error::closed(lock(&self.run.handle).name())),
         };
         let (event, cause) = match read {
@@ -73,10 +83,8 @@ impl Service {
                 // A client leaves its response buffer before its successor can send. One that was
                 // killed is known by its presence where a successor cannot reach what it has left.
                 // This is asked only where another client's requests may begin.
-                let gone = responses.has_reader_closed()
-                    || (order == Order::Starts && responses.reader_loss(true).is_some());
+                let gone = responses.has_reader_closed() || (order == Order::Starts && is_lost(responses));
                 self.request = Some(frame);
-                self.wait = Patience::forever();
                 (Event::Request(order, if gone { Peer::Gone } else { Peer::There }), None)
             }
             Ok(None) if drains => (Event::Quiet(Peer::There), None),
@@ -85,8 +93,7 @@ impl Service {
                 None => (Event::Quiet(Peer::There), None),
             },
             Err(error @ Error::WriterGone { .. }) => {
-                let gone = responses.reader_loss(true).is_some();
-                (Event::Parted(if gone { Peer::Gone } else { Peer::There }), Some(error))
+                (Event::Parted(if is_lost(responses) { Peer::Gone } else { Peer::There }), Some(error))
             }
             Err(error) => return Err(error),
         };
@@ -94,7 +101,8 @@ impl Service {
         Ok(Some(event))
     }
 
-    /// Waits a slice for a client, and another one for its response buffer.
+    /// Waits a slice for a client, and another one for its response buffer. In slices: each is an
+    /// event for the state machine, which has time limits and removes metadata that were left.
     fn find_client(&mut self) -> Result<Option<Event>> {
         let (found, left) = match lock(&self.run.reader).as_mut() {
             // It also returns for requests that somebody has left who is gone.
