@@ -7,17 +7,16 @@
 mod common;
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::os::unix::{fs::PermissionsExt, process::CommandExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use common::elsewhere::{Elsewhere, NOBODY};
 use common::{assert_no_files, files, name, run, start};
 use rustix::{fs::FlockOperation, process::Signal};
 use serde_json::Value;
 
-const NOBODY: u32 = 65534;
 /// The bytes of a semaphore without a token.
 const SEMAPHORE: [u8; 32] = {
     let mut bytes = [0; 32];
@@ -50,32 +49,6 @@ impl Drop for Planted {
         for path in &self.0 {
             let _ = fs::remove_file(path);
         }
-    }
-}
-
-/// The command as another user, who may not reach the folder that it was built in.
-struct Elsewhere(tempfile::TempDir);
-
-impl Elsewhere {
-    fn new() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            println!("skipped: only root can run the command as another user");
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        common::copy_to(&folder.path().join("zerobuffer"));
-        Some(Self(folder))
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.0.path().join("zerobuffer"));
-        command.args(words).uid(NOBODY).gid(NOBODY).current_dir("/");
-        command
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output().unwrap()
     }
 }
 
@@ -207,10 +180,11 @@ fn a_clean_up_waits_for_those_that_only_look() {
     let orphans: Vec<_> = orphans.iter().filter(|orphan| names.contains(&orphan.name)).collect();
     assert_eq!(orphans.len(), names.len());
     let is_over = AtomicBool::new(false);
+    // Opened before anything is removed.
+    let paths = names.iter().map(|name| format!("/tmp/zerobuffer/{name}.lock"));
+    let files: Vec<File> = paths.map(|path| File::open(path).unwrap()).collect();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let paths = names.iter().map(|name| format!("/tmp/zerobuffer/{name}.lock"));
-            let files: Vec<File> = paths.map(|path| File::open(path).unwrap()).collect();
             for operation in [FlockOperation::NonBlockingLockShared, FlockOperation::Unlock].iter().cycle() {
                 if is_over.load(Relaxed) {
                     return;

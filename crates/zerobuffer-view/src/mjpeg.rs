@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::encode;
+use crate::feed::Feeds;
 use crate::http::{Exchange, Response, Status};
 use crate::source::{Look, Source};
 
@@ -17,13 +18,13 @@ const QUEUE: usize = 64 << 10;
 /// How long one look waits for the next frame.
 const LOOK: Duration = Duration::from_millis(500);
 
-pub(crate) fn answer(exchange: Exchange, name: &str) -> io::Result<()> {
+pub(crate) fn answer(exchange: Exchange, feeds: &Feeds, name: &str) -> io::Result<()> {
     let request = &exchange.request;
     let width = request.number("width", 16, 65_535);
     let quality = request.number("quality", 1, 100).and_then(|quality| u8::try_from(quality).ok());
     let quality = quality.unwrap_or(encode::QUALITY);
     let pause = request.number("fps", 1, 1000).map_or(Duration::ZERO, |fps| Duration::from_secs(1) / fps);
-    let mut source = match Source::open(name) {
+    let mut source = match Source::open(feeds, name) {
         Ok(source) => source,
         Err(why) => return exchange.respond(&Response::text(Status::NotFound, &why)),
     };
@@ -39,8 +40,13 @@ pub(crate) fn answer(exchange: Exchange, name: &str) -> io::Result<()> {
     loop {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let picture = match source.newer(LOOK) {
-            Look::Frame(_) => picture(&source, width, quality),
-            _ => None,
+            // The frame itself is not kept while its picture is sent.
+            Look::Frame(seen) => seen.picture.jpeg(width, quality).ok(),
+            Look::Nothing => None,
+            Look::Gone(_) => {
+                std::thread::sleep(LOOK / 2);
+                None
+            }
         };
         let Some(picture) = picture else {
             // The next writer's frames, or the next picture, follow on this connection; a client
@@ -56,11 +62,6 @@ pub(crate) fn answer(exchange: Exchange, name: &str) -> io::Result<()> {
         // The boundary at once: the reader then knows that the picture is whole.
         write!(stream, "\r\n--{BOUNDARY}\r\n")?;
     }
-}
-
-/// The newest frame as JPEG; `None` if it is no picture, or none of that format.
-fn picture(source: &Source, width: Option<u32>, quality: u8) -> Option<Vec<u8>> {
-    encode::jpeg(source.shown().pixels.as_ref()?, source.frame(), width, quality).ok()
 }
 
 const KIND: &str = "multipart/x-mixed-replace; boundary=zerobuffer-frame";

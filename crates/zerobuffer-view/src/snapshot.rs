@@ -3,6 +3,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::encode;
+use crate::feed::Feeds;
 use crate::http::{Exchange, Response, Status, encode as percent};
 use crate::source::{Look, Source};
 
@@ -31,14 +32,14 @@ impl Kind {
     }
 }
 
-pub(crate) fn answer(exchange: Exchange, name: &str, kind: Kind) -> io::Result<()> {
+pub(crate) fn answer(exchange: Exchange, feeds: &Feeds, name: &str, kind: Kind) -> io::Result<()> {
     let width = exchange.request.number("width", 16, 65_535);
-    let response = response(name, kind, width);
+    let response = response(feeds, name, kind, width);
     exchange.respond(&response)
 }
 
-fn response(name: &str, kind: Kind, width: Option<u32>) -> Response {
-    let mut source = match Source::open(name) {
+fn response(feeds: &Feeds, name: &str, kind: Kind, width: Option<u32>) -> Response {
+    let mut source = match Source::open(feeds, name) {
         Ok(source) => source,
         Err(why) => return Response::text(Status::NotFound, &why),
     };
@@ -47,20 +48,21 @@ fn response(name: &str, kind: Kind, width: Option<u32>) -> Response {
         Look::Nothing => return Response::text(Status::NotYet, "no frame has come yet"),
         Look::Gone(why) => return Response::text(Status::NotFound, &why),
     };
-    let (shown, frame) = (source.shown(), source.frame());
+    let picture = &seen.picture;
+    let (shown, frame) = (&picture.shown, &picture.bytes[..]);
     let file = |media: &'static str, ending: &str, bytes: Vec<u8>| {
-        let disposition = format!("inline; filename*=UTF-8''{}-{}.{ending}", percent(name), seen.sequence);
+        let disposition = format!("inline; filename*=UTF-8''{}-{}.{ending}", percent(name), picture.sequence);
         Response::new(Status::Ok, media, bytes)
             .header("Content-Disposition", &disposition)
-            .header("X-ZeroBuffer-Sequence", &seen.sequence.to_string())
+            .header("X-ZeroBuffer-Sequence", &picture.sequence.to_string())
     };
     let encoded = match (kind, &shown.pixels) {
         (Kind::Raw, _) => {
             return file("application/octet-stream", "raw", shown.split(frame).1.to_vec());
         }
-        (_, None) => Err(shown.note.clone().unwrap_or_else(|| String::from("its frames are no pictures"))),
-        (Kind::Jpeg, Some(pixels)) => encode::jpeg(pixels, frame, width, encode::QUALITY),
         (Kind::Png, Some(pixels)) => encode::png(pixels, frame),
+        // Or it says why there is none.
+        _ => picture.jpeg(width, encode::QUALITY).map(|bytes| bytes.to_vec()),
     };
     match encoded {
         Ok(bytes) if kind == Kind::Png => file("image/png", "png", bytes),

@@ -1,34 +1,53 @@
-//! The newest frame of a stream, by a tap, through ends of streams and new ones of the same name.
+//! A stream for one client: the newest frame, through ends of streams and new ones of the same name.
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use zerobuffer::observe::Tap;
 
-use crate::describe::{Describer, Shown};
-
-/// How long to wait before a stream that is not there is looked for again.
-const AGAIN: Duration = Duration::from_millis(250);
+use crate::feed::{Feed, Feeds, Found, Hold};
+use crate::picture::Picture;
 
 /// Looks at one stream for one client.
 #[derive(Debug)]
 pub(crate) struct Source {
-    name: String,
-    tap: Option<Tap>,
-    frame: Vec<u8>,
-    describer: Describer,
-    shown: Arc<Shown>,
+    feed: Arc<Feed>,
+    hold: Arc<Hold>,
+    /// How many frames had come with the one that was seen last.
+    last: u64,
 }
 
-/// A frame that was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A frame that was seen. Whoever keeps it keeps its memory.
+#[derive(Debug)]
 pub(crate) struct Seen {
-    pub(crate) sequence: u64,
+    pub(crate) picture: Held,
     /// Frames since the last one that was seen.
     pub(crate) missed: u64,
 }
 
+/// A frame that this client holds, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    picture: Arc<Picture>,
+    hold: Arc<Hold>,
+}
+
+impl std::ops::Deref for Held {
+    type Target = Picture;
+
+    fn deref(&self) -> &Picture {
+        &self.picture
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.hold.set(0);
+    }
+}
+
 /// What one look has found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Look {
     Frame(Seen),
     /// No frame that is newer.
@@ -39,66 +58,34 @@ pub(crate) enum Look {
 
 impl Source {
     /// For a stream that may come later.
-    pub(crate) fn new(name: &str) -> Source {
-        let mut describer = Describer::default();
-        let shown = describer.frame(0);
-        Source { name: name.to_owned(), tap: None, frame: Vec::new(), describer, shown }
+    pub(crate) fn new(feeds: &Feeds, name: &str) -> Source {
+        let feed = feeds.of(name);
+        Source { hold: feed.hold(), feed, last: 0 }
     }
 
     /// For a stream that is there.
-    pub(crate) fn open(name: &str) -> Result<Source, String> {
-        let tap = Tap::open(name).map_err(|why| why.to_string())?;
-        Ok(Source { tap: Some(tap), ..Source::new(name) })
+    pub(crate) fn open(feeds: &Feeds, name: &str) -> Result<Source, String> {
+        Tap::open(name).map_err(|why| why.to_string())?;
+        Ok(Source::new(feeds, name))
+    }
+
+    /// What ends the connection that frames are sent on, if a frame is held for too long.
+    pub(crate) fn connection(&self, stream: TcpStream) {
+        self.hold.connection(stream);
     }
 
     /// Waits for a frame that is newer than the last one.
     pub(crate) fn newer(&mut self, patience: Duration) -> Look {
-        let tap = match &mut self.tap {
-            Some(tap) => tap,
-            none => match Tap::open(&self.name) {
-                Ok(tap) => none.insert(tap),
-                Err(why) => {
-                    std::thread::sleep(patience.min(AGAIN));
-                    return Look::Gone(why.to_string());
-                }
-            },
-        };
-        let looked = tap.latest(&mut self.frame, patience);
-        let found = looked.and_then(|seen| match seen {
-            Some(seen) => Ok(Some((seen, tap.metadata()?))),
-            None => Ok(None),
-        });
-        match found {
-            Ok(Some((seen, metadata))) => {
-                let is_new = self.describer.metadata(metadata.as_deref());
-                let (before, shown) = (Arc::clone(&self.shown), self.describer.frame(self.frame.len()));
-                self.shown = shown;
-                if is_new && before.pixels.is_some() && self.shown.note.is_some() {
-                    // The last frame of a writer, and its successor's metadata.
-                    return Look::Nothing;
-                }
-                Look::Frame(Seen { sequence: seen.sequence, missed: seen.skipped.unwrap_or(0) })
+        match self.feed.newer(self.last, patience) {
+            Found::Picture(picture) => {
+                let before = std::mem::replace(&mut self.last, picture.count);
+                let missed = if before == 0 { 0 } else { picture.count.saturating_sub(before + 1) };
+                self.hold.set(picture.count);
+                let picture = Held { picture, hold: Arc::clone(&self.hold) };
+                Look::Frame(Seen { picture, missed })
             }
-            Ok(None) => Look::Nothing,
-            Err(zerobuffer::Error::ReaderGone { .. }) => {
-                self.tap = None;
-                Look::Nothing
-            }
-            Err(why) => {
-                self.tap = None;
-                std::thread::sleep(patience.min(AGAIN));
-                Look::Gone(why.to_string())
-            }
+            Found::Nothing => Look::Nothing,
+            Found::Gone(why) => Look::Gone(why),
         }
-    }
-
-    /// The frame that was seen last.
-    pub(crate) fn frame(&self) -> &[u8] {
-        &self.frame
-    }
-
-    /// What it is.
-    pub(crate) fn shown(&self) -> &Arc<Shown> {
-        &self.shown
     }
 }

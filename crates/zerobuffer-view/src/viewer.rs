@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 
 use zerobuffer::observe;
 
+use crate::feed::Feeds;
 use crate::streams::Streams;
 use crate::{Error, Guard, Token, http, routes};
 
@@ -77,6 +78,7 @@ pub fn serve(options: &Options) -> Result<Viewer, Error> {
     let (listener, address) = http::listen(options.address)?;
     let streams = Streams::watch(&options.names)?;
     let guard = Guard::new(address, token.clone());
-    http::serve(listener, CONNECTIONS, move |exchange| routes::answer(exchange, &guard, &streams))?;
+    let feeds = Feeds::default();
+    http::serve(listener, CONNECTIONS, move |exchange| routes::answer(exchange, &guard, &streams, &feeds))?;
     Ok(Viewer { address, token })
 }

@@ -2,6 +2,8 @@
 // Each test crate uses a part of this file.
 #![allow(dead_code)]
 
+pub(crate) mod elsewhere;
+
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;

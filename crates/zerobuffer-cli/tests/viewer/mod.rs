@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 use zerobuffer::{BufferConfig, Reader, Writer};
 use zerobuffer_video::{Description, Format, Layout, Video};
@@ -52,7 +53,10 @@ impl Viewer {
         let stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let url = format!("ws://{}/ws/{}?{query}", self.address, encoded(name));
-        Socket { web: tungstenite::client(url, stream).unwrap().0, description: Value::Null, gone: None }
+        // Frames of 4K are larger than its usual limit.
+        let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+        let web = tungstenite::client::client_with_config(url, stream, Some(config)).unwrap().0;
+        Socket { web, description: Value::Null, gone: None }
     }
 
     /// Processor time that the server has used, in seconds.

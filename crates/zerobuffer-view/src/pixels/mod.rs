@@ -10,28 +10,27 @@ use matrix::Matrix;
 
 /// A picture of 8 bits with tight rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Image {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+pub struct Image {
+    /// Pixels of a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
     /// 1 grey, 3 RGB, 4 RGB and 255.
-    pub(crate) channels: usize,
-    pub(crate) bytes: Vec<u8>,
+    pub channels: usize,
+    /// Rows from the top, components side by side.
+    pub bytes: Vec<u8>,
 }
 
 /// Whether pictures of this format can be converted.
-pub(crate) fn is_known(format: Format) -> bool {
+#[must_use]
+pub fn is_known(format: Format) -> bool {
     Model::of(format).is_some()
 }
 
 /// Every `scale`th pixel of every `scale`th row as 8 bits; RGB of four bytes where it is `wide`.
 /// `None` for a format that is not known. Bytes that `pixels` lacks count as 0.
-pub(crate) fn convert(
-    video: &Video,
-    layout: &Layout,
-    pixels: &[u8],
-    scale: u32,
-    wide: bool,
-) -> Option<Image> {
+#[must_use]
+pub fn convert(video: &Video, layout: &Layout, pixels: &[u8], scale: u32, wide: bool) -> Option<Image> {
     let model = Model::of(video.format)?;
     let depth = Depth::of(video.format);
     let scale = scale.max(1) as usize;

@@ -1,12 +1,12 @@
 //! What the page gets: a description where something is new, and the frame.
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use zerobuffer_video::{Clock, Colorimetry, Kind, Range, Stamp, Video};
 
 use super::head::Head;
-use super::wire::{Form, Wire};
+use super::wire::{Form, Payload, Wire};
 use crate::describe::Shown;
 use crate::source::Seen;
 
@@ -18,7 +18,7 @@ pub(super) struct Messages {
     told: Option<u64>,
     form: Option<Form>,
     /// The payload, where it is not a part of the frame.
-    spare: Vec<u8>,
+    spare: Option<Arc<[u8]>>,
 }
 
 /// What is to be sent for one frame.
@@ -30,10 +30,12 @@ pub(super) struct Outgoing<'a> {
 
 impl Messages {
     pub(super) fn new(wire: Wire) -> Messages {
-        Messages { wire, told: None, form: None, spare: Vec::new() }
+        Messages { wire, told: None, form: None, spare: None }
     }
 
-    pub(super) fn frame<'a>(&'a mut self, shown: &Shown, frame: &'a [u8], seen: &Seen) -> Outgoing<'a> {
+    pub(super) fn frame<'a>(&'a mut self, seen: &'a Seen) -> Outgoing<'a> {
+        let picture = &*seen.picture;
+        let (shown, frame) = (&*picture.shown, &picture.bytes[..]);
         let mut text = None;
         if self.told != Some(shown.id) {
             self.form = shown.pixels.as_ref().map(Form::of).filter(|_| self.wire == Wire::Pixels);
@@ -41,11 +43,11 @@ impl Messages {
             self.told = Some(shown.id);
         }
         let stamp = shown.split(frame).0.unwrap_or_default();
-        let (kind, payload) = self.wire.payload(shown, self.form.as_ref(), frame);
+        let (kind, payload) = self.wire.payload(picture, self.form.as_ref());
         let head = Head {
             kind: kind as u64,
             description: shown.id,
-            sequence: seen.sequence,
+            sequence: picture.sequence,
             missed: seen.missed,
             size: frame.len() as u64,
             number: stamp.number.unwrap_or(Head::NONE),
@@ -53,11 +55,8 @@ impl Messages {
             latency: latency(shown.clock, stamp).unwrap_or(Head::NONE),
         };
         let payload = match payload {
-            Cow::Borrowed(bytes) => bytes,
-            Cow::Owned(bytes) => {
-                self.spare = bytes;
-                &self.spare
-            }
+            Payload::Part(bytes) => bytes,
+            Payload::Made(bytes) => self.spare.insert(bytes),
         };
         Outgoing { description: text, head: head.to_bytes(), payload }
     }

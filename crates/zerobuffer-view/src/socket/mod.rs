@@ -9,13 +9,13 @@ mod wire;
 
 use std::io::{self, IoSlice, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
+use crate::feed::Feeds;
 use crate::http::{Exchange, Response, Status};
 use crate::source::{Look, Source};
 use credit::{Credit, Turn};
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one look waits for the next frame.
 const LOOK: Duration = Duration::from_millis(250);
 
-pub(crate) fn answer(exchange: Exchange, name: &str) -> io::Result<()> {
+pub(crate) fn answer(exchange: Exchange, feeds: &Feeds, name: &str) -> io::Result<()> {
     let request = &exchange.request;
     let has = |name: &str, word: &str| {
         request
@@ -53,7 +53,9 @@ pub(crate) fn answer(exchange: Exchange, name: &str) -> io::Result<()> {
     stream.write_all(&accepted.head(true))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let credit = Credit::listen(stream.try_clone()?)?;
-    let sent = converse(&mut stream, &credit, Source::new(name), wire, pause);
+    let source = Source::new(feeds, name);
+    source.connection(stream.try_clone()?);
+    let sent = converse(&mut stream, &credit, source, wire, pause);
     // Ends the thread that listens, too.
     let _ = stream.shutdown(std::net::Shutdown::Both);
     sent
@@ -79,8 +81,7 @@ fn converse(
             }
             Turn::Frame => match source.newer(LOOK) {
                 Look::Frame(seen) => {
-                    let shown = Arc::clone(source.shown());
-                    let frame = messages.frame(&shown, source.frame(), &seen);
+                    let frame = messages.frame(&seen);
                     if let Some(description) = frame.description {
                         send(stream, OpCode::Data(Data::Text), &[description.as_bytes()])?;
                     }

@@ -1,9 +1,10 @@
 //! In which form frames go to a page.
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use zerobuffer_video::{Layout, Video};
 
-use crate::describe::{Pixels, Shown};
+use crate::describe::Pixels;
+use crate::picture::Picture;
 use crate::{encode, pixels};
 
 /// Bytes that are shown of a frame that is no picture.
@@ -83,36 +84,44 @@ impl Form {
         }
     }
 
-    fn payload<'a>(&self, Pixels { video, picture }: &Pixels, data: &'a [u8]) -> Cow<'a, [u8]> {
+    /// The pixels of a frame; what has to be made of them is made once for all clients.
+    fn payload<'a>(&self, frame: &'a Picture, Pixels { video, picture }: &Pixels) -> &'a [u8] {
+        let data = frame.shown.split(&frame.bytes).1;
         match &self.layout {
-            Some(_) if self.is_as_sent => Cow::Borrowed(data),
-            Some(layout) => {
+            Some(_) if self.is_as_sent => data,
+            Some(layout) => frame.converted(|| {
                 let mut padded = vec![0; layout.size()];
                 layout.fill(&mut padded, &picture.layout, data);
-                Cow::Owned(padded)
-            }
-            None => pixels::convert(video, &picture.layout, data, 1, true)
-                .map_or_else(Cow::default, |image| Cow::Owned(image.bytes)),
+                padded
+            }),
+            None => frame.converted(|| {
+                pixels::convert(video, &picture.layout, data, 1, true)
+                    .map_or_else(Vec::new, |image| image.bytes)
+            }),
         }
     }
 }
 
+/// What goes behind a message's head.
+#[derive(Debug)]
+pub(super) enum Payload<'a> {
+    /// Bytes that belong to the frame.
+    Part(&'a [u8]),
+    /// What was made of it.
+    Made(Arc<[u8]>),
+}
+
 impl Wire {
-    /// The payload for a frame; `data` is what stands behind its stamp.
-    pub(super) fn payload<'a>(
-        self,
-        shown: &Shown,
-        form: Option<&Form>,
-        frame: &'a [u8],
-    ) -> (Kind, Cow<'a, [u8]>) {
-        let data = shown.split(frame).1;
-        let excerpt = || (Kind::Bytes, Cow::Borrowed(data.get(..EXCERPT).unwrap_or(data)));
-        let Some(pixels) = &shown.pixels else { return excerpt() };
+    /// The payload for a frame.
+    pub(super) fn payload<'a>(self, frame: &'a Picture, form: Option<&Form>) -> (Kind, Payload<'a>) {
+        let data = frame.shown.split(&frame.bytes).1;
+        let excerpt = || (Kind::Bytes, Payload::Part(data.get(..EXCERPT).unwrap_or(data)));
+        let Some(pixels) = &frame.shown.pixels else { return excerpt() };
         match (self, form) {
-            (Wire::Pixels, Some(form)) => (Kind::Pixels, form.payload(pixels, data)),
+            (Wire::Pixels, Some(form)) => (Kind::Pixels, Payload::Part(form.payload(frame, pixels))),
             (Wire::Pixels, None) => excerpt(),
-            (Wire::Jpeg { width }, _) => match encode::jpeg(pixels, frame, width, encode::QUALITY) {
-                Ok(bytes) => (Kind::Jpeg, Cow::Owned(bytes)),
+            (Wire::Jpeg { width }, _) => match frame.jpeg(width, encode::QUALITY) {
+                Ok(bytes) => (Kind::Jpeg, Payload::Made(bytes)),
                 Err(_) => excerpt(),
             },
         }
