@@ -1,5 +1,5 @@
 //! The stream's description in the metadata block, as `send` writes and `recv` needs it.
-use zerobuffer_video::{Clock, Content, Description as Metadata, Error, Layout, y4m};
+use zerobuffer_video::{Clock, Content, Description as Metadata, Error, Layout, Rate, Video, y4m};
 
 use crate::y4m::Header;
 
@@ -16,6 +16,39 @@ impl Description {
     /// Describes a y4m stream whose FRAME lines all carry `frame_parameters`.
     pub(crate) fn y4m(header: &Header, frame_parameters: &str) -> Description {
         Description(Metadata::y4m(SENDER, header, frame_parameters))
+    }
+
+    /// Describes a y4m stream by caps that say more of its pictures than its header does: their
+    /// colours, their rate.
+    ///
+    /// An error is what the header says otherwise.
+    pub(crate) fn y4m_with_caps(
+        header: &Header,
+        frame_parameters: &str,
+        caps: &str,
+    ) -> Result<Description, String> {
+        let mut metadata = Metadata::raw(SENDER, caps, None).map_err(|why| why.to_string())?;
+        let Content::Video(said) = metadata.content else {
+            return Err(format!("'{caps}' describes no raw pictures"));
+        };
+        let brief = |video: &Video| format!("{} {} x {}", video.format, video.width, video.height);
+        let of_header = header.video();
+        let pictures = of_header
+            .as_ref()
+            .map_or_else(|| format!("C{} {} x {}", header.chroma.tag(), header.width, header.height), brief);
+        if brief(&said) != pictures {
+            return Err(format!("they say {}, the header {pictures}", brief(&said)));
+        }
+        if let (Some(caps), Some(header)) = (said.rate, header.rate)
+            && caps != header
+        {
+            return Err(format!("they say {caps} frames a second, the header {header}"));
+        }
+        metadata = metadata.laid_out(&Layout::tight(&said).map_err(|why| why.to_string())?);
+        metadata.stamped = Some(false);
+        metadata.y4m = Some(header.clone());
+        frame_parameters.clone_into(&mut metadata.y4m_frame);
+        Ok(Description(metadata))
     }
 
     /// Describes frames of one size, with the caps that the user names or none.
@@ -53,6 +86,14 @@ pub(crate) fn picture_size(caps: &str) -> Result<Option<u64>, Error> {
     match Metadata::raw(SENDER, caps, None)?.content {
         Content::Video(video) => Ok(Some(Layout::tight(&video)?.size() as u64)),
         _ => Ok(None),
+    }
+}
+
+/// The rate of the pictures that caps describe, if they say it.
+pub(crate) fn picture_rate(caps: &str) -> Option<Rate> {
+    match Metadata::raw(SENDER, caps, None).ok()?.content {
+        Content::Video(video) => video.rate,
+        _ => None,
     }
 }
 
@@ -107,6 +148,29 @@ mod tests {
         assert!(message.contains("614881 bytes, but I420 854 x 480 has 614880"), "{message}");
         assert!(Description::raw(5, None).is_ok());
         assert_eq!(picture_size(caps), Ok(Some(614_880)));
+    }
+
+    #[test]
+    fn caps_add_to_a_header_and_never_contradict_it() {
+        let header = Header::parse("YUV4MPEG2 W4 H2 F25:1 Ip").unwrap();
+        let with = |caps: &str| Description::y4m_with_caps(&header, " Ip", caps);
+        let caps = "video/x-raw, format=I420, width=4, height=2, framerate=25/1, colorimetry=bt709";
+        let found = Found::parse(&with(caps).unwrap().to_json()).unwrap();
+        assert_eq!(found.header.unwrap().line, header.line);
+        let description = found.description;
+        assert_eq!((description.caps.as_deref(), description.y4m_frame.as_str()), (Some(caps), " Ip"));
+        assert_eq!((description.frame_size, description.stamped), (Some(12), Some(false)));
+        assert_eq!(picture_rate(caps), Rate::new(25, 1));
+        for (caps, part) in [
+            ("video/x-raw, format=RGB, width=4, height=2", "they say RGB 4 x 2, the header I420 4 x 2"),
+            ("video/x-raw, format=I420, width=4, height=4", "I420 4 x 4, the header I420 4 x 2"),
+            ("video/x-raw, format=I420, width=4, height=2, framerate=30/1", "30"),
+            ("audio/x-foo", "no raw pictures"),
+            ("video/x-raw, format=Q999, width=4, height=2", "Q999"),
+        ] {
+            let why = with(caps).unwrap_err();
+            assert!(why.contains(part), "{why}");
+        }
     }
 
     #[test]

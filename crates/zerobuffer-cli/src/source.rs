@@ -28,6 +28,8 @@ pub(crate) struct Source {
     parameters: Option<String>,
     /// A FRAME line was read, its frame not yet.
     announced: bool,
+    /// Raw frames are pictures, so the first one is no y4m header.
+    is_pictures: bool,
 }
 
 impl Source {
@@ -65,8 +67,22 @@ impl Source {
         Source::new(input, Layout::Raw(size), 0)
     }
 
+    /// Takes an input as raw pictures of `size` bytes.
+    pub(crate) fn pictures(input: Input, size: u64) -> Source {
+        Source { is_pictures: true, ..Source::raw(input, size) }
+    }
+
     fn new(input: Input, layout: Layout, start: u64) -> Source {
-        Source { input, layout, start, frames: 0, lead: None, parameters: None, announced: false }
+        Source {
+            input,
+            layout,
+            start,
+            frames: 0,
+            lead: None,
+            parameters: None,
+            announced: false,
+            is_pictures: false,
+        }
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -124,6 +140,12 @@ impl Source {
                 self.input.name(),
                 self.frames,
                 self.input.offset()
+            )));
+        }
+        if self.is_pictures && self.frames == 0 && frame.starts_with(MAGIC.as_bytes()) {
+            return Err(bad(format!(
+                "{} is y4m: it starts with '{MAGIC}'; send it with --format y4m",
+                self.input.name()
             )));
         }
         self.frames += 1;

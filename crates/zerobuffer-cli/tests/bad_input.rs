@@ -63,7 +63,9 @@ fn options_that_do_not_go_together() {
     for (arguments, parts) in [
         (&["send", &name, "--format", "raw"][..], &["--format raw needs --size"][..]),
         (&["send", &name, "--format", "y4m", "--size", "3"], &["--size is for --format raw"]),
-        (&["send", &name, "--caps", "x"], &["--caps is for --format raw"]),
+        (&["send", &name, "--caps", "x"], &["--caps describe no raw pictures", "--size"]),
+        (&["send", &name, "--caps", "video/x-raw, format=Q9, width=4, height=4"], &["--caps", "'Q9'"]),
+        (&["send", &name, "--caps", "video/x-raw, format=RGB, width=4"], &["--caps", "height"]),
         (&["send", &name, "--size", "0"], &["'0' for '--size", "at least 1"]),
         (&["send", &name, "--size", "3", "--loop"], &["--loop needs a file", "standard input"]),
         (&["send", &name, "--size", "3", "--realtime"], &["--realtime needs a y4m input", "--fps"]),

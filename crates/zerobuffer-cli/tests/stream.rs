@@ -104,6 +104,37 @@ fn raw_frames_described_by_caps_come_out_as_y4m() {
 }
 
 #[test]
+fn caps_add_to_a_y4m_header_and_raw_pictures_need_no_size() {
+    let caps = "video/x-raw, format=I420, width=4, height=2, framerate=25/1, colorimetry=bt709";
+    // The header as it came, and in the metadata what the caps say beside it.
+    let film = y4m("YUV4MPEG2 W4 H2 F25:1 C420mpeg2", 12, 3, "");
+    let as_y4m = ["--format", "y4m", "--caps", caps];
+    assert_same(&through(&as_y4m, &[], &film), &film);
+    let name = name();
+    let reader = zerobuffer::Reader::create(&name, zerobuffer::BufferConfig::ring(1 << 16)).unwrap();
+    feed(&[&["send", &name][..], &as_y4m].concat(), &film).ok();
+    let metadata = reader.metadata().unwrap().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(metadata.data()).unwrap();
+    assert_eq!((&json["caps"], &json["colorimetry"]), (&caps.into(), &"bt709".into()));
+    assert_eq!(json["y4m"], "YUV4MPEG2 W4 H2 F25:1 C420mpeg2");
+    drop(reader);
+    // The same pictures raw: size and rate are in the caps.
+    let pixels: Vec<u8> = (0..3).flat_map(|frame| noise(12, frame)).collect();
+    let started = std::time::Instant::now();
+    let got = through(&["--caps", caps, "--realtime"], &[], &pixels);
+    assert!(started.elapsed() >= std::time::Duration::from_millis(80), "at 25 frames a second");
+    let header = String::from_utf8_lossy(&got[..got.iter().position(|byte| *byte == b'\n').unwrap()]);
+    assert!(header.starts_with("YUV4MPEG2 W4 H2 F25:1 Ip") && header.contains("C420"), "{header}");
+    assert_same(&through(&["--caps", caps], &["--format", "raw"], &pixels), &pixels);
+    // What contradicts itself.
+    let wrong = ["--format", "y4m", "--caps", "video/x-raw, format=RGB, width=4, height=2"];
+    feed(&[&["send", &name][..], &wrong].concat(), &film).failed(2, &["RGB 4 x 2", "I420 4 x 2"]);
+    let receiver = start(&["recv", &name, "--format", "null"]);
+    feed(&["send", &name, "--caps", caps], &film).failed(3, &["is y4m", "--format y4m"]);
+    drop(receiver.finish());
+}
+
+#[test]
 fn y4m_received_as_raw_and_as_nothing() {
     let stream = y4m("YUV4MPEG2 W2 H2", 6, 3, "");
     let frames: Vec<u8> = (0..3).flat_map(|frame| noise(6, frame)).collect();

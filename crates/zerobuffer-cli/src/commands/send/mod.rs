@@ -8,7 +8,7 @@ use serde::Serialize;
 use zerobuffer::Owner;
 
 use self::sender::{Sender, Total};
-use crate::caps::picture_size;
+use crate::caps::{picture_rate, picture_size};
 use crate::exit::Exit;
 use crate::fail::Fail;
 use crate::input::Input;
@@ -24,21 +24,25 @@ use crate::{join, say, size, time};
 // Each flag is an option of its own on the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: ffmpeg -i film.mp4 -f yuv4mpegpipe - | zerobuffer send cam")]
+#[command(after_help = "Examples:\n  ffmpeg -i film.mp4 -f yuv4mpegpipe - | zerobuffer send cam\n  \
+    ffmpeg -i film.mp4 -f rawvideo -pix_fmt rgb24 -s 640x480 - |\n    \
+    zerobuffer send cam --caps 'video/x-raw, format=RGB, width=640, height=480, framerate=25/1'")]
 pub(crate) struct Args {
     /// The buffer's name.
     name: String,
     /// Where frames come from: a file, or - for standard input.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     input: String,
-    /// How the input is cut into frames [default: raw with --size, else y4m].
+    /// How the input is cut into frames [default: raw with --size or the caps of a picture, else
+    /// y4m].
     #[arg(long, value_enum)]
     format: Option<InputFormat>,
     /// Bytes of one raw frame, for instance 3110400 or 64KiB.
     #[arg(long, value_name = "BYTES", value_parser = size::parse_positive)]
     size: Option<u64>,
-    /// A GStreamer caps string that describes raw frames to the reader. That of a picture gives the
-    /// size, too, if its rows have no padding.
+    /// A GStreamer caps string that describes the frames to the reader. That of a picture gives the
+    /// size of raw frames, too, if their rows have no padding. With --format y4m it adds to what
+    /// the header says, such as colorimetry.
     #[arg(long)]
     caps: Option<String>,
     /// Put a stamp of 24 bytes in front of each frame: its number and its time. The time counts
@@ -49,7 +53,7 @@ pub(crate) struct Args {
     /// the reader].
     #[arg(long, value_name = "RATE", conflicts_with = "realtime")]
     fps: Option<Rate>,
-    /// Send at the rate that the y4m header says.
+    /// Send at the rate that the y4m header or --caps says.
     #[arg(long)]
     realtime: bool,
     /// Start again at the end of the file, until stopped.
@@ -144,18 +148,22 @@ fn open(args: &Args) -> Result<Source, Fail> {
     let pictures = pictures.map_err(|why| usage(format!("--caps cannot be used: {why}")))?.flatten();
     let raw = args.size.is_some() || pictures.is_some();
     let format = args.format.unwrap_or(if raw { InputFormat::Raw } else { InputFormat::Y4m });
-    match (format, args.size) {
-        (InputFormat::Y4m, Some(_)) => Err(usage("--size is for --format raw: a y4m header says the size")),
-        (InputFormat::Y4m, None) if args.caps.is_some() => {
-            Err(usage("--caps is for --format raw: a y4m header says the format"))
+    let input = || Input::open(&args.input);
+    match (format, args.size, pictures) {
+        (InputFormat::Y4m, Some(_), _) => {
+            Err(usage("--size is for --format raw: a y4m header says the size"))
         }
-        (InputFormat::Raw, Some(size)) => Ok(Source::raw(Input::open(&args.input)?, size)),
-        (InputFormat::Raw, None) => {
-            let size = pictures
-                .ok_or_else(|| usage("--format raw needs --size BYTES: raw frames have no header"))?;
-            Ok(Source::raw(Input::open(&args.input)?, size))
+        (InputFormat::Y4m, None, None) if args.caps.is_some() => Err(usage(
+            "these --caps describe no raw pictures, as a y4m input has: give --size BYTES for frames of another kind",
+        )),
+        (InputFormat::Y4m, None, _) => Source::y4m(input()?),
+        (InputFormat::Raw, Some(size), None) => Ok(Source::raw(input()?, size)),
+        (InputFormat::Raw, Some(size), Some(_)) | (InputFormat::Raw, None, Some(size)) => {
+            Ok(Source::pictures(input()?, size))
         }
-        (InputFormat::Y4m, None) => Source::y4m(Input::open(&args.input)?),
+        (InputFormat::Raw, None, None) => Err(usage(
+            "--format raw needs --size BYTES, or the --caps of a picture: raw frames have no header",
+        )),
     }
 }
 
@@ -163,14 +171,25 @@ fn rate(args: &Args, source: &Source) -> Result<Option<Rate>, Fail> {
     if !args.realtime {
         return Ok(args.fps);
     }
-    match source.layout() {
-        Layout::Raw(_) => Err(usage("--realtime needs a y4m input: raw frames have no rate; use --fps RATE")),
-        Layout::Y4m(header) if header.rate.is_none() => Err(Fail::new(
+    match (said_rate(args, source), source.layout()) {
+        (Some(rate), _) => Ok(Some(rate)),
+        (None, Layout::Raw(_)) => Err(usage(
+            "--realtime needs a y4m input, or --caps with a framerate: raw frames have no rate; use --fps RATE",
+        )),
+        (None, Layout::Y4m(_)) => Err(Fail::new(
             Exit::Input,
             "the y4m header says no frame rate; use --fps RATE instead of --realtime",
         )),
-        Layout::Y4m(header) => Ok(header.rate),
     }
+}
+
+/// The rate that the input or its description says.
+fn said_rate(args: &Args, source: &Source) -> Option<Rate> {
+    let header = match source.layout() {
+        Layout::Y4m(header) => header.rate,
+        Layout::Raw(_) => None,
+    };
+    header.or_else(|| picture_rate(args.caps.as_deref()?))
 }
 
 /// The note at the end.

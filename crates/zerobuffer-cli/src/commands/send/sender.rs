@@ -4,7 +4,7 @@ use std::time::Instant;
 use zerobuffer::{Error, FullRingPolicy, Writer, WriterConfig, observe};
 use zerobuffer_video::{Clock, Stamp};
 
-use super::{Args, FullRing};
+use super::{Args, FullRing, said_rate};
 use crate::caps::{Description, Found};
 use crate::commands::channel::block_for;
 use crate::exit::Exit;
@@ -213,17 +213,17 @@ fn check_size(writer: &Writer, size: u64) -> Result<(), Fail> {
 
 /// The rate of the stream, where the user or the header says it.
 fn stream_rate(args: &Args, source: &Source) -> Option<Rate> {
-    let header = match source.layout() {
-        Layout::Y4m(header) => header.rate,
-        Layout::Raw(_) => None,
-    };
-    args.fps.or(header)
+    args.fps.or_else(|| said_rate(args, source))
 }
 
 /// What the reader learns of the frames.
 pub(super) fn description(args: &Args, source: &Source) -> Result<Description, Fail> {
     let description = match source.layout() {
-        Layout::Y4m(header) => Description::y4m(header, source.parameters()),
+        Layout::Y4m(header) => match &args.caps {
+            None => Description::y4m(header, source.parameters()),
+            Some(caps) => Description::y4m_with_caps(header, source.parameters(), caps)
+                .map_err(|why| Fail::new(Exit::Usage, format!("--caps do not fit the y4m header: {why}")))?,
+        },
         Layout::Raw(size) => Description::raw(*size, args.caps.as_deref()).map_err(|why| {
             Fail::new(Exit::Usage, format!("--caps and --size contradict each other: {why}"))
         })?,
