@@ -24,8 +24,15 @@ pub(crate) const OLD_PYTHON: Venv =
     Venv { name: "old-python", packages: &["zerobuffer-ipc==1.3.0", "posix-ipc==1.3.2"] };
 
 /// What reads the command's metrics and recordings in its tests: the official packages.
-pub(crate) const OBSERVERS: Venv =
-    Venv { name: "observers", packages: &["prometheus-client==0.26.0", "mcap==1.6.0"] };
+pub(crate) const OBSERVERS: Venv = Venv {
+    name: "observers",
+    packages: &[
+        "prometheus-client==0.26.0",
+        "mcap==1.6.0",
+        "mcap-protobuf-support==0.6.0",
+        "foxglove-schemas-protobuf==0.4.0",
+    ],
+};
 
 /// What opens the viewer's MJPEG as people do.
 pub(crate) const OPENCV: Venv =

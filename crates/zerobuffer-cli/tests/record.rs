@@ -17,7 +17,7 @@ use common::{
     until, y4m,
 };
 use rustix::process::Signal;
-use zerobuffer::{BufferConfig, Reader, Writer, WriterConfig};
+use zerobuffer::{BufferConfig, Reader, Writer, WriterConfig, observe};
 
 fn recording(names: &[&str], path: &Path, more: &[&str]) -> Running {
     let path = path.to_str().unwrap();
@@ -128,8 +128,8 @@ fn a_killed_recorder_loses_its_last_chunk_at_most() {
     for frame in &frames {
         writer.write(frame).unwrap();
     }
+    // A frame's space is given back once it is recorded.
     until("all is read", || writer.utilization() == 0.0);
-    std::thread::sleep(Duration::from_millis(200));
     recorder.signal(Signal::KILL);
     assert_eq!(recorder.wait().signal, Some(9));
     drop(writer);
@@ -187,6 +187,97 @@ fn a_full_disk_ends_it_with_an_error_and_a_whole_file() {
     }
 }
 
+/// A file system of its own, which ends with this.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    /// `None`, said on standard output, where none can be made.
+    fn new(size: &str) -> Option<Small> {
+        let small = Small(tempfile::tempdir().unwrap());
+        let option = format!("size={size}");
+        let mount = ["-t", "tmpfs", "-o", &option, "none", small.0.path().to_str().unwrap()];
+        let made = Command::new("mount").args(mount).stderr(Stdio::null()).status();
+        if made.is_ok_and(|status| status.success()) {
+            return Some(small);
+        }
+        println!("skipped: no file system can be mounted here");
+        None
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).stderr(Stdio::null()).status();
+    }
+}
+
+#[test]
+fn a_disk_without_room_says_so_and_keeps_what_is_whole() {
+    let Some(disk) = Small::new("10m") else { return };
+    let name = name();
+    let path = disk.0.path().join("full.mcap");
+    let recorder = recording(&[&name], &path, &["--ring", "4MiB"]);
+    let sent = feed(&["send", &name, "--size", "1MB"], &noise(30_000_000, 1));
+    assert!(matches!(sent.shell_code(), 0 | 6), "{}", sent.stderr);
+    recorder.wait().failed(1, &["full.mcap", "full", "is whole", "free some space"]);
+    let mut reader = Reader::create(&name, BufferConfig::ring(32 << 20)).unwrap();
+    run(&["replay", path.to_str().unwrap(), "--speed", "max"]).ok();
+    let mut count = 0;
+    while let Ok(Some(frame)) = reader.try_read() {
+        assert_same(&frame, &noise(30_000_000, 1)[count * 1_000_000..][..1_000_000]);
+        count += 1;
+    }
+    assert!((4..=10).contains(&count), "{count}");
+}
+
+#[test]
+fn a_recorder_that_is_killed_at_any_moment_leaves_what_came_first() {
+    let name = name();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("killed.mcap");
+    let mut cut = 0;
+    for round in 0..6 {
+        let recorder = recording(&[&name], &path, &["--force"]);
+        let mut writer = connect(&name);
+        let sending = std::thread::spawn(move || {
+            let mut sent = 0u64;
+            while writer.write(&noise(150_000, sent)).is_ok() {
+                sent += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            sent
+        });
+        std::thread::sleep(Duration::from_millis(u64::from(noise(8, round)[3]) + 5));
+        recorder.signal(Signal::KILL);
+        assert_eq!(recorder.wait().signal, Some(9));
+        let sent = sending.join().unwrap();
+        let mut reader = Reader::create(&name, BufferConfig::ring(128 << 20)).unwrap();
+        let done = run(&["replay", path.to_str().unwrap(), "--speed", "max"]);
+        let mut got = 0;
+        while let Ok(Some(frame)) = reader.try_read() {
+            assert_same(&frame, &noise(150_000, got));
+            got += 1;
+        }
+        println!("{got} of {sent} frames");
+        // It ends within a chunk, but for a kill just between two.
+        if done.shell_code() != 0 {
+            cut += 1;
+            done.failed(3, &["cut short", &format!("{got} messages")]);
+        }
+        if let Some(python) = observers_python("mcap.reader") {
+            // The official reader of streams gives the same frames, then says where it ends.
+            let script = "import sys\nfrom mcap.reader import NonSeekingReader\ncount = 0\n\
+                try:\n    for _ in NonSeekingReader(open(sys.argv[1], 'rb')).iter_messages(log_time_order=False):\n        count += 1\n\
+                except Exception as error: print(type(error).__name__, file=sys.stderr)\nprint(count)";
+            let output = Command::new(python).args(["-c", script, path.to_str().unwrap()]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), got.to_string(), "{output:?}");
+        }
+        drop(reader);
+    }
+    assert!(cut > 0, "no kill has cut anything");
+    assert_no_files(&name);
+}
+
 #[test]
 fn a_recording_in_parts_is_played_as_one() {
     let name = name();
@@ -221,7 +312,7 @@ fn ctrl_c_completes_a_recording() {
     for _ in 0..2 {
         feed(&["send", &name, "--size", "10"], &noise(50, 1)).ok();
     }
-    std::thread::sleep(Duration::from_millis(300));
+    until("all is read", || observe::inspect(&name).is_ok_and(|info| info.used == 0));
     recorder.signal(Signal::INT);
     let done = recorder.wait();
     assert_eq!(done.signal, Some(2), "{}", done.stderr);

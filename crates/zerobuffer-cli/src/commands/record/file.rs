@@ -1,4 +1,5 @@
 //! A recording: one MCAP file, or several of them one after the other.
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
@@ -9,6 +10,7 @@ use mcap::records::MessageHeader;
 use mcap::{McapError, WriteOptions, Writer};
 use zerobuffer_video::{Clock, Description, Stamp};
 
+use super::foxglove::{self, Images, Kind};
 use super::guard::Guard;
 use crate::exit::Exit;
 use crate::fail::Fail;
@@ -44,16 +46,26 @@ pub(super) struct Taken<'a> {
     pub(super) data: &'a [u8],
 }
 
-/// A channel: what its frames belong to, and how their own time is found.
+/// A frame's own time, in nanoseconds since 1970, where its stamp has that.
+pub(super) fn own_time(description: &Description, data: &[u8]) -> Option<u64> {
+    let is_there = description.stamped == Some(true) && description.clock == Some(Clock::Realtime);
+    Stamp::split(data).filter(|_| is_there)?.0.time_ns
+}
+
+/// A channel: what its frames belong to.
 struct Channel {
     id: u16,
-    stamped: bool,
+    description: Description,
 }
 
 pub(super) struct Recording {
     path: PathBuf,
     split: Split,
     force: bool,
+    /// Where frames are recorded as images.
+    images: Option<Images>,
+    /// Frames that were no pictures although their stream is one.
+    pub(super) left_out: u64,
     /// Files so far.
     pub(super) files: Vec<PathBuf>,
     open: Open,
@@ -71,14 +83,25 @@ struct Open {
     since: Instant,
     /// By topic and metadata: a writer with other metadata has a channel of its own.
     channels: HashMap<(String, Vec<u8>), Channel>,
+    schemas: Schemas,
 }
 
 impl Recording {
-    pub(super) fn create(path: &Path, split: Split, force: bool) -> Result<Recording, Fail> {
+    /// `images`: frames become images for Foxglove.
+    pub(super) fn create(path: &Path, split: Split, force: bool, images: bool) -> Result<Recording, Fail> {
         let first = numbered(path, split, 0);
         let open = Open::create(&first, force)?;
-        let files = vec![first];
-        Ok(Recording { path: path.to_owned(), split, force, files, open, frames: 0, bytes: 0 })
+        Ok(Recording {
+            path: path.to_owned(),
+            split,
+            force,
+            images: images.then(Images::default),
+            left_out: 0,
+            files: vec![first],
+            open,
+            frames: 0,
+            bytes: 0,
+        })
     }
 
     pub(super) fn write(&mut self, taken: &Taken<'_>) -> Result<(), Fail> {
@@ -91,7 +114,18 @@ impl Recording {
             self.open = Open::create(&next, self.force)?;
             self.files.push(next);
         }
-        self.open.write(taken).map_err(|error| self.failed(&error))?;
+        let message = match &mut self.images {
+            None => (None, taken.data),
+            Some(images) => {
+                let Some((kind, image)) = images.of(taken)? else {
+                    self.left_out += 1;
+                    return Ok(());
+                };
+                (Some(kind), image)
+            }
+        };
+        let written = self.open.write(taken, message);
+        written.map_err(|error| self.failed(&error))?;
         self.frames += 1;
         self.bytes += taken.data.len() as u64;
         Ok(())
@@ -149,53 +183,84 @@ impl Open {
         let mut writer = options.create(guard.clone()).map_err(|error| failed(&io::Error::other(error)))?;
         writer.flush().map_err(|error| failed(&io::Error::other(error)))?;
         let now = Instant::now();
-        Ok(Open { writer, guard, started: now, pending: 0, since: now, channels: HashMap::new() })
+        Ok(Open {
+            writer,
+            guard,
+            started: now,
+            pending: 0,
+            since: now,
+            channels: HashMap::new(),
+            schemas: Schemas::default(),
+        })
     }
 
-    fn write(&mut self, taken: &Taken<'_>) -> Result<(), McapError> {
-        let channel = self.channel(taken)?;
-        let own_time =
-            channel.1.then(|| Stamp::split(taken.data)).flatten().and_then(|(stamp, _)| stamp.time_ns);
+    /// Writes a frame as it is, or the image that was made of it.
+    fn write(&mut self, taken: &Taken<'_>, (kind, data): (Option<Kind>, &[u8])) -> Result<(), McapError> {
+        let key = (taken.topic.to_owned(), taken.metadata.to_owned());
+        let channel = match self.channels.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                // The library gives one number to channels that are alike, so this is one that is
+                // not yet there.
+                let schema = self.schemas.of(kind, &mut self.writer)?;
+                let encoding = if kind.is_some() { foxglove::ENCODING } else { ENCODING };
+                let id = self.writer.add_channel(schema, taken.topic, encoding, &about(taken))?;
+                let description = Description::parse(taken.metadata).unwrap_or_default();
+                entry.insert(Channel { id, description })
+            }
+        };
         let header = MessageHeader {
-            channel_id: channel.0,
+            channel_id: channel.id,
             // The format has 32 bits for it; they wrap.
             sequence: taken.sequence as u32,
             log_time: taken.arrived,
-            publish_time: own_time.unwrap_or(taken.arrived),
+            publish_time: own_time(&channel.description, taken.data).unwrap_or(taken.arrived),
         };
         if self.pending == 0 {
             self.since = Instant::now();
         }
-        self.writer.write_to_known_channel(&header, taken.data)?;
-        self.pending += taken.data.len() as u64;
+        self.writer.write_to_known_channel(&header, data)?;
+        self.pending += data.len() as u64;
         if self.pending >= CHUNK || self.since.elapsed() >= AGE { self.end_chunk() } else { Ok(()) }
-    }
-
-    /// The number of the frame's channel, and whether its frames carry their own time since 1970.
-    fn channel(&mut self, taken: &Taken<'_>) -> Result<(u16, bool), McapError> {
-        let key = (taken.topic.to_owned(), taken.metadata.to_owned());
-        if let Some(channel) = self.channels.get(&key) {
-            return Ok((channel.id, channel.stamped));
-        }
-        let mut keys = BTreeMap::from([(String::from(RING), taken.ring_bytes.to_string())]);
-        match std::str::from_utf8(taken.metadata) {
-            Ok("") => {}
-            Ok(text) => drop(keys.insert(String::from(METADATA), text.to_owned())),
-            Err(_) => drop(keys.insert(String::from(METADATA_HEX), text::hex(taken.metadata))),
-        }
-        let description = Description::parse(taken.metadata).unwrap_or_default();
-        let stamped = description.stamped == Some(true) && description.clock == Some(Clock::Realtime);
-        // The library gives one number to channels that are alike, so this is one that is not yet
-        // there.
-        let id = self.writer.add_channel(0, taken.topic, ENCODING, &keys)?;
-        self.channels.insert(key, Channel { id, stamped });
-        Ok((id, stamped))
     }
 
     fn end_chunk(&mut self) -> Result<(), McapError> {
         self.pending = 0;
         self.writer.flush()
     }
+}
+
+/// Numbers of the schemas that a file has.
+#[derive(Debug, Default)]
+struct Schemas {
+    raw: Option<u16>,
+    compressed: Option<u16>,
+}
+
+impl Schemas {
+    /// 0: frames as they are have none.
+    fn of(&mut self, kind: Option<Kind>, writer: &mut Writer<Guard>) -> Result<u16, McapError> {
+        let Some(kind) = kind else { return Ok(0) };
+        let known = match kind {
+            Kind::Raw => &mut self.raw,
+            Kind::Compressed => &mut self.compressed,
+        };
+        if let Some(id) = *known {
+            return Ok(id);
+        }
+        Ok(*known.insert(writer.add_schema(kind.name(), foxglove::ENCODING, &kind.schema())?))
+    }
+}
+
+/// What a channel says of its buffer.
+fn about(taken: &Taken<'_>) -> BTreeMap<String, String> {
+    let mut keys = BTreeMap::from([(String::from(RING), taken.ring_bytes.to_string())]);
+    match std::str::from_utf8(taken.metadata) {
+        Ok("") => {}
+        Ok(text) => drop(keys.insert(String::from(METADATA), text.to_owned())),
+        Err(_) => drop(keys.insert(String::from(METADATA_HEX), text::hex(taken.metadata))),
+    }
+    keys
 }
 
 /// `day.mcap` as it is, or `day-000.mcap` and so on where a recording is split.

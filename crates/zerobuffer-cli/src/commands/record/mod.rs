@@ -1,5 +1,6 @@
 //! `zerobuffer record`: frames of one or more buffers into an MCAP file.
 pub(crate) mod file;
+mod foxglove;
 mod guard;
 mod tap;
 
@@ -48,6 +49,10 @@ pub(crate) struct Args {
     /// Replace a file that is there.
     #[arg(long)]
     force: bool,
+    /// Write images that Foxglove shows (foxglove.RawImage, foxglove.CompressedImage) in place of
+    /// frames as they are. Such a file is for looking: replay needs frames.
+    #[arg(long)]
+    foxglove: bool,
     /// Begin another file before one becomes larger than this.
     #[arg(long, value_name = "BYTES", value_parser = size::parse_positive)]
     split_size: Option<u64>,
@@ -86,6 +91,8 @@ struct Summary<'a> {
     bytes: u64,
     /// Frames that were not seen in time, of buffers that others read.
     missed: u64,
+    /// Frames that are not what their description says, which only --foxglove minds.
+    left_out: u64,
     seconds: f64,
     #[serde(flatten)]
     ended: Ended,
@@ -179,7 +186,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
         .collect::<Result<Vec<Source>, Fail>>()?;
     let split = Split { size: args.split_size, time: args.split_time };
     let shared = Arc::new(Shared {
-        recording: Mutex::new(Recording::create(&args.output, split, args.force)?),
+        recording: Mutex::new(Recording::create(&args.output, split, args.force, args.foxglove)?),
         over: AtomicBool::new(false),
         first: AtomicU64::new(u64::MAX),
         started: Instant::now(),
@@ -201,12 +208,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     let seconds = shared.recorded().as_secs_f64();
     let missed = shared.missed.load(Ordering::SeqCst);
     let recording = shared.recording();
+    let left_out = recording.left_out;
     if !matches!(&result, Err(fail) if !matches!(fail.exit, Exit::Signal(_) | Exit::PeerGone)) {
         say::note(&format!(
-            "recorded {} ({}){} in {seconds:.2} s into {}",
+            "recorded {} ({}){}{} in {seconds:.2} s into {}",
             join::frames(recording.frames),
             size::human(recording.bytes),
             if missed == 0 { String::new() } else { format!(", {missed} missed") },
+            if left_out == 0 { String::new() } else { format!(", {left_out} left out") },
             recording.files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
         ));
     }
@@ -215,7 +224,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     }
     let (files, frames, bytes) = (&recording.files[..], recording.frames, recording.bytes);
     let ended = Ended::of(&result);
-    summary::print(&Summary { files, frames, bytes, missed, seconds, ended }, result)
+    summary::print(&Summary { files, frames, bytes, missed, left_out, seconds, ended }, result)
 }
 
 /// One thread for each buffer, until all of them have come to their end.

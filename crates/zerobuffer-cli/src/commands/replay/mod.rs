@@ -9,6 +9,7 @@ use serde::Serialize;
 use zerobuffer::{Error, FullRingPolicy, Owner, Writer, WriterConfig};
 
 use self::source::{Channel, Recordings};
+use super::record::file::ENCODING;
 use crate::exit::Exit;
 use crate::fail::Fail;
 use crate::input::Input;
@@ -135,6 +136,7 @@ impl Player<'_> {
                 if self.args.frames.is_some_and(|most| self.summary.frames >= most) {
                     return Ok(());
                 }
+                check(&message.channel)?;
                 if data.is_empty() {
                     say::note(&format!("an empty message of '{}' is left out", message.channel.topic));
                     continue;
@@ -241,6 +243,19 @@ impl Player<'_> {
         self.writers.values().for_each(join::let_notice);
         self.summary
     }
+}
+
+/// Refuses what is no frame: a file of another program, or images for Foxglove.
+fn check(channel: &Channel) -> Result<(), Fail> {
+    if channel.encoding == ENCODING {
+        return Ok(());
+    }
+    let (topic, encoding) = (&channel.topic, &channel.encoding);
+    let message = format!(
+        "channel '{topic}' holds messages encoded as '{encoding}', not the frames that `zerobuffer record` \
+         writes without --foxglove"
+    );
+    Err(Fail::new(Exit::Input, message).hint("--only NAME plays other channels"))
 }
 
 fn parse_rename(text: &str) -> Result<(String, String), String> {

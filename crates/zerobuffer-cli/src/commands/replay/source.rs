@@ -21,6 +21,8 @@ const LARGEST: usize = 1 << 30;
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) topic: String,
+    /// How its messages are encoded.
+    pub(super) encoding: String,
     /// The metadata block that the recorded buffer had.
     pub(super) metadata: Vec<u8>,
 }
@@ -152,8 +154,8 @@ impl Current {
                                 None => channel.metadata.get(METADATA).map(|text| text.clone().into_bytes()),
                             };
                             let metadata = metadata.unwrap_or_default();
-                            self.channels
-                                .insert(channel.id, Arc::new(Channel { topic: channel.topic, metadata }));
+                            let (topic, encoding) = (channel.topic, channel.message_encoding);
+                            self.channels.insert(channel.id, Arc::new(Channel { topic, encoding, metadata }));
                         }
                         Record::Message { header, data: bytes } => {
                             let channel = self.channels.get(&header.channel_id).ok_or(Broken::Format(
