@@ -17,6 +17,8 @@ pub(crate) struct Watched {
     /// A writer was seen, or a frame of it.
     present: bool,
     told: bool,
+    /// The tap was opened, and nothing was looked at yet.
+    fresh: bool,
 }
 
 /// What a look has brought.
@@ -33,7 +35,7 @@ pub(crate) enum Seen {
 
 impl Watched {
     pub(crate) fn new(name: &str) -> Watched {
-        Watched { name: name.to_owned(), tap: None, present: false, told: false }
+        Watched { name: name.to_owned(), tap: None, present: false, told: false, fresh: true }
     }
 
     pub(crate) fn tap(&self) -> Option<&Tap> {
@@ -54,6 +56,10 @@ impl Watched {
             },
         };
         let found = if newest { tap.latest(bytes, slice) } else { tap.next(bytes, slice) };
+        if std::mem::take(&mut self.fresh) {
+            // From the first look on, no frame that comes is passed over unnoticed.
+            log::info!("buffer '{}' is watched from now on", self.name);
+        }
         let found = match found {
             // Of a writer that has left, too.
             Ok(None) if self.present && tap.state()? == TapState::NoWriter => {
@@ -82,7 +88,7 @@ impl Watched {
             }
             Err(why @ Error::ReaderGone { .. }) => {
                 self.tap = None;
-                self.present = false;
+                (self.present, self.fresh) = (false, true);
                 let closed = !matches!(&why, Error::ReaderGone { reason, .. } if reason.contains("died"));
                 Ok(Seen::Ended { why, closed })
             }

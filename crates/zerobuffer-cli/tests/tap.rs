@@ -7,8 +7,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::{assert_no_files, assert_same, name, noise, run, start, until};
-use zerobuffer::{BufferConfig, Reader, Writer, WriterConfig, observe};
+use common::{assert_no_files, assert_same, name, noise, run, start};
+use zerobuffer::{BufferConfig, Reader, Writer, WriterConfig};
+
+/// What `-v` says once a tap has looked for the first time: what comes now is seen.
+const WATCHED: &str = "is watched from now on";
 
 fn pair(name: &str) -> (Reader, Writer) {
     let reader = Reader::create(name, BufferConfig::ring(1 << 20).metadata(256)).unwrap();
@@ -36,12 +39,12 @@ fn recv_sees_a_stream_beside_its_reader() {
     let (name, folder) = (name(), tempfile::tempdir().unwrap());
     let output = folder.path().join("seen.raw");
     let output = output.to_str().unwrap();
-    let arguments = ["recv", &name, "--tap", "--output", output, "--format", "raw", "--json"];
+    let arguments = ["recv", &name, "-v", "--tap", "--output", output, "--format", "raw", "--json"];
     // It waits for a buffer that is still to come.
     let mut tap = start(&arguments);
     tap.wait_for("looking at");
     let (mut reader, mut writer) = pair(&name);
-    std::thread::sleep(Duration::from_millis(300));
+    tap.wait_for(WATCHED);
     let sent = stream(&mut reader, &mut writer, 20);
     writer.close().unwrap();
     let summary = tap.finish().ok().json();
@@ -55,9 +58,8 @@ fn recv_sees_a_stream_beside_its_reader() {
 fn recv_follows_the_next_writer_and_tells_of_a_reader_that_closes() {
     let name = name();
     let (mut reader, mut writer) = pair(&name);
-    let mut tap = start(&["recv", &name, "--tap", "--format", "null", "--follow"]);
-    tap.wait_for("looking at");
-    std::thread::sleep(Duration::from_millis(300));
+    let mut tap = start(&["recv", &name, "-v", "--tap", "--format", "null", "--follow"]);
+    tap.wait_for(WATCHED);
     stream(&mut reader, &mut writer, 3);
     writer.close().unwrap();
     tap.wait_for("the writer has left: 3 frames");
@@ -86,10 +88,9 @@ fn record_goes_beside_a_reader_that_is_there() {
     let (name, folder) = (name(), tempfile::tempdir().unwrap());
     let path = folder.path().join("beside.mcap");
     let (mut reader, mut writer) = pair(&name);
-    let mut recorder = start(&["record", &name, "--output", path.to_str().unwrap(), "--json"]);
+    let mut recorder = start(&["record", &name, "-v", "--output", path.to_str().unwrap(), "--json"]);
     recorder.wait_for("has a reader");
-    recorder.wait_for("waiting for writers");
-    std::thread::sleep(Duration::from_millis(300));
+    recorder.wait_for(WATCHED);
     let sent = stream(&mut reader, &mut writer, 20);
     writer.close().unwrap();
     let summary = recorder.finish().ok().json();
@@ -107,11 +108,11 @@ fn record_goes_beside_a_reader_that_is_there() {
 fn record_by_a_tap_waits_for_the_buffer() {
     let (name, folder) = (name(), tempfile::tempdir().unwrap());
     let path = folder.path().join("tap.mcap");
-    let recorder =
-        start(&["record", &name, "--tap", "-o", path.to_str().unwrap(), "--json", "--frames", "5"]);
+    let path = path.to_str().unwrap();
+    let mut recorder = start(&["record", &name, "-v", "--tap", "-o", path, "--json", "--frames", "5"]);
+    recorder.wait_for("waiting for writers");
     let (mut reader, mut writer) = pair(&name);
-    until("the buffer is there", || observe::inspect(&name).is_ok());
-    std::thread::sleep(Duration::from_millis(300));
+    recorder.wait_for(WATCHED);
     stream(&mut reader, &mut writer, 8);
     assert_eq!(recorder.finish().ok().json()["frames"], 5);
 }

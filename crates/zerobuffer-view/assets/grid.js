@@ -1,5 +1,5 @@
 // All streams at once: a card for each, with a small picture that comes only while it can be seen.
-import { el, text, path, bytes, rate, ago, brief } from "./dom.js";
+import { el, text, path, bytes, rate, ago, brief, count } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Painter } from "./pixels.js";
 import { hex } from "./bytes.js";
@@ -16,13 +16,14 @@ class Card {
     this.fps = el("span", { class: "badge" });
     this.what = el("span", {});
     this.age = el("span", {});
+    this.lost = el("span", { class: "lost", title: "frames that the source numbered and never wrote" });
     this.speed = el("span", {});
     this.fill = el("i", {});
     this.element = el("a", { class: "card", href: `#/${path(name)}` },
       el("div", { class: "thumb" }, this.canvas, this.dump, this.empty, this.state, this.fps),
       el("div", { class: "about" },
         el("h2", { title: name }, name),
-        el("p", { class: "meta" }, this.what, this.speed, this.age)),
+        el("p", { class: "meta" }, this.what, this.speed, this.lost, this.age)),
       el("div", { class: "fill", title: "how full the ring is" }, this.fill));
     this.painter = new Painter(this.canvas);
     observer.observe(this.element);
@@ -54,6 +55,8 @@ class Card {
     text(this.what, brief(live.caps));
     text(this.speed, live.bytes_per_second ? `${bytes(live.bytes_per_second)}/s` : "");
     text(this.age, ago(live.last_frame_age_seconds));
+    this.lost.hidden = !live.frames_dropped;
+    text(this.lost, live.frames_dropped ? `${count(live.frames_dropped)} dropped` : "");
     this.fill.style.setProperty("width", `${Math.min(100, (100 * live.used_bytes) / Math.max(live.ring_bytes, 1))}%`);
   }
 }

@@ -69,6 +69,11 @@ impl Describer {
         true
     }
 
+    /// What the metadata say.
+    pub(crate) fn description(&self) -> &Description {
+        &self.parsed.description
+    }
+
     /// What a frame of `size` bytes is.
     pub(crate) fn frame(&mut self, size: usize) -> Arc<Shown> {
         if let Some(shown) = self.shown.as_ref().filter(|_| self.size == size) {

@@ -14,7 +14,7 @@ struct Metric {
     value: fn(&Live) -> Option<f64>,
 }
 
-const METRICS: [Metric; 12] = [
+const METRICS: [Metric; 13] = [
     Metric {
         name: "zerobuffer_frames_total",
         kind: "counter",
@@ -32,6 +32,12 @@ const METRICS: [Metric; 12] = [
         kind: "gauge",
         help: "Frames written per second over the last two seconds.",
         value: |buffer| buffer.frames_per_second,
+    },
+    Metric {
+        name: "zerobuffer_frames_dropped_total",
+        kind: "counter",
+        help: "Frames numbered in stamps and never written, since the observer began; absent without stamps.",
+        value: |buffer| buffer.frames_dropped.map(float),
     },
     Metric {
         name: "zerobuffer_ring_bytes",
@@ -164,6 +170,7 @@ mod tests {
             frames_per_second: None,
             bytes_per_second: None,
             frames_waiting: 1,
+            frames_dropped: Some(2),
             ring_bytes: 4096,
             used_bytes: 116,
             metadata_bytes: 0,
@@ -178,6 +185,7 @@ mod tests {
             "zerobuffer_buffers 2",
             "# TYPE zerobuffer_frames_total counter",
             r#"zerobuffer_frames_total{buffer="a\"b\\c\nd"} 7"#,
+            r#"zerobuffer_frames_dropped_total{buffer="a\"b\\c\nd"} 2"#,
             r#"zerobuffer_last_frame_age_seconds{buffer="a\"b\\c\nd"} 0.5"#,
             r#"zerobuffer_writer_alive{buffer="a\"b\\c\nd"} 0"#,
             r#"zerobuffer_writer_dead{buffer="a\"b\\c\nd"} 1"#,

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
 use zerobuffer::observe;
-use zerobuffer_view::live::Poller;
+use zerobuffer_view::live::{Live, Poller};
 
 use super::buffer::{BufferView, PeerView};
+use super::top;
 use crate::fail::Fail;
 use crate::{output, say, signals, size, text, time};
 
@@ -62,22 +63,22 @@ fn once(args: &Args, poller: Option<&mut Poller>) -> Result<(), Fail> {
     let rates: Option<Rates> = match poller {
         Some(poller) => {
             let live = poller.look()?.into_iter();
-            Some(live.map(|live| (live.name, live.frames_per_second)).collect())
+            Some(live.map(|live| (live.name.clone(), live)).collect())
         }
         None => None,
     };
     output::print(&format!("{}\n", table(&buffers, rates.as_ref()).trim_fmt()))
 }
 
-/// Frames a second of each buffer.
-type Rates = HashMap<String, Option<f64>>;
+/// What only a watch can tell of each buffer.
+type Rates = HashMap<String, Live>;
 
 fn table(buffers: &[BufferView], rates: Option<&Rates>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let mut titles = vec!["NAME", "RING", "FILL", "WRITER", "READER", "WRITTEN", "READ", "METADATA"];
     if rates.is_some() {
-        titles.insert(titles.len() - 1, "FPS");
+        titles.splice(titles.len() - 1..titles.len() - 1, ["FPS", "DROPS"]);
     }
     let last = titles.len() - 1;
     table.set_header(titles);
@@ -97,8 +98,11 @@ fn table(buffers: &[BufferView], rates: Option<&Rates>) -> Table {
             about,
         ];
         if let Some(rates) = rates {
-            let rate = rates.get(&buffer.name).copied().flatten();
-            row.insert(last - 1, rate.map_or_else(|| String::from("-"), |rate| format!("{rate:.1}")));
+            let live = rates.get(&buffer.name);
+            let rate = live.and_then(|live| live.frames_per_second);
+            let rate = rate.map_or_else(|| String::from("-"), |rate| format!("{rate:.1}"));
+            let drops = live.map_or_else(|| String::from("-"), top::drops);
+            row.splice(row.len() - 1..row.len() - 1, [rate, drops]);
         }
         table.add_row(row);
     }

@@ -1,4 +1,5 @@
 //! Buffers looked at again and again: rates, ages and states, from observing alone.
+mod drops;
 mod state;
 
 use std::collections::{HashMap, VecDeque};
@@ -8,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use zerobuffer::observe::{self, BufferInfo};
 
+use self::drops::Drops;
 pub use self::state::State;
 
 /// Over how long rates are taken.
@@ -43,6 +45,9 @@ pub struct Live {
     pub bytes_per_second: Option<f64>,
     /// Frames that the reader has not taken.
     pub frames_waiting: u64,
+    /// Frames that the source has numbered in its stamps and never written, since the second look;
+    /// `None` where frames have no stamps.
+    pub frames_dropped: Option<u64>,
     /// Size of the ring.
     pub ring_bytes: u64,
     /// Bytes of it that wait or are held.
@@ -76,6 +81,7 @@ struct Track {
     moved: Option<Instant>,
     /// The reader's number: another reader makes another buffer of the same name.
     reader: Option<u64>,
+    drops: Drops,
 }
 
 /// Looks at all buffers, or at some.
@@ -113,7 +119,7 @@ impl Poller {
     fn update(&mut self, info: BufferInfo, now: Instant) -> Live {
         let sample = Sample::of(&info);
         let reader = info.reader.map(|peer| peer.pid);
-        let fresh = || Track { looks: VecDeque::new(), moved: None, reader };
+        let fresh = || Track { looks: VecDeque::new(), moved: None, reader, drops: Drops::default() };
         let track = self.tracks.entry(info.name.clone()).or_insert_with(fresh);
         let last = track.looks.back().map(|(_, frames)| *frames);
         if track.reader != reader || last.is_some_and(|last| sample.frames < last) {
@@ -128,6 +134,7 @@ impl Poller {
             track.looks.pop_front();
         }
         let rate = rate(&track.looks);
+        let dropped = track.drops.look(&info, now);
         let end = |peer: &observe::Peer| End { pid: peer.pid, alive: peer.alive, level: peer.level };
         let (writer, reader) = (info.writer.as_ref().map(end), info.reader.as_ref().map(end));
         let age = track.moved.map(|moved| now.saturating_duration_since(moved).as_secs_f64());
@@ -139,6 +146,7 @@ impl Poller {
             frames_per_second: rate,
             bytes_per_second: rate.zip(sample.frame_bytes).map(|(rate, bytes)| rate * bytes),
             frames_waiting: sample.waiting,
+            frames_dropped: dropped,
             ring_bytes: info.payload_size,
             used_bytes: sample.used,
             metadata_bytes: info.metadata_size,
@@ -232,5 +240,46 @@ mod tests {
         // The next buffer of that name is another one: its frames are not a sudden loss.
         let _reader = Reader::create(&name, BufferConfig::ring(1 << 16).metadata(256)).unwrap();
         assert_eq!(look(&mut poller).frames_per_second, None);
+    }
+
+    #[test]
+    fn drops_are_numbers_that_are_missing_in_the_stamps() {
+        use zerobuffer_video::{Description, Format, Stamp, Video};
+        let name = format!("zb-drops-{}", std::process::id());
+        let mut reader = Reader::create(&name, BufferConfig::ring(1 << 16).metadata(1024)).unwrap();
+        let mut writer = Writer::connect(&name).unwrap();
+        let video = Video::new(Format::from_name("GRAY8").unwrap(), 8, 8).unwrap();
+        let mut poller = Poller::new(std::slice::from_ref(&name));
+        let mut now = Instant::now();
+        // The poller looks at frames once a second at most: the test moves its clock.
+        let mut after = |writer: &mut Writer, reader: &mut Reader, numbers: &[u64]| {
+            for number in numbers {
+                let stamp = Stamp { number: Some(*number), ..Stamp::default() };
+                writer.write(&[&stamp.to_bytes()[..], &[7; 64]].concat()).unwrap();
+                drop(reader.read().unwrap());
+            }
+            now += Duration::from_secs(1);
+            let info = observe::inspect(&name).unwrap();
+            poller.update(info, now).frames_dropped
+        };
+        writer.set_metadata(&Description::video("test", &video).stamped().to_json()).unwrap();
+        assert_eq!(after(&mut writer, &mut reader, &[]), None);
+        assert_eq!(after(&mut writer, &mut reader, &[10]), None);
+        assert_eq!(after(&mut writer, &mut reader, &[11, 12, 13]), Some(0));
+        assert_eq!(after(&mut writer, &mut reader, &[14, 17, 18]), Some(2));
+        assert_eq!(after(&mut writer, &mut reader, &[]), Some(2));
+        // Numbers that begin anew are no loss, and no gain either.
+        assert_eq!(after(&mut writer, &mut reader, &[0, 1]), Some(2));
+        assert_eq!(after(&mut writer, &mut reader, &[2, 4]), Some(3));
+        // Another writer's numbers have nothing to do with those before.
+        drop(writer);
+        assert!(reader.read().is_err());
+        let mut writer = Writer::connect(&name).unwrap();
+        writer
+            .set_metadata(br#"{"caps":"video/x-raw, format=(string)GRAY8, width=(int)8, height=(int)8"}"#)
+            .unwrap();
+        assert_eq!(after(&mut writer, &mut reader, &[100_000]), Some(3));
+        // This one does not announce its stamps: the size shows them.
+        assert_eq!(after(&mut writer, &mut reader, &[100_003]), Some(5));
     }
 }

@@ -12,12 +12,13 @@ pub(super) struct Column {
 }
 
 /// In the order in which they stand.
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column { title: "STATE", width: 7, cell: |buffer| buffer.state.word().to_owned() },
     Column { title: "FPS", width: 7, cell: |buffer| rate(buffer.frames_per_second) },
     Column { title: "MB/s", width: 7, cell: |buffer| rate(buffer.bytes_per_second.map(|bytes| bytes / 1e6)) },
     Column { title: "FILL", width: 5, cell: fill },
     Column { title: "WAIT", width: 5, cell: |buffer| status::thousands(buffer.frames_waiting) },
+    Column { title: "DROPS", width: 6, cell: drops },
     Column { title: "AGE", width: 6, cell: |buffer| age(buffer.last_frame_age_seconds) },
     Column { title: "FRAMES", width: 13, cell: |buffer| status::thousands(buffer.frames) },
     Column { title: "RING", width: 10, cell: |buffer| size::human(buffer.ring_bytes) },
@@ -25,7 +26,8 @@ const COLUMNS: [Column; 10] = [
     Column { title: "READER", width: 12, cell: |buffer| end(buffer.reader) },
 ];
 /// Which of them go first, by title.
-const FIRST_TO_GO: [&str; 9] = ["RING", "FRAMES", "READER", "WRITER", "WAIT", "AGE", "MB/s", "FILL", "FPS"];
+const FIRST_TO_GO: [&str; 10] =
+    ["RING", "FRAMES", "READER", "WRITER", "WAIT", "DROPS", "AGE", "MB/s", "FILL", "FPS"];
 /// What a name needs to be of use.
 const LEAST_NAME: u16 = 12;
 /// From this width on what the frames are is shown, too.
@@ -67,6 +69,11 @@ fn rate(value: Option<f64>) -> String {
 
 fn fill(buffer: &Live) -> String {
     format!("{:.0} %", (buffer.fill() * 100.0).ceil().clamp(0.0, 100.0))
+}
+
+/// Numbers that are missing in the stamps; `-` where there are none.
+pub(crate) fn drops(buffer: &Live) -> String {
+    buffer.frames_dropped.map_or_else(|| String::from("-"), status::thousands)
 }
 
 /// `0.2 s`, `12 s`, `5 min`, `3 h`, `2 d`.

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use serde::Serialize;
 
+pub(super) use self::columns::drops;
 use self::screen::Screen;
 use self::terminal::Terminal;
 use crate::exit::Exit;

@@ -158,6 +158,7 @@ mod tests {
             frames_per_second: Some(fps),
             bytes_per_second: Some(fps * 3_110_400.0),
             frames_waiting: 2,
+            frames_dropped: (state == State::Live).then_some(3),
             ring_bytes: 32 << 20,
             used_bytes: 6 << 20,
             metadata_bytes: 4096,
@@ -195,23 +196,23 @@ mod tests {
     fn at_full_width() {
         let expected = "\
 3 buffers, 1 live, 186.4 MB/s, 1 in trouble
-NAME          STATE       FPS    MB/s  FILL  WAIT    AGE        FRAMES       RING       WRITER       READER FRAMES ARE
-cam           live       59.9   186.4  19 %     2  0.0 s        12,345     32 MiB         4711         4712 video/x-raw, format=(string)I420, width…
-cam/\\u{1b}[2J dead        0.0     0.0  19 %     2  0.0 s        12,345     32 MiB         4711    4712 dead video/x-raw, format=(string)I420, width…
-lonely        waiting     0.0       -   0 %     0      -        12,345     32 MiB            -         4712
+NAME          STATE       FPS    MB/s  FILL  WAIT  DROPS    AGE        FRAMES       RING       WRITER       READER FRAMES ARE
+cam           live       59.9   186.4  19 %     2      3  0.0 s        12,345     32 MiB         4711         4712 video/x-raw, format=(string)I420, width…
+cam/\\u{1b}[2J dead        0.0     0.0  19 %     2      -  0.0 s        12,345     32 MiB         4711    4712 dead video/x-raw, format=(string)I420, width…
+lonely        waiting     0.0       -   0 %     0      -      -        12,345     32 MiB            -         4712
 q quit  space hold  sort: n name  s state  f fps  m MB/s  u fill  a age  r reverse
 ";
-        assert_eq!(shown(&mut screen(true), 148, 6), expected);
+        assert_eq!(shown(&mut screen(true), 155, 6), expected);
     }
 
     #[test]
     fn at_eighty_and_at_forty_columns() {
         let expected = "\
 3 buffers, 1 live, 186.4 MB/s, 1 in trouble
-NAME             STATE       FPS    MB/s  FILL  WAIT    AGE       WRITER
-cam              live       59.9   186.4  19 %     2  0.0 s         4711
-cam/\\u{1b}[2J    dead        0.0     0.0  19 %     2  0.0 s         4711
-lonely           waiting     0.0       -   0 %     0      -            -
+NAME             STATE       FPS    MB/s  FILL  WAIT  DROPS    AGE       WRITER
+cam              live       59.9   186.4  19 %     2      3  0.0 s         4711
+cam/\\u{1b}[2J    dead        0.0     0.0  19 %     2      -  0.0 s         4711
+lonely           waiting     0.0       -   0 %     0      -      -            -
 ";
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert!(words(&shown(&mut screen(false), 80, 6)).starts_with(&words(expected)));
