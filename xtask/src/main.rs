@@ -5,6 +5,7 @@
 
 mod attacks;
 mod bench;
+mod c_dist;
 mod crashpoints;
 mod cross;
 mod debian_rust;
@@ -51,6 +52,7 @@ const COMMANDS: &[Command] = &[
     macos::COMMAND,
     cross::COMMAND,
     wheels::COMMAND,
+    c_dist::COMMAND,
     windows::COMMAND,
     loom::COMMAND,
     bench::COMMAND,

@@ -2,6 +2,7 @@
 //!
 //! A step is one function; naming it in [`STEPS`] is all it takes to add one.
 
+mod c;
 mod deny;
 mod gstreamer;
 mod leftovers;
@@ -62,6 +63,9 @@ const STEPS: &[Step] = &[
     Step::new("gstreamer", "the GStreamer plugin, and pictures beside GStreamer's own", gstreamer::check)
         .makes_buffers()
         .apart("five minutes from cold on two cores, for a plugin that has a workspace of its own"),
+    Step::new("c", "the C library, as distributions and its users take it", c::check)
+        .makes_buffers()
+        .apart("a release build, and programs of three languages that need Debian packages"),
     Step::new(
         "viewer",
         "the viewer's page in Chromium, pixel by pixel, and its MJPEG in OpenCV",

@@ -97,6 +97,16 @@ pub(crate) const VALGRIND: Program = Program { name: "valgrind", package: "valgr
 /// Builds the verifiers.
 pub(crate) const C_COMPILER: Program = Program { name: "gcc", package: "gcc" };
 
+/// What builds, links and watches programs that use the C library.
+pub(crate) const C_CONSUMERS: &[Program] = &[
+    C_COMPILER,
+    CXX_COMPILER,
+    VALGRIND,
+    Program { name: "pkg-config", package: "pkg-config" },
+    Program { name: "cmake", package: "cmake" },
+    Program { name: "make", package: "make" },
+];
+
 /// Builds libFuzzer.
 pub(crate) const CXX_COMPILER: Program = Program { name: "g++", package: "g++" };
 

@@ -170,11 +170,9 @@
 // Share of the ring that is in use, in millionths.
 #define ZB_STAT_USED_PPM 7
 
-// The interface that this header describes: a library of another number has another interface.
-#define ZB_ABI_MAJOR 2
-
-// What was added to it since: a library must have at least the header's.
-#define ZB_ABI_MINOR 0
+// The interface that this header describes: 65536 times the number of the interface, which a
+// library has to share, plus the number of additions, of which it must have as many at least.
+#define ZB_ABI_VERSION 131072
 
 // What became of a call: 0 success, positive an ordinary outcome, negative an error.
 enum zb_status
@@ -691,7 +689,7 @@ zb_status zb_tap_stat(const zb_tap *tap, int32_t key, uint64_t *value);
 // The library's version, such as "2.0.0". Any thread.
 const char *zb_version(void);
 
-// The library's ZB_ABI_MAJOR * 65536 + ZB_ABI_MINOR, to be compared with the header's. Any thread.
+// The library's ZB_ABI_VERSION, to be compared with the header's. Any thread.
 uint32_t zb_abi_version(void);
 
 // Connects to the buffer `name`, which its reader has created; waits for that as

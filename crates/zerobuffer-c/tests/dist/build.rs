@@ -1,0 +1,81 @@
+//! Compiles the programs.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const STRICT: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g"];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Link {
+    Shared,
+    Static,
+}
+
+/// The library's folder; `None`: skipped.
+pub(crate) fn dist() -> Option<PathBuf> {
+    let dist = env::var_os("ZEROBUFFER_C_DIST").map(PathBuf::from);
+    if dist.is_none() {
+        println!("skipped: cargo xtask test c runs this");
+    }
+    dist
+}
+
+fn pkg_config(dist: &Path, words: &[&str]) -> Vec<String> {
+    let mut command = Command::new("pkg-config");
+    command.args(words).arg("zerobuffer").env("PKG_CONFIG_PATH", dist.join("lib/pkgconfig"));
+    run(&mut command).split_whitespace().map(str::to_owned).collect()
+}
+
+/// A program from one of `tests/consumers`, by pkg-config.
+pub(crate) fn program(dist: &Path, compiler: &str, source: &str, flags: &[&str], link: Link) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/consumers");
+    let label = source.replace('/', "-");
+    let name = format!("{label}-{compiler}-{}-{link:?}", flags.concat().replace(['=', ','], "-"));
+    let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut command = Command::new(compiler);
+    command.args(STRICT).args(flags).arg(folder.join(source)).arg("-o").arg(&output);
+    command.args(pkg_config(dist, &["--cflags"]));
+    match link {
+        Link::Shared => {
+            command.args(pkg_config(dist, &["--libs"]));
+            command.arg(format!("-Wl,-rpath,{}", dist.join("lib").display()));
+        }
+        Link::Static => {
+            for word in pkg_config(dist, &["--libs", "--static"]) {
+                if word == "-lzerobuffer" {
+                    command.args(["-Wl,-Bstatic", "-lzerobuffer", "-Wl,-Bdynamic"]);
+                } else {
+                    command.arg(word);
+                }
+            }
+        }
+    }
+    run(&mut command);
+    output
+}
+
+/// Runs a command, which has to succeed, and returns what it printed.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{text}\n{errors}", output.status);
+    text
+}
+
+pub(crate) fn is_there(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok();
+    if !there {
+        println!("skipped: {program} is not on this machine");
+    }
+    there
+}
+
+/// A name that no other run of a test has.
+pub(crate) fn name(what: &str) -> String {
+    let mark = env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default();
+    format!("{mark}zbc-{what}-{}", std::process::id())
+}

@@ -1,0 +1,61 @@
+//! Programs of users: compilers, standards, both ways to link, and what watches memory.
+
+use crate::build::{Link, dist, is_there, name, program, run};
+use std::{fs, path::Path, process::Command};
+
+fn checks(program: &Path, what: &str) {
+    assert!(run(Command::new(program).arg(name(what))).contains("all right"));
+}
+
+#[test]
+fn c_programs_build_without_a_warning_and_pass() {
+    let Some(dist) = dist() else { return };
+    for compiler in ["gcc", "clang"].into_iter().filter(|compiler| is_there(compiler)) {
+        for (standard, link) in [("-std=c99", Link::Shared), ("-std=c11", Link::Static)] {
+            let built = program(&dist, compiler, "checks.c", &[standard], link);
+            let needs = run(Command::new("readelf").arg("-d").arg(&built));
+            assert_eq!(needs.contains("libzerobuffer.so.2"), link == Link::Shared, "{needs}");
+            checks(&built, &format!("c-{compiler}{standard}"));
+        }
+    }
+}
+
+#[test]
+fn valgrind_finds_no_fault_and_no_leak() {
+    let Some(dist) = dist() else { return };
+    for (compiler, source, standard) in [("gcc", "checks.c", "-std=c11")] {
+        let built = program(&dist, compiler, source, &[standard, "-DVALGRIND"], Link::Static);
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--quiet", "--error-exitcode=9", "--leak-check=full"]);
+        valgrind.args(["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"]);
+        assert!(run(valgrind.arg(built).arg(name("valgrind"))).contains("all right"));
+    }
+}
+
+#[test]
+fn the_sanitizers_find_nothing() {
+    let Some(dist) = dist() else { return };
+    let sanitize = "-fsanitize=address,undefined";
+    for (compiler, source, standard) in [("gcc", "checks.c", "-std=c11")] {
+        let flags = [standard, sanitize, "-fno-sanitize-recover=all"];
+        checks(&program(&dist, compiler, source, &flags, Link::Shared), "sanitizer");
+    }
+}
+
+#[test]
+fn only_the_interface_is_exported_with_its_version() {
+    let Some(dist) = dist() else { return };
+    let symbols =
+        run(Command::new("nm").args(["-D", "--defined-only"]).arg(dist.join("lib/libzerobuffer.so")));
+    let header = fs::read_to_string(dist.join("include/zerobuffer.h")).unwrap();
+    let mut functions = 0;
+    for symbol in symbols.lines().filter_map(|line| line.split_whitespace().last()) {
+        if symbol == "ZEROBUFFER_2" {
+            continue;
+        }
+        let function = symbol.strip_suffix("@@ZEROBUFFER_2").unwrap_or_else(|| panic!("{symbol}"));
+        assert!(function.starts_with("zb_") && header.contains(&format!("{function}(")), "{symbol}");
+        functions += 1;
+    }
+    assert!(functions > 45, "{symbols}");
+}

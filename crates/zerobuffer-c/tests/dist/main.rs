@@ -1,0 +1,12 @@
+//! Programs in C and C++ that are built with the library as distributions take it, and run: alone,
+//! under valgrind and the sanitizers, and as one end of a stream whose other end is Rust, the
+//! command or Python.
+//!
+//! `cargo xtask test c` runs these; without `ZEROBUFFER_C_DIST` they are skipped.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::single_element_loop, reason = "in tests alone")]
+
+mod build;
+mod consumers;
+mod pairs;
+mod process;

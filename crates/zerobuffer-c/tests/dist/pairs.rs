@@ -1,0 +1,216 @@
+//! Two processes, one of them in C: random sizes, every byte checked, kills of either end.
+
+use crate::{
+    build::{Link, dist, name, program},
+    process::Process,
+};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+use zerobuffer::{
+    BufferConfig, Error, Reader, Writer, WriterConfig,
+    duplex::{Client, ClientConfig, Server, ServerConfig},
+};
+
+const RING: u64 = 256 * 1024;
+const LARGEST: usize = 60_000;
+const FRAMES: u64 = 3000;
+const LONG: Duration = Duration::from_secs(30);
+
+fn pair(dist: &Path) -> PathBuf {
+    program(dist, "gcc", "pair.c", &["-std=c11", "-O2"], Link::Shared)
+}
+
+fn receiver(program: &Path, name: &str, lives: u32) -> Process {
+    let mut command = Command::new(program);
+    let mut receiver = Process::start(command.args(["recv", name, &RING.to_string(), &lives.to_string()]));
+    assert_eq!(receiver.line(), "ready");
+    receiver
+}
+
+fn sender(program: &Path, name: &str, frames: u64, largest: usize) -> Process {
+    let mut command = Command::new(program);
+    Process::start(command.args(["send", name, &frames.to_string(), &largest.to_string(), "7"]))
+}
+
+fn pattern(sequence: u64, size: usize) -> Vec<u8> {
+    let first = sequence.wrapping_mul(131);
+    (0..size as u64).map(|at| first.wrapping_add(at) as u8).collect()
+}
+
+fn sizes() -> impl Iterator<Item = usize> {
+    let mut state = 12_345_u64;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        1 + (state >> 33) as usize % LARGEST
+    })
+}
+
+#[test]
+fn rust_writes_to_c() {
+    let Some(dist) = dist() else { return };
+    let (name, program) = (name("rust-c"), pair(&dist));
+    let mut receiver = receiver(&program, &name, 1);
+    let mut writer = Writer::connect(&name).unwrap();
+    for (sequence, size) in (1..=FRAMES).zip(sizes()) {
+        assert_eq!(writer.write(&pattern(sequence, size)).unwrap().sequence(), Some(sequence));
+    }
+    writer.close().unwrap();
+    assert_eq!(receiver.line(), format!("gone {FRAMES}"));
+    receiver.ends();
+}
+
+#[test]
+fn c_writes_to_rust() {
+    let Some(dist) = dist() else { return };
+    let name = name("c-rust");
+    let mut reader = Reader::create(&name, BufferConfig::ring(RING)).unwrap();
+    let sender = sender(&pair(&dist), &name, FRAMES, LARGEST);
+    for sequence in 1..=FRAMES {
+        let frame = reader.read_timeout(LONG).unwrap().unwrap();
+        assert_eq!((frame.sequence(), frame.data()), (sequence, &pattern(sequence, frame.len())[..]));
+    }
+    assert!(matches!(reader.read_timeout(LONG), Err(Error::WriterGone { .. })));
+    sender.ends();
+}
+
+#[test]
+fn killed_writers_in_c_are_succeeded() {
+    let Some(dist) = dist() else { return };
+    let (name, program) = (name("kills"), pair(&dist));
+    let mut receiver = receiver(&program, &name, 6);
+    for kill in 0..5 {
+        let mut sender = sender(&program, &name, 0, LARGEST);
+        std::thread::sleep(Duration::from_millis(60 + kill * 37));
+        sender.kill();
+        assert!(receiver.line().starts_with("gone "));
+    }
+    // The last one is of another language.
+    let config = WriterConfig::default().connect_timeout(LONG);
+    let mut writer = Writer::connect_with(&name, config).unwrap();
+    let sequence = writer.next_sequence();
+    writer.write(&pattern(sequence, 1000)).unwrap();
+    writer.close().unwrap();
+    let last: u64 = receiver.line().trim_start_matches("gone ").parse().unwrap();
+    assert_eq!(last, sequence, "no frame was lost, none came twice");
+    receiver.ends();
+}
+
+#[test]
+fn a_writer_in_c_learns_of_its_readers_death() {
+    let Some(dist) = dist() else { return };
+    let (name, program) = (name("reader-dies"), pair(&dist));
+    let mut receiver = receiver(&program, &name, 1);
+    let mut sender = sender(&program, &name, 0, LARGEST);
+    std::thread::sleep(Duration::from_millis(200));
+    receiver.kill();
+    assert!(sender.line().starts_with("gone "));
+    sender.ends();
+    // Its name is taken over, and cleaned.
+    drop(Reader::create(&name, BufferConfig::ring(RING)).unwrap());
+}
+
+#[test]
+fn requests_go_both_ways_between_c_and_rust() {
+    let Some(dist) = dist() else { return };
+    let (channel, program) = (name("calls"), pair(&dist));
+    let server = Server::new(&channel, ServerConfig::default());
+    server
+        .start_mutable(|request| {
+            request.data_mut().iter_mut().for_each(|byte| *byte = byte.wrapping_add(1));
+            Ok(())
+        })
+        .unwrap();
+    let mut caller = Process::start(Command::new(&program).args(["call", &channel, "500", "20000", "3"]));
+    assert_eq!(caller.line(), "answered");
+    caller.ends();
+    assert!(server.stop());
+
+    let mut serving = Process::start(Command::new(&program).args(["serve", &channel]));
+    assert_eq!(serving.line(), "ready");
+    let client = Client::connect_with(&channel, ClientConfig::default().connect_timeout(LONG)).unwrap();
+    for (sequence, size) in (1..=500).zip(sizes()) {
+        let response = client.call(&pattern(sequence, size), LONG).unwrap();
+        let expected: Vec<u8> = pattern(sequence, size).iter().map(|byte| byte.wrapping_add(1)).collect();
+        assert_eq!(response.data(), expected);
+    }
+    client.close().unwrap();
+    serving.ends();
+}
+
+/// The command: `recv` writes payloads one after the other to its standard output.
+#[test]
+fn the_command_receives_from_c() {
+    let (Some(dist), Some(command)) = (dist(), env::var_os("ZEROBUFFER_COMMAND")) else { return };
+    let name = name("command");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("from-c.raw");
+    let mut receiver = Command::new(&command);
+    let receiver = Process::start(receiver.args(["recv", &name, "--ring", "256KiB", "--output"]).arg(&file));
+    let sender = sender(&pair(&dist), &name, 300, 5000);
+    sender.ends();
+    receiver.ends();
+    let bytes = std::fs::read(&file).unwrap();
+    // The sizes are those of pair.c.
+    let mut state = 7_u64;
+    let mut at = 0;
+    for sequence in 1..=300 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let size = 1 + (state >> 33) as usize % 5000;
+        assert_eq!(bytes[at..at + size], pattern(sequence, size), "frame {sequence}");
+        at += size;
+    }
+    assert_eq!(at, bytes.len());
+}
+
+const PYTHON_READS: &str = "
+import sys, zerobuffer
+reader = zerobuffer.Reader(sys.argv[1], zerobuffer.BufferConfig(1024, 262144))
+print('ready', flush=True)
+for sequence in range(1, int(sys.argv[2]) + 1):
+    frame = reader.read_frame(timeout=30.0)
+    data = bytes(frame.data)
+    assert frame.sequence == sequence
+    first = sequence * 131
+    assert data == bytes((first + at) & 255 for at in range(len(data))), sequence
+    reader.release_frame(frame)
+reader.close()
+print('read', flush=True)
+";
+
+const PYTHON_WRITES: &str = "
+import sys, zerobuffer
+writer = zerobuffer.Writer(sys.argv[1])
+for sequence in range(1, int(sys.argv[2]) + 1):
+    size = 1 + sequence * 7919 % 3000
+    writer.write_frame(bytes((sequence * 131 + at) & 255 for at in range(size)))
+writer.close()
+";
+
+/// The published implementation, and ours if it was built.
+#[test]
+fn python_and_c_stream_both_ways() {
+    let Some(dist) = dist() else { return };
+    let program = pair(&dist);
+    for variable in ["ZEROBUFFER_TEST_OLD_PYTHON", "ZEROBUFFER_TEST_OWN_PYTHON"] {
+        let Some(python) = env::var_os(variable) else {
+            println!("skipped: {variable} is not set");
+            continue;
+        };
+        let name = name("python");
+        let mut reading = Command::new(&python);
+        let mut reading = Process::start(reading.args(["-c", PYTHON_READS, &name, "400"]));
+        assert_eq!(reading.line(), "ready");
+        let sender = sender(&program, &name, 400, 3000);
+        assert_eq!(reading.line(), "read");
+        reading.ends();
+        sender.ends();
+
+        let mut receiver = receiver(&program, &name, 1);
+        Process::start(Command::new(&python).args(["-c", PYTHON_WRITES, &name, "400"])).ends();
+        assert_eq!(receiver.line(), "gone 400");
+        receiver.ends();
+    }
+}
