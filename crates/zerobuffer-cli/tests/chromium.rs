@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use browser::Browser;
 use common::name;
-use viewer::{Stream, Viewer, encoded};
+use viewer::{Stream, Viewer, encoded, within};
+use zerobuffer_video::{Description, Format, Stamp, Video};
 
 /// Format, size, and how far a colour may be from the exact formula.
 const PICTURES: [(&str, u32, u32, f64); 15] = [
@@ -174,24 +175,64 @@ fn a_face() {
             Stream::new(&format!("{label}-{index}"), format, *width, *height)
         })
         .collect();
-    let names: Vec<String> = streams.iter().map(|stream| stream.name.clone()).collect();
+    let mut names: Vec<String> = streams.iter().map(|stream| stream.name.clone()).collect();
+    // One whose source loses frames, and one that is no picture.
+    let (lossy, sound) = (format!("{label}-3"), format!("{label}-4"));
+    names.extend([lossy.clone(), sound.clone()]);
+    let ring = || zerobuffer::BufferConfig::ring(1 << 20).metadata(1024);
+    let mut lossy_reader = zerobuffer::Reader::create(&lossy, ring()).unwrap();
+    let _sound_reader = zerobuffer::Reader::create(&sound, ring()).unwrap();
+    let mut lossy = zerobuffer::Writer::connect(&lossy).unwrap();
+    let mut sound = zerobuffer::Writer::connect(&sound).unwrap();
+    let grey = Video::new(Format::from_name("GRAY8").unwrap(), 240, 320).unwrap();
+    lossy.set_metadata(&Description::video("test", &grey).stamped().to_json()).unwrap();
+    sound.set_metadata(br#"{"caps":"audio/x-raw, format=(string)S16LE, layout=(string)interleaved, rate=(int)48000, channels=(int)1"}"#).unwrap();
+    let wave = (0..480u16).flat_map(|at| {
+        let value = (f64::from(at) / 20.0).sin() * 20_000.0;
+        (value as i16).to_le_bytes()
+    });
+    sound.write(&wave.collect::<Vec<u8>>()).unwrap();
     let viewer = Viewer::start(&names.iter().map(String::as_str).collect::<Vec<_>>());
     for stream in &mut streams {
         let picture = stream.picture(3);
         stream.show(&picture);
     }
+    let mut number = 0;
+    let mut lose = || {
+        number += 7;
+        let stamp = Stamp { number: Some(number), ..Stamp::default() };
+        let ramp = (0..240 * 320u32).map(|at| (at / 320 + at % 240 / 4) as u8);
+        let frame: Vec<u8> = stamp.to_bytes().into_iter().chain(ramp).collect();
+        lossy.write(&frame).unwrap();
+        drop(lossy_reader.read().unwrap());
+    };
     for (width, height, scheme) in
         [(1280, 800, "dark"), (1280, 800, "light"), (390, 844, "dark"), (390, 844, "light")]
     {
         let tab = browser.open(&format!("http://{}/", viewer.address), width, height, scheme);
         browser.wait(&tab, "document.querySelectorAll('.card .empty[hidden]').length >= 1");
+        // Its numbers jump from one look of the server to the next.
+        within("drops are shown", || {
+            lose();
+            std::thread::sleep(Duration::from_millis(300));
+            let shown = "[...document.querySelectorAll('.lost')].some((e) => !e.hidden && /dropped/.test(e.textContent))";
+            browser.eval(&tab, shown).as_bool().filter(|shown| *shown)
+        });
+        let whole = "[...document.querySelectorAll('.thumb')].every((thumb) => [...thumb.querySelectorAll('canvas')]
+            .every((canvas) => canvas.getBoundingClientRect().height <= thumb.getBoundingClientRect().height + 1))";
+        assert_eq!(browser.eval(&tab, whole), true, "no picture is cut off in its card");
         let wide = "document.documentElement.scrollWidth <= innerWidth";
         assert_eq!(browser.eval(&tab, wide), true, "nothing is cut off at {width}");
         browser.screenshot(&tab, &format!("grid-{width}-{scheme}.png"));
         browser.eval(&tab, &format!("location.hash = '#/{}'", names[0]));
         browser.wait(&tab, "document.querySelector('canvas.picture')?.width === 640");
+        browser.wait(&tab, "document.querySelector('dl')?.textContent.includes('no.')");
         assert_eq!(browser.eval(&tab, wide), true, "nothing is cut off at {width}");
         browser.screenshot(&tab, &format!("single-{width}-{scheme}.png"));
+        browser.eval(&tab, &format!("location.hash = '#/{}'", names[4]));
+        browser.wait(&tab, "document.querySelector('.bytes:not([hidden]) .hex')?.textContent.length > 100");
+        assert_eq!(browser.eval(&tab, wide), true, "nothing is cut off at {width}");
+        browser.screenshot(&tab, &format!("bytes-{width}-{scheme}.png"));
     }
     assert_eq!(browser.complaints, [""; 0]);
 }

@@ -6,7 +6,7 @@
 // The tests speak to the command by signals of Unix.
 #![cfg(target_os = "linux")]
 // Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_precision_loss)]
 
 mod common;
 mod viewer;
@@ -36,7 +36,9 @@ fn the_viewer_at_1080p30() {
             next += Duration::from_secs(1) / 30;
             stream.show(&picture);
             // All ask, then all take: the server works for them at once.
-            sockets.iter_mut().for_each(|socket| socket.credit(1));
+            for socket in &mut sockets {
+                socket.credit(1);
+            }
             for socket in &mut sockets {
                 assert_eq!(socket.frame().payload.len(), picture.len());
             }

@@ -79,6 +79,53 @@ fn in_a_terminal_of_any_width() {
 }
 
 #[test]
+fn keys_sort_and_colours_can_be_off_at_forty_columns() {
+    let (first, second) = (name(), name());
+    let _quiet = Reader::create(&first, BufferConfig::ring(1 << 16)).unwrap();
+    let mut reader = Reader::create(&second, BufferConfig::ring(1 << 16)).unwrap();
+    let mut writer = Writer::connect(&second).unwrap();
+    let top = format!("{} top {first} {second} --interval 0.1", env!("CARGO_BIN_EXE_zerobuffer"));
+    for (number, (before, after)) in
+        [("", " --no-color"), ("NO_COLOR=1 ", ""), ("", "")].into_iter().enumerate()
+    {
+        // Each session has a name of its own, by its width.
+        let width = 40 + u32::try_from(number).unwrap();
+        let Some(tmux) = Tmux::start(width, &format!("{before}{top}{after}")) else { return };
+        let order = || {
+            let screen = tmux.screen();
+            let rows =
+                screen.lines().skip(2).filter_map(|line| line.split_whitespace().next().map(str::to_owned));
+            rows.filter(|row| row.starts_with(&first[..8])).collect::<Vec<_>>()
+        };
+        // Names that are too long for the column end with dots.
+        let is = |shown: &str, name: &str| name.starts_with(shown.trim_end_matches('…'));
+        let mut shows = |what: &str, names: [&str; 2]| {
+            until(what, || {
+                let _ = writer.write(&[7; 100]);
+                while reader.try_read().is_ok_and(|frame| frame.is_some()) {}
+                let order = order();
+                order.len() == 2 && is(&order[0], names[0]) && is(&order[1], names[1])
+            });
+        };
+        shows("both are there", [&first, &second]);
+        tmux.press("r");
+        shows("the order is turned round", [&second, &first]);
+        tmux.press("r");
+        shows("and back", [&first, &second]);
+        tmux.press("f");
+        shows("the one with frames comes first", [&second, &first]);
+        tmux.press("n");
+        shows("by name", [&first, &second]);
+        let colors = tmux.run(&["capture-pane", "-p", "-e"]).unwrap();
+        assert!(tmux.screen().starts_with("2 buffers, 1 live, 0.0 MB/s"), "{}", tmux.screen());
+        // Bold and dim are no colours.
+        let is_colored = ["[38;5;2m", "[38;5;3m", "[38;5;6m"].iter().any(|code| colors.contains(code));
+        assert_eq!(is_colored, number == 2, "{colors:?}");
+        tmux.press("q");
+    }
+}
+
+#[test]
 fn ctrl_c_and_sigterm_give_the_terminal_back() {
     let line = format!(
         "{0} top --interval 0.1 & pid=$!; sleep 0.3; kill -TERM $pid; wait $pid; echo ended $?; stty -a | tr ' ' '\\n' | grep echo; cat",

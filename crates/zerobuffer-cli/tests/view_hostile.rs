@@ -2,7 +2,7 @@
 // The tests look into /proc.
 #![cfg(target_os = "linux")]
 // Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_precision_loss)]
 
 mod common;
 mod viewer;
@@ -160,7 +160,7 @@ fn sockets_that_break_their_protocol() {
     let mut good = viewer.socket(&stream.name, "");
     let idle = threads(&viewer);
     let huge = [&[0x81, 0xff][..], &u64::MAX.to_be_bytes(), &[0; 4]].concat();
-    let long = [&[0x81, 0xfe, 0x7f, 0xff, 0, 0, 0, 0][..], &[b'1'; 40_000]].concat();
+    let long = [&[0x81, 0xfe, 0x7f, 0xff, 0, 0, 0, 0][..], &vec![b'1'; 40_000]].concat();
     let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(5000);
     for bytes in [
         &huge[..],

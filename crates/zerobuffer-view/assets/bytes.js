@@ -27,6 +27,17 @@ export function numbers(data, type) {
   return found;
 }
 
+/** Words in columns of one width: 16, 8, 4, 2 or 1 to a line, whatever fits `most` characters. */
+function lines(words, most) {
+  const width = Math.max(...words.map((word) => word.length), 1);
+  const columns = [16, 8, 4, 2].find((columns) => columns * (width + 2) <= most) ?? 1;
+  const found = [];
+  for (let at = 0; at < words.length; at += columns) {
+    found.push(words.slice(at, at + columns).map((word) => word.padStart(width)).join("  "));
+  }
+  return found.join("\n");
+}
+
 export class Bytes {
   constructor() {
     this.chosen = null;
@@ -50,7 +61,7 @@ export class Bytes {
     text(this.dump, hex(data, narrow ? 8 : 16, 64));
     const values = numbers(data, type);
     const digits = (value) => (Number.isInteger(value) ? String(value) : value.toPrecision(6));
-    text(this.table, values.slice(0, 96).map((value) => digits(value).padStart(type === "u8" ? 4 : 12)).join(" "));
+    text(this.table, lines(values.slice(0, 96).map(digits), narrow ? 44 : 100));
     this.plot(values.slice(0, 1024));
   }
 

@@ -108,6 +108,12 @@ export class Single {
     }
     this.say(note ?? "");
     this.inspect();
+    if (!this.begun) {
+      // What is known with the first frame is there with it, not half a second later.
+      this.begun = true;
+      if (this.live) this.update([this.live]);
+      this.tick();
+    }
   }
 
   say(note) {
@@ -184,7 +190,9 @@ export class Single {
 
   update(streams) {
     const live = streams.find(({ name }) => name === this.name);
+    const isFirst = !this.live;
     this.live = live;
+    if (isFirst) this.tick();
     this.element.dataset.state = live?.state ?? "gone";
     text(this.state, live?.state ?? "gone");
     if (!live) return;

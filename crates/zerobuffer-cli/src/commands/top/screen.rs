@@ -70,7 +70,12 @@ impl Screen {
 
     fn summary(&self) -> Line<'static> {
         let live = self.buffers.iter().filter(|buffer| buffer.state == State::Live).count();
-        let bytes: f64 = self.buffers.iter().filter_map(|buffer| buffer.bytes_per_second).sum();
+        // The sum of nothing would be minus zero.
+        let bytes = self
+            .buffers
+            .iter()
+            .filter_map(|buffer| buffer.bytes_per_second)
+            .fold(0.0, |sum, bytes| sum + bytes);
         let bad = self.buffers.iter().filter(|buffer| buffer.state >= State::Full).count();
         let trouble = if bad > 0 { format!(", {bad} in trouble") } else { String::new() };
         let held = if self.held { " (held)" } else { "" };
@@ -244,7 +249,8 @@ q quit  space hold  sort: n name
         top.held = true;
         assert!(shown(&mut top, 60, 6).contains("(held)"));
         let mut empty = Screen::new(Sort::Name, false, false);
-        assert!(shown(&mut empty, 60, 6).contains("no buffers yet"));
+        let text = shown(&mut empty, 60, 6);
+        assert!(text.starts_with("0 buffers, 0 live, 0.0 MB/s") && text.contains("no buffers yet"), "{text}");
         for (width, height) in [(1, 1), (5, 2), (20, 3), (300, 100)] {
             shown(&mut top, width, height);
         }
