@@ -57,6 +57,7 @@ pub(crate) const FFMPEG: Program = Program { name: "ffmpeg", package: "ffmpeg" }
 /// has no program.
 pub(crate) const GSTREAMER: &[Program] = &[
     Program { name: "gst-launch-1.0", package: "gstreamer1.0-tools" },
+    Program { name: "gst-device-monitor-1.0", package: "gstreamer1.0-plugins-base-apps" },
     Program { name: "/usr/include/gstreamer-1.0/gst/gst.h", package: "libgstreamer1.0-dev" },
     Program {
         name: "/usr/include/gstreamer-1.0/gst/video/video.h",

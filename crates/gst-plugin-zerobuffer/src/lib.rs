@@ -7,6 +7,7 @@ mod zerosink;
 mod zerosrc;
 
 use gst::glib;
+use gst::prelude::*;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     zerosink::register(plugin)?;
@@ -35,6 +36,19 @@ fn filled(text: Option<String>) -> Option<String> {
 /// A time-out property in milliseconds: -1 waits for ever.
 fn patience(milliseconds: i64) -> Option<std::time::Duration> {
     u64::try_from(milliseconds).ok().map(std::time::Duration::from_millis)
+}
+
+/// Tells the application of a picture that was dropped, with the counts so far.
+fn dropped(element: &gst::Element, buffer: Option<&gst::BufferRef>, processed: u64, dropped: u64) {
+    let counts = (gst::format::Buffers::from_u64(processed), gst::format::Buffers::from_u64(dropped));
+    let message = gst::message::Qos::builder(true)
+        .timestamp(buffer.and_then(gst::BufferRef::pts))
+        .duration(buffer.and_then(gst::BufferRef::duration))
+        .stats(counts.0, counts.1)
+        .src(element)
+        .build();
+    // Nobody has to listen.
+    let _ = element.post_message(message);
 }
 
 /// The value of a property, whose type GObject has checked already.

@@ -1,13 +1,21 @@
 //! Between GStreamer's caps and buffers and the product's description of pictures.
+use std::borrow::Cow;
+
 use zerobuffer_video::{Caps, Clock, Content, Description, Layout, Stamp, Video};
 
 /// What a sink or filter sends: the caps with their description.
-#[derive(Clone)]
 pub(crate) struct Outgoing {
     pub(crate) caps: gst::Caps,
-    /// The pictures and their tight rows; `None` for other media and for formats without known
-    /// planes.
-    pub(crate) video: Option<(Video, Layout)>,
+    /// `None` for other media and for formats without known planes.
+    pub(crate) video: Option<Pictures>,
+}
+
+/// Pictures, and how their rows lie: as they are sent, and as GStreamer has them unless told.
+#[derive(Clone)]
+pub(crate) struct Pictures {
+    pub(crate) video: Video,
+    pub(crate) tight: Layout,
+    pub(crate) padded: Layout,
 }
 
 impl Outgoing {
@@ -22,7 +30,10 @@ impl Outgoing {
             Err(error) => return Err(error),
         };
         let video = match video {
-            Some(video) => Some((video, Layout::tight(&video)?)),
+            Some(video) => {
+                let (tight, padded) = (Layout::tight(&video)?, Layout::padded(&video)?);
+                Some(Pictures { video, tight, padded })
+            }
             None => None,
         };
         Ok(Outgoing { caps: caps.clone(), video })
@@ -32,7 +43,7 @@ impl Outgoing {
     pub(crate) fn metadata(&self, kind: &str, element: &str, stamped: bool, clock: Clock) -> Vec<u8> {
         let caps = self.caps.to_string();
         let mut description = match &self.video {
-            Some((video, _)) => Description::video(kind, video),
+            Some(pictures) => Description::video(kind, &pictures.video),
             None => Description::opaque(kind, &caps, None),
         };
         description.version = Some(gst::version_string().to_string());
@@ -45,22 +56,33 @@ impl Outgoing {
         description.to_json()
     }
 
-    /// How the rows of `buffer` lie: as its meta says, else with GStreamer's padding.
-    pub(crate) fn layout_of(
-        &self,
-        buffer: &gst::BufferRef,
-    ) -> Result<Option<Layout>, zerobuffer_video::Error> {
-        let Some((video, tight)) = &self.video else { return Ok(None) };
-        if let Some(meta) = buffer.meta::<gst_video::VideoMeta>() {
+    /// How the rows of `buffer` lie: as its meta says, else with GStreamer's padding. A buffer that
+    /// is too small for them is an error with both numbers.
+    pub(crate) fn layout_of(&self, buffer: &gst::BufferRef) -> Result<Option<Cow<'_, Layout>>, String> {
+        let Some(Pictures { video, tight, padded }) = &self.video else { return Ok(None) };
+        let layout = if let Some(meta) = buffer.meta::<gst_video::VideoMeta>() {
             let strides: Vec<u64> =
                 meta.stride().iter().map(|stride| u64::try_from(*stride).unwrap_or(u64::MAX)).collect();
             let offsets: Vec<u64> = meta.offset().iter().map(|offset| *offset as u64).collect();
-            return Layout::announced(video, &strides, Some(&offsets)).map(Some);
+            let layout = Layout::announced(video, &strides, Some(&offsets));
+            Cow::Owned(layout.map_err(|why| format!("the meta of a buffer is wrong: {why}"))?)
+        } else if buffer.size() != padded.size() && buffer.size() == tight.size() {
+            // Some elements pack rows and say so by the size alone.
+            Cow::Borrowed(tight)
+        } else {
+            Cow::Borrowed(padded)
+        };
+        let needed = layout.planes().last().map_or(0, |last| last.offset + last.extent());
+        if buffer.size() < needed {
+            return Err(format!(
+                "a buffer has {} bytes, a {} picture of {} x {} with these rows has {needed}",
+                buffer.size(),
+                video.format.name(),
+                video.width,
+                video.height
+            ));
         }
-        let padded = Layout::padded(video)?;
-        // Some elements pack rows and say so by the size alone.
-        let packed = buffer.size() != padded.size() && buffer.size() == tight.size();
-        Ok(Some(if packed { tight.clone() } else { padded }))
+        Ok(Some(layout))
     }
 }
 

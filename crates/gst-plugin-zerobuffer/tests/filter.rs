@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::{launch, name, run, stat, wait};
 use gst::prelude::*;
 use zerobuffer::BufferConfig;
-use zerobuffer::duplex::{Server, ServerConfig};
+use zerobuffer::duplex::{ProcessingMode, Server, ServerConfig};
 use zerobuffer_video::{Description, Stamp};
 
 fn server(channel: &str) -> Server {
@@ -177,4 +177,116 @@ fn the_server_learns_what_comes() {
     assert_eq!(description.kind.as_deref(), Some("gstreamer-filter"));
     assert_eq!(description.element_name.as_deref(), Some("ai"));
     assert_eq!(description.stamped, Some(true));
+}
+
+#[test]
+fn several_pictures_are_with_a_server_of_several_threads() {
+    let channel = name();
+    let config = ServerConfig::default().buffer(BufferConfig::ring(16 << 20).metadata(4096));
+    let server =
+        Server::new(&channel, config.mode(ProcessingMode::ThreadPool(std::num::NonZero::new(4).unwrap())));
+    let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (present, peak) = (Arc::clone(&now), Arc::clone(&most));
+    server
+        .start(move |request, mut response| {
+            peak.fetch_max(present.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let (stamp, pixels) = Stamp::split(request.data()).unwrap();
+            // Later pictures are done before earlier ones.
+            std::thread::sleep(Duration::from_millis(60 - 10 * (stamp.number.unwrap() % 4)));
+            response.write(&vec![u8::try_from(stamp.number.unwrap()).unwrap(); pixels.len()])?;
+            present.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        })
+        .unwrap();
+    let source = "videotestsrc num-buffers=40 ! video/x-raw,format=GRAY8,width=32,height=32,framerate=25/1";
+    let pipeline = launch(&format!(
+        "{source} ! zerofilter name=ai max-in-flight=4 on-server-gone=error channel-name={channel} ! {END}"
+    ));
+    let got = collected(&pipeline);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    assert_eq!(wait(&pipeline, Duration::from_secs(30)), None);
+    assert_eq!(stat(&pipeline, "ai", "answered"), 40);
+    let mut latency = gst::query::Latency::new();
+    assert!(pipeline.by_name("end").unwrap().static_pad("sink").unwrap().peer_query(&mut latency));
+    // Three frames of 25 a second may be in front of one.
+    assert_eq!(latency.result().1, gst::ClockTime::from_mseconds(120));
+    pipeline.set_state(gst::State::Null).unwrap();
+    server.stop();
+    // In order, each with its own time and its own answer.
+    let got = got.lock().unwrap();
+    assert_eq!(got.len(), 40);
+    for (index, (pixels, pts)) in got.iter().enumerate() {
+        assert_eq!(*pts, index as u64 * 40_000_000);
+        assert!(pixels.iter().all(|byte| usize::from(*byte) == index), "{index}: {}", pixels[0]);
+    }
+    assert!((2..=4).contains(&most.load(Ordering::SeqCst)), "{} at a time", most.load(Ordering::SeqCst));
+}
+
+#[test]
+fn changed_caps_and_flushes_lose_no_answer() {
+    let channel = name();
+    let server = server(&channel);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sizes = Arc::clone(&seen);
+    server
+        .start(move |request, mut response| {
+            let pixels = &request.data()[Stamp::SIZE..];
+            sizes.lock().unwrap().push(pixels.len());
+            std::thread::sleep(Duration::from_millis(5));
+            response.write(pixels)?;
+            Ok(())
+        })
+        .unwrap();
+    let pipeline = launch(&format!(
+        "concat name=c ! zerofilter name=ai max-in-flight=3 on-server-gone=error channel-name={channel} ! {END} \
+         videotestsrc num-buffers=20 ! video/x-raw,format=GRAY8,width=32,height=32,framerate=25/1 ! c. \
+         videotestsrc num-buffers=20 ! video/x-raw,format=RGB,width=31,height=16,framerate=25/1 ! c."
+    ));
+    let got = collected(&pipeline);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    assert_eq!(wait(&pipeline, Duration::from_secs(30)), None);
+    assert_eq!(stat(&pipeline, "ai", "answered"), 40);
+    assert_eq!(stat(&pipeline, "ai", "servers"), 2);
+    assert_eq!(got.lock().unwrap().len(), 40);
+    assert_eq!(*seen.lock().unwrap(), [vec![32 * 32; 20], vec![31 * 16 * 3; 20]].concat());
+    pipeline.set_state(gst::State::Null).unwrap();
+
+    // A flush ends waits; afterwards pictures are answered again.
+    let pipeline = launch(&format!(
+        "videotestsrc num-buffers=50 ! video/x-raw,format=GRAY8,width=32,height=32,framerate=25/1 ! \
+         zerofilter name=ai max-in-flight=3 on-server-gone=error channel-name={channel} ! {END}"
+    ));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(60));
+        pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO).unwrap();
+    }
+    assert_eq!(wait(&pipeline, Duration::from_secs(30)), None);
+    let stats = pipeline.by_name("ai").unwrap().property::<gst::Structure>("stats");
+    // A flush drops what is under way: three requests, and one that waits.
+    assert!(stat(&pipeline, "ai", "answered") >= 50 - 5 * 4, "{stats}");
+    assert_eq!(stat(&pipeline, "ai", "late"), 0, "{stats}");
+    pipeline.set_state(gst::State::Null).unwrap();
+    server.stop();
+}
+
+#[test]
+fn what_can_never_be_sent_is_an_error_with_numbers() {
+    let channel = name();
+    let small =
+        Server::new(&channel, ServerConfig::default().buffer(BufferConfig::ring(4096).metadata(4096)));
+    small.start(|_, _| Ok(())).unwrap();
+    let source = "videotestsrc ! video/x-raw,format=GRAY8,width=320,height=240";
+    let (pipeline, error) =
+        run(&format!("{source} ! zerofilter on-server-gone=error channel-name={channel} ! fakesink"));
+    pipeline.set_state(gst::State::Null).unwrap();
+    let error = error.unwrap();
+    assert!(error.contains("76824 bytes") && error.contains("4080"), "{error}");
+    small.stop();
+    // Without a name nothing starts.
+    let pipeline = launch(&format!("{source} ! zerofilter ! fakesink"));
+    assert!(pipeline.set_state(gst::State::Paused).is_err());
+    let error = wait(&pipeline, Duration::from_secs(1)).unwrap();
+    assert!(error.contains("channel-name is not set"), "{error}");
+    pipeline.set_state(gst::State::Null).unwrap();
 }

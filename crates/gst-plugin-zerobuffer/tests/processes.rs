@@ -134,6 +134,26 @@ fn live_buffers_are_devices() {
 }
 
 #[test]
+fn the_device_monitor_shows_live_buffers() {
+    let name = name();
+    let reader = zerobuffer::Reader::create(&name, zerobuffer::BufferConfig::ring(4096)).unwrap();
+    let output = match tool("gst-device-monitor-1.0").arg("Sink/Video").output() {
+        Ok(output) => output,
+        Err(why) if std::env::var_os("ZEROBUFFER_GSTREAMER").is_none() => {
+            println!("skipped: apt-get install gstreamer1.0-plugins-base-apps ({why})");
+            return;
+        }
+        Err(why) => panic!("gst-device-monitor-1.0: {why}"),
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(&format!("{name} (waits for a sender)")), "{text}");
+    assert!(text.contains(&format!("buffer-name={name}")), "it shows no command line: {text}");
+    drop(reader);
+    let output = tool("gst-device-monitor-1.0").arg("Sink/Video").output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stdout).contains(&name));
+}
+
+#[test]
 fn caps_may_change_in_mid_stream() {
     let name = name();
     let receiver = start(&format!(

@@ -268,3 +268,67 @@ fn time_stamps_after_a_day() {
     let times: Vec<u64> = frames.iter().map(|(stamp, _)| stamp.time_ns.unwrap()).collect();
     assert_eq!(times, (0..5).map(|index| DAY + index * 40_000_000).collect::<Vec<_>>());
 }
+
+/// Pushes one buffer of `size` bytes with the given caps into `zerosink`; the error that comes.
+fn pushed(caps: &str, size: usize, options: &str) -> String {
+    let name = name();
+    let reader = ring(&name);
+    let pipeline = launch(&format!(
+        "appsrc name=source format=time ! zerosink {options} buffer-name={name} sync=false async=false"
+    ));
+    let source = pipeline.by_name("source").unwrap();
+    source.set_property("caps", caps.parse::<gst::Caps>().unwrap());
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let buffer = gst::Buffer::from_mut_slice(vec![0; size]);
+    source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
+    source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
+    let error = wait(&pipeline, Duration::from_secs(20)).unwrap_or_default();
+    pipeline.set_state(gst::State::Null).unwrap();
+    drop(reader);
+    error
+}
+
+#[test]
+fn wrong_caps_and_buffers_are_one_message_with_both_numbers() {
+    let gray = "video/x-raw,format=GRAY8,width=32,height=16";
+    for (caps, size, options, part) in [
+        ("video/x-raw,format=GRAY8,height=16", 512, "", "the caps have no width"),
+        ("video/x-raw,width=32,height=16", 512, "", "the caps have no format"),
+        (gray, 500, "", "a buffer has 500 bytes, a GRAY8 picture of 32 x 16 with these rows has 512"),
+        (gray, 512, "zero-copy=always", "zero-copy=always demands"),
+        // Whatever GStreamer adds one day travels as it is.
+        ("video/x-raw,format=XYZ,width=32,height=16", 500, "", ""),
+    ] {
+        let error = pushed(caps, size, options);
+        assert!(error.contains(part) && error.is_empty() == part.is_empty(), "{caps}: '{error}'");
+    }
+}
+
+#[test]
+fn dropped_frames_are_told_to_the_application() {
+    let name = name();
+    let reader = Reader::create(&name, BufferConfig::ring(200_000)).unwrap();
+    let pipeline = launch(&format!(
+        "videotestsrc num-buffers=20 ! video/x-raw,format=GRAY8,width=320,height=240 ! \
+         zerosink full=drop sync=false buffer-name={name}"
+    ));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let bus = pipeline.bus().unwrap();
+    let mut told = Vec::new();
+    loop {
+        let message = bus.timed_pop(gst::ClockTime::from_seconds(20)).expect("the pipeline hangs");
+        match message.view() {
+            gst::MessageView::Qos(qos) => told.push(qos.stats()),
+            gst::MessageView::Eos(_) => break,
+            gst::MessageView::Error(error) => panic!("{error:?}"),
+            _ => {}
+        }
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(told.len(), 18);
+    assert_eq!(
+        format!("{:?}", told[17].0),
+        format!("{:?}", gst::GenericFormattedValue::from(gst::format::Buffers::from_u64(2)))
+    );
+    drop(reader);
+}

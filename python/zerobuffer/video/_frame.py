@@ -42,8 +42,6 @@ class VideoFrame:
     sequence: int
 
     def __init__(self, frame: Any, picture: Picture, wanted: Optional[str] = None) -> None:
-        import numpy as np
-
         self._frame = frame
         self._picture = picture
         self._wanted = picture.format if wanted is None else wanted

@@ -141,24 +141,19 @@ class VideoReader:
         self, image: "Optional[np.ndarray[Any, Any]]" = None, flag: int = 0
     ) -> "tuple[bool, Optional[np.ndarray[Any, Any]]]":
         """Return the picture that was grabbed; ``(False, None)`` if there is none."""
-        frame = self._frame
-        if frame is None:
-            if self._image is None:
-                return False, None
-            found = self._image if image is not None else self._image.copy()
-        else:
-            found = frame.array
-            own = frame.native_format != frame.format
-            if self._copy or own or image is not None:
-                # Nobody needs the ring's memory any more.
-                self._image = found if own else found.copy()
-                found = self._image if image is not None else self._image.copy() if self._copy else self._image
-                self._frame = None
-                frame.release()
+        frame, made = self._frame, False
+        if frame is not None and frame.native_format != frame.format:
+            # A converted picture needs no place in the ring any more.
+            self._image, self._frame, made = frame.array, None, True
+            frame.release()
+        found = self._image if self._frame is None else self._frame.array
+        if found is None:
+            return False, None
         if image is not None:
             image[...] = found
             return True, image
-        return True, found
+        shared = made or (self._frame is not None and not self._copy)
+        return True, found if shared else found.copy()
 
     def next_frame(self, timeout: Optional[float] = None) -> Optional[VideoFrame]:
         """Wait for the next picture with its time.
@@ -181,7 +176,8 @@ class VideoReader:
     def images(self) -> "Iterator[np.ndarray[Any, Any]]":
         """Iterate over pictures as arrays."""
         for frame in self:
-            held = [frame.array.copy() if self._copy else frame.array]
+            ring = self._copy and frame.native_format == frame.format
+            held = [frame.array.copy() if ring else frame.array]
             del frame
             yield held.pop()
 

@@ -1,28 +1,21 @@
-//! The filter itself.
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex};
-use std::time::{Duration, Instant};
+//! The filter itself: its sink pad asks, a task of its source pad waits for the answers.
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
-use gst_base::subclass::prelude::*;
-use zerobuffer::Error;
-use zerobuffer::duplex::{Client, ClientConfig};
-use zerobuffer_video::{Clock, Layout, Stamp};
+use gst::subclass::prelude::*;
 
+use super::asking::{Asked, Asker, Failure};
+use super::queue::{Item, Queue};
 use super::settings::{Otherwise, Settings};
-use crate::pictures::{Outgoing, stamp};
-use crate::port::{attached, lock};
-use crate::zerosink::FrameHeader;
+use crate::dropped;
+use crate::pictures::Outgoing;
+use crate::port::lock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("zerofilter", gst::DebugColorFlags::empty(), Some("zerofilter element"))
 });
-
-/// How long a wait goes on before it looks whether the pipeline stops.
-const SLICE: Duration = Duration::from_millis(20);
-/// How often a server is looked for that is not there.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// Counts for `stats`.
 #[derive(Debug, Default)]
@@ -30,32 +23,68 @@ struct Counts {
     answered: AtomicU64,
     late: AtomicU64,
     alone: AtomicU64,
-    servers: AtomicU64,
+    dropped: AtomicU64,
 }
 
-#[derive(Default)]
 pub struct ZeroFilter {
-    settings: Mutex<Settings>,
-    outgoing: Mutex<Option<Outgoing>>,
-    client: Mutex<Option<Client>>,
-    looked: Mutex<Option<Instant>>,
-    stopping: AtomicBool,
-    number: AtomicU64,
+    sink: gst::Pad,
+    src: gst::Pad,
+    /// Each picture takes a look at them without copying them.
+    settings: Mutex<Arc<Settings>>,
+    outgoing: Mutex<Option<Arc<Outgoing>>>,
+    asker: Asker,
+    queue: Queue,
     counts: Counts,
-}
-
-/// What has come of a request.
-enum Answer {
-    Done,
-    Late,
-    Stopped,
 }
 
 #[glib::object_subclass]
 impl ObjectSubclass for ZeroFilter {
     const NAME: &'static str = "GstZeroFilter";
     type Type = super::ZeroFilter;
-    type ParentType = gst_base::BaseTransform;
+    type ParentType = gst::Element;
+
+    fn with_class(class: &Self::Class) -> Self {
+        let builder = |name, direction| {
+            class
+                .pad_template(name)
+                .map_or_else(
+                    || gst::Pad::builder(direction),
+                    |template| gst::Pad::builder_from_template(&template),
+                )
+                // What either side can do, the other one can.
+                .flags(gst::PadFlags::PROXY_CAPS | gst::PadFlags::PROXY_ALLOCATION)
+        };
+        let sink = builder("sink", gst::PadDirection::Sink)
+            .chain_function(|_, parent, buffer| {
+                let panicked = || Err(gst::FlowError::Error);
+                ZeroFilter::catch_panic_pad_function(parent, panicked, |this| this.chain(buffer))
+            })
+            .event_function(|pad, parent, event| {
+                ZeroFilter::catch_panic_pad_function(parent, || false, |this| this.sink_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                ZeroFilter::catch_panic_pad_function(parent, || false, |this| this.sink_query(pad, query))
+            })
+            .build();
+        let src = builder("src", gst::PadDirection::Src)
+            .query_function(|pad, parent, query| {
+                ZeroFilter::catch_panic_pad_function(parent, || false, |this| this.src_query(pad, query))
+            })
+            .activatemode_function(|_, parent, mode, active| {
+                let panicked = || Err(gst::loggable_error!(CAT, "panic while a pad is activated"));
+                ZeroFilter::catch_panic_pad_function(parent, panicked, |this| this.activate(mode, active))
+            })
+            .build();
+        ZeroFilter {
+            sink,
+            src,
+            settings: Mutex::default(),
+            outgoing: Mutex::default(),
+            asker: Asker::default(),
+            queue: Queue::default(),
+            counts: Counts::default(),
+        }
+    }
 }
 
 impl ObjectImpl for ZeroFilter {
@@ -64,8 +93,19 @@ impl ObjectImpl for ZeroFilter {
         &PROPERTIES
     }
 
+    fn constructed(&self) {
+        self.parent_constructed();
+        for pad in [&self.sink, &self.src] {
+            // A new element has no pads of these names.
+            let _ = self.obj().add_pad(pad);
+        }
+    }
+
     fn set_property(&self, _: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        lock(&self.settings).set(pspec.name(), value);
+        if pspec.name() == "request-size" {
+            gst::warning!(CAT, imp = self, "request-size is ignored: the server chooses the size");
+        }
+        Arc::make_mut(&mut *lock(&self.settings)).set(pspec.name(), value);
     }
 
     fn property(&self, _: usize, pspec: &glib::ParamSpec) -> glib::Value {
@@ -106,211 +146,220 @@ impl ElementImpl for ZeroFilter {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
-            gst::StateChange::ReadyToPaused => self.stopping.store(false, Ordering::SeqCst),
-            // Before the pads are stopped: the streaming thread may wait for an answer.
-            gst::StateChange::PausedToReady => self.stopping.store(true, Ordering::SeqCst),
+            gst::StateChange::ReadyToPaused => {
+                if lock(&self.settings).channel_name.is_none() {
+                    gst::element_imp_error!(self, gst::ResourceError::Settings, ("channel-name is not set"));
+                    return Err(gst::StateChangeError);
+                }
+                self.asker.set_stopping(false);
+            }
+            // Before the pads are stopped: their threads may wait for an answer.
+            gst::StateChange::PausedToReady => {
+                self.asker.set_stopping(true);
+                self.queue.flush();
+            }
             _ => {}
         }
-        self.parent_change_state(transition)
+        let changed = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            self.asker.leave();
+            *lock(&self.outgoing) = None;
+        }
+        Ok(changed)
     }
 }
 
-impl BaseTransformImpl for ZeroFilter {
-    const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
-    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
-    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
-
-    fn start(&self) -> Result<(), gst::ErrorMessage> {
-        if lock(&self.settings).channel_name.is_none() {
-            return Err(gst::error_msg!(gst::ResourceError::Settings, ["channel-name is not set"]));
-        }
-        Ok(())
+/// The pads' functions.
+impl ZeroFilter {
+    fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let settings = Arc::clone(&*lock(&self.settings));
+        let Some(outgoing) = lock(&self.outgoing).clone() else { return Err(gst::FlowError::NotNegotiated) };
+        self.queue.await_room(settings.max_in_flight as usize)?;
+        let asked = self.asker.ask(&buffer, outgoing, &self.obj().name(), &settings);
+        self.queue.put(Item::Picture(buffer, asked))?;
+        Ok(gst::FlowSuccess::Ok)
     }
 
-    fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        *lock(&self.client) = None;
-        *lock(&self.looked) = None;
-        *lock(&self.outgoing) = None;
-        Ok(())
-    }
-
-    fn sink_event(&self, event: gst::Event) -> bool {
-        match event.type_() {
-            gst::EventType::FlushStart => self.stopping.store(true, Ordering::SeqCst),
-            gst::EventType::FlushStop => self.stopping.store(false, Ordering::SeqCst),
+    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::FlushStart(_) => {
+                self.asker.set_stopping(true);
+                self.queue.flush();
+                let sent = self.src.push_event(event);
+                // Waits until the task has come back.
+                let _ = self.src.pause_task();
+                return sent;
+            }
+            gst::EventView::FlushStop(_) => {
+                let sent = self.src.push_event(event);
+                self.asker.set_stopping(false);
+                self.queue.open();
+                return self.start().is_ok() && sent;
+            }
+            gst::EventView::Caps(caps) if !self.set_caps(caps.caps()) => return false,
             _ => {}
         }
-        self.parent_sink_event(event)
-    }
-
-    fn set_caps(&self, caps: &gst::Caps, _: &gst::Caps) -> Result<(), gst::LoggableError> {
-        let new = Outgoing::new(caps).map_err(|why| {
-            gst::element_imp_error!(self, gst::StreamError::Format, ("cannot send '{caps}': {why}"));
-            gst::loggable_error!(CAT, "{why}")
-        })?;
-        if lock(&self.outgoing).replace(new).is_some_and(|old| old.caps != *caps) {
-            // The metadata of a channel's client say once what its requests are.
-            *lock(&self.client) = None;
+        if !event.is_serialized() {
+            return gst::Pad::event_default(pad, Some(&*self.obj()), event);
         }
-        Ok(())
+        let (last, sticky) = (event.type_() == gst::EventType::Eos, event.is_sticky());
+        match self.queue.put(Item::Event(event)) {
+            Ok(()) => true,
+            Err(why) => {
+                // No picture follows whose return value would tell upstream.
+                if last {
+                    self.report(why);
+                }
+                sticky && !last && why != gst::FlowError::Flushing
+            }
+        }
     }
 
-    fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let settings = lock(&self.settings).clone();
-        let Some(outgoing) = lock(&self.outgoing).clone() else { return Err(gst::FlowError::NotNegotiated) };
-        let (why, otherwise) = match self.ask(buffer, &outgoing, &settings) {
-            Ok(Answer::Done) => {
-                self.counts.answered.fetch_add(1, Ordering::Relaxed);
-                return Ok(gst::FlowSuccess::Ok);
-            }
-            Ok(Answer::Stopped) => return Err(gst::FlowError::Flushing),
-            Ok(Answer::Late) => {
-                self.counts.late.fetch_add(1, Ordering::Relaxed);
-                (format!("no answer within {} ms", settings.timeout_ms), settings.on_timeout)
-            }
-            Err(Failure::Ring(error)) => {
-                let mut client = lock(&self.client);
-                if client.as_ref().is_some_and(Client::is_server_connected) {
-                    // It is there, and has no answer to this picture: it is too slow, or its
-                    // handler failed.
-                    self.counts.late.fetch_add(1, Ordering::Relaxed);
-                    (error.to_string(), settings.on_timeout)
-                } else {
-                    self.counts.alone.fetch_add(1, Ordering::Relaxed);
-                    *client = None;
-                    (error.to_string(), settings.on_server_gone)
-                }
-            }
-            Err(Failure::Alone(why)) => {
-                self.counts.alone.fetch_add(1, Ordering::Relaxed);
-                (why, settings.on_server_gone)
-            }
-            Err(Failure::Picture(why)) => {
-                gst::element_imp_error!(self, gst::StreamError::Decode, ("{why}"));
-                return Err(gst::FlowError::Error);
+    fn set_caps(&self, caps: &gst::CapsRef) -> bool {
+        let known = lock(&self.outgoing).as_ref().map(|outgoing| *outgoing.caps == *caps);
+        if known == Some(true) {
+            return true;
+        }
+        let new = match Outgoing::new(&caps.to_owned()) {
+            Ok(new) => new,
+            Err(why) => {
+                gst::element_imp_error!(self, gst::StreamError::Format, ("cannot send '{caps}': {why}"));
+                return false;
             }
         };
+        if known.is_some() {
+            // The metadata of a channel's client say once what its requests are: another client
+            // asks for the next ones.
+            if self.queue.await_empty().is_err() {
+                return false;
+            }
+            self.asker.leave();
+        }
+        *lock(&self.outgoing) = Some(Arc::new(new));
+        true
+    }
+
+    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        // Downstream answers by what went before.
+        if query.is_serialized() && self.queue.await_empty().is_err() {
+            return false;
+        }
+        gst::Pad::query_default(pad, Some(&*self.obj()), query)
+    }
+
+    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        if !gst::Pad::query_default(pad, Some(&*self.obj()), query) {
+            return false;
+        }
+        if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
+            // A picture may wait behind all that were asked before it.
+            let before = u64::from(lock(&self.settings).max_in_flight.saturating_sub(1));
+            let outgoing = lock(&self.outgoing).clone();
+            let rate = outgoing.and_then(|outgoing| outgoing.video.as_ref()?.video.rate);
+            let frame = rate.and_then(|rate| u64::try_from(rate.due(1).as_nanos()).ok()).unwrap_or(0);
+            let more = gst::ClockTime::from_nseconds(frame.saturating_mul(before));
+            let (live, least, most) = latency.result();
+            latency.set(live, least.saturating_add(more), most.map(|most| most.saturating_add(more)));
+        }
+        true
+    }
+
+    fn activate(&self, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
+        if mode != gst::PadMode::Push {
+            return Err(gst::loggable_error!(CAT, "zerofilter pushes"));
+        }
+        if active {
+            self.queue.open();
+            return self.start();
+        }
+        self.queue.flush();
+        self.src.stop_task().map_err(|error| gst::loggable_error!(CAT, "{error}"))
+    }
+
+    fn start(&self) -> Result<(), gst::LoggableError> {
+        let weak = self.obj().downgrade();
+        let task = move || {
+            if let Some(this) = weak.upgrade() {
+                this.imp().send_on();
+            }
+        };
+        self.src.start_task(task).map_err(|error| gst::loggable_error!(CAT, "{error}"))
+    }
+
+    /// Sends one picture or event downstream: the body of the source pad's task.
+    fn send_on(&self) {
+        let sent = match self.queue.next() {
+            None => {
+                let _ = self.src.pause_task();
+                return;
+            }
+            Some(Item::Event(event)) => {
+                self.src.push_event(event);
+                return;
+            }
+            Some(Item::Picture(buffer, asked)) => {
+                let answered = self.answer(buffer, asked);
+                self.queue.answered();
+                match answered {
+                    Ok(Some(buffer)) => self.src.push(buffer).map(drop),
+                    Ok(None) => Ok(()),
+                    Err(why) => Err(why),
+                }
+            }
+        };
+        if let Err(why) = sent
+            && self.queue.end(why)
+        {
+            self.report(why);
+            self.src.push_event(gst::event::Eos::new());
+        }
+    }
+
+    /// Says that the stream has ended before its time.
+    fn report(&self, why: gst::FlowError) {
+        if !matches!(why, gst::FlowError::Flushing | gst::FlowError::Eos) {
+            gst::element_imp_error!(self, gst::StreamError::Failed, ("streaming stopped, reason {why}"));
+        }
+    }
+
+    /// The picture as it goes on, `None` if it is dropped.
+    fn answer(&self, mut buffer: gst::Buffer, asked: Asked) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        let failure = match self.asker.receive(buffer.make_mut(), asked) {
+            Ok(()) => {
+                self.counts.answered.fetch_add(1, Ordering::Relaxed);
+                return Ok(Some(buffer));
+            }
+            Err(failure) => failure,
+        };
+        let settings = Arc::clone(&*lock(&self.settings));
+        let (why, count, otherwise) = match failure {
+            Failure::Stopped => return Err(gst::FlowError::Flushing),
+            Failure::Picture(why) => {
+                let channel = settings.channel_name.as_deref().unwrap_or_default();
+                gst::element_imp_error!(self, gst::StreamError::Decode, ("channel '{channel}': {why}"));
+                return Err(gst::FlowError::Error);
+            }
+            Failure::Late(why) => (why, &self.counts.late, settings.on_timeout),
+            Failure::Gone(why) => (why, &self.counts.alone, settings.on_server_gone),
+        };
+        count.fetch_add(1, Ordering::Relaxed);
         match otherwise {
             Otherwise::Pass => {
                 gst::debug!(CAT, imp = self, "passed on as it is: {why}");
-                Ok(gst::FlowSuccess::Ok)
+                Ok(Some(buffer))
             }
-            Otherwise::Drop => Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED),
+            Otherwise::Drop => {
+                gst::debug!(CAT, imp = self, "dropped: {why}");
+                let so_far = self.counts.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+                let answered = self.counts.answered.load(Ordering::Relaxed);
+                dropped(self.obj().upcast_ref(), Some(&buffer), answered, so_far);
+                Ok(None)
+            }
             Otherwise::Error => {
                 gst::element_imp_error!(self, gst::ResourceError::Read, ("{why}"));
                 Err(gst::FlowError::Error)
             }
         }
-    }
-}
-
-/// Why a picture was not answered.
-enum Failure {
-    Ring(Error),
-    /// There is no server, and it is not time to look for one again.
-    Alone(String),
-    /// What came is not the picture that was sent.
-    Picture(String),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure::Ring(error)
-    }
-}
-
-impl ZeroFilter {
-    /// Sends a picture and puts the answer in its place.
-    fn ask(
-        &self,
-        buffer: &mut gst::BufferRef,
-        outgoing: &Outgoing,
-        settings: &Settings,
-    ) -> Result<Answer, Failure> {
-        let mut guard = lock(&self.client);
-        if guard.is_none() {
-            *guard = Some(self.connect(outgoing, settings)?);
-        }
-        let Some(client) = guard.as_ref() else { return Ok(Answer::Stopped) };
-        let stamped = settings.frame_header == FrameHeader::RocketWelder;
-        let layout = outgoing.layout_of(buffer).map_err(|why| Failure::Picture(why.to_string()))?;
-        let tight = outgoing.video.as_ref().map(|(_, tight)| tight);
-        let counted = self.number.fetch_add(1, Ordering::Relaxed);
-        let number = if buffer.offset() == u64::MAX { counted } else { buffer.offset() };
-        let head = stamp(number, buffer.pts()).to_bytes();
-        let head: &[u8] = if stamped { &head } else { &[] };
-        let map = buffer
-            .map_readable()
-            .map_err(|_| Failure::Picture(String::from("the buffer cannot be mapped")))?;
-        let size = tight.map_or(map.len(), Layout::size);
-        let mut request = client.loan(head.len() + size)?;
-        if let Some((prefix, pixels)) = request.split_at_mut_checked(head.len()) {
-            prefix.copy_from_slice(head);
-            match (&layout, tight) {
-                (Some(layout), Some(tight)) => tight.fill(pixels, layout, &map),
-                _ => pixels.copy_from_slice(&map),
-            }
-        }
-        let call = request.submit()?;
-        drop(map);
-        let deadline = Instant::now() + Duration::from_millis(settings.timeout_ms.into());
-        let response = loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if let Some(response) = call.wait(left.min(SLICE))? {
-                break response;
-            }
-            if self.stopping.load(Ordering::SeqCst) {
-                return Ok(Answer::Stopped);
-            }
-            if left.is_zero() {
-                return Ok(Answer::Late);
-            }
-        };
-        let mut pixels = response.data();
-        if pixels.len() == size + Stamp::SIZE {
-            pixels = pixels.get(Stamp::SIZE..).unwrap_or_default();
-        }
-        if pixels.len() != size {
-            return Err(Failure::Picture(format!(
-                "the server answered {} bytes to a picture of {size}: it must answer with the pixels alone",
-                pixels.len()
-            )));
-        }
-        let mut map = buffer
-            .map_writable()
-            .map_err(|_| Failure::Picture(String::from("the buffer cannot be written to")))?;
-        match (&layout, tight) {
-            (Some(layout), Some(tight)) => layout.fill(&mut map, tight, pixels),
-            _ => map.copy_from_slice(pixels),
-        }
-        Ok(Answer::Done)
-    }
-
-    /// Looks for the server, now and then while there is none.
-    fn connect(&self, outgoing: &Outgoing, settings: &Settings) -> Result<Client, Failure> {
-        let channel = settings.channel_name.as_deref().unwrap_or_default();
-        let waits = settings.on_server_gone == Otherwise::Error;
-        let mut looked = lock(&self.looked);
-        if !waits && looked.is_some_and(|looked| looked.elapsed() < LOOK) {
-            return Err(Failure::Alone(format!("channel '{channel}' has no server")));
-        }
-        *looked = Some(Instant::now());
-        drop(looked);
-        let patience = Duration::from_millis(settings.timeout_ms.into());
-        let config = ClientConfig::default()
-            .connect_timeout(if waits { patience } else { Duration::ZERO })
-            .write_timeout(Some(patience))
-            .response_size(settings.response_size);
-        let client = attached(|| Client::connect_with(channel, config.clone()))?;
-        let stamped = settings.frame_header == FrameHeader::RocketWelder;
-        let metadata = outgoing.metadata("gstreamer-filter", &self.obj().name(), stamped, Clock::Pts);
-        match client.set_metadata(&metadata) {
-            // A server of another implementation keeps those of the client before.
-            Ok(()) | Err(Error::MetadataAlreadyWritten { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.counts.servers.fetch_add(1, Ordering::Relaxed);
-        Ok(client)
     }
 
     fn stats(&self) -> gst::Structure {
@@ -319,7 +368,8 @@ impl ZeroFilter {
             .field("answered", get(&self.counts.answered))
             .field("late", get(&self.counts.late))
             .field("alone", get(&self.counts.alone))
-            .field("servers", get(&self.counts.servers))
+            .field("dropped", get(&self.counts.dropped))
+            .field("servers", get(&self.asker.servers))
             .build()
     }
 }

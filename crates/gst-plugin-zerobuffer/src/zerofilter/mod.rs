@@ -1,5 +1,7 @@
 //! `zerofilter`: sends each picture to a duplex server and goes on with its answer.
+mod asking;
 mod imp;
+mod queue;
 mod settings;
 
 use gst::glib;
@@ -7,7 +9,7 @@ use gst::prelude::*;
 
 glib::wrapper! {
     /// The element.
-    pub struct ZeroFilter(ObjectSubclass<imp::ZeroFilter>) @extends gst_base::BaseTransform, gst::Element, gst::Object;
+    pub struct ZeroFilter(ObjectSubclass<imp::ZeroFilter>) @extends gst::Element, gst::Object;
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -23,6 +23,8 @@ pub(crate) enum Otherwise {
 pub(crate) struct Settings {
     pub(crate) channel_name: Option<String>,
     pub(crate) timeout_ms: u32,
+    pub(crate) max_in_flight: u32,
+    pub(crate) request_size: u64,
     pub(crate) response_size: u64,
     pub(crate) on_timeout: Otherwise,
     pub(crate) on_server_gone: Otherwise,
@@ -34,6 +36,8 @@ impl Default for Settings {
         Settings {
             channel_name: None,
             timeout_ms: 5000,
+            max_in_flight: 1,
+            request_size: 0,
             response_size: 64 << 20,
             on_timeout: Otherwise::Pass,
             on_server_gone: Otherwise::Pass,
@@ -43,6 +47,10 @@ impl Default for Settings {
 }
 
 impl Settings {
+    pub(crate) fn stamped(&self) -> bool {
+        self.frame_header == FrameHeader::RocketWelder
+    }
+
     pub(crate) fn properties() -> Vec<glib::ParamSpec> {
         vec![
             glib::ParamSpecString::builder("channel-name")
@@ -55,6 +63,18 @@ impl Settings {
                 .blurb("Milliseconds to wait for the answer to a picture, and for space to ask in")
                 .default_value(5000)
                 .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt::builder("max-in-flight")
+                .nick("Most in flight")
+                .blurb("Pictures that the server may have at a time; more than one keeps a server of several threads busy")
+                .minimum(1)
+                .maximum(64)
+                .default_value(1)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt64::builder("request-size")
+                .nick("Request size")
+                .blurb("Ignored: the server chooses the size")
                 .build(),
             glib::ParamSpecUInt64::builder("response-size")
                 .nick("Response size")
@@ -80,7 +100,7 @@ impl Settings {
                 .build(),
             glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                 .nick("Statistics")
-                .blurb("Pictures answered, late, without a server; servers met")
+                .blurb("Pictures answered, late, without a server, dropped; servers met")
                 .read_only()
                 .build(),
         ]
@@ -90,6 +110,8 @@ impl Settings {
         match name {
             "channel-name" => self.channel_name = filled(taken(value, None)),
             "timeout-ms" => self.timeout_ms = taken(value, self.timeout_ms),
+            "max-in-flight" => self.max_in_flight = taken(value, self.max_in_flight),
+            "request-size" => self.request_size = taken(value, self.request_size),
             "response-size" => self.response_size = taken(value, self.response_size),
             "on-timeout" => self.on_timeout = taken(value, self.on_timeout),
             "on-server-gone" => self.on_server_gone = taken(value, self.on_server_gone),
@@ -102,6 +124,8 @@ impl Settings {
         Some(match name {
             "channel-name" => self.channel_name.to_value(),
             "timeout-ms" => self.timeout_ms.to_value(),
+            "max-in-flight" => self.max_in_flight.to_value(),
+            "request-size" => self.request_size.to_value(),
             "response-size" => self.response_size.to_value(),
             "on-timeout" => self.on_timeout.to_value(),
             "on-server-gone" => self.on_server_gone.to_value(),

@@ -11,9 +11,9 @@ use zerobuffer_video::{Clock, Stamp};
 
 use super::pool::{Offer, Pool};
 use super::settings::{Settings, Timestamp, ZeroCopy};
-use crate::patience;
 use crate::pictures::{Outgoing, stamp};
 use crate::port::{Port, Sent, lock};
+use crate::{dropped, patience};
 
 pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("zerosink", gst::DebugColorFlags::empty(), Some("zerosink element"))
@@ -21,9 +21,10 @@ pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 
 #[derive(Default)]
 pub struct ZeroSink {
-    settings: Mutex<Settings>,
+    /// Each frame takes a look at them without copying them.
+    settings: Mutex<Arc<Settings>>,
     port: Arc<Port>,
-    outgoing: Mutex<Option<Outgoing>>,
+    outgoing: Mutex<Option<Arc<Outgoing>>>,
     /// Frames rendered: the number of those that have no offset.
     number: AtomicU64,
     /// There has been a reader.
@@ -53,7 +54,7 @@ impl ObjectImpl for ZeroSink {
         if matches!(pspec.name(), "buffer-size" | "metadata-size") {
             gst::warning!(CAT, imp = self, "{} is ignored: the reader chooses the size", pspec.name());
         }
-        lock(&self.settings).set(pspec.name(), value);
+        Arc::make_mut(&mut *lock(&self.settings)).set(pspec.name(), value);
     }
 
     fn property(&self, _: usize, pspec: &glib::ParamSpec) -> glib::Value {
@@ -90,7 +91,7 @@ impl ElementImpl for ZeroSink {
 impl BaseSinkImpl for ZeroSink {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         if lock(&self.settings).buffer_name.is_none() {
-            return Err(gst::error_msg!(gst::ResourceError::Settings, ["buffer-name is not set"]));
+            return Err(gst::error_msg!(gst::ResourceError::Settings, ("buffer-name is not set")));
         }
         self.number.store(0, Ordering::Relaxed);
         self.met.store(false, Ordering::Relaxed);
@@ -119,7 +120,7 @@ impl BaseSinkImpl for ZeroSink {
             gst::element_imp_error!(self, gst::StreamError::Format, ("cannot send '{caps}': {why}"));
             gst::loggable_error!(CAT, "{why}")
         })?;
-        let changed = lock(&self.outgoing).replace(new).is_some_and(|old| old.caps != *caps);
+        let changed = lock(&self.outgoing).replace(Arc::new(new)).is_some_and(|old| old.caps != *caps);
         if changed {
             // A writer says once what its frames are: the next one is its own successor.
             gst::info!(CAT, imp = self, "new caps, attaching anew: {caps}");
@@ -132,19 +133,17 @@ impl BaseSinkImpl for ZeroSink {
         let settings = lock(&self.settings).clone();
         let (caps, pool) = query.get_owned();
         let outgoing = caps.and_then(|caps| Outgoing::new(&caps).ok());
-        let Some((video, tight)) = outgoing.and_then(|outgoing| outgoing.video) else { return Ok(()) };
+        let Some(pictures) = outgoing.and_then(|outgoing| outgoing.video) else { return Ok(()) };
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
-        let padded = zerobuffer_video::Layout::padded(&video);
-        let size = padded.ok().and_then(|padded| u32::try_from(padded.size()).ok());
-        let (Some(size), true, true) = (size, pool, settings.zero_copy != ZeroCopy::Never) else {
+        let size = u32::try_from(pictures.padded.size());
+        let (Ok(size), true, true) = (size, pool, settings.zero_copy != ZeroCopy::Never) else {
             return Ok(());
         };
         let Some(pad) = self.obj().static_pad("sink") else { return Ok(()) };
         let offer = Offer {
             pad,
             port: Arc::clone(&self.port),
-            video,
-            tight,
+            pictures,
             stamped: settings.stamped(),
             waiting: settings.waiting(),
         };
@@ -153,7 +152,7 @@ impl BaseSinkImpl for ZeroSink {
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let settings = lock(&self.settings).clone();
+        let settings = Arc::clone(&*lock(&self.settings));
         let Some(outgoing) = lock(&self.outgoing).clone() else { return Err(gst::FlowError::NotNegotiated) };
         loop {
             match self.send(buffer, &outgoing, &settings) {
@@ -162,21 +161,26 @@ impl BaseSinkImpl for ZeroSink {
                 Ok(false) => {
                     self.obj().wait_preroll()?;
                 }
-                Err(Error::Closed { .. }) if self.port.is_flushing() => {
+                Err(Failure::Ring(Error::Closed { .. })) if self.port.is_flushing() => {
                     self.obj().wait_preroll()?;
                 }
-                Err(Error::ReaderGone { reason, .. }) if settings.reconnect => {
+                Err(Failure::Ring(Error::ReaderGone { reason, .. })) if settings.reconnect => {
                     gst::info!(CAT, imp = self, "the reader has gone ({reason}), waiting for the next one");
                     self.port.disconnect();
                 }
-                Err(error @ Error::MetadataAlreadyWritten { .. }) => {
+                Err(Failure::Ring(error @ Error::MetadataAlreadyWritten { .. })) => {
                     let remedy = "they describe other frames, and its reader is of another implementation: \
                                   restart it, or send what they describe";
                     gst::element_imp_error!(self, gst::ResourceError::Write, ("{error}; {remedy}"));
                     return Err(gst::FlowError::Error);
                 }
-                Err(error) => {
+                Err(Failure::Ring(error)) => {
                     gst::element_imp_error!(self, gst::ResourceError::Write, ("{error}"));
+                    return Err(gst::FlowError::Error);
+                }
+                Err(Failure::Picture(why)) => {
+                    let name = settings.buffer_name.as_deref().unwrap_or_default();
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("buffer '{name}': {why}"));
                     return Err(gst::FlowError::Error);
                 }
             }
@@ -184,54 +188,59 @@ impl BaseSinkImpl for ZeroSink {
     }
 }
 
+/// Why a frame was not sent.
+enum Failure {
+    Ring(Error),
+    /// It is not what its caps say, or cannot be sent as the properties demand.
+    Picture(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Ring(error)
+    }
+}
+
 impl ZeroSink {
     /// Sends one frame. `Ok(false)`: interrupted before it was sent.
-    fn send(&self, buffer: &gst::Buffer, outgoing: &Outgoing, settings: &Settings) -> Result<bool, Error> {
+    fn send(&self, buffer: &gst::Buffer, outgoing: &Outgoing, settings: &Settings) -> Result<bool, Failure> {
         if !self.connect(outgoing, settings)? {
             if self.port.is_flushing() {
                 return Ok(false);
             }
             self.port.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            self.tell_dropped(buffer);
             return Ok(true);
         }
-        let name = || settings.buffer_name.clone().unwrap_or_default();
         let stamp = settings.stamped().then(|| self.stamp(buffer, settings.timestamp));
-        let map = buffer.map_readable().map_err(|_| Error::NotReady {
-            name: name(),
-            reason: "a buffer of the pipeline cannot be mapped for reading",
-        })?;
+        let map = buffer
+            .map_readable()
+            .map_err(|_| Failure::Picture(String::from("a buffer of the pipeline cannot be mapped")))?;
         let sent = if self.port.is_lent(&map) {
             // Other holders of this memory would see the reader's edits and later frames in it.
             drop(map);
             self.port.publish(stamp)?
         } else if settings.zero_copy == ZeroCopy::Always {
-            return Err(Error::NotReady {
-                name: name(),
-                reason: "upstream does not use the memory of the ring, which zero-copy=always demands",
-            });
+            let why = "upstream does not use the memory of the ring, which zero-copy=always demands";
+            return Err(Failure::Picture(String::from(why)));
         } else {
-            let layout = outgoing.layout_of(buffer).map_err(|why| {
-                gst::error!(CAT, imp = self, "{why}");
-                Error::NotReady { name: name(), reason: "the rows of a buffer are not those of its caps" }
-            })?;
-            match layout {
-                Some(layout)
-                    if map.len() < layout.planes().last().map_or(0, |last| last.offset + last.extent()) =>
-                {
-                    gst::error!(CAT, imp = self, "a buffer of {} bytes, {} needed", map.len(), layout.size());
-                    return Err(Error::NotReady {
-                        name: name(),
-                        reason: "a buffer is smaller than its caps say",
-                    });
-                }
+            match outgoing.layout_of(buffer).map_err(Failure::Picture)? {
                 Some(layout) => self.port.copy(stamp, layout.runs(&map), settings.waiting())?,
                 None => self.port.copy(stamp, std::iter::once(map.as_slice()), settings.waiting())?,
             }
         };
         if sent == Sent::Dropped {
-            gst::debug!(CAT, imp = self, "a frame was dropped");
+            self.tell_dropped(buffer);
         }
         Ok(true)
+    }
+
+    fn tell_dropped(&self, buffer: &gst::BufferRef) {
+        gst::debug!(CAT, imp = self, "a frame was dropped");
+        let counts = &self.port.counts;
+        let sent = counts.in_place.load(Ordering::Relaxed) + counts.copied.load(Ordering::Relaxed);
+        let obj = self.obj();
+        dropped(obj.upcast_ref(), Some(buffer), sent, counts.dropped.load(Ordering::Relaxed));
     }
 
     /// Makes sure that there is a reader. `Ok(false)`: there is none, or the wait was interrupted.

@@ -1,21 +1,19 @@
 //! The buffer pool that `zerosink` offers upstream: buffers whose memory is the ring itself.
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use zerobuffer_video::{Layout, Stamp, Video};
+use zerobuffer_video::Stamp;
 
-use crate::pictures::add_meta;
+use crate::pictures::{Pictures, add_meta};
 use crate::port::{Port, Waiting, lock};
 
 /// What the pool has to know of the sink.
-#[derive(Clone)]
 pub(crate) struct Offer {
     pub(crate) port: Arc<Port>,
-    pub(crate) video: Video,
-    pub(crate) tight: Layout,
+    pub(crate) pictures: Pictures,
     pub(crate) stamped: bool,
     pub(crate) waiting: Waiting,
     /// The sink's pad: once it flushes, nobody waits any more.
@@ -24,7 +22,7 @@ pub(crate) struct Offer {
 
 #[derive(Default)]
 pub struct RingPool {
-    offer: Mutex<Option<Offer>>,
+    offer: OnceLock<Offer>,
     /// Bytes of a buffer as upstream expects it, and whether it reads metas.
     config: Mutex<(usize, bool)>,
     /// Buffers of other memory that are out: a loan made now would be published before them.
@@ -50,7 +48,7 @@ impl Pool {
     /// A pool of buffers for the pictures of `offer`.
     pub(crate) fn new(offer: Offer) -> Pool {
         let pool: Pool = glib::Object::new();
-        *lock(&pool.imp().offer) = Some(offer);
+        let _ = pool.imp().offer.set(offer);
         pool
     }
 }
@@ -59,15 +57,16 @@ impl RingPool {
     /// A buffer in the ring, if this is a moment for one.
     fn lent(&self, offer: &Offer, size: usize, metas: bool) -> Option<gst::Buffer> {
         // Rows are sent tight; elements that do not support that pad them.
-        if self.outside.out.load(Ordering::Acquire) > 0 || (size != offer.tight.size() && !metas) {
+        let Pictures { video, tight, .. } = &offer.pictures;
+        if self.outside.out.load(Ordering::Acquire) > 0 || (size != tight.size() && !metas) {
             return None;
         }
         let prefix = if offer.stamped { Stamp::SIZE } else { 0 };
         let stopping = || offer.pad.pad_flags().contains(gst::PadFlags::FLUSHING);
-        let loan = offer.port.lend(prefix, offer.tight.size(), offer.waiting, &stopping)?;
+        let loan = offer.port.lend(prefix, tight.size(), offer.waiting, &stopping)?;
         let mut buffer = gst::Buffer::from_mut_slice(loan);
         if metas {
-            add_meta(buffer.get_mut()?, &offer.video, &offer.tight);
+            add_meta(buffer.get_mut()?, video, tight);
         }
         Some(buffer)
     }
@@ -98,8 +97,7 @@ impl BufferPoolImpl for RingPool {
         _: Option<&gst::BufferPoolAcquireParams>,
     ) -> Result<gst::Buffer, gst::FlowError> {
         let (size, metas) = *lock(&self.config);
-        let offer = lock(&self.offer).clone();
-        if let Some(buffer) = offer.as_ref().and_then(|offer| self.lent(offer, size, metas)) {
+        if let Some(buffer) = self.offer.get().and_then(|offer| self.lent(offer, size, metas)) {
             return Ok(buffer);
         }
         Ok(gst::Buffer::from_mut_slice(Outside::new(&self.outside, size)))

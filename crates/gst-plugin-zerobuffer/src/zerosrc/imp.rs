@@ -13,6 +13,7 @@ use zerobuffer_video::Rate;
 
 use super::incoming::Incoming;
 use super::settings::{Settings, WriterGone};
+use crate::dropped;
 use crate::port::lock;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -50,7 +51,8 @@ impl Started {
 
 #[derive(Default)]
 pub struct ZeroSrc {
-    settings: Mutex<Settings>,
+    /// Each frame takes a look at them without copying them.
+    settings: Mutex<Arc<Settings>>,
     started: Mutex<Option<Started>>,
     handle: Mutex<Option<ReaderHandle>>,
     flushing: AtomicBool,
@@ -81,7 +83,7 @@ impl ObjectImpl for ZeroSrc {
     fn set_property(&self, _: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let live = {
             let mut settings = lock(&self.settings);
-            settings.set(pspec.name(), value);
+            Arc::make_mut(&mut *settings).set(pspec.name(), value);
             settings.is_live
         };
         if pspec.name() == "is-live" {
@@ -123,7 +125,7 @@ impl ElementImpl for ZeroSrc {
 impl BaseSrcImpl for ZeroSrc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let reader =
-            self.open().map_err(|error| gst::error_msg!(gst::ResourceError::OpenRead, ["{error}"]))?;
+            self.open().map_err(|error| gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")))?;
         *lock(&self.started) = Some(Started::new(reader));
         Ok(())
     }
@@ -171,7 +173,7 @@ impl BaseSrcImpl for ZeroSrc {
 
 impl PushSrcImpl for ZeroSrc {
     fn create(&self, _: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
-        let settings = lock(&self.settings).clone();
+        let settings = Arc::clone(&*lock(&self.settings));
         let mut guard = lock(&self.started);
         loop {
             let started = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
@@ -215,7 +217,7 @@ impl PushSrcImpl for ZeroSrc {
 impl ZeroSrc {
     /// Creates the ring.
     fn open(&self) -> Result<Reader, Error> {
-        let settings = lock(&self.settings).clone();
+        let settings = Arc::clone(&*lock(&self.settings));
         let config =
             BufferConfig::ring(settings.buffer_size).metadata(settings.metadata_size).mode(settings.mode);
         let reader = Reader::create(settings.buffer_name.as_deref().unwrap_or_default(), config)?;
@@ -271,7 +273,11 @@ impl ZeroSrc {
         }
         let latest = started.reader.latest_with(&mut patience)?;
         Ok(latest.map(|latest| {
-            self.counts.skipped.fetch_add(latest.skipped, Ordering::Relaxed);
+            let skipped = self.counts.skipped.fetch_add(latest.skipped, Ordering::Relaxed) + latest.skipped;
+            if latest.skipped > 0 {
+                let received = self.counts.received.load(Ordering::Relaxed);
+                dropped(self.obj().upcast_ref(), None, received, skipped);
+            }
             started.discont |= latest.skipped > 0;
             started.passed = started.passed.saturating_add(latest.skipped);
             latest.frame

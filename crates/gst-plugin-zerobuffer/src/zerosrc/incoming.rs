@@ -6,7 +6,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use zerobuffer::Frame;
-use zerobuffer_video::{Clock, Content, Description, Layout, Stamp, Video};
+use zerobuffer_video::{Clock, Content, Description, Layout, Picture, Stamp, Video};
 
 use super::imp::{CAT, Started, ZeroSrc};
 use super::settings::{Settings, TimestampMode};
@@ -19,6 +19,8 @@ pub(super) struct Incoming {
     description: Description,
     video: Option<Video>,
     padded: Option<Layout>,
+    /// What a frame of the last one's size is.
+    last: Option<(usize, Picture)>,
     /// Downstream reads strides from a meta.
     metas: bool,
     anchor: Anchor,
@@ -80,6 +82,7 @@ impl ZeroSrc {
             description,
             video,
             padded,
+            last: None,
             metas,
             anchor: Anchor::default(),
             last_number: None,
@@ -109,22 +112,22 @@ impl ZeroSrc {
         self.counts.received.fetch_add(1, Ordering::Relaxed);
         let capacity = started.reader.capacity();
         let Some(incoming) = started.incoming.as_mut() else { return Err(gst::FlowError::NotNegotiated) };
-        let picture = match incoming.video {
-            Some(_) => Some(incoming.description.picture(frame.len()).map_err(|why| {
+        if incoming.video.is_some() && incoming.last.as_ref().is_none_or(|last| last.0 != frame.len()) {
+            let picture = incoming.description.picture(frame.len()).map_err(|why| {
                 gst::element_imp_error!(self, gst::StreamError::Decode, ("{why}"));
                 gst::FlowError::Error
-            })?),
-            None => None,
-        };
-        let stamped = match &picture {
+            })?;
+            incoming.last = Some((frame.len(), picture));
+        }
+        let picture = incoming.last.as_ref().map(|(_, picture)| picture);
+        let stamped = match picture {
             Some(picture) => picture.stamped,
             None => incoming.description.stamped == Some(true) && frame.len() >= Stamp::SIZE,
         };
         let stamp = Stamp::split(frame.data()).filter(|_| stamped).map(|(stamp, _)| stamp);
         let prefix = if stamped { Stamp::SIZE } else { 0 };
-        let layout = picture.map(|picture| picture.layout);
-        let foreign =
-            layout.as_ref().zip(incoming.padded.as_ref()).filter(|(layout, padded)| layout != padded);
+        let layout = picture.map(|picture| &picture.layout);
+        let foreign = layout.zip(incoming.padded.as_ref()).filter(|(layout, padded)| layout != padded);
         let held = self.held.load(Ordering::Acquire).saturating_add(frame.len());
         let crowded = held as u128 * 100 > u128::from(capacity) * u128::from(settings.copy_threshold);
         let mut buffer = match foreign {
