@@ -11,13 +11,16 @@ use crate::{Command, install, python, tools};
 
 pub(crate) const COMMAND: Command = Command {
     name: "bench",
-    arguments: "[--quick|...]",
-    summary: "measure beside the peers: --quick, --only KIND/SIZE/SYSTEM, --record; --help for more",
+    arguments: "[gstreamer|--quick|...]",
+    summary: "measure beside the peers: --quick, --only KIND/SIZE/SYSTEM, --record; --help for more; gstreamer: the elements",
     run,
 };
 
 fn run(project: &Project, arguments: Arguments) -> Result<()> {
     let options = arguments.finish();
+    if options.first().is_some_and(|option| option == "gstreamer") {
+        return gstreamer(project, options.get(1..).unwrap_or_default());
+    }
     let program = build(project)?;
     if options.iter().any(|option| option == "--help" || option == "-h") {
         return run_command(project.command(&program).arg("help"));
@@ -31,6 +34,15 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
         words.extend(["--python".into(), pair]);
     }
     run_command(project.command(&program).args(words).args(options))
+}
+
+/// The elements beside GStreamer's own: `cargo xtask bench gstreamer [ROUNDS]`.
+fn gstreamer(project: &Project, options: &[OsString]) -> Result<()> {
+    install::programs(project, tools::GSTREAMER)?;
+    let manifest = "--release --locked --manifest-path crates/gst-plugin-zerobuffer/Cargo.toml";
+    run_command(&mut project.cargo(&format!("build {manifest}")))?;
+    run_command(&mut project.cargo(&format!("build {manifest} --example unpainted")))?;
+    run_command(project.command("python3").arg("benchmarks/gstreamer/compare.py").args(options))
 }
 
 /// A workspace of its own, with a target folder beside the other things that xtask makes.

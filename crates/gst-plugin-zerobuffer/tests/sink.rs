@@ -280,8 +280,8 @@ fn pushed(caps: &str, size: usize, options: &str) -> String {
     source.set_property("caps", caps.parse::<gst::Caps>().unwrap());
     pipeline.set_state(gst::State::Playing).unwrap();
     let buffer = gst::Buffer::from_mut_slice(vec![0; size]);
-    source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
-    source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
+    let _ = source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
+    let _ = source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
     let error = wait(&pipeline, Duration::from_secs(20)).unwrap_or_default();
     pipeline.set_state(gst::State::Null).unwrap();
     drop(reader);
