@@ -3,7 +3,7 @@
 // The tests speak to the command by signals of Unix.
 #![cfg(unix)]
 // Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_sign_loss)]
 
 mod common;
 
