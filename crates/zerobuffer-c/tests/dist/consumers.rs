@@ -21,9 +21,37 @@ fn c_programs_build_without_a_warning_and_pass() {
 }
 
 #[test]
+fn cpp_programs_build_without_a_warning_and_pass() {
+    let Some(dist) = dist() else { return };
+    for compiler in ["g++", "clang++"].into_iter().filter(|compiler| is_there(compiler)) {
+        for (standard, link) in [("-std=c++17", Link::Shared), ("-std=c++20", Link::Static)] {
+            for source in ["checks.cpp", "upstream.cpp"] {
+                let built = program(&dist, compiler, source, &[standard], link);
+                checks(&built, &format!("{source}-{compiler}{standard}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn cmake_finds_the_package() {
+    let Some(dist) = dist() else { return };
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/consumers/cmake");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cmake");
+    let _ = fs::remove_dir_all(&folder);
+    let prefix = format!("-DCMAKE_PREFIX_PATH={}", dist.display());
+    run(Command::new("cmake").arg(prefix).arg("-S").arg(source).arg("-B").arg(&folder));
+    run(Command::new("cmake").arg("--build").arg(&folder));
+    for built in ["c_shared", "c_static", "cpp_shared", "cpp_static"] {
+        checks(&folder.join(built), built);
+    }
+}
+
+#[test]
 fn valgrind_finds_no_fault_and_no_leak() {
     let Some(dist) = dist() else { return };
-    for (compiler, source, standard) in [("gcc", "checks.c", "-std=c11")] {
+    for (compiler, source, standard) in [("gcc", "checks.c", "-std=c11"), ("g++", "checks.cpp", "-std=c++17")]
+    {
         let built = program(&dist, compiler, source, &[standard, "-DVALGRIND"], Link::Static);
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--quiet", "--error-exitcode=9", "--leak-check=full"]);
@@ -36,7 +64,11 @@ fn valgrind_finds_no_fault_and_no_leak() {
 fn the_sanitizers_find_nothing() {
     let Some(dist) = dist() else { return };
     let sanitize = "-fsanitize=address,undefined";
-    for (compiler, source, standard) in [("gcc", "checks.c", "-std=c11")] {
+    for (compiler, source, standard) in [
+        ("gcc", "checks.c", "-std=c11"),
+        ("g++", "checks.cpp", "-std=c++20"),
+        ("g++", "upstream.cpp", "-std=c++17"),
+    ] {
         let flags = [standard, sanitize, "-fno-sanitize-recover=all"];
         checks(&program(&dist, compiler, source, &flags, Link::Shared), "sanitizer");
     }

@@ -4,7 +4,7 @@
 //!
 //! `cargo xtask test c` runs these; without `ZEROBUFFER_C_DIST` they are skipped.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::single_element_loop, reason = "in tests alone")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in tests alone")]
 
 mod build;
 mod consumers;
