@@ -7,6 +7,7 @@ mod deny;
 mod gstreamer;
 mod leftovers;
 mod lint;
+mod publish;
 mod python;
 mod rust;
 mod viewer;
@@ -49,6 +50,11 @@ const STEPS: &[Step] = &[
     Step::new("deny", "licences, sources and bans of all dependencies", deny::check),
     Step::new("clippy", "no lint warns", lint::clippy),
     Step::new("rustdoc", "the API documentation builds, no link is dead", lint::rustdoc),
+    Step::new(
+        "publish",
+        "every crate packages, with its papers, and compiles from its package",
+        publish::check,
+    ),
     Step::new("cross", "macOS and other Linux targets compile and link", cross::quick),
     Step::new("windows", "the library and the command work on Windows, as far as wine is it", windows::quick),
     Step::new("model", "the formal models hold, their known-bad variants do not", model::check_all),
