@@ -128,3 +128,73 @@ def test_ctrl_c_in_duplex_calls(name: str, call: str) -> None:
                 go.set()
     """
     interrupt(code, name)
+
+
+USED_BY_HANDLERS = {
+    "read_frame": ("reader.read_frame(None)", "reader.close()"),
+    "latest": ("reader.latest(None)", "reader.close()"),
+    "is_writer_connected": ("lonely.is_writer_connected(600_000)", "lonely.close()"),
+    "write_frame": ("writer.write_frame(bytes(3000))", "writer.close()"),
+    "set_metadata": ("writer.set_metadata(b'mine')", "writer.close()"),
+    "tap": ("tap.latest(None)", "tap.close()"),
+    "call": ("client.call(b'x', None)", "client.send_request(b'y'); client.close()"),
+    "receive_response": ("client.receive_response(timeout=600.0)", "client.send_request(b'y'); client.close()"),
+    "send_request": ("client.send_request(bytes(3000))", "client.is_server_connected; client.close()"),
+    "drain": ("server.drain(600.0)", "server.stop(); go.set()"),
+}
+
+
+@pytest.mark.parametrize("call", USED_BY_HANDLERS)
+def test_a_handler_may_use_and_close_what_waits(name: str, call: str) -> None:
+    """The handler runs on the waiting thread: nothing that it needs may be locked there."""
+    waits, handles = USED_BY_HANDLERS[call]
+    code = f"""
+        import signal, sys, threading, time
+        from datetime import timedelta
+        from zerobuffer import BufferConfig, Reader, Tap, Writer
+        from zerobuffer.duplex import DuplexClient, ImmutableDuplexServer
+        name = sys.argv[1]
+
+        def handler(*args):
+            {handles}
+            print("handled", time.monotonic())
+
+        signal.signal(signal.SIGUSR1, handler)
+        go = threading.Event()
+        lonely = Reader(name + "-lonely")
+        reader = Reader(name, BufferConfig(256, 4096))
+        writer = Writer(name, write_timeout=timedelta(seconds=600))
+        if {call!r} == "set_metadata":
+            writer.set_metadata(b"another's")
+            writer.write_frame(b"unread")
+            writer.close()
+            writer = Writer(name, write_timeout=timedelta(seconds=600))
+        if {call!r} == "write_frame":
+            writer.write_frame(bytes(3000))
+        tap = Tap(name)
+        server = ImmutableDuplexServer(name + "-d", BufferConfig(64, 4096), persistent=True)
+        server.start(lambda frame, responder: go.wait(60.0))
+        client = DuplexClient(name + "-d", response_size=4096, timeout=10.0, write_timeout=600.0)
+        client.send_request(bytes(3000 if {call!r} == "send_request" else 8))
+        print("waiting")
+        try:
+            {waits}
+        except Exception as error:
+            print("ended", type(error).__name__)
+        else:
+            print("ended", "None")
+        go.set()
+        for endpoint in (client, tap, writer, reader, lonely):
+            endpoint.close()
+        server.stop()
+    """
+    with child(code, name) as process:
+        assert process.line() == "waiting"
+        time.sleep(0.3)
+        sent = time.monotonic()
+        process.process.send_signal(signal.SIGUSR1)
+        word, moment = process.line().split()
+        assert word == "handled"
+        assert float(moment) - sent < 2.0
+        assert process.line().split()[0] == "ended"
+        process.finish()

@@ -1,7 +1,7 @@
 //! `DuplexClientBase`: the native half of `zerobuffer.duplex.DuplexClient`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pyo3::PyTraverseError;
@@ -11,7 +11,6 @@ use pyo3::types::PyMemoryView;
 use zerobuffer::duplex::{Call, Client, ClientConfig, Response};
 use zerobuffer::{Error, Patience};
 
-use crate::connecting::connect;
 use crate::ends::End;
 use crate::errors::{closed, general, raise, raise_sending};
 use crate::frame::{Frame, release};
@@ -22,7 +21,7 @@ use crate::options;
 use crate::pin::{Hold, Pin, Region};
 use crate::receiving::Received;
 use crate::source::Source;
-use crate::wait::{Deadline, SLICE, Timeout};
+use crate::wait::{Timeout, detached, nothing};
 
 /// The native half of `zerobuffer.duplex.DuplexClient`.
 #[pyclass(frozen, subclass, weakref, name = "DuplexClientBase", module = "zerobuffer._zerobuffer")]
@@ -35,9 +34,6 @@ pub(crate) struct DuplexClient {
     pending: Mutex<Option<(Py<PyMemoryView>, usize)>>,
     write_timeout: Timeout,
 }
-
-/// How long another client is given to leave the channel, as in the core.
-const SUCCESSION: Duration = Duration::from_millis(500);
 
 fn at_once() -> Patience<'static> {
     Patience::at_most(Duration::ZERO)
@@ -52,36 +48,16 @@ impl DuplexClient {
         self.client.open().ok_or_else(|| closed(format!("channel '{}': the client is closed", self.channel)))
     }
 
-    /// Repeats a send, slice by slice, while the request ring is full.
+    /// Sends something, waiting for room in the request ring.
     fn send<T: Send>(
         &self,
         py: Python<'_>,
-        operation: impl Fn(&Client) -> Result<T, Error> + Sync,
+        operation: impl FnOnce(&Client, &mut Patience<'_>) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let deadline = self.write_timeout.start();
         let client = self.client()?;
-        loop {
-            let sent = py.detach(|| operation(&client));
-            logging::flush(py)?;
-            match sent {
-                Err(Error::Full { name, needed, free, largest_gap, held, capacity, .. }) => {
-                    if deadline.passed() {
-                        let waited = deadline.waited();
-                        return Err(raise(Error::Full {
-                            name,
-                            needed,
-                            free,
-                            largest_gap,
-                            held,
-                            capacity,
-                            waited,
-                        }));
-                    }
-                }
-                other => return other.map_err(raise_sending),
-            }
-            py.check_signals()?;
-        }
+        let started = Instant::now();
+        let sent = detached(py, self.write_timeout, nothing, |patience| operation(&client, patience))?;
+        sent.map_err(|error| raise_sending(error.after(started.elapsed())))
     }
 
     /// One attempt; `None` if the request ring is full.
@@ -102,28 +78,15 @@ impl DuplexClient {
     fn wait(
         &self,
         py: Python<'_>,
-        deadline: &Deadline,
-        wait: impl Fn(Duration) -> Result<Option<Response>, Error> + Sync,
+        timeout: Timeout,
+        wait: impl FnOnce(&mut Patience<'_>) -> Result<Option<Response>, Error> + Send,
     ) -> PyResult<Option<Answer>> {
-        loop {
-            let last = deadline.passed();
-            let response = py.detach(|| wait(deadline.slice()));
-            logging::flush(py)?;
-            if let Some(response) = response.map_err(raise)? {
-                let sequence = response.sequence();
-                return Ok(Some((
-                    sequence,
-                    Frame::received(Received::Ring(response.into_frame()), Arc::clone(&self.source)),
-                )));
-            }
-            // Only after an empty slice: a response that has been taken is handed out whatever the
-            // signal.
-            py.check_signals()?;
-            if last {
-                return Ok(None);
-            }
-            self.source.stalled(py)?;
-        }
+        let response = detached(py, timeout, |py| self.source.stalled(py), wait)?.map_err(raise)?;
+        Ok(response.map(|response| {
+            let sequence = response.sequence();
+            let frame = Received::Ring(response.into_frame());
+            (sequence, Frame::received(frame, Arc::clone(&self.source)))
+        }))
     }
 
     fn retire(&self, py: Python<'_>) -> PyResult<Option<usize>> {
@@ -154,23 +117,18 @@ impl DuplexClient {
         let config = ClientConfig::default()
             .response_metadata_size(response_metadata_size.0)
             .mode(mode.0)
-            .succession(SLICE)
             .global(global_)
             .owner(options::owner(owner)?)
-            .write_timeout(Some(SLICE))
             .wait(options::wait_strategy(wait)?);
         let write_timeout = Timeout::from_seconds(write_timeout)?;
         let config = match response_size {
             Some(size) => config.response_size(size.0),
             None => config,
         };
-        let attempt = |slice| Client::connect_with(channel_name, config.clone().connect_timeout(slice));
-        // Another client that is leaving is waited for in slices, too.
-        let succession = Timeout::For(SUCCESSION).start();
-        let leaves = |error: &Error, late: bool| {
-            matches!(error, Error::ClientAlreadyConnected { .. }) && !(late && succession.passed())
-        };
-        let client = connect(py, Timeout::from_seconds(timeout)?, attempt, leaves)?;
+        let timeout = Timeout::from_seconds(timeout)?;
+        let connected =
+            detached(py, timeout, nothing, |patience| Client::connect_within(channel_name, config, patience));
+        let client = connected?.map_err(raise)?;
         let source = Source::new(client.response_buffer(), false);
         let (channel, client) = (channel_name.to_owned(), End::new(Arc::new(client)));
         Ok(Self { channel, client, source, pending: Mutex::new(None), write_timeout })
@@ -178,7 +136,7 @@ impl DuplexClient {
 
     /// Sends a request; the sequence number that its response will bear.
     fn send_request(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<u64> {
-        with_bytes(data, |bytes| self.send(py, |client| client.send(bytes)))
+        with_bytes(data, |bytes| self.send(py, |client, patience| client.send_with(bytes, patience)))
     }
 
     /// Reserves a request of `size` bytes: its sequence number, and its place in the ring.
@@ -188,8 +146,8 @@ impl DuplexClient {
         size: FrameSize,
     ) -> PyResult<(u64, Bound<'py, PyMemoryView>)> {
         let size = size.reserved()?;
-        let (sequence, place) = self.send(py, |client| {
-            let sequence = client.begin(size)?;
+        let (sequence, place) = self.send(py, |client, patience| {
+            let sequence = client.begin_with(size, patience)?;
             Ok((sequence, client.with_pending(Region::of_pending).zip(client.keep_alive())))
         })?;
         let Some((region, mapping)) = place else { return Err(general("the client was closed meanwhile")) };
@@ -230,9 +188,9 @@ impl DuplexClient {
     }
 
     fn _receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answer>> {
-        let deadline = Timeout::from_seconds(timeout)?.start();
+        let timeout = Timeout::from_seconds(timeout)?;
         let client = self.client()?;
-        self.wait(py, &deadline, |slice| client.receive(slice))
+        self.wait(py, timeout, |patience| client.receive_with(patience))
     }
 
     /// Waits until more than `seen` responses have come; how many have. `timeout` is a slice, not a
@@ -257,8 +215,9 @@ impl DuplexClient {
         timeout: Option<f64>,
     ) -> PyResult<(u64, Option<Answer>)> {
         let timeout = Timeout::from_seconds(timeout)?;
-        let call = with_bytes(data, |bytes| self.send(py, |client| client.submit(bytes)))?;
-        let answer = self.wait(py, &timeout.start(), |slice| call.wait(slice))?;
+        let call =
+            with_bytes(data, |bytes| self.send(py, |client, patience| client.submit_with(bytes, patience)))?;
+        let answer = self.wait(py, timeout, |patience| call.wait_with(patience))?;
         Ok((call.sequence(), answer))
     }
 
@@ -266,7 +225,8 @@ impl DuplexClient {
     fn _submit(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<PendingCall> {
         let py = slf.py();
         let this = slf.get();
-        let call = with_bytes(data, |bytes| this.send(py, |client| client.submit(bytes)))?;
+        let call =
+            with_bytes(data, |bytes| this.send(py, |client, patience| client.submit_with(bytes, patience)))?;
         Ok(PendingCall { client: slf.clone().unbind(), call })
     }
 
@@ -328,8 +288,8 @@ impl PendingCall {
     }
 
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answer>> {
-        let deadline = Timeout::from_seconds(timeout)?.start();
-        self.client.get().wait(py, &deadline, |slice| self.call.wait(slice))
+        let timeout = Timeout::from_seconds(timeout)?;
+        self.client.get().wait(py, timeout, |patience| self.call.wait_with(patience))
     }
 
     /// The sequence number of the request.

@@ -25,7 +25,7 @@ use crate::options;
 use crate::pin::View;
 use crate::receiving::Received;
 use crate::source::Source;
-use crate::wait::Timeout;
+use crate::wait::{Timeout, detached, nothing};
 
 /// The native half of the duplex servers.
 #[pyclass(frozen, subclass, name = "DuplexServerBase", module = "zerobuffer._zerobuffer")]
@@ -187,26 +187,17 @@ impl DuplexServer {
             return Err(PyValueError::new_err("timeout must be a number of seconds, 0 or more"));
         }
         let Some(server) = self.current() else { return Ok(true) };
-        let deadline = Timeout::from_seconds(Some(timeout))?.start();
+        let timeout = Timeout::from_seconds(Some(timeout))?;
         if !py.detach(|| server.begin_drain()) {
             return Ok(false);
         }
-        loop {
-            let last = deadline.passed();
-            let drained = py.detach(|| server.wait(Some(deadline.slice())));
-            logging::flush(py)?;
-            if drained {
-                self.forget(py);
-                return Ok(true);
-            }
-            if last {
-                py.detach(|| server.stop());
-                self.forget(py);
-                logging::flush(py)?;
-                return Ok(false);
-            }
-            py.check_signals()?;
+        let drained = detached(py, timeout, nothing, |patience| server.wait_with(patience))?;
+        if !drained {
+            py.detach(|| server.stop());
         }
+        self.forget(py);
+        logging::flush(py)?;
+        Ok(drained)
     }
 
     #[getter]

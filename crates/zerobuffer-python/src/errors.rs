@@ -191,3 +191,32 @@ fn with_cause(text: String, source: &io::Error) -> PyErr {
     });
     error
 }
+
+/// Why an operation ended without a result.
+pub(crate) enum Failed {
+    /// The core refused.
+    Core(Error),
+    /// Python did: a signal handler raised, for instance.
+    Python(PyErr),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl From<PyErr> for Failed {
+    fn from(error: PyErr) -> Self {
+        Self::Python(error)
+    }
+}
+
+impl From<Failed> for PyErr {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Core(error) => raise(error),
+            Failed::Python(error) => error,
+        }
+    }
+}

@@ -8,7 +8,6 @@
 
 mod claim;
 mod command;
-mod connecting;
 mod duplex_client;
 mod duplex_responder;
 mod duplex_server;

@@ -1,9 +1,9 @@
 //! `ReaderBase`: the native half of `zerobuffer.Reader`.
 
 use std::collections::VecDeque;
-use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
+use std::{process, thread};
 
 use parking_lot::{Mutex, MutexGuard};
 use pyo3::intern;
@@ -17,10 +17,10 @@ use crate::logging::{self, READER};
 use crate::number::Natural;
 use crate::options;
 use crate::pin::{Hold, Pin, Region};
-use crate::receiving::{Received, Receiver, Want};
+use crate::receiving::{LOOK, Received, Receiver, Want};
 use crate::source::Source;
 use crate::trace::Trace;
-use crate::wait::{Deadline, Timeout};
+use crate::wait::{Deadline, Timeout, in_slices, nothing};
 
 /// The native half of `zerobuffer.Reader`.
 #[pyclass(frozen, subclass, name = "ReaderBase", module = "zerobuffer._zerobuffer")]
@@ -102,20 +102,8 @@ impl Core {
         let deadline = timeout.start();
         // All slices are one wait.
         let mut continued = false;
-        loop {
-            let slice = py.detach(|| self.read_slice(want, &deadline, &mut continued));
-            if let Some(frame) = slice.map_err(raise)? {
-                return Ok(Some(frame));
-            }
-            // Only after an empty slice: a frame that has been taken is handed out whatever the
-            // signal.
-            py.check_signals()?;
-            if deadline.passed() {
-                return Ok(None);
-            }
-            logging::flush(py)?;
-            self.source.stalled(py)?;
-        }
+        let slice = || self.read_slice(want, &deadline, &mut continued);
+        Ok(in_slices(py, &deadline, slice, |py| self.source.stalled(py))?)
     }
 
     fn read_slice(
@@ -333,27 +321,26 @@ impl Reader {
         let connected = || !core.closed.load(Relaxed) && core.source.is_writer_connected();
         let Some(milliseconds) = timeout_ms else { return Ok(connected()) };
         let deadline = Timeout::from_seconds(Some(milliseconds / 1000.0))?.start();
-        loop {
-            if connected() {
-                return Ok(true);
+        let slice = || {
+            if connected() || core.closed.load(Relaxed) {
+                return Ok(Some(connected()));
             }
-            if core.closed.load(Relaxed) || deadline.passed() {
-                return Ok(false);
+            let Some(mut guard) = core.reader.try_lock_for(deadline.slice()) else { return Ok(None) };
+            let Some(reader) = guard.as_mut() else { return Ok(Some(false)) };
+            let found = reader.wait_for_writer(deadline.slice());
+            MutexGuard::unlock_fair(guard);
+            match found {
+                Ok(true) if !connected() => {
+                    // Frames of one that has gone end that wait at once.
+                    thread::sleep(deadline.slice().min(LOOK));
+                    Ok(None)
+                }
+                Ok(found) => Ok(found.then_some(true)),
+                Err(Error::Closed { .. }) => Ok(Some(false)),
+                Err(error) => Err(error),
             }
-            let waited = py.detach(|| {
-                let mut guard = core.reader.try_lock_for(deadline.slice())?;
-                let result = guard.as_mut().map(|reader| reader.wait_for_writer(deadline.slice()));
-                MutexGuard::unlock_fair(guard);
-                result
-            });
-            logging::flush(py)?;
-            match waited {
-                Some(Err(Error::Closed { .. })) => return Ok(false),
-                Some(result) => drop(result.map_err(raise)?),
-                None => {}
-            }
-            py.check_signals()?;
-        }
+        };
+        Ok(in_slices(py, &deadline, slice, nothing)?.unwrap_or_else(connected))
     }
 
     /// Frames handed out so far.

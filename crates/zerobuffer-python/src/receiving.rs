@@ -8,7 +8,7 @@ use zerobuffer::{Error, Frame, Keepalive, Metadata, Newest, NewestFrame, NewestH
 use zerobuffer::{Reader, ReaderHandle, ReaderStats};
 
 /// Time between two looks whether a writer has come.
-const LOOK: Duration = Duration::from_millis(5);
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// Which frame a read wants.
 #[derive(Clone, Copy)]

@@ -13,13 +13,12 @@ use zerobuffer::{Error, FullRingPolicy, Patience, WriterHandle, WriterStats};
 
 use crate::claim::{End as Ending, Inner};
 use crate::ends::End;
-use crate::errors::raise;
+use crate::errors::{Failed, raise};
 use crate::logging::{self, WRITER};
 use crate::rejoin::Rejoin;
 use crate::trace::Trace;
-use crate::wait::Timeout;
+use crate::wait::{Timeout, in_slices, nothing};
 use turns::Attempt;
-pub(crate) use turns::Failed;
 
 /// Up to here a copy is cheaper than letting go of the interpreter and taking it back.
 const COPY_ATTACHED: usize = 32 * 1024;
@@ -228,21 +227,26 @@ impl Sending {
     pub(crate) fn set_metadata(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
         self.refuse_fork().map_err(raise)?;
         let deadline = Timeout::from(Duration::from_nanos(self.write_timeout_ns())).start();
-        let result = loop {
-            let last = deadline.passed();
-            let result = py.detach(|| match self.inner.lock().writer.as_mut() {
+        let mut in_use = None;
+        let slice = || {
+            let written = match self.inner.lock().writer.as_mut() {
                 Some(writer) => writer.set_metadata_with(bytes, &mut Patience::at_most(deadline.slice())),
                 None if self.rejoin.is_some() && !self.is_closed() => Ok(()),
                 None => Err(self.gone()),
-            });
-            logging::flush(py)?;
-            match result {
-                Err(Error::MetadataInUse { name, unread, .. }) if last => {
-                    break Err(Error::MetadataInUse { name, unread, waited: deadline.waited() });
+            };
+            match written {
+                Err(error @ Error::MetadataInUse { .. }) => {
+                    in_use = Some(error.after(deadline.waited()));
+                    Ok(None)
                 }
-                Err(Error::MetadataInUse { .. }) => py.check_signals()?,
-                result => break result,
+                written => written.map(Some),
             }
+        };
+        let result = match in_slices(py, &deadline, slice, nothing) {
+            Ok(Some(())) => Ok(()),
+            Ok(None) => in_use.map_or(Ok(()), Err),
+            Err(Failed::Core(error)) => Err(error),
+            Err(Failed::Python(error)) => return Err(error),
         };
         let result = match (result, &self.rejoin) {
             // The next reader gets it.

@@ -12,7 +12,7 @@ use zerobuffer::observe::{self, TapFrame, TapState};
 use crate::errors::raise;
 use crate::logging;
 use crate::pin::{Hold, Pin, Region};
-use crate::wait::Timeout;
+use crate::wait::{Timeout, in_slices, nothing};
 
 /// The native half of `zerobuffer.Tap`.
 #[pyclass(frozen, subclass, name = "TapBase", module = "zerobuffer._zerobuffer")]
@@ -86,19 +86,13 @@ impl Tap {
     fn _see(&self, py: Python<'_>, newest: bool, timeout: Option<f64>) -> PyResult<Option<Seen>> {
         let deadline = Timeout::from_seconds(timeout)?.start();
         let mut bytes = Vec::new();
-        let (frame, metadata) = loop {
+        let slice = || {
             if self.closed.load(SeqCst) {
-                return Err(raise(self.gone()));
+                return Err(self.gone());
             }
-            let found = py.detach(|| self.slice(newest, &mut bytes, deadline.slice()));
-            if let Some(found) = found.map_err(raise)? {
-                break found;
-            }
-            py.check_signals()?;
-            if deadline.passed() {
-                return Ok(None);
-            }
+            self.slice(newest, &mut bytes, deadline.slice())
         };
+        let Some((frame, metadata)) = in_slices(py, &deadline, slice, nothing)? else { return Ok(None) };
         if let Some(metadata) = metadata {
             let metadata = PyBytes::new(py, &metadata).unbind();
             let before = self.metadata.lock().replace(metadata);

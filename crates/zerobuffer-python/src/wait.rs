@@ -1,10 +1,15 @@
-//! Waiting in slices: how long one detached wait may last, and when the whole one is over.
+//! Waiting without the interpreter, with a look at signals about every 50 ms.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use zerobuffer::{Error, Patience};
+
+use crate::errors::Failed;
+use crate::logging;
 
 /// The longest wait without a look at signals and at `close()` (P6 allows 100 ms).
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
@@ -12,6 +17,70 @@ pub(crate) const SLICE: Duration = Duration::from_millis(50);
 /// Seconds from which a timeout counts as "for ever": an `Instant` that far ahead may not exist.
 const FOR_EVER: f64 = 1e9;
 
+/// Has `wait` wait detached, for at most `timeout`. About every 50 ms its thread is attached for a
+/// moment. Then it hands on what the core has logged, looks at signals, and calls `look`. What they
+/// raise ends the wait.
+///
+/// That is Python code, which may use the endpoint. So the core must not be waiting with a lock that
+/// it would need: see [`in_slices`].
+pub(crate) fn detached<T: Send>(
+    py: Python<'_>,
+    timeout: Timeout,
+    mut look: impl FnMut(Python<'_>) -> PyResult<()> + Send,
+    wait: impl FnOnce(&mut Patience<'_>) -> T + Send,
+) -> PyResult<T> {
+    let mut raised = None;
+    let result = py.detach(|| {
+        let mut go_on = || {
+            let looked = Python::attach(|py| {
+                logging::flush(py)?;
+                py.check_signals()?;
+                look(py)
+            });
+            raised = looked.err();
+            if raised.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        wait(&mut timeout.patience().asking(&mut go_on))
+    });
+    logging::flush(py)?;
+    match raised {
+        None => Ok(result),
+        Some(error) => Err(error),
+    }
+}
+
+/// For [`detached`]: nothing else to look at.
+#[expect(clippy::unnecessary_wraps, reason = "as others do")]
+pub(crate) fn nothing(_: Python<'_>) -> PyResult<()> {
+    Ok(())
+}
+
+/// Repeats `slice`, detached, until it finds something or the time is up. In between it does what
+/// [`detached`] does.
+///
+/// This is for an endpoint behind a lock of this crate, which `slice` takes and lets go. Signal
+/// handlers run on this very thread, and may read from the endpoint or close it. A hook of the core
+/// would call them under that lock. And other threads get the lock between two slices.
+pub(crate) fn in_slices<T: Send>(
+    py: Python<'_>,
+    deadline: &Deadline,
+    mut slice: impl FnMut() -> Result<Option<T>, Error> + Send,
+    mut look: impl FnMut(Python<'_>) -> PyResult<()>,
+) -> Result<Option<T>, Failed> {
+    loop {
+        let found = py.detach(&mut slice);
+        logging::flush(py)?;
+        if let Some(found) = found? {
+            return Ok(Some(found));
+        }
+        // Only after an empty slice: what has been taken is handed out whatever the signal.
+        py.check_signals()?;
+        if deadline.passed() {
+            return Ok(None);
+        }
+        look(py)?;
+    }
+}
 /// A timeout as Python gives it: seconds, or `None` for ever.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Timeout {
@@ -35,6 +104,15 @@ impl Timeout {
             Some(s) if s <= 0.0 => Ok(Self::Zero),
             Some(s) if s >= FOR_EVER => Ok(Self::Never),
             Some(s) => Ok(Self::For(Duration::from_secs_f64(s))),
+        }
+    }
+
+    /// As the core has it.
+    fn patience<'a>(self) -> Patience<'a> {
+        match self {
+            Self::Zero => Patience::at_most(Duration::ZERO),
+            Self::For(time) => Patience::at_most(time),
+            Self::Never => Patience::forever(),
         }
     }
 

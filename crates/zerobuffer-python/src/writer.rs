@@ -8,8 +8,7 @@ use pyo3::types::{PyDict, PyMemoryView, PyTuple};
 use zerobuffer::WriterConfig;
 
 use crate::claim::{Export, Reserved};
-use crate::connecting::connect;
-use crate::errors::{general, raise};
+use crate::errors::{Failed, general, raise};
 use crate::input::{Input, with_bytes};
 use crate::loan::Loan;
 use crate::logging::WRITER;
@@ -17,8 +16,8 @@ use crate::number::FrameSize;
 use crate::options;
 use crate::pin::{Hold, Pin};
 use crate::rejoin::Rejoin;
-use crate::sending::{Failed, Sending};
-use crate::wait::{SLICE, Timeout};
+use crate::sending::Sending;
+use crate::wait::{SLICE, Timeout, detached, nothing};
 
 /// The native half of `zerobuffer.Writer`.
 #[pyclass(frozen, subclass, name = "WriterBase", module = "zerobuffer._zerobuffer")]
@@ -125,19 +124,21 @@ impl Writer {
             .wait(options::wait_strategy(wait)?)
             .full_ring(full)
             .owner(options::owner(owner)?)
+            // For metadata of a reconnecting writer; what waits longer has a patience of its own.
             .write_timeout(Some(SLICE));
         let timeout = Timeout::from_seconds(timeout)?;
         if WRITER.debugging(py)? {
             WRITER.debug(py, &format!("Connecting writer: buffer='{name}', timeout={timeout}"))?;
         }
-        let attempt = |slice| zerobuffer::Writer::connect_with(name, config.clone().connect_timeout(slice));
-        let writer = match connect(py, timeout, attempt, |_, _| false) {
+        let connected = detached(py, timeout, nothing, |patience| {
+            zerobuffer::Writer::connect_within(name, config.clone(), patience)
+        });
+        let writer = match connected? {
             Ok(writer) => writer,
-            Err(Failed::Core(error)) => {
+            Err(error) => {
                 WRITER.error(py, &format!("Cannot connect writer to '{name}': {error}"))?;
                 return Err(raise(error));
             }
-            Err(Failed::Python(error)) => return Err(error),
         };
         let rejoin = reconnect.then(|| Rejoin::new(name, &config));
         let write_timeout = Duration::from_nanos(write_timeout_ns);

@@ -8,9 +8,9 @@ use pyo3::sync::MutexExt;
 use zerobuffer::{Error, Patience};
 
 use super::Sending;
-use super::turns::{Attempt, Failed};
+use super::turns::Attempt;
 use crate::claim::{End as Ending, Export, Inner, Reserved};
-use crate::errors::{general, raise};
+use crate::errors::{Failed, general, raise};
 use crate::frame::release;
 use crate::logging::{self, WRITER};
 use crate::wait::Timeout;

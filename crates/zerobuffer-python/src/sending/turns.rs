@@ -9,42 +9,13 @@ use zerobuffer::{Error, Patience};
 
 use super::Sending;
 use crate::claim::{End as Ending, Inner, Owner};
-use crate::errors::{full, raise};
+use crate::errors::{Failed, full};
 use crate::logging;
 use crate::source::writer_stalled;
 use crate::wait::{Deadline, Timeout};
 
 /// Time between two attempts to attach to another reader.
 const ATTEMPT: Duration = Duration::from_millis(5);
-
-/// Why an operation ended without a result.
-pub(crate) enum Failed {
-    /// The core refused.
-    Core(Error),
-    /// Python did: a signal handler raised, for instance.
-    Python(PyErr),
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self::Core(error)
-    }
-}
-
-impl From<PyErr> for Failed {
-    fn from(error: PyErr) -> Self {
-        Self::Python(error)
-    }
-}
-
-impl From<Failed> for PyErr {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Core(error) => raise(error),
-            Failed::Python(error) => error,
-        }
-    }
-}
 
 /// How one attempt ended.
 pub(super) enum Attempt<T> {
@@ -97,6 +68,10 @@ impl Sending {
     }
 
     /// Repeats `operation` slice by slice until it succeeds or the time is up.
+    ///
+    /// In slices, as [`in_slices`](crate::wait::in_slices) says. It has a loop of its own: between two
+    /// of them reservations are cleared out of the way, views are released, and another reader is
+    /// looked for.
     pub(super) fn repeat<T: Send>(
         &self,
         py: Python<'_>,
