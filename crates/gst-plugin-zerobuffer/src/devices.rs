@@ -1,5 +1,9 @@
 //! Buffers that wait for a sender, for `gst-device-monitor-1.0`.
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{LazyLock, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
@@ -9,11 +13,21 @@ use zerobuffer::observe;
 use crate::pictures::incoming;
 use crate::port::lock;
 
+/// How often a started provider looks for buffers that have come or gone.
+const LOOK: Duration = Duration::from_millis(500);
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("zerodeviceprovider", gst::DebugColorFlags::empty(), Some("buffers as devices"))
+});
+
 mod imp {
     use super::*;
 
     #[derive(Default)]
-    pub struct Provider;
+    pub struct Provider {
+        /// What ends the thread that looks, and the thread.
+        pub(super) watch: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+    }
 
     #[glib::object_subclass]
     impl ObjectSubclass for Provider {
@@ -39,7 +53,29 @@ mod imp {
         }
 
         fn probe(&self) -> Vec<gst::Device> {
-            super::found()
+            super::found().into_iter().map(|(_, device)| device).collect()
+        }
+
+        fn start(&self) -> Result<(), gst::LoggableError> {
+            let provider = self.obj().downgrade();
+            let mut shown = Shown::default();
+            // What is there now is known when this returns.
+            shown.update(self.obj().upcast_ref());
+            let (end, ended) = channel();
+            let thread = std::thread::Builder::new()
+                .name(String::from("zerodevices"))
+                .spawn(move || watch(&provider, shown, &ended))
+                .map_err(|error| gst::loggable_error!(CAT, "no thread to look for buffers: {error}"))?;
+            *lock(&self.watch) = Some((end, thread));
+            Ok(())
+        }
+
+        fn stop(&self) {
+            let Some((end, thread)) = lock(&self.watch).take() else { return };
+            drop(end);
+            if thread.join().is_err() {
+                gst::error!(CAT, imp = self, "the thread that looks for buffers has panicked");
+            }
         }
     }
 
@@ -88,13 +124,46 @@ pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     )
 }
 
+/// What tells one device from the next: its shown name and its reader.
+type Key = (String, u64);
+
+/// The devices that a started provider has.
+#[derive(Default)]
+struct Shown(HashMap<Key, gst::Device>);
+
+impl Shown {
+    /// Tells of buffers that have come or gone.
+    fn update(&mut self, provider: &gst::DeviceProvider) {
+        let mut present: HashMap<Key, gst::Device> = found().into_iter().collect();
+        self.0.retain(|key, device| {
+            let stays = present.remove(key).is_some();
+            if !stays {
+                provider.device_remove(device);
+            }
+            stays
+        });
+        for (key, device) in present {
+            provider.device_add(&device);
+            self.0.insert(key, device);
+        }
+    }
+}
+
+/// The body of the thread of a started provider.
+fn watch(provider: &glib::WeakRef<Provider>, mut shown: Shown, ended: &Receiver<()>) {
+    while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        let Some(provider) = provider.upgrade() else { return };
+        shown.update(provider.upcast_ref());
+    }
+}
+
 /// Every buffer whose reader lives.
-fn found() -> Vec<gst::Device> {
+fn found() -> Vec<(Key, gst::Device)> {
     let buffers = observe::list().unwrap_or_default();
     buffers.into_iter().filter_map(|info| device(&info)).collect()
 }
 
-fn device(info: &observe::BufferInfo) -> Option<gst::Device> {
+fn device(info: &observe::BufferInfo) -> Option<(Key, gst::Device)> {
     let reader = info.reader.as_ref().filter(|reader| reader.alive)?;
     let caps =
         info.metadata.as_deref().and_then(|metadata| incoming(metadata).ok()).and_then(|(caps, _)| caps);
@@ -105,12 +174,13 @@ fn device(info: &observe::BufferInfo) -> Option<gst::Device> {
         .field("reader-pid", reader.pid)
         .field("state", state)
         .build();
+    let shown = format!("{} ({state})", info.name);
     let device: Device = glib::Object::builder()
-        .property("display-name", format!("{} ({state})", info.name))
+        .property("display-name", &shown)
         .property("device-class", "Sink/Video")
         .property("caps", caps.unwrap_or_else(gst::Caps::new_any))
         .property("properties", properties)
         .build();
     lock(&device.imp().name).clone_from(&info.name);
-    Some(device.upcast())
+    Some(((shown, reader.pid), device.upcast()))
 }

@@ -131,6 +131,24 @@ fn live_buffers_are_devices() {
     let sink = device.create_element(None).unwrap();
     assert_eq!(sink.property::<String>("buffer-name"), name);
     drop(reader);
+    // While an application watches, buffers come and go.
+    provider.start().unwrap();
+    let is_shown =
+        || provider.devices().iter().any(|device| device.display_name().starts_with(name.as_str()));
+    assert!(!is_shown());
+    let mut reader = None;
+    for wanted in [true, false] {
+        reader = match reader {
+            None => Some(zerobuffer::Reader::create(&name, zerobuffer::BufferConfig::ring(4096)).unwrap()),
+            Some(_) => None,
+        };
+        let began = std::time::Instant::now();
+        while is_shown() != wanted {
+            assert!(began.elapsed() < Duration::from_secs(20), "shown: {}", !wanted);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    provider.stop();
 }
 
 #[test]
