@@ -12,11 +12,11 @@ use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 
 use crate::project::{Project, run, run_quietly};
-use crate::{Command, install, tools};
+use crate::{Command, c_abi, install, tools};
 
 pub(crate) const COMMAND: Command = Command {
     name: "c-dist",
-    arguments: "[--deb] [FOLDER]",
+    arguments: "[--deb | --bless-abi] [FOLDER]",
     summary: "build the C library, its headers and packages",
     run: command,
 };
@@ -27,11 +27,14 @@ const SONAME: &str = "libzerobuffer.so.2";
 pub(crate) const CRATE: &str = "crates/zerobuffer-c";
 
 fn command(project: &Project, mut arguments: Arguments) -> Result<()> {
-    let deb = arguments.contains("--deb");
+    let (deb, bless) = (arguments.contains("--deb"), arguments.contains("--bless-abi"));
     let folder = arguments.opt_free_from_str::<PathBuf>()?;
     let rest = arguments.finish();
     if !rest.is_empty() {
         bail!("takes --deb and one folder, got {rest:?}");
+    }
+    if bless {
+        return c_abi::bless(project);
     }
     let dist = build(project)?;
     if deb {
@@ -49,10 +52,7 @@ fn command(project: &Project, mut arguments: Arguments) -> Result<()> {
 /// Makes the folder anew and returns it.
 pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     install::program(project, &tools::C_COMPILER)?;
-    // With all debug information, of which the ABI gate reads the types; what is shipped is
-    // stripped.
-    let mut cargo = project.cargo("build --release --locked -p zerobuffer-c");
-    run(cargo.env("CARGO_PROFILE_RELEASE_DEBUG", "2"))?;
+    run(&mut project.cargo("build --release --locked -p zerobuffer-c"))?;
     let dist = project.cache.join("c-dist");
     if dist.exists() {
         fs::remove_dir_all(&dist).with_context(|| format!("cannot empty {}", dist.display()))?;
@@ -66,12 +66,8 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
 }
 
 /// The library with its symbols versioned, as `cdylib` cannot have them.
-pub(crate) fn unstripped(project: &Project) -> PathBuf {
-    project.cache.join("c-unstripped.so")
-}
-
 fn link(project: &Project, dist: &Path) -> Result<()> {
-    let (lib, whole) = (dist.join("lib"), unstripped(project));
+    let (lib, whole) = (dist.join("lib"), project.cache.join("c-unstripped.so"));
     let archive = project.cache.with_file_name("release").join("libzerobuffer_c.a");
     let map = project.root.join(CRATE).join("zerobuffer.map");
     let mut gcc = project.command(tools::C_COMPILER.name);

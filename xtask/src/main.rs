@@ -5,9 +5,11 @@
 
 mod attacks;
 mod bench;
+mod c_abi;
 mod c_dist;
 mod crashpoints;
 mod cross;
+mod csharp;
 mod debian_rust;
 mod env;
 mod fuzz;

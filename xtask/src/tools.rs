@@ -108,6 +108,13 @@ pub(crate) const C_CONSUMERS: &[Program] = &[
     Program { name: "make", package: "make" },
 ];
 
+/// Compares interfaces.
+pub(crate) const ABIGAIL: &[Program] = &[C_COMPILER, Program { name: "abidiff", package: "abigail-tools" }];
+
+/// Compiles and runs C#.
+pub(crate) const MONO: &[Program] =
+    &[Program { name: "mcs", package: "mono-mcs" }, Program { name: "mono", package: "mono-runtime" }];
+
 /// Builds libFuzzer.
 pub(crate) const CXX_COMPILER: Program = Program { name: "g++", package: "g++" };
 

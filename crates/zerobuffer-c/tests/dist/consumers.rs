@@ -91,3 +91,22 @@ fn only_the_interface_is_exported_with_its_version() {
     }
     assert!(functions > 45, "{symbols}");
 }
+
+/// Shown, not judged: other programs may run. `examples/speed.rs` is the same loop.
+#[test]
+fn the_time_of_a_frame_beside_rusts() {
+    let (Some(dist), Some(rust)) = (dist(), std::env::var_os("ZEROBUFFER_RUST_SPEED")) else { return };
+    let built = program(&dist, "gcc", "speed.c", &["-std=c11", "-O2"], Link::Shared);
+    let time = |program: &Path, size: &str, rounds: &str| {
+        let text = run(Command::new(program).args([&name("speed"), size, rounds]));
+        text.trim().parse::<f64>().unwrap()
+    };
+    for (what, size, rounds) in [("64 B", "64", "200000"), ("1080p", "6220800", "30")] {
+        let (mut c, mut other) = (f64::MAX, f64::MAX);
+        for _ in 0..3 {
+            c = c.min(time(&built, size, rounds));
+            other = other.min(time(Path::new(&rust), size, rounds));
+        }
+        println!("{what}: C {c:.1} ns, Rust {other:.1} ns, {:.3} times", c / other);
+    }
+}

@@ -214,3 +214,52 @@ fn python_and_c_stream_both_ways() {
         receiver.ends();
     }
 }
+
+#[test]
+fn csharp_streams_to_c_rust_and_python() {
+    let (Some(dist), Some(folder)) = (dist(), env::var_os("ZEROBUFFER_CSHARP")) else { return };
+    let program = pair(&dist);
+    let csharp = |words: &[&str]| {
+        let mut mono = Command::new("mono");
+        mono.current_dir(&folder).arg("Checks.exe").args(words);
+        mono.env("ZEROBUFFER_NATIVE_LIBRARY", dist.join("lib/libzerobuffer.so.2.0.0"));
+        Process::start(&mut mono)
+    };
+    let name = name("csharp");
+    let mut receiving = csharp(&["recv", &name, "400"]);
+    assert_eq!(receiving.line(), "ready");
+    let from_c = sender(&program, &name, 400, 5000);
+    assert_eq!(receiving.line(), "read");
+    receiving.ends();
+    from_c.ends();
+
+    let mut to_c = receiver(&program, &name, 1);
+    csharp(&["send", &name, "400"]).ends();
+    assert_eq!(to_c.line(), "gone 400");
+    to_c.ends();
+
+    // A killed one is noticed, with all frames that it has published.
+    let mut reader = Reader::create(&name, BufferConfig::ring(RING)).unwrap();
+    let mut sending = csharp(&["send", &name, "1000000"]);
+    for sequence in 1..=200 {
+        let frame = reader.read_timeout(LONG).unwrap().unwrap();
+        assert_eq!(frame.data(), &pattern(sequence, frame.len())[..]);
+    }
+    sending.kill();
+    let gone = loop {
+        match reader.read_timeout(LONG) {
+            Ok(frame) => drop(frame.unwrap()),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(gone, Error::WriterGone { .. }), "{gone}");
+    drop(reader);
+
+    let Some(python) = env::var_os("ZEROBUFFER_TEST_OLD_PYTHON") else { return };
+    let mut reading = Command::new(python);
+    let mut reading = Process::start(reading.args(["-c", PYTHON_READS, &name, "100"]));
+    assert_eq!(reading.line(), "ready");
+    csharp(&["send", &name, "100"]).ends();
+    assert_eq!(reading.line(), "read");
+    reading.ends();
+}

@@ -1,0 +1,198 @@
+using System;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace ZeroBuffer
+{
+    /// <summary>The functions of zerobuffer.h.</summary>
+    internal static unsafe class Native
+    {
+        private const string Library = "zerobuffer";
+
+        internal const int Ok = 0, Timeout = 1, PeerGone = 2, Full = 3, Dropped = 4, None = 5;
+        internal const int InvalidArgument = -1, InvalidHandle = -2, Busy = -3, NotFound = -4, NotReady = -5;
+        internal const int ReaderConnected = -6, WriterConnected = -7, InUse = -8, FrameTooLarge = -9;
+        internal const int EmptyFrame = -10, InvalidCommit = -11, MetadataWritten = -12, MetadataTooLarge = -13;
+        internal const int Closed = -14, Sequence = -15, Corrupt = -16, PermissionDenied = -17, NoSpace = -18;
+        internal const int Remote = -19, ResponseTooLarge = -20;
+
+        internal const int RingSize = 1, MetadataSize = 2, Mode = 3, WriteTimeout = 7, ConnectTimeout = 8;
+        internal const int Threads = 14, ResponseSize = 12, ResponseMetadataSize = 13, Persistent = 15;
+        internal const int StatFrames = 0, StatBytes = 1;
+
+        /// <summary>The interface that this binding is written for.</summary>
+        private const uint Abi = 0x20000;
+
+        private static readonly object Lock = new object();
+        private static bool isChecked;
+
+        /// <summary>Refuses a library that is older, or has another interface. Called by whatever
+        /// opens something.</summary>
+        internal static void CheckLibrary()
+        {
+            lock (Lock)
+            {
+                if (isChecked) return;
+                NativeLibraryPath.Load();
+                CheckVersion();
+                isChecked = true;
+            }
+        }
+
+        // A method of its own: mono looks for the library when it compiles what calls it.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void CheckVersion()
+        {
+            uint found = zb_abi_version();
+            if (found >> 16 != Abi >> 16 || found < Abi)
+                throw new ZeroBufferException("the native library has interface " + found.ToString("x") +
+                                              ", this binding needs " + Abi.ToString("x"));
+        }
+
+        /// <summary>The text of this thread's last error.</summary>
+        internal static string LastError()
+        {
+            var text = new byte[(int)zb_last_error(null, UIntPtr.Zero) + 1];
+            fixed (byte* bytes = text) zb_last_error(bytes, (UIntPtr)text.Length);
+            return Encoding.UTF8.GetString(text, 0, text.Length - 1);
+        }
+
+        /// <summary>UTF-8 with a NUL.</summary>
+        internal static byte[] Text(string text)
+        {
+            if (text.IndexOf('\0') >= 0) throw new ArgumentException("a name cannot hold a NUL");
+            return Encoding.UTF8.GetBytes(text + "\0");
+        }
+
+        internal static long Nanoseconds(TimeSpan time)
+        {
+            if (time == System.Threading.Timeout.InfiniteTimeSpan || time == TimeSpan.MaxValue) return -1;
+            if (time < TimeSpan.Zero) return 0;
+            return time.Ticks > long.MaxValue / 100 ? -1 : time.Ticks * 100;
+        }
+
+        [DllImport(Library)] internal static extern uint zb_abi_version();
+        [DllImport(Library)] internal static extern byte* zb_version();
+        [DllImport(Library)] internal static extern UIntPtr zb_last_error(byte* text, UIntPtr size);
+
+        [DllImport(Library)] internal static extern int zb_options_new(out IntPtr options);
+        [DllImport(Library)] internal static extern int zb_options_set(IntPtr options, int key, long value);
+        [DllImport(Library)] internal static extern int zb_options_free(IntPtr options);
+
+        [DllImport(Library)] internal static extern int zb_reader_create(byte[] name, IntPtr options, out IntPtr reader);
+        [DllImport(Library)] internal static extern int zb_reader_close(IntPtr reader);
+        [DllImport(Library)] internal static extern int zb_reader_read(IntPtr reader, long timeout, out IntPtr frame);
+        [DllImport(Library)] internal static extern int zb_reader_wait_for_writer(IntPtr reader, long timeout);
+        [DllImport(Library)] internal static extern int zb_reader_has_writer(IntPtr reader);
+        [DllImport(Library)] internal static extern int zb_reader_metadata(IntPtr reader, byte* data, UIntPtr capacity, out UIntPtr size);
+        [DllImport(Library)] internal static extern int zb_reader_stat(IntPtr reader, int key, out ulong value);
+        [DllImport(Library)] internal static extern int zb_reader_interrupt(IntPtr reader);
+        [DllImport(Library)] internal static extern int zb_reader_resume(IntPtr reader);
+
+        [DllImport(Library)] internal static extern int zb_writer_connect(byte[] name, IntPtr options, out IntPtr writer);
+        [DllImport(Library)] internal static extern int zb_writer_close(IntPtr writer);
+        [DllImport(Library)] internal static extern int zb_writer_write(IntPtr writer, byte* data, UIntPtr size, IntPtr sequence);
+        [DllImport(Library)] internal static extern int zb_writer_loan(IntPtr writer, UIntPtr size, out byte* data);
+        [DllImport(Library)] internal static extern int zb_writer_commit(IntPtr writer, UIntPtr size, IntPtr sequence);
+        [DllImport(Library)] internal static extern int zb_writer_abort(IntPtr writer);
+        [DllImport(Library)] internal static extern int zb_writer_set_metadata(IntPtr writer, byte* data, UIntPtr size);
+        [DllImport(Library)] internal static extern int zb_writer_set_write_timeout(IntPtr writer, long timeout);
+        [DllImport(Library)] internal static extern int zb_writer_next_sequence(IntPtr writer, out ulong sequence);
+        [DllImport(Library)] internal static extern int zb_writer_has_reader(IntPtr writer);
+        [DllImport(Library)] internal static extern int zb_writer_stat(IntPtr writer, int key, out ulong value);
+
+        [DllImport(Library)] internal static extern int zb_frame_get(IntPtr frame, out byte* data, out UIntPtr size, out ulong sequence);
+        [DllImport(Library)] internal static extern int zb_frame_release(IntPtr frame);
+
+        [DllImport(Library)] internal static extern int zb_client_connect(byte[] channel, IntPtr options, out IntPtr client);
+        [DllImport(Library)] internal static extern int zb_client_close(IntPtr client);
+        [DllImport(Library)] internal static extern int zb_client_send(IntPtr client, byte* data, UIntPtr size, out ulong sequence);
+        [DllImport(Library)] internal static extern int zb_client_loan(IntPtr client, UIntPtr size, out byte* data, out ulong sequence);
+        [DllImport(Library)] internal static extern int zb_client_commit(IntPtr client, UIntPtr size, out ulong sequence);
+        [DllImport(Library)] internal static extern int zb_client_receive(IntPtr client, long timeout, out IntPtr response);
+        [DllImport(Library)] internal static extern int zb_client_set_metadata(IntPtr client, byte* data, UIntPtr size);
+        [DllImport(Library)] internal static extern int zb_client_has_server(IntPtr client);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate int Handler(IntPtr user, IntPtr request, IntPtr responder);
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate void Init(IntPtr user, byte* data, UIntPtr size);
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate void Error(IntPtr user, byte* text);
+
+        [DllImport(Library)] internal static extern int zb_server_new(byte[] channel, IntPtr options, out IntPtr server);
+        [DllImport(Library)] internal static extern int zb_server_on_error(IntPtr server, Error function, IntPtr user);
+        [DllImport(Library)] internal static extern int zb_server_on_init(IntPtr server, Init function, IntPtr user);
+        [DllImport(Library)] internal static extern int zb_server_start(IntPtr server, Handler handler, IntPtr user);
+        [DllImport(Library)] internal static extern int zb_server_start_editing(IntPtr server, Handler handler, IntPtr user);
+        [DllImport(Library)] internal static extern int zb_server_stop(IntPtr server);
+        [DllImport(Library)] internal static extern int zb_server_is_running(IntPtr server);
+        [DllImport(Library)] internal static extern int zb_server_free(IntPtr server);
+
+        [DllImport(Library)] internal static extern int zb_responder_write(IntPtr responder, byte* data, UIntPtr size);
+        [DllImport(Library)] internal static extern int zb_responder_loan(IntPtr responder, UIntPtr size, out byte* data);
+        [DllImport(Library)] internal static extern int zb_responder_commit(IntPtr responder, UIntPtr size);
+        [DllImport(Library)] internal static extern int zb_responder_abort(IntPtr responder);
+        [DllImport(Library)] internal static extern int zb_responder_fail(IntPtr responder, byte[] kind, byte[] message, byte[] detail);
+        [DllImport(Library)] internal static extern ulong zb_responder_sequence(IntPtr responder);
+    }
+
+    /// <summary>Closes what it stands for when nothing refers to it any more.</summary>
+    internal abstract class NativeHandle : SafeHandle
+    {
+        protected NativeHandle() : base(IntPtr.Zero, true) { }
+
+        public override bool IsInvalid => handle == IntPtr.Zero;
+
+        /// <summary>What calls are given. The native side checks it, so a closed one is an error
+        /// there; holding it during each call, as the runtime would, costs more than the call.</summary>
+        internal IntPtr Raw => handle;
+    }
+
+    internal sealed class ReaderHandle : NativeHandle
+    {
+        internal ReaderHandle(IntPtr reader) { SetHandle(reader); }
+
+        protected override bool ReleaseHandle() => Native.zb_reader_close(handle) == Native.Ok;
+    }
+
+    internal sealed class WriterHandle : NativeHandle
+    {
+        internal WriterHandle(IntPtr writer) { SetHandle(writer); }
+
+        protected override bool ReleaseHandle() => Native.zb_writer_close(handle) == Native.Ok;
+    }
+
+    internal sealed class ClientHandle : NativeHandle
+    {
+        internal ClientHandle(IntPtr client) { SetHandle(client); }
+
+        protected override bool ReleaseHandle() => Native.zb_client_close(handle) == Native.Ok;
+    }
+
+    /// <summary>Options for one call.</summary>
+    internal sealed class Options : IDisposable
+    {
+        private IntPtr options;
+
+        internal Options()
+        {
+            Errors.Check(Native.zb_options_new(out options), End.Writer);
+        }
+
+        internal IntPtr Handle => options;
+
+        internal Options Set(int key, long value)
+        {
+            Errors.Check(Native.zb_options_set(options, key, value), End.Writer);
+            return this;
+        }
+
+        public void Dispose()
+        {
+            Native.zb_options_free(options);
+            options = IntPtr.Zero;
+        }
+    }
+}

@@ -1,0 +1,101 @@
+using System;
+using System.Runtime.CompilerServices;
+
+namespace ZeroBuffer
+{
+    /// <summary>The reading end: creates a buffer, owns it, takes frames out of it. One thread at a
+    /// time may read; what any thread may call says so.</summary>
+    public sealed unsafe class Reader : IDisposable
+    {
+        private readonly ReaderHandle handle;
+
+        public Reader(string name) : this(name, new BufferConfig()) { }
+
+        public Reader(string name, BufferConfig config)
+        {
+            if (string.IsNullOrEmpty(name)) throw new ArgumentException("the name is empty", nameof(name));
+            if (config == null) throw new ArgumentNullException(nameof(config));
+            Native.CheckLibrary();
+            handle = Create(name, config);
+            Name = name;
+        }
+
+        // A method of its own: mono looks for the library when it compiles what calls it, and where
+        // it is may be given.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static ReaderHandle Create(string name, BufferConfig config)
+        {
+            using (Options options = config.Options())
+            {
+                IntPtr reader;
+                Errors.Check(Native.zb_reader_create(Native.Text(name), options.Handle, out reader), End.Writer);
+                return new ReaderHandle(reader);
+            }
+        }
+
+        public string Name { get; }
+
+        /// <summary>A copy of the metadata; empty if none were written. Any thread.</summary>
+        public byte[] GetMetadata()
+        {
+            var data = new byte[0];
+            while (true)
+            {
+                UIntPtr size;
+                int status;
+                fixed (byte* bytes = data)
+                    status = Native.zb_reader_metadata(handle.Raw, bytes, (UIntPtr)data.Length, out size);
+                if (status == Native.None) return new byte[0];
+                Errors.Check(status, End.Writer);
+                if ((int)size == data.Length) return data;
+                data = new byte[(int)size];
+            }
+        }
+
+        /// <summary>The next frame, within 5 s or the given time; one that is not valid if none came.
+        /// A WriterDeadException once a writer was here, is gone, and all its frames are read.</summary>
+        public Frame ReadFrame(TimeSpan? timeout = null)
+        {
+            IntPtr frame;
+            long time = Native.Nanoseconds(timeout ?? TimeSpan.FromSeconds(5));
+            int status = Native.zb_reader_read(handle.Raw, time, out frame);
+            GC.KeepAlive(this);
+            if (status == Native.Ok) return new Frame(frame);
+            if (status == Native.Timeout) return Frame.Invalid;
+            throw Errors.Of(status, End.Writer);
+        }
+
+        /// <summary>Any thread.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public bool IsWriterConnected() => Native.zb_reader_has_writer(handle.Raw) == Native.Ok;
+
+        /// <summary>Waits for a writer.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public bool IsWriterConnected(TimeSpan timeout)
+        {
+            int status = Native.zb_reader_wait_for_writer(handle.Raw, Native.Nanoseconds(timeout));
+            if (status != Native.Timeout) Errors.Check(status, End.Writer);
+            return status == Native.Ok;
+        }
+
+        /// <summary>Any thread.</summary>
+        public ulong FramesRead => Stat(Native.StatFrames);
+        public ulong BytesRead => Stat(Native.StatBytes);
+
+        private ulong Stat(int key)
+        {
+            ulong value;
+            Errors.Check(Native.zb_reader_stat(handle.Raw, key, out value), End.Writer);
+            return value;
+        }
+
+        /// <summary>Ends a blocked read of another thread, and later ones, with a ClosedException.
+        /// Any thread.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public void Interrupt() { Errors.Check(Native.zb_reader_interrupt(handle.Raw), End.Writer); }
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public void Resume() { Errors.Check(Native.zb_reader_resume(handle.Raw), End.Writer); }
+
+        public void Dispose() { handle.Dispose(); }
+    }
+}

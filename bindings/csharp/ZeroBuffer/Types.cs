@@ -1,0 +1,116 @@
+using System;
+using System.IO;
+using System.Runtime.InteropServices;
+using System.Threading;
+
+namespace ZeroBuffer
+{
+    public static class Constants
+    {
+        public const int BlockAlignment = 64;
+    }
+
+    /// <summary>Sizes of a buffer, in bytes.</summary>
+    public class BufferConfig
+    {
+        public int MetadataSize { get; set; }
+        public int PayloadSize { get; set; }
+        /// <summary>Permission bits; -1: 0600, or what ZEROBUFFER_MODE says.</summary>
+        public int Mode { get; set; } = -1;
+
+        public BufferConfig(int metadataSize = 1024, int payloadSize = 1024 * 1024)
+        {
+            MetadataSize = metadataSize;
+            PayloadSize = payloadSize;
+        }
+
+        internal Options Options()
+        {
+            var options = new Options();
+            try
+            {
+                options.Set(Native.RingSize, PayloadSize).Set(Native.MetadataSize, MetadataSize);
+                if (Mode >= 0) options.Set(Native.Mode, Mode);
+                return options;
+            }
+            catch
+            {
+                options.Dispose();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>A received frame: a view of shared memory. Dispose it to return its space; the
+    /// collector does that late. The pointer must not be used afterwards.</summary>
+    public sealed unsafe class Frame : IDisposable
+    {
+        private IntPtr handle;
+        private byte* data;
+        private readonly int size;
+
+        /// <summary>The frame of a time-out.</summary>
+        public static Frame Invalid => new Frame();
+
+        private Frame() { GC.SuppressFinalize(this); }
+
+        internal Frame(IntPtr frame)
+        {
+            handle = frame;
+            ulong sequence;
+            UIntPtr length;
+            Errors.Check(Native.zb_frame_get(frame, out data, out length, out sequence), End.Writer);
+            if ((ulong)length > int.MaxValue)
+            {
+                Native.zb_frame_release(frame);
+                throw new FrameTooLargeException("the frame has " + length + " bytes; .NET can address 2 GiB");
+            }
+            size = (int)length;
+            Sequence = sequence;
+        }
+
+        ~Frame() { Dispose(); }
+
+        public ulong Sequence { get; }
+        public int Size => size;
+        public bool IsValid => data != null;
+
+        /// <summary>The bytes in shared memory; null after Dispose.</summary>
+        public byte* Pointer => data;
+        public IntPtr DataPointer => (IntPtr)data;
+
+#if ZEROBUFFER_SPAN
+        public ReadOnlySpan<byte> Span => new ReadOnlySpan<byte>(data, data == null ? 0 : size);
+        public Span<byte> GetMutableSpan() => new Span<byte>(data, data == null ? 0 : size);
+#endif
+
+        /// <summary>A copy.</summary>
+        public byte[] ToArray()
+        {
+            if (data == null) return new byte[0];
+            var copy = new byte[size];
+            Marshal.Copy((IntPtr)data, copy, 0, size);
+            GC.KeepAlive(this);
+            return copy;
+        }
+
+        /// <summary>A stream over the bytes, without a copy, until Dispose.</summary>
+        public Stream OpenStream() => new UnmanagedMemoryStream(data, size, size, FileAccess.ReadWrite);
+
+        public void Dispose()
+        {
+            IntPtr released = Interlocked.Exchange(ref handle, IntPtr.Zero);
+            data = null;
+            if (released != IntPtr.Zero) Native.zb_frame_release(released);
+            GC.SuppressFinalize(this);
+        }
+
+        /// <summary>Leaves the frame to whom it belongs.</summary>
+        internal void Detach()
+        {
+            handle = IntPtr.Zero;
+            data = null;
+            GC.SuppressFinalize(this);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+using System;
+using System.Diagnostics;
+using System.IO;
+using System.Threading;
+using ZeroBuffer;
+using ZeroBuffer.DuplexChannel;
+
+/// <summary>What the binding does. Usage: Checks.exe RUN, or as one end of a stream with another
+/// program: Checks.exe recv NAME FRAMES, Checks.exe send NAME FRAMES.</summary>
+internal static unsafe class Checks
+{
+    private static void Check(bool right, string what)
+    {
+        if (!right) throw new Exception("not so: " + what);
+    }
+
+    private static void Throws<T>(string what, Action call) where T : Exception
+    {
+        try { call(); }
+        catch (T error)
+        {
+            Check(error.Message.Length > 0, what + " has a text");
+            return;
+        }
+        throw new Exception("does not throw " + typeof(T).Name + ": " + what);
+    }
+
+    private static byte[] Pattern(ulong sequence, int size)
+    {
+        var data = new byte[size];
+        for (int at = 0; at < size; at++) data[at] = (byte)(sequence * 131 + (ulong)at);
+        return data;
+    }
+
+    private static bool Same(byte[] a, byte[] b)
+    {
+        if (a.Length != b.Length) return false;
+        for (int at = 0; at < a.Length; at++) if (a[at] != b[at]) return false;
+        return true;
+    }
+
+    private static void Stream(string name)
+    {
+        Throws<BufferNotFoundException>("no reader", () => new Writer(name));
+        Throws<ArgumentException>("no name", () => new Reader(""));
+        Throws<ArgumentException>("a path", () => new Reader("a/b"));
+        Throws<ArgumentException>("a NUL", () => new Reader("a\0b"));
+        Throws<ArgumentException>("no ring", () => new Reader(name, new BufferConfig(0, 0)));
+        Throws<ArgumentException>("a negative ring", () => new Reader(name, new BufferConfig(0, -1)));
+        using (var reader = new Reader(name, new BufferConfig(1024, 64 * 1024)))
+        {
+            Throws<ReaderAlreadyConnectedException>("a second reader", () => new Reader(name));
+            Check(!reader.ReadFrame(TimeSpan.Zero).IsValid, "nothing is there");
+            Check(reader.GetMetadata().Length == 0 && !reader.IsWriterConnected(), "no writer");
+            var writer = new Writer(name);
+            Throws<WriterAlreadyConnectedException>("a second writer", () => new Writer(name));
+            Check(reader.IsWriterConnected(TimeSpan.FromSeconds(5)) && writer.IsReaderConnected(), "both are here");
+            writer.SetMetadata(new byte[] { 1, 2, 3 });
+            Throws<MetadataAlreadyWrittenException>("metadata twice", () => writer.SetMetadata(new byte[1]));
+            Check(Same(reader.GetMetadata(), new byte[] { 1, 2, 3 }), "metadata");
+
+            writer.WriteFrame(Pattern(1, 1000));
+            ulong sequence;
+            byte* room = writer.GetFramePointer(100, out sequence);
+            Check(sequence == 2, "the number of a loan");
+            for (int at = 0; at < 100; at++) room[at] = (byte)at;
+            writer.CommitFrame(50);
+            writer.GetFramePointer(10, out sequence);
+            writer.AbortFrame();
+            Throws<InvalidFrameSizeException>("no byte", () => writer.WriteFrame(new byte[0]));
+            Throws<FrameTooLargeException>("too many", () => writer.WriteFrame(new byte[65536]));
+            Throws<ArgumentOutOfRangeException>("a slice outside", () => writer.WriteFrame(new byte[5], 3, 3));
+            writer.WriteTimeout = TimeSpan.FromMilliseconds(2);
+            writer.WriteFrame(new byte[60000]);
+            Throws<BufferFullException>("full", () => writer.WriteFrame(new byte[60000]));
+            Check(writer.FramesWritten == 3 && writer.BytesWritten == 61050, "counters");
+
+            Frame first = reader.ReadFrame();
+            Check(first.IsValid && first.Sequence == 1 && first.Size == 1000, "the first");
+            Check(Same(first.ToArray(), Pattern(1, 1000)), "its bytes");
+            using (Frame second = reader.ReadFrame())
+            using (Stream stream = second.OpenStream())
+            {
+                Check(second.Size == 50 && second.Pointer[49] == 49 && stream.ReadByte() == 0 && stream.ReadByte() == 1, "the second");
+            }
+            first.Dispose();
+            first.Dispose();
+            Check(!first.IsValid && first.ToArray().Length == 0, "after its release");
+            reader.ReadFrame().Dispose();
+            Check(reader.FramesRead == 3, "frames read");
+
+            var interrupting = new Thread(() => { Thread.Sleep(50); reader.Interrupt(); });
+            interrupting.Start();
+            Throws<ClosedException>("an interrupted read", () => reader.ReadFrame(Timeout.InfiniteTimeSpan));
+            interrupting.Join();
+            reader.Resume();
+            writer.Dispose();
+            writer.Dispose();
+            Throws<ObjectDisposedException>("a closed writer", () => writer.WriteFrame(new byte[1]));
+            Throws<WriterDeadException>("the writer is gone", () => reader.ReadFrame());
+            var next = new Writer(name);
+            reader.Dispose();
+            Throws<ObjectDisposedException>("a closed reader", () => reader.ReadFrame());
+            Throws<ReaderDeadException>("the reader is gone", () => next.WriteFrame(new byte[1]));
+            next.Dispose();
+        }
+    }
+
+    private static void Duplex(string channel)
+    {
+        int errors = 0, clients = 0;
+        var factory = new DuplexChannelFactory();
+        using (IImmutableDuplexServer server = factory.CreateImmutableServer(channel, new BufferConfig(1024, 65536)))
+        {
+            server.OnError += (sender, what) => { if (what.Exception.Message.Contains("on purpose")) Interlocked.Increment(ref errors); };
+            server.Start((request, writer) =>
+            {
+                byte[] asked = request.ToArray();
+                if (asked[0] == 0) throw new Exception("on purpose");
+                Array.Reverse(asked);
+                ulong sequence;
+                byte* room = writer.GetFramePointer(asked.Length, out sequence);
+                Check(sequence == request.Sequence, "the request's number");
+                for (int at = 0; at < asked.Length; at++) room[at] = asked[at];
+                writer.CommitFrame();
+            }, metadata => clients += metadata.Length);
+            Check(server.IsRunning, "it runs");
+            using (IDuplexClient client = factory.CreateClient(channel))
+            {
+                client.SetMetadata(new byte[] { 7, 7 });
+                ulong sequence = client.SendRequest(new byte[] { 1, 2, 3 });
+                using (Frame response = client.ReceiveResponse(TimeSpan.FromSeconds(10)))
+                    Check(response.Sequence == sequence && Same(response.ToArray(), new byte[] { 3, 2, 1 }), "the response");
+                byte* room = client.AcquireRequestPointer(2, out sequence);
+                room[0] = 4;
+                room[1] = 5;
+                client.CommitRequest();
+                using (Frame response = client.ReceiveResponse(TimeSpan.FromSeconds(10)))
+                    Check(response.Sequence == sequence && Same(response.ToArray(), new byte[] { 5, 4 }), "in place");
+                client.SendRequest(new byte[] { 0 });
+                Throws<RemoteException>("a handler that throws", () => client.ReceiveResponse(TimeSpan.FromSeconds(10)));
+                Check(!client.ReceiveResponse(TimeSpan.FromMilliseconds(1)).IsValid && client.IsServerConnected, "nothing more");
+                GC.Collect();
+                client.SendRequest(new byte[] { 9 });
+                client.ReceiveResponse(TimeSpan.FromSeconds(10)).Dispose();
+            }
+            Check(errors == 1 && clients == 2, "errors and metadata");
+            server.Stop();
+            Check(!server.IsRunning, "it has stopped");
+        }
+        using (IMutableDuplexServer server = factory.CreateMutableServer(channel, new BufferConfig(1024, 65536)))
+        {
+            server.Start(frame => { for (int at = 0; at < frame.Size; at++) frame.Pointer[at]++; });
+            using (IDuplexClient client = factory.CreateClient(channel))
+            {
+                client.SendRequest(new byte[] { 1, 2, 3 });
+                using (Frame response = client.ReceiveResponse(TimeSpan.FromSeconds(10)))
+                    Check(Same(response.ToArray(), new byte[] { 2, 3, 4 }), "an edited request");
+            }
+        }
+    }
+
+    /// <summary>ns for one frame of 64 bytes, written and read by one thread.</summary>
+    private static void Speed(string name)
+    {
+        const int Rounds = 200000;
+        var data = new byte[64];
+        using (var reader = new Reader(name))
+        using (var writer = new Writer(name))
+        {
+            double best = double.MaxValue;
+            for (int run = 0; run < 5; run++)
+            {
+                var watch = Stopwatch.StartNew();
+                for (int round = 0; round < Rounds; round++)
+                {
+                    writer.WriteFrame(data);
+                    reader.ReadFrame().Dispose();
+                }
+                best = Math.Min(best, watch.Elapsed.TotalMilliseconds * 1e6 / Rounds);
+            }
+            Console.WriteLine("csharp {0:F1} ns", best);
+        }
+    }
+
+    private static int Receive(string name, int frames)
+    {
+        using (var reader = new Reader(name, new BufferConfig(1024, 256 * 1024)))
+        {
+            Console.WriteLine("ready");
+            Console.Out.Flush();
+            for (ulong number = 1; number <= (ulong)frames; number++)
+                using (Frame frame = reader.ReadFrame(TimeSpan.FromSeconds(30)))
+                    Check(frame.Sequence == number && Same(frame.ToArray(), Pattern(number, frame.Size)), "frame " + number);
+            Throws<WriterDeadException>("the end", () => reader.ReadFrame(TimeSpan.FromSeconds(30)));
+            Console.WriteLine("read");
+        }
+        return 0;
+    }
+
+    private static int Send(string name, int frames)
+    {
+        var random = new Random(5);
+        using (var writer = new Writer(name, TimeSpan.FromSeconds(30)))
+            for (ulong number = 1; number <= (ulong)frames; number++) writer.WriteFrame(Pattern(number, 1 + random.Next(5000)));
+        return 0;
+    }
+
+    private static int Main(string[] words)
+    {
+        if (words.Length == 3 && words[0] == "recv") return Receive(words[1], int.Parse(words[2]));
+        if (words.Length == 3 && words[0] == "send") return Send(words[1], int.Parse(words[2]));
+        if (words.Length == 2 && words[0] == "speed")
+        {
+            Speed(words[1]);
+            return 0;
+        }
+        string run = words.Length > 0 ? words[0] : Process.GetCurrentProcess().Id.ToString();
+        Stream(run + "-cs");
+        Duplex(run + "-cs-duplex");
+        Console.WriteLine("checks: all right");
+        return 0;
+    }
+}
