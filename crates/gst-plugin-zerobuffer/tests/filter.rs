@@ -283,6 +283,10 @@ fn what_can_never_be_sent_is_an_error_with_numbers() {
     let error = error.unwrap();
     assert!(error.contains("76824 bytes") && error.contains("4080"), "{error}");
     small.stop();
+    // Nor can a server of this name come.
+    let (pipeline, error) = run(&format!("{source} ! zerofilter channel-name=no/name ! fakesink"));
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert!(error.unwrap().contains("it contains '/'"));
     // Without a name nothing starts.
     let pipeline = launch(&format!("{source} ! zerofilter ! fakesink"));
     assert!(pipeline.set_state(gst::State::Paused).is_err());

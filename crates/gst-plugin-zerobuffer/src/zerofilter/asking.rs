@@ -198,6 +198,10 @@ impl Asker {
             ClientConfig::default().write_timeout(Some(timeout)).response_size(settings.response_size);
         let gone = |error: Error| match self.go_on() {
             ControlFlow::Break(()) => Failure::Stopped,
+            // No server can ever come.
+            ControlFlow::Continue(()) if matches!(error, Error::InvalidName { .. }) => {
+                Failure::Picture(error.to_string())
+            }
             ControlFlow::Continue(()) => Failure::Gone(error.to_string()),
         };
         let client = attached(|| {

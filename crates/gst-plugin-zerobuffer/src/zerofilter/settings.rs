@@ -9,12 +9,12 @@ use crate::{filled, taken};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstZeroFilterElse")]
 pub(crate) enum Otherwise {
-    /// It goes on as it is.
     #[default]
+    #[enum_value(name = "It goes on as it is", nick = "pass")]
     Pass,
-    /// It is dropped.
+    #[enum_value(name = "It is dropped", nick = "drop")]
     Drop,
-    /// The stream ends with an error.
+    #[enum_value(name = "The stream ends with an error", nick = "error")]
     Error,
 }
 

@@ -10,12 +10,12 @@ use crate::{filled, patience, taken as get};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstZeroSinkFull")]
 pub(crate) enum Full {
-    /// Wait for the reader, at most `write-timeout`.
     #[default]
+    #[enum_value(name = "Wait for the reader, at most `write-timeout`", nick = "block")]
     Block,
-    /// Stop with an error.
+    #[enum_value(name = "Stop with an error", nick = "refuse")]
     Refuse,
-    /// Drop the frame and count it.
+    #[enum_value(name = "Drop the frame and count it", nick = "drop")]
     Drop,
 }
 
@@ -23,12 +23,12 @@ pub(crate) enum Full {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstZeroSinkZeroCopy")]
 pub(crate) enum ZeroCopy {
-    /// Where upstream takes the offered memory.
     #[default]
+    #[enum_value(name = "Where upstream takes the offered memory", nick = "auto")]
     Auto,
-    /// Always: a frame in other memory is an error.
+    #[enum_value(name = "Always: a frame in other memory is an error", nick = "always")]
     Always,
-    /// Never: every frame is copied.
+    #[enum_value(name = "Never: every frame is copied", nick = "never")]
     Never,
 }
 
@@ -36,10 +36,13 @@ pub(crate) enum ZeroCopy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstZeroFrameHeader")]
 pub(crate) enum FrameHeader {
-    /// The stamp of the existing clients: number, time, exposure (24 bytes).
     #[default]
+    #[enum_value(
+        name = "The stamp of the existing clients: number, time, exposure (24 bytes)",
+        nick = "rocket-welder"
+    )]
     RocketWelder,
-    /// Nothing.
+    #[enum_value(name = "Nothing", nick = "none")]
     None,
 }
 
@@ -47,12 +50,15 @@ pub(crate) enum FrameHeader {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstZeroSinkTimestamp")]
 pub(crate) enum Timestamp {
-    /// The buffer's PTS.
     #[default]
+    #[enum_value(name = "The buffer's PTS", nick = "pts")]
     Pts,
-    /// The buffer's running time.
+    #[enum_value(name = "The buffer's running time", nick = "running-time")]
     RunningTime,
-    /// The time of the machine's monotonic clock at which the buffer is due.
+    #[enum_value(
+        name = "The time of the machine's monotonic clock at which the buffer is due",
+        nick = "monotonic"
+    )]
     Monotonic,
 }
 

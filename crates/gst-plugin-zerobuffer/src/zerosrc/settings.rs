@@ -8,14 +8,14 @@ use crate::{filled, taken};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstZeroSrcTimestampMode")]
 pub(crate) enum TimestampMode {
-    /// The sender's where there is a stamp, else the arrival.
     #[default]
+    #[enum_value(name = "The sender's where there is a stamp, else the arrival", nick = "auto")]
     Auto,
-    /// The sender's as they are.
+    #[enum_value(name = "The sender's as they are", nick = "sender")]
     Sender,
-    /// The time of arrival.
+    #[enum_value(name = "The time of arrival", nick = "arrival")]
     Arrival,
-    /// None.
+    #[enum_value(name = "None", nick = "none")]
     None,
 }
 
@@ -23,12 +23,12 @@ pub(crate) enum TimestampMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstZeroSrcWriterGone")]
 pub(crate) enum WriterGone {
-    /// Wait for the next one.
     #[default]
+    #[enum_value(name = "Wait for the next one", nick = "wait")]
     Wait,
-    /// End the stream.
+    #[enum_value(name = "End the stream", nick = "eos")]
     Eos,
-    /// Stop with an error.
+    #[enum_value(name = "Stop with an error", nick = "error")]
     Error,
 }
 
