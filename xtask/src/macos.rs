@@ -23,6 +23,8 @@ pub(crate) const INTEL: &str = "x86_64-apple-darwin";
 /// What macOS users get. Not `zerobuffer-torture`, which makes Linux namespaces and mounts, nor
 /// `xtask`, which installs with apt; the Python module is linked by `cargo xtask wheels`.
 const PACKAGES: &str = "--locked -p zerobuffer -p zerobuffer-cli";
+/// The library's features.
+pub(crate) const FUTURES: &str = "--features zerobuffer/stream";
 
 fn run(project: &Project, arguments: Arguments) -> Result<()> {
     let surplus = arguments.finish();
@@ -44,9 +46,10 @@ fn check(rust: &DebianRust<'_>, target: &str) -> Result<()> {
     run_command(check.env("RUSTFLAGS", "-D warnings"))
 }
 
-/// Clippy, which is a check too.
+/// Clippy, which is a check too: with the futures, which the builds leave out.
 pub(crate) fn lint(rust: &DebianRust<'_>, target: &str) -> Result<()> {
-    run_command(&mut rust.clippy(&format!("{PACKAGES} --all-targets --target {target} -- -D warnings")))
+    let words = format!("{PACKAGES} {FUTURES} --all-targets --target {target} -- -D warnings");
+    run_command(&mut rust.clippy(&words))
 }
 
 /// Links every test and program against the stubs of the system library that zig brings.

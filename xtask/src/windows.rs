@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use pico_args::Arguments;
 
 use crate::debian_rust::DebianRust;
+use crate::macos::FUTURES;
 use crate::project::{Project, run as run_command, run_within};
 use crate::{Command, install, tools};
 use wine::Wine;
@@ -48,7 +49,9 @@ fn all(project: &Project, soak: bool) -> Result<()> {
     // One call of apt for everything.
     install::programs(project, &[tools::DEBIAN_RUST, &[tools::MINGW], tools::WINE].concat())?;
     let rust = DebianRust::install(project)?;
-    run_command(&mut rust.clippy(&format!("{PACKAGES} --all-targets --target {GNU} -- -D warnings")))?;
+    // With the futures, which the other builds leave out.
+    let words = format!("{PACKAGES} {FUTURES} --all-targets --target {GNU} -- -D warnings");
+    run_command(&mut rust.clippy(&words))?;
     let mut check = rust.cargo(&format!("check {PACKAGES} --target {MSVC}"));
     run_command(check.env("RUSTFLAGS", "-D warnings"))?;
 

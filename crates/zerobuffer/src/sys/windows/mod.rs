@@ -17,6 +17,7 @@ mod names;
 mod notes;
 mod object;
 mod observe;
+mod owner;
 mod presence;
 pub(crate) mod process;
 mod segment;
@@ -27,8 +28,9 @@ pub(crate) use creation::{NameGuard, assess, create, remove_dead};
 pub(crate) use mapping::Mapping;
 pub(crate) use names::{check_name, segment_name as shm_path};
 pub(crate) use observe::{
-    has_lock_file, is_being_made, noted_writer, objects, own_uid, owners, stray, tokens, traces,
+    has_lock_file, is_being_made, noted_writer, objects, owners, stray, tokens, traces,
 };
+pub(crate) use owner::own_uid;
 pub(crate) use presence::{Presence, is_shortage};
 pub(crate) use segment::Segment;
 pub(crate) use semaphore::Semaphore;

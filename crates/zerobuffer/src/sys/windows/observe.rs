@@ -4,6 +4,7 @@
 use super::{
     Segment, Semaphore, lock_file,
     names::{Namespace, check_name},
+    own_uid,
     segment::is_not_found,
 };
 use crate::{
@@ -51,14 +52,9 @@ pub(crate) fn objects(name: &str, _: u32) -> Objects {
     objects
 }
 
-/// Objects here belong to a session, and to nobody in particular.
+/// A list is of the lock files in this user's own folder.
 pub(crate) fn owners(_: &str) -> Vec<u32> {
     vec![own_uid()]
-}
-
-/// See [`owners`].
-pub(crate) fn own_uid() -> u32 {
-    0
 }
 
 /// What is left of a name that has no segment.

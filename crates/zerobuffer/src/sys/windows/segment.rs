@@ -1,7 +1,7 @@
 //! The segment of another process, before anything in it is trusted.
 
 use super::{
-    Mapping, Presence, Semaphore, mapping, names::Namespace, notes::Notes, object, presence::Key,
+    Mapping, Presence, Semaphore, mapping, names::Namespace, notes::Notes, object, owner, presence::Key,
     watch::Watch,
 };
 use crate::{
@@ -18,7 +18,10 @@ use std::{
         atomic::{Ordering, fence},
     },
 };
-use windows_sys::Win32::System::Memory::{FILE_MAP_READ, FILE_MAP_WRITE};
+use windows_sys::Win32::{
+    Storage::FileSystem::READ_CONTROL,
+    System::Memory::{FILE_MAP_READ, FILE_MAP_WRITE},
+};
 
 /// A segment that exists under a name. While this is held, the name cannot go to another one.
 #[derive(Debug)]
@@ -65,7 +68,8 @@ impl Segment {
             }
             Error::os("open", &path, error)
         };
-        let section = object::open_section(&path, access).map_err(failed)?;
+        let section = open_section(&path, access).map_err(failed)?;
+        let uid = owner::of(&section);
         let view = Mapping::read_only(&section).map_err(failed)?;
         // A native reader makes its notes before the segment's first word, and this reads them in
         // the other order. So a segment that is seen finished was never without them.
@@ -85,7 +89,7 @@ impl Segment {
         let native = if notes.is_some() { NATIVE_SIZE } else { 0 };
         let said = |bytes| exact_size(&ControlSnapshot::from_bytes(&bytes), native, pages);
         let size = control.map_or(pages, said);
-        Ok(Self { section, view, control, notes, key, size, mode: 0, uid: 0 })
+        Ok(Self { section, view, control, notes, key, size, mode: 0, uid })
     }
 
     pub(super) fn space(&self) -> Namespace {
@@ -151,6 +155,14 @@ impl Segment {
     /// Made by a reader of this implementation, which is present while it lives (W8).
     pub(crate) fn is_marked(&self) -> bool {
         self.notes.is_some()
+    }
+}
+
+/// Its owner may be read, if it has let others read that; of one's own it always may.
+fn open_section(path: &str, access: u32) -> io::Result<OwnedHandle> {
+    match object::open_section(path, access | READ_CONTROL) {
+        Err(error) if object::is_denied(&error) => object::open_section(path, access),
+        opened => opened,
     }
 }
 
