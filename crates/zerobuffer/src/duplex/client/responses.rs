@@ -219,7 +219,8 @@ impl Responses {
         (inbox, found)
     }
 
-    /// Waits a slice for a response.
+    /// Waits a slice for a response. In slices, since this thread has the reader: others may come
+    /// to read in between, and the hook, which may call the client, is asked without it.
     fn read(&self, reader: &mut Reader, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
         let mut slice = patience.slice();
         let read = reader.read_with(&mut slice);

@@ -180,6 +180,7 @@ impl Service {
             Action::Forget => self.numbers.forget(),
             Action::Recreate => self.recreate(),
             Action::Pause => thread::sleep(IDLE_PAUSE),
+            // Not ended by a stop, whose patience is longer.
             Action::PauseLong => thread::sleep(WAIT_SLICE),
             Action::ReportAbsence
             | Action::ReportUnanswerable
