@@ -21,8 +21,8 @@ const FOR_EVER: f64 = 1e9;
 /// moment. Then it hands on what the core has logged, looks at signals, and calls `look`. What they
 /// raise ends the wait.
 ///
-/// That is Python code, which may use the endpoint. So the core must not be waiting with a lock that
-/// it would need: see [`in_slices`].
+/// That is Python code, which may use the endpoint. So the core must not be waiting with a lock
+/// that it would need: see [`in_slices`].
 pub(crate) fn detached<T: Send>(
     py: Python<'_>,
     timeout: Timeout,

@@ -1,5 +1,5 @@
-//! The step that publishes every crate, but for the upload: each one is packaged, has its papers, and
-//! compiles from its package.
+//! The step that publishes every crate, but for the upload: each one is packaged, has its papers,
+//! and compiles from its package.
 
 use std::fs;
 use std::path::{Path, PathBuf};

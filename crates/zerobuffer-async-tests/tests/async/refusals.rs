@@ -1,5 +1,5 @@
-//! A handler has failed, and there is no room to tell the client so: the report waits, and whoever
-//! runs the handlers does not.
+//! A handler has failed, and there is no room to tell the client so. The report waits; the thread
+//! that runs the handlers does not.
 
 use super::{
     LONG,

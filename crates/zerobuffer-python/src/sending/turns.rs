@@ -69,9 +69,8 @@ impl Sending {
 
     /// Repeats `operation` slice by slice until it succeeds or the time is up.
     ///
-    /// In slices, as [`in_slices`](crate::wait::in_slices) says. It has a loop of its own: between two
-    /// of them reservations are cleared out of the way, views are released, and another reader is
-    /// looked for.
+    /// In slices, as [`in_slices`](crate::wait::in_slices) says. It has a loop of its own. Between two
+    /// slices it clears reservations out of the way, releases views and looks for another reader.
     pub(super) fn repeat<T: Send>(
         &self,
         py: Python<'_>,

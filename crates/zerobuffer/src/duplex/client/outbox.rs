@@ -233,9 +233,8 @@ impl Outbox {
     /// The sender with room for a request reserved; waits for it as the patience says, else for the
     /// write timeout.
     ///
-    /// Not for ever while the server waits for room in the response ring. So it waits in slices, and
-    /// between them neither has the lock nor asks the hook under it: that may be used to close the
-    /// client.
+    /// Not for ever while the server waits for room in the response ring. So it waits in slices.
+    /// Between them it does not have the lock: the hook may close the client.
     fn begun(&self, size: usize, patience: Option<&mut Patience<'_>>) -> Result<InUse<'_>> {
         let mut sender = self.sender()?;
         let writer = self.writer(&mut sender.sender)?;

@@ -219,7 +219,7 @@ impl Responses {
         (inbox, found)
     }
 
-    /// Waits a slice for a response. In slices, since this thread has the reader: others may come
+    /// Waits a slice for a response. In slices, since this thread has the reader. Others may come
     /// to read in between, and the hook, which may call the client, is asked without it.
     fn read(&self, reader: &mut Reader, patience: &mut Patience<'_>) -> Result<Option<Frame>> {
         let mut slice = patience.slice();

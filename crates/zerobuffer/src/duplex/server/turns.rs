@@ -225,7 +225,7 @@ impl Turns {
     }
 
     /// Gives the turn to the next request that can be answered. The thread that ends a turn reports
-    /// the failures that follow to the client. It may be an executor's, so it does not wait for room.
+    /// the failures that follow to the client. It may be an executor's, and waits for no room then.
     fn go_on<'o>(&'o self, mut order: MutexGuard<'o, Order>, how: Refusing) {
         self.is_left.store(false, Ordering::Relaxed);
         while let Some(end) = order.next_end() {
@@ -333,7 +333,7 @@ impl Order {
         self.tasks.take_all(|place| closed || place < next || (here && place == next))
     }
 
-    /// Whether the next request in turn has failed, and nobody has told the client yet who could.
+    /// Whether the next request in turn has failed, and the report of that is still to be sent.
     fn is_left(&self) -> bool {
         self.writer.is_some() && matches!(self.ended.get(&self.next), Some(End::Refused(..)))
     }
