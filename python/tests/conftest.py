@@ -2,12 +2,13 @@
 
 import faulthandler
 import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import files_of, unique_name
-from zerobuffer import BufferConfig, Reader, Writer
+from zerobuffer import BufferConfig, Reader, Writer, _aio, _engine
 
 #: Seconds after which a test is hung, on however busy a machine.
 LIMIT = 180.0
@@ -51,3 +52,15 @@ def writer(reader: Reader) -> Iterator[Writer]:
     """A writer attached to ``reader``."""
     with Writer(reader.name) as writer:
         yield writer
+
+
+@pytest.fixture(params=["loop", "thread"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who waits for the coroutines."""
+    way = str(request.param)
+    if way == "thread":
+        monkeypatch.setattr(_aio, "_LOOPS", False)
+        monkeypatch.setattr(_engine.Lane, "_watch", lambda *_: False)
+    elif sys.platform != "linux":
+        pytest.skip("there is no descriptor")
+    return way

@@ -1,4 +1,7 @@
-"""Asynchronous reading and writing: no frame and no thread is lost, whatever is cancelled."""
+"""Asynchronous reading and writing: no frame and no thread is lost, whatever is cancelled.
+
+By the event loop itself, and by the thread that waits where the loop cannot.
+"""
 
 import asyncio
 import gc
@@ -26,6 +29,16 @@ from zerobuffer import (
 from zerobuffer.duplex import DuplexClient, ImmutableDuplexServer
 
 T = TypeVar("T")
+
+
+pytestmark = pytest.mark.usefixtures("way")
+
+
+@pytest.fixture
+def by_thread(way: str) -> None:
+    """Is for the thread alone."""
+    if way != "thread":
+        pytest.skip("no thread takes part")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -140,7 +153,7 @@ def test_cancelled_reads_lose_nothing(reader: Reader, writer: Writer, delay: flo
 
 
 def test_order_when_the_next_read_comes_before_the_cancelled_one_has_handed_back(
-    reader: Reader, writer: Writer
+    reader: Reader, writer: Writer, by_thread: None
 ) -> None:
     """A frame taken for a cancelled read is not overtaken by the next one."""
 
@@ -163,7 +176,9 @@ def test_order_when_the_next_read_comes_before_the_cancelled_one_has_handed_back
     assert run(work()) == [1, 2]
 
 
-def test_a_loop_that_ends_with_an_answer_under_way_loses_no_frame(reader: Reader, writer: Writer) -> None:
+def test_a_loop_that_ends_with_an_answer_under_way_loses_no_frame(
+    reader: Reader, writer: Writer, by_thread: None
+) -> None:
     loop = asyncio.new_event_loop()
     # which learns that the task is destroyed
     loop.set_exception_handler(lambda _loop, _context: None)
@@ -226,11 +241,11 @@ def test_a_loop_that_ends_with_reads_pending(reader: Reader, writer: Writer) -> 
     assert run(resume()) == b"kept"
 
 
-def test_several_reads_at_once(reader: Reader, writer: Writer) -> None:
+def test_several_reads_at_once(reader: Reader, writer: Writer, way: str) -> None:
     async def work() -> set[bytes]:
         pending = [asyncio.ensure_future(received(reader.read_frame_async(None))) for _ in range(10)]
         await asyncio.sleep(0.02)
-        assert len(waiters()) == 1
+        assert len(waiters()) == (way == "thread")
         for i in range(10):
             writer.write_frame(bytes([i]))
         return set(await asyncio.gather(*pending))
@@ -379,7 +394,9 @@ def test_requests_of_many_tasks_are_sent_in_their_order(name: str) -> None:
     assert seen == list(range(300))
 
 
-def test_one_thread_waits_for_all_endpoints_of_the_process(name: str) -> None:
+def test_one_thread_waits_for_all_endpoints_of_the_process(name: str, way: str) -> None:
+    expected = ["zerobuffer-asyncio"] if way == "thread" else []
+
     async def main() -> None:
         with ExitStack() as stack:
             readers = [stack.enter_context(Reader(f"{name}-{i}", BufferConfig(64, 4096))) for i in range(12)]
@@ -389,7 +406,7 @@ def test_one_thread_waits_for_all_endpoints_of_the_process(name: str) -> None:
             reads = [asyncio.ensure_future(reader.read_frame_async(None)) for reader in readers[3:]]
             writes = [asyncio.ensure_future(writer.write_frame_async(bytes(3000))) for writer in writers[:3]]
             await asyncio.sleep(0.2)
-            assert _waiting_threads() == ["zerobuffer-asyncio"]
+            assert _waiting_threads() == expected
             for i, writer in enumerate(writers[3:]):
                 writer.write_frame(bytes([i]))
             frames = await asyncio.wait_for(asyncio.gather(*reads), PATIENCE)
@@ -399,14 +416,14 @@ def test_one_thread_waits_for_all_endpoints_of_the_process(name: str) -> None:
                 assert frame is not None
                 frame.dispose()
             await asyncio.wait_for(asyncio.gather(*writes), PATIENCE)
-            assert _waiting_threads() == ["zerobuffer-asyncio"]
+            assert _waiting_threads() == expected
 
     asyncio.run(main())
     wait_until(lambda: not _waiting_threads(), "the thread has ended")
 
 
 def test_a_thread_that_cannot_be_started_fails_one_call(
-    reader: Reader, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    reader: Reader, writer: Writer, monkeypatch: pytest.MonkeyPatch, by_thread: None
 ) -> None:
     wait_until(lambda: not _waiting_threads(), "the thread of other tests has ended")
 

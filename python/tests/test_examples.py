@@ -176,12 +176,13 @@ def test_mjpeg_page() -> None:
     cv2: Any = importlib.import_module("cv2")
     name = unique_name("page")
     code = """
-        import sys, time, numpy
+        import itertools, select, sys, numpy
         from zerobuffer import Writer
         with Writer(sys.argv[1], timeout=60.0) as writer:
-            for i in range(400):
+            for i in itertools.count():
                 writer.write_array(numpy.full((48, 64, 3), i % 250, "u1"))
-                time.sleep(0.01)
+                if select.select([sys.stdin], [], [], 0.01)[0]:
+                    break
     """
     command = [sys.executable, "-W", "error", str(EXAMPLES / "mjpeg_page.py"), name, "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -203,8 +204,8 @@ def test_mjpeg_page() -> None:
                     assert stream.readline() == b"\r\n"
                     assert picture.shape == (48, 64, 3)
                     means.append(float(picture.mean()))
-                assert means == sorted(means)
-                assert len(set(means)) == 3
+                # Later ones, of values that begin anew now and then.
+                assert all(0 < (later - earlier) % 250 < 200 for earlier, later in zip(means, means[1:])), means
                 stream.close()
             camera.finish()
         _, said = server.communicate(timeout=PATIENCE)

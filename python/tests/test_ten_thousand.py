@@ -4,10 +4,12 @@ import asyncio
 import random
 from typing import Any
 
+import pytest
 from support import PATIENCE
 from zerobuffer import BufferConfig, Client, Frame, Reader, Server, Writer
 
 COUNT = 10_000
+pytestmark = pytest.mark.usefixtures("way")
 
 
 async def cancel_some(tasks: "list[asyncio.Task[Any]]", share: float, dice: random.Random) -> None:

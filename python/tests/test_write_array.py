@@ -249,3 +249,19 @@ def test_arrays_of_a_response(name: str) -> None:
         for size in (3, 5):
             response = client.call(np.ones(size, "<f4"))
             assert response.array(dtype="<f4").tolist() == [2.0] * size
+
+
+def test_lists_and_buffers_are_arrays_and_nothing_else_is(name: str) -> None:
+    taken = [([1, 2, 3], "int64"), ((1.5, 2.5), "float64"), (bytearray(b"abc"), "uint8"), (memoryview(b"abc"), "uint8")]
+    for number, (data, dtype) in enumerate(taken):
+        with Reader(f"{name}-{number}") as reader, Writer(reader.name) as writer:
+            writer.write_array(data)
+            frame = reader.read_frame(0)
+            assert frame is not None
+            assert frame.array().dtype == dtype
+            assert frame.array().tolist() == list(data)
+    with Reader(name), Writer(name) as writer:
+        for wrong in (object(), iter([1]), [object()], "text", None, 5, {"a": 1}):
+            with pytest.raises(TypeError):
+                writer.write_array(wrong)
+        assert writer.frames_written == 0

@@ -91,6 +91,10 @@ def _checked(array: "np.ndarray[Any, Any]", kind: str) -> "np.ndarray[Any, Any]"
     return array
 
 
+#: By what an object says that it is an array.
+_ARRAYS = ("__array_interface__", "__array__", "__dlpack__")
+
+
 def taken_array(data: Any) -> "np.ndarray[Any, Any]":
     """Return what is to be written as an array; behind ``Writer.write_array``."""
     kind = type(data).__name__
@@ -100,7 +104,15 @@ def taken_array(data: Any) -> "np.ndarray[Any, Any]":
         import numpy as np
     except ImportError as error:
         raise ImportError("write_array() needs NumPy 1.20 or newer: pip install numpy") from error
-    return _checked(np.asarray(data) if isinstance(data, np.ndarray) else _as_array(data), kind)
+    if isinstance(data, (np.ndarray, list, tuple)):
+        return _checked(np.asarray(data), kind)
+    if not any(hasattr(type(data), protocol) for protocol in _ARRAYS):
+        try:
+            data = memoryview(data)
+        except TypeError:
+            raise TypeError(f"an array is required, not '{kind}'") from None
+        return _checked(np.asarray(data), kind)
+    return _checked(_as_array(data), kind)
 
 
 def _as_array(data: Any) -> "np.ndarray[Any, Any]":

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from ._calls import RequestLane, ResponseLane
+from ._context import AsyncClosing
 from ._exit import remember
 from ._mode import permissions
 from ._zerobuffer import DuplexClientBase, Frame, PendingCall
@@ -84,7 +85,7 @@ class Response:
         self.dispose()
 
 
-class Client:
+class Client(AsyncClosing):
     """Calls the handler of a :class:`~zerobuffer.Server` and returns what it answers.
 
     Usable from several threads and tasks at once: requests go out in the order of the calls, and
@@ -202,10 +203,17 @@ class Client:
         seconds = _seconds(timeout)
         core = self._core
         pending: PendingCall = await self._requests.send(
-            lambda: core._try_submit(data), lambda: core._submit(data), self._write_timeout
+            lambda bell: core._try_submit(data) if bell is None else core._poll_submit(data, bell),
+            lambda: core._submit(data),
+            self._write_timeout,
         )
         end = None if seconds is None else time.monotonic() + seconds
-        answer = await self._responses.wait(lambda: pending.wait(0.0), end, lambda _: None)
+        answer = await self._responses.wait(
+            pending.sequence,
+            lambda bell: pending.wait(0.0) if bell is None else pending._poll(bell),
+            end,
+            lambda _: None,
+        )
         return self._response(pending.sequence, answer, timeout)
 
     def _response(self, sequence: int, answer: Optional[tuple[int, Frame]], timeout: Optional[float]) -> Response:
@@ -237,28 +245,6 @@ class Client:
 
     def _state(self) -> str:
         return "closed" if self._closed else "connected" if self._core.is_server_connected else "server gone"
-
-    def __enter__(self) -> "Client":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> "Client":
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

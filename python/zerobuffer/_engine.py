@@ -1,20 +1,24 @@
-"""The one thread that waits on behalf of all coroutines of the process.
+"""What waits on behalf of coroutines: the event loop itself, or one thread of the process.
 
-Every endpoint has lanes of waiting calls, served in their order. With one lane the thread sleeps in
-the core until there is something. With several it polls each in turn, at intervals that grow while
-nothing happens, up to 1 ms. It notices within one wait that a call was withdrawn or that the
-interpreter shuts down. It ends soon after the last call. Event loops are woken once per result and
-poll nothing.
+Every endpoint has lanes of waiting calls, served in their order. On Linux an endpoint has a
+descriptor that is readable when there may be something to do. The event loop of a waiting call
+watches it and serves the lane. No thread of the package takes part.
+
+Where there is no descriptor, or the event loop cannot watch one, a thread serves the lanes. With
+one lane it sleeps in the core until there is something. With several it polls each in turn, at
+intervals that grow while nothing happens, up to 1 ms. It notices within one wait that a call was
+withdrawn or that the interpreter shuts down, and ends soon after the last call.
 """
 
 import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections import deque
-from typing import Any, Optional
+from typing import Any, Optional, Protocol
 
-__all__ = ["Call", "Lane", "engine"]
+__all__ = ["Call", "Descriptor", "Lane", "engine"]
 
 #: Seconds of one wait in the core: a lane that comes meanwhile is first looked at after it.
 _SLICE = 0.01
@@ -25,6 +29,16 @@ _SHORTEST, _LONGEST = 0.00005, 0.001
 _LINGER = 0.2
 #: Calls of one lane in a row, before the next lane's turn.
 _AT_ONCE = 64
+#: Seconds after which a call waits for long.
+_LONG = 0.05
+#: Seconds between two looks for an endpoint that has nothing to wait for at the moment.
+_TICK = 0.005
+
+
+class Descriptor(Protocol):
+    """What an event loop can watch; open as long as the object lives."""
+
+    def fileno(self) -> int: ...
 
 
 class Call:
@@ -38,6 +52,9 @@ class Call:
 
     def answer(self, answer: Any) -> bool:
         """Hand a result or an exception to the event loop. False if that loop is closed."""
+        if asyncio._get_running_loop() is self.loop:
+            self._deliver(answer)
+            return True
         try:
             self.loop.call_soon_threadsafe(self._deliver, answer)
         except RuntimeError:
@@ -61,20 +78,162 @@ class Lane:
 
     def __init__(self) -> None:
         self.calls: deque[Any] = deque()
-        #: What the thread is working on, perhaps withdrawn already.
+        #: What is being worked on, perhaps withdrawn already.
         self.serving: Optional[Call] = None
+        self._again = False
+        #: Since when an event loop has looked in vain.
+        self._in_vain: Optional[float] = None
+        #: What the event loops watch.
+        self._watched: dict[asyncio.AbstractEventLoop, Descriptor] = {}
 
     def serve(self, call: Any, seconds: float) -> bool:
-        """Serve the first call, waiting at most so long, in the thread. Whether it is done."""
+        """Serve the first call, waiting at most so long. Whether it is done."""
         raise NotImplementedError
+
+    def event(self) -> Optional[Descriptor]:
+        """Return what is readable when there may be something; None if there is no such thing."""
+        return None
+
+    def ticks(self) -> bool:
+        """Whether there is nothing to wait for at the moment, but will be."""
+        return False
+
+    def noticed(self) -> None:
+        """The descriptor was readable."""
+
+    def stalled(self) -> None:
+        """A call has waited for long."""
+
+    def enter(self, call: Any, tried: bool = True) -> None:
+        """Append a call, which has been ``tried`` in vain or not yet.
+
+        If nothing can wait for it, the error is raised.
+        """
+        event = self.event()
+        ticks = event is None and self.ticks()
+        if not ticks and (event is None or not self._watch(call.loop, event)):
+            engine.add(self, call)
+            return
+        with engine.changed:
+            self.calls.append(call)
+        if ticks:
+            call.loop.call_later(_TICK, self._tick, call.loop)
+        elif not tried:
+            call.loop.call_soon(self.run)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, event: Descriptor) -> bool:
+        """Have the event loop serve the lane when the descriptor is readable, if it can do so."""
+        before = self._watched.get(loop)
+        if before is not None:
+            if before.fileno() == event.fileno():
+                return True
+            loop.remove_reader(before.fileno())
+        try:
+            loop.add_reader(event.fileno(), self._ready, loop)
+        except NotImplementedError:
+            return False
+        for other in [other for other in self._watched if other.is_closed()]:
+            del self._watched[other]
+        self._watched[loop] = event
+        return True
+
+    def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        event = self._watched.pop(loop, None)
+        if event is not None:
+            loop.remove_reader(event.fileno())
+
+    def _ready(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.noticed()
+        found = self.run()
+        with engine.changed:
+            first = self.calls[0] if self.calls else None
+        if first is None:
+            # It stays readable until somebody looks; mostly that is the next call, which comes now.
+            if not found:
+                self._unwatch(loop)
+            return
+        now = time.monotonic()
+        if found:
+            self._in_vain = None
+        elif self._in_vain is None:
+            self._in_vain = now
+        elif now - self._in_vain >= _LONG:
+            # The loop was free meanwhile, and still nothing has come.
+            try:
+                self.stalled()
+            except Exception as error:
+                # A warning that is an error is one of the call.
+                first.answer(error)
+                with engine.changed:
+                    engine.remove(self, first)
+        self._follow(loop)
+
+    def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait for what the endpoint has now: it may have another peer."""
+        try:
+            event = self.event()
+        except Exception:
+            # The next attempt of the call raises it.
+            loop.call_soon(self.run)
+            return
+        if event is not None:
+            self._watch(loop, event)
+        elif self.ticks():
+            self._unwatch(loop)
+            loop.call_later(_TICK, self._tick, loop)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.run()
+        if self.calls:
+            self._follow(loop)
+
+    def run(self) -> bool:
+        """Serve what can be served, in an event loop. Whether there was something."""
+        served = self.serve_ready(0.0)
+        if served >= _AT_ONCE:
+            # Others have a turn.
+            asyncio.get_running_loop().call_soon(self.run)
+        return served > 0
+
+    def serve_ready(self, seconds: float) -> int:
+        """Serve calls while they are done at once, one thread at a time. How many were."""
+        served = 0
+        while served < _AT_ONCE:
+            with engine.changed:
+                if self.serving is not None:
+                    # Who serves it looks once more.
+                    self._again = True
+                    return served
+                if not self.calls:
+                    return served
+                call = self.serving = self.calls[0]
+            done = True
+            try:
+                done = call.future.done() or self.serve(call, 0.0 if served else seconds)
+            except Exception as error:
+                call.answer(error)
+            finally:
+                with engine.changed:
+                    self.serving = None
+                    again, self._again = self._again, False
+                    if done:
+                        engine.remove(self, call)
+                del call
+            if done:
+                served += 1
+            elif not again:
+                return served
+        return served
 
     async def withdraw(self, call: Any) -> None:
         """Return when the call can no longer be served, so its data may change again."""
         with engine.changed:
             call.withdrawn = True
             if self.serving is not call and engine.remove(self, call):
-                # The thread has not touched it.
+                # Nobody has touched it. The next one may need less.
                 call.future.cancel()
+                if self.calls and self._watched:
+                    call.loop.call_soon(self.run)
                 return
         while not call.future.done():
             with contextlib.suppress(asyncio.CancelledError):
@@ -92,6 +251,7 @@ class Engine:
     """The thread, and the lanes that it serves."""
 
     def __init__(self) -> None:
+        #: Guards the calls of all lanes.
         self.changed = threading.Condition(threading.RLock())
         #: Those with calls, in the order of their first; the values mean nothing.
         self._lanes: dict[Lane, None] = {}
@@ -133,7 +293,7 @@ class Engine:
             alone = len(lanes) == 1
             found = False
             for lane in lanes:
-                found = self._serve(lane, _SLICE if alone else 0.0) or found
+                found = lane.serve_ready(_SLICE if alone else 0.0) > 0 or found
             # Its variables go with each round: a thread that lingers must not keep an endpoint
             # alive.
             del lane, lanes
@@ -150,28 +310,6 @@ class Engine:
             with self.changed:
                 self.changed.wait(pause)
             pause = min(2 * pause, _LONGEST)
-
-    def _serve(self, lane: Lane, seconds: float) -> bool:
-        """Serve a lane's calls while they are done at once. Whether one was."""
-        for served in range(_AT_ONCE):
-            with self.changed:
-                if not lane.calls:
-                    return served > 0
-                call = lane.serving = lane.calls[0]
-            done = True
-            try:
-                done = call.future.done() or lane.serve(call, 0.0 if served else seconds)
-            except Exception as error:
-                call.answer(error)
-            finally:
-                with self.changed:
-                    lane.serving = None
-                    if done:
-                        self.remove(lane, call)
-                del call
-            if not done:
-                return served > 0
-        return True
 
 
 engine = Engine()

@@ -117,6 +117,10 @@ class ResponseWriter(Writer):
     def _write_within(self, data: Any, timeout: float) -> None:
         self.write_frame(data)
 
+    def _try_write(self, data: Any, again: bool) -> bool:
+        self.write_frame(data)
+        return True
+
     def __del__(self) -> None:
         pass
 

@@ -24,6 +24,8 @@ logger = logging.getLogger("zerobuffer.duplex.server")
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 #: Seconds of one wait, before the next look at signals.
 _SLICE = 0.05
+#: Seconds that coroutine handlers get to finish when their server stops; then they are cancelled.
+_FINISH = 5.0
 
 
 class _Face(Protocol):
@@ -108,6 +110,8 @@ class Server:
         self._handler: Optional[Callable[..., Any]] = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._own_loop: Optional[threading.Thread] = None
+        #: Coroutine handlers that run.
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.errors = 0
 
     def handler(self, function: _Handler) -> _Handler:
@@ -134,7 +138,7 @@ class Server:
         if is_coroutine_function(handler) and self._loop is None:
             self._start_loop()
         try:
-            self._serve(answering(handler, self._loop), self._workers, self)
+            self._serve(answering(handler, self._loop, tasks=self._tasks), self._workers, self)
         except BaseException:
             self._stop_loop()
             raise
@@ -165,7 +169,8 @@ class Server:
     def stop(self) -> None:
         """Take no further request; within 200 ms, from a handler too.
 
-        A handler that is running may finish.
+        A handler that is running may finish and answer. A plain function does so in its own time. A
+        coroutine gets 5 seconds, for which this waits; then it is cancelled, which is logged.
         """
         self._core._stop()
         let_go(self)
@@ -235,7 +240,9 @@ class Server:
     def _start_loop(self) -> None:
         """Run an event loop for coroutine handlers, in a thread of its own."""
         loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=_run_loop, args=(loop,), name="zerobuffer-server", daemon=True)
+        thread = threading.Thread(
+            target=_run_loop, args=(loop, self.name, self._tasks), name="zerobuffer-server", daemon=True
+        )
         try:
             thread.start()
         except RuntimeError:
@@ -249,7 +256,8 @@ class Server:
         if thread is not None and loop is not None:
             loop.call_soon_threadsafe(loop.stop)
             if thread is not threading.current_thread():
-                thread.join(1.0)
+                # One that is cancelled may take its time, too.
+                thread.join(_FINISH + 1.0)
 
     def __repr__(self) -> str:
         state = "running" if self.is_running else "stopped"
@@ -282,12 +290,33 @@ class Server:
     ) -> None:
         # A handler that is running may need this event loop to finish.
         await asyncio.get_running_loop().run_in_executor(None, self.stop)
+        await _finish(self.name, self._tasks - {asyncio.current_task()})
 
 
-def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+async def _finish(name: str, tasks: "set[Any]") -> None:
+    """Wait for handlers; cancel those that take too long."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=_FINISH)
+    if late:
+        logger.warning(
+            "The server '%s' has stopped: %d of its handlers did not finish within %g s and are cancelled, their "
+            "requests get no answer",
+            name,
+            len(late),
+            _FINISH,
+        )
+        for task in late:
+            task.cancel()
+        await asyncio.wait(late, timeout=1.0)
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop, name: str, handlers: "set[asyncio.Task[Any]]") -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
+        loop.run_until_complete(_finish(name, set(handlers)))
+        # What handlers have started beside themselves.
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
@@ -316,6 +345,7 @@ def answering(
     loop: Optional[asyncio.AbstractEventLoop],
     takes_writer: Optional[bool] = None,
     returns: bool = True,
+    tasks: "Optional[set[asyncio.Task[Any]]]" = None,
 ) -> Callable[[Frame, DuplexResponder], None]:
     """Return what the core calls for each request. It refers to the handler, and not to the server.
 
@@ -324,6 +354,7 @@ def answering(
         loop: where a coroutine function runs; None for a plain one.
         takes_writer: whether it is given a writer; by default if it wants a second argument.
         returns: whether what it returns is the response.
+        tasks: where coroutines are noted while they run.
     """
     writes = _takes_writer(handler) if takes_writer is None else takes_writer
 
@@ -333,7 +364,14 @@ def answering(
             responder.write(result)
 
     async def finish(waiting: Awaitable[Any]) -> Any:
-        return await waiting
+        task = asyncio.current_task()
+        if tasks is None or task is None:
+            return await waiting
+        tasks.add(task)
+        try:
+            return await waiting
+        finally:
+            tasks.discard(task)
 
     def answer_in_loop(request: Frame, responder: DuplexResponder) -> None:
         assert loop is not None

@@ -1,8 +1,9 @@
 """Waiting for several readers at once."""
 
 import math
+import select
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Optional
 
 from .exceptions import ZeroBufferException
@@ -10,8 +11,11 @@ from .reader import Reader
 
 __all__ = ["wait"]
 
-#: Seconds between two looks at the readers: at first, and at most.
+#: Seconds between two looks at the readers where there is nothing to wait for: at first, and at
+#: most.
 _SHORTEST, _LONGEST = 0.00005, 0.001
+#: Seconds of one wait: the poll takes milliseconds as an int.
+_SLICE = 3600.0
 
 
 def wait(readers: Iterable[Reader], timeout: Optional[float] = None) -> list[Reader]:
@@ -19,9 +23,9 @@ def wait(readers: Iterable[Reader], timeout: Optional[float] = None) -> list[Rea
 
     Returns all that have, in the order given.
 
-    A reader whose writer has gone, or that is closed, has something, too: its next read raises. The
-    readers are looked at in turn, at most 1 ms apart; one reader alone is better waited for by
-    ``read_frame``.
+    A reader whose writer has gone, or that is closed, has something, too: its next read raises.
+    Elsewhere than on Linux the readers are looked at in turn, at most 1 ms apart; one reader alone
+    is better waited for by ``read_frame`` there.
 
     Args:
         readers: the readers; each is to be read by the calling thread.
@@ -37,13 +41,38 @@ def wait(readers: Iterable[Reader], timeout: Optional[float] = None) -> list[Rea
     if not waiting and timeout is None:
         raise ValueError("there is no reader to wait for")
     end = None if timeout is None else time.monotonic() + timeout
-    pause = _SHORTEST
+    pause: Optional[Callable[[float], None]] = None
     while True:
         ready = [reader for reader in waiting if _has_something(reader)]
         if ready or (end is not None and time.monotonic() >= end):
             return ready
-        time.sleep(pause if end is None else max(0.0, min(pause, end - time.monotonic())))
+        if pause is None:
+            pause = _pauses(waiting)
+        pause(_SLICE if end is None else max(0.0, min(_SLICE, end - time.monotonic())))
+
+
+def _pauses(readers: Sequence[Reader]) -> Callable[[float], None]:
+    """Return what waits until there may be something, at most so many seconds."""
+    events = [reader._event() for reader in readers]
+    if readers and None not in events:
+        poll = select.poll()
+        for event in events:
+            if event is not None:
+                # It is open for as long as its reader is there.
+                poll.register(event, select.POLLIN)
+
+        def listen(seconds: float) -> None:
+            poll.poll(math.ceil(seconds * 1000))
+
+        return listen
+    pause = _SHORTEST
+
+    def sleep(seconds: float) -> None:
+        nonlocal pause
+        time.sleep(min(pause, seconds))
         pause = min(2 * pause, _LONGEST)
+
+    return sleep
 
 
 def _has_something(reader: Reader) -> bool:

@@ -12,9 +12,11 @@ from typing_extensions import Buffer, Self, TypeAlias, disjoint_base
 from .types import BufferConfig
 
 __all__ = [
+    "Bell",
     "DuplexClientBase",
     "DuplexResponder",
     "DuplexServerBase",
+    "Event",
     "Frame",
     "Loan",
     "PendingCall",
@@ -256,6 +258,19 @@ class ReaderBase:
 
     def _stats(self) -> tuple[int, int, int, int, float]: ...
     def _give_back(self, frame: Frame) -> bool: ...
+    def fileno(self) -> int:
+        """Return a descriptor for ``loop.add_reader``, ``selectors``, ``select.poll``; Linux only.
+
+        It is readable when ``read_frame(0)`` has something to say. Read until that returns None, or
+        raises. This last call makes the descriptor unreadable until there is more. About once a
+        second it may be readable for nothing. It is closed with the reader's last reference.
+
+        Raises:
+            OSError: there is no such thing on this system.
+        """
+
+    def _event(self) -> Optional[Event]: ...
+    def _stalled(self) -> None: ...
 
 @disjoint_base
 class WriterBase:
@@ -363,6 +378,8 @@ class WriterBase:
 
     def _stats(self) -> tuple[int, int, int, int, float]: ...
     def _write_within(self, data: _Data, timeout: float) -> None: ...
+    def _try_write(self, data: _Data, again: bool) -> bool: ...
+    def _event(self) -> Optional[Event]: ...
 
 @disjoint_base
 class DuplexServerBase:
@@ -444,16 +461,38 @@ class DuplexClientBase:
     def _submit(self, data: _Data) -> PendingCall: ...
     def _try_submit(self, data: _Data) -> Optional[PendingCall]: ...
     def _try_send(self, data: _Data) -> Optional[int]: ...
+    def _poll_submit(self, data: _Data, bell: Bell) -> Optional[PendingCall]: ...
+    def _poll_send(self, data: _Data, bell: Bell) -> Optional[int]: ...
+    def _poll_receive(self, bell: Bell) -> Optional[tuple[int, Frame]]: ...
+    def _stalled(self) -> None: ...
     def set_metadata(self, data: _Data) -> None: ...
     @property
     def is_server_connected(self) -> bool: ...
     def close(self) -> None: ...
 
 @final
+class Event:
+    """The descriptor of an endpoint, which stays open for as long as this object lives."""
+
+    def fileno(self) -> int:
+        """Return its number."""
+
+@final
+class Bell:
+    """The wakers of a client's calls: they leave the numbers of their requests here."""
+
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int:
+        """Return the number of the descriptor, which is readable when there are numbers."""
+
+    def _take(self) -> list[int]: ...
+
+@final
 class PendingCall:
     """A request under way."""
 
     def wait(self, timeout: Optional[float]) -> Optional[tuple[int, Frame]]: ...
+    def _poll(self, bell: Bell) -> Optional[tuple[int, Frame]]: ...
     @property
     def sequence(self) -> int: ...
 

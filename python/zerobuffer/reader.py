@@ -1,10 +1,11 @@
 """The reading end of a buffer."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from types import TracebackType
 from typing import Literal, Optional
 
 from ._aio import ReadLane
+from ._context import AsyncClosing
 from ._exit import remember
 from ._mode import permissions
 from ._zerobuffer import Frame, ReaderBase
@@ -18,8 +19,11 @@ from .types import align_to_boundary as align_to_boundary
 
 __all__ = ["Reader"]
 
+#: Frames in a row of an asynchronous iteration, after which the event loop gets a turn.
+_TURN = 32
 
-class Reader(ReaderBase):
+
+class Reader(ReaderBase, AsyncClosing):
     """Creates a buffer and reads frames from it, in place.
 
     A reader may be used from several threads. Waiting calls let other Python threads run, answer
@@ -137,13 +141,25 @@ class Reader(ReaderBase):
 
         It ends when the writer is gone.
         """
+        lane = self._reads()
+        read, calls, arrived = self.read_frame, lane.calls, lane.arrived
+        held: list[Frame] = []
+        turns = 0
         while True:
+            turns += 1
+            if turns == _TURN:
+                turns = 0
+                # The event loop gets a turn although nothing has to be waited for.
+                await asyncio.sleep(0)
             try:
-                frame = await self.read_frame_async(None)
+                # As the lane does, without its call.
+                frame = read(0.0) if not calls and not arrived and lane.serving is None else None
+                if frame is None:
+                    frame = await lane.read(self, None)
             except WriterDeadException:
                 return
             if frame is not None:
-                held = [frame]
+                held.append(frame)
                 del frame
                 # Popped as it is handed out: a suspended generator would hold the frame's space.
                 yield held.pop()
@@ -151,17 +167,6 @@ class Reader(ReaderBase):
     def __aiter__(self) -> AsyncIterator[Frame]:
         """As :meth:`stream`."""
         return self.stream()
-
-    async def __aenter__(self) -> "Reader":
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         if "name" not in self.__dict__:
@@ -171,17 +176,6 @@ class Reader(ReaderBase):
         if self._newest:
             counts += f", {self.stats.skipped} skipped"
         return f"<Reader '{self.name}', {state}, {counts}, {self.utilization:.0%} in use>"
-
-    def __enter__(self) -> "Reader":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

@@ -1,9 +1,9 @@
 """Seeing the frames of a live stream without taking part in it."""
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional
 
+from ._context import Closing
 from ._zerobuffer import TapBase
 from .exceptions import ClosedException, ReaderDeadException
 
@@ -73,7 +73,7 @@ class TapFrame:
         return f"TapFrame(sequence={self.sequence}, size={self.size})"
 
 
-class Tap(TapBase):
+class Tap(TapBase, Closing):
     """Sees the frames of a live stream without taking part in it.
 
     A tap needs read permission for the buffer, and nothing else. It takes no lock and writes
@@ -142,16 +142,3 @@ class Tap(TapBase):
         if frame is None:
             raise StopIteration
         return frame
-
-    def __enter__(self) -> "Tap":
-        """Return the tap."""
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        """Close the tap."""
-        self.close()

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable
 from datetime import timedelta
 from struct import Struct
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Union
 
 from ._aio import WriteLane
+from ._context import AsyncClosing
 from ._exit import remember
 from ._zerobuffer import DuplexResponder, WriterBase
 from .exceptions import BufferFullException as BufferFullException
@@ -113,7 +113,7 @@ class _Described(NamedTuple):
         )
 
 
-class Writer(WriterBase):
+class Writer(WriterBase, AsyncClosing):
     """Attaches to a buffer and writes frames into it.
 
     A writer may be used from several threads. Waiting calls let other Python threads run, answer
@@ -287,17 +287,6 @@ class Writer(WriterBase):
             await asyncio.sleep(pause if end is None else max(0.0, min(pause, end - time.monotonic())))
             pause = min(2 * pause, 0.05)
 
-    async def __aenter__(self) -> "Writer":
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         if "name" not in self.__dict__:
             return "<Writer, not initialised>"
@@ -307,17 +296,6 @@ class Writer(WriterBase):
             f"<Writer '{self.name}', {state}, {self.frames_written} frames written{again}, "
             f"{self.utilization:.0%} in use>"
         )
-
-    def __enter__(self) -> "Writer":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

@@ -87,9 +87,9 @@ impl Watched {
                 Ok(Seen::Nothing { present: self.present })
             }
             Err(why @ Error::ReaderGone { .. }) => {
+                let closed = !tap.reader_died();
                 self.tap = None;
                 (self.present, self.fresh) = (false, true);
-                let closed = !matches!(&why, Error::ReaderGone { reason, .. } if reason.contains("died"));
                 Ok(Seen::Ended { why, closed })
             }
             Err(error) => Err(error.into()),

@@ -1,6 +1,8 @@
 //! `DuplexClientBase`: the native half of `zerobuffer.duplex.DuplexClient`.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -13,6 +15,7 @@ use zerobuffer::{Error, Patience};
 
 use crate::ends::End;
 use crate::errors::{closed, general, raise, raise_sending};
+use crate::event::Bell;
 use crate::frame::{Frame, release};
 use crate::input::with_bytes;
 use crate::logging;
@@ -37,6 +40,13 @@ pub(crate) struct DuplexClient {
 
 fn at_once() -> Patience<'static> {
     Patience::at_most(Duration::ZERO)
+}
+
+fn ready<T>(poll: Poll<T>) -> Option<T> {
+    match poll {
+        Poll::Ready(result) => Some(result),
+        Poll::Pending => None,
+    }
 }
 
 /// A response as Python gets it: the sequence of its request, and the frame.
@@ -75,6 +85,38 @@ impl DuplexClient {
         }
     }
 
+    /// What a poll for room has come to; `None` if it is to be made again.
+    fn poll_sent<T: Send>(
+        &self,
+        py: Python<'_>,
+        operation: impl FnOnce(&Client) -> Option<Result<T, Error>> + Send,
+    ) -> PyResult<Option<T>> {
+        let client = self.client()?;
+        let sent = py.detach(|| operation(&client));
+        logging::flush(py)?;
+        match sent {
+            None | Some(Err(Error::Full { .. } | Error::ResponsesUnread { .. })) => Ok(None),
+            Some(other) => other.map(Some).map_err(raise_sending),
+        }
+    }
+
+    /// What a poll for a response has come to.
+    fn polled(
+        &self,
+        py: Python<'_>,
+        operation: impl FnOnce() -> Option<Result<Response, Error>> + Send,
+    ) -> PyResult<Option<Answer>> {
+        let response = py.detach(operation);
+        logging::flush(py)?;
+        let response = response.transpose().map_err(raise)?;
+        Ok(response.map(|response| self.answer(response)))
+    }
+
+    fn answer(&self, response: Response) -> Answer {
+        let sequence = response.sequence();
+        (sequence, Frame::received(Received::Ring(response.into_frame()), Arc::clone(&self.source)))
+    }
+
     fn wait(
         &self,
         py: Python<'_>,
@@ -82,11 +124,7 @@ impl DuplexClient {
         wait: impl FnOnce(&mut Patience<'_>) -> Result<Option<Response>, Error> + Send,
     ) -> PyResult<Option<Answer>> {
         let response = detached(py, timeout, |py| self.source.stalled(py), wait)?.map_err(raise)?;
-        Ok(response.map(|response| {
-            let sequence = response.sequence();
-            let frame = Received::Ring(response.into_frame());
-            (sequence, Frame::received(frame, Arc::clone(&self.source)))
-        }))
+        Ok(response.map(|response| self.answer(response)))
     }
 
     fn retire(&self, py: Python<'_>) -> PyResult<Option<usize>> {
@@ -244,6 +282,41 @@ impl DuplexClient {
         with_bytes(data, |bytes| self.try_send(py, |client| client.send_with(bytes, &mut at_once())))
     }
 
+    /// As `_try_submit`; the bell is rung for 0 when there may be room.
+    fn _poll_submit(
+        slf: &Bound<'_, Self>,
+        data: &Bound<'_, PyAny>,
+        bell: &Bell,
+    ) -> PyResult<Option<PendingCall>> {
+        let py = slf.py();
+        let waker = bell.waker(0);
+        let call = with_bytes(data, |bytes| {
+            slf.get().poll_sent(py, |client| ready(client.poll_submit(&Context::from_waker(&waker), bytes)))
+        })?;
+        Ok(call.map(|call| PendingCall { client: slf.clone().unbind(), call }))
+    }
+
+    /// As `_try_send`; the bell is rung for 0 when there may be room.
+    fn _poll_send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, bell: &Bell) -> PyResult<Option<u64>> {
+        let waker = bell.waker(0);
+        with_bytes(data, |bytes| {
+            self.poll_sent(py, |client| ready(client.poll_send(&Context::from_waker(&waker), bytes)))
+        })
+    }
+
+    /// The next response that no call waits for; the bell is rung for 2**64 - 1 when there may be
+    /// one.
+    fn _poll_receive(&self, py: Python<'_>, bell: &Bell) -> PyResult<Option<Answer>> {
+        let waker = bell.waker(u64::MAX);
+        let client = self.client()?;
+        self.polled(py, || ready(client.poll_receive(&mut Context::from_waker(&waker))))
+    }
+
+    /// A wait has lasted for long: says what may be the cause.
+    fn _stalled(&self, py: Python<'_>) -> PyResult<()> {
+        self.source.stalled(py)
+    }
+
     /// Writes the metadata that the server's `on_init` gets; once, before the first request.
     fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let client = self.client()?;
@@ -290,6 +363,16 @@ impl PendingCall {
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answer>> {
         let timeout = Timeout::from_seconds(timeout)?;
         self.client.get().wait(py, timeout, |patience| self.call.wait_with(patience))
+    }
+
+    /// The response; the bell is rung for the request when it has come.
+    fn _poll(&self, py: Python<'_>, bell: &Bell) -> PyResult<Option<Answer>> {
+        let waker = bell.waker(self.call.sequence());
+        let client = self.client.get();
+        // Closed meanwhile: the same error as of any other call.
+        client.client()?;
+        // The future has no state of its own: it may be made anew for the next poll.
+        client.polled(py, || ready(pin!(self.call.wait_async()).poll(&mut Context::from_waker(&waker))))
     }
 
     /// The sequence number of the request.

@@ -109,7 +109,7 @@ impl DuplexServer {
     ) -> PyResult<Self> {
         let client_timeout = match Timeout::from_seconds(timeout)? {
             Timeout::Zero => Some(Duration::ZERO),
-            Timeout::For(time) => Some(time),
+            Timeout::For(seconds) => Some(Duration::from_secs_f64(seconds)),
             Timeout::Never => None,
         };
         let buffer =

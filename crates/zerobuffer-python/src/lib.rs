@@ -13,6 +13,7 @@ mod duplex_responder;
 mod duplex_server;
 mod ends;
 mod errors;
+mod event;
 mod frame;
 mod input;
 mod loan;
@@ -53,6 +54,8 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<writer::Writer>()?;
     module.add_class::<loan::Loan>()?;
     module.add_class::<tap::Tap>()?;
+    module.add_class::<event::Event>()?;
+    module.add_class::<event::Bell>()?;
     module.add_class::<duplex_server::DuplexServer>()?;
     module.add_class::<duplex_responder::DuplexResponder>()?;
     module.add_class::<duplex_client::DuplexClient>()?;

@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
-use std::{process, thread};
+use std::thread;
 
 use parking_lot::{Mutex, MutexGuard};
+use pyo3::exceptions::PyOSError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView, PyTuple};
-use zerobuffer::{BufferConfig, Error, Newest, Patience};
+use zerobuffer::{BufferConfig, Error, Newest, Origin, Patience};
 
 use crate::errors::{general, raise};
+use crate::event::{Event, Signal};
 use crate::frame::Frame;
 use crate::logging::{self, READER};
 use crate::number::Natural;
@@ -42,7 +44,9 @@ struct Core {
     closed: AtomicBool,
     /// Only the newest frame is handed out.
     newest: bool,
-    pid: u32,
+    /// What event loops wait for, once one has asked for it.
+    event: OnceLock<Signal>,
+    origin: Origin,
     trace: Trace,
 }
 
@@ -52,17 +56,17 @@ impl Core {
     }
 
     fn gone(&self) -> Error {
-        if process::id() == self.pid {
-            Error::Closed { name: self.name() }
-        } else {
+        if self.origin.is_forked() {
             Error::Forked { name: self.name() }
+        } else {
+            Error::Closed { name: self.name() }
         }
     }
 
     /// A lock that a thread held at the fork stays held in the child for ever: so ask before
     /// waiting for one.
     fn refuse_fork(&self) -> Result<(), Error> {
-        if process::id() == self.pid { Ok(()) } else { Err(Error::Forked { name: self.name() }) }
+        if self.origin.is_forked() { Err(Error::Forked { name: self.name() }) } else { Ok(()) }
     }
 
     fn read(&self, py: Python<'_>, want: Want, timeout: Timeout) -> PyResult<Option<Frame>> {
@@ -86,13 +90,19 @@ impl Core {
         {
             return Ok(Some(frame));
         }
-        if let Some(mut guard) = self.reader.try_lock() {
-            let outcome = guard.as_mut().map_or_else(|| Err(self.gone()), |reader| reader.now(want));
-            // Before an exception is made: that runs Python code.
-            drop(guard);
-            match outcome {
-                Ok(None) => {}
-                done => return done.map_err(raise),
+        // Before an exception is made, the lock is free: that runs Python code.
+        match self.read_now(want) {
+            Some(Ok(None)) => {}
+            Some(done) => return done.map_err(raise),
+            None => {
+                if let (Timeout::Zero, Some(event)) = (timeout, self.event.get()) {
+                    // Who waits with the reader resumes the event loops afterwards.
+                    event.drain();
+                    match self.read_now(want) {
+                        None | Some(Ok(None)) => {}
+                        Some(done) => return done.map_err(raise),
+                    }
+                }
             }
         }
         self.refuse_fork().map_err(raise)?;
@@ -102,8 +112,40 @@ impl Core {
         let deadline = timeout.start();
         // All slices are one wait.
         let mut continued = false;
-        let slice = || self.read_slice(want, &deadline, &mut continued);
+        let slice = || {
+            let read = self.read_slice(want, &deadline, &mut continued);
+            self.resume_loops();
+            read
+        };
         Ok(in_slices(py, &deadline, slice, |py| self.source.stalled(py))?)
+    }
+
+    /// One attempt; `None` if another thread has the reader.
+    #[inline]
+    fn read_now(&self, want: Want) -> Option<Result<Option<Received>, Error>> {
+        let mut guard = self.reader.try_lock()?;
+        Some(guard.as_mut().map_or_else(|| Err(self.gone()), |reader| reader.now(want)))
+    }
+
+    /// A wait of this thread took the wake-ups of event loops: they look again.
+    fn resume_loops(&self) {
+        if let Some(event) = self.event.get() {
+            event.signal();
+        }
+    }
+
+    /// What an event loop waits for; `None` where there is no such thing.
+    fn event(&self, py: Python<'_>) -> PyResult<Option<Signal>> {
+        if let Some(event) = self.event.get() {
+            return Ok(Some(event.clone()));
+        }
+        self.refuse_fork().map_err(raise)?;
+        let made = py.detach(|| match self.reader.lock().as_mut() {
+            Some(reader) => reader.event(),
+            None => Err(self.gone()),
+        });
+        let Some(event) = made.map_err(raise)? else { return Ok(None) };
+        Ok(Some(self.event.get_or_init(|| event).clone()))
     }
 
     fn read_slice(
@@ -172,6 +214,9 @@ impl Core {
             (reader.map_or(Ok(()), Receiver::close), returned)
         });
         drop(returned);
+        if !forked {
+            self.resume_loops();
+        }
         logging::flush(py)?;
         match result {
             Ok(()) | Err(Error::Forked { .. }) => Ok(()),
@@ -263,7 +308,8 @@ impl Reader {
             passed_over: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             newest,
-            pid: process::id(),
+            event: OnceLock::new(),
+            origin: Origin::here(),
             trace: Trace::of_reader(),
         };
         if self.core.set(core).is_err() {
@@ -329,6 +375,7 @@ impl Reader {
             let Some(reader) = guard.as_mut() else { return Ok(Some(false)) };
             let found = reader.wait_for_writer(deadline.slice());
             MutexGuard::unlock_fair(guard);
+            core.resume_loops();
             match found {
                 Ok(true) if !connected() => {
                     // Frames of one that has gone end that wait at once.
@@ -390,7 +437,28 @@ impl Reader {
         returned.insert(at, taken);
         core.returned_len.store(returned.len(), Relaxed);
         core.returned_bytes.store(returned.iter().map(Received::len).sum(), Relaxed);
+        drop(returned);
+        core.resume_loops();
         Ok(true)
+    }
+
+    /// The number of a descriptor for an event loop (`loop.add_reader`, `select.poll`): it is
+    /// readable when `read_frame(0)` has something to say, and until that says None.
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        match self.open()?.event(py)? {
+            Some(event) => Ok(Event(event).fileno()),
+            None => Err(PyOSError::new_err("a reader has a descriptor on Linux only")),
+        }
+    }
+
+    /// The descriptor as an object that keeps it open; None where there is none.
+    fn _event(&self, py: Python<'_>) -> PyResult<Option<Event>> {
+        Ok(self.open()?.event(py)?.map(Event))
+    }
+
+    /// A wait has lasted for long: says what may be the cause.
+    fn _stalled(&self, py: Python<'_>) -> PyResult<()> {
+        self.open()?.source.stalled(py)
     }
 
     /// Whether `close` has run.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use zerobuffer::{Error, Frame, Keepalive, Metadata, Newest, NewestFrame, NewestHandle, Patience};
 use zerobuffer::{Reader, ReaderHandle, ReaderStats};
 
+use crate::event::Signal;
+
 /// Time between two looks whether a writer has come.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
@@ -70,6 +72,21 @@ impl Receiver {
             }
             (Self::Newest(newest), _) => Ok(newest.read_with(patience)?.map(Received::Own)),
         }
+    }
+
+    /// What an event loop waits for; `None` where there is no such thing.
+    #[cfg_attr(
+        not(all(target_os = "linux", not(macos_sys))),
+        allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as on Linux")
+    )]
+    pub(crate) fn event(&mut self) -> Result<Option<Signal>, Error> {
+        #[cfg(all(target_os = "linux", not(macos_sys)))]
+        return match self {
+            Self::Ring(reader) => reader.event_fd().map(Some),
+            Self::Newest(newest) => newest.event_fd().map(Some),
+        };
+        #[cfg(not(all(target_os = "linux", not(macos_sys))))]
+        Ok(None)
     }
 
     pub(crate) fn wait_for_writer(&mut self, timeout: Duration) -> Result<bool, Error> {

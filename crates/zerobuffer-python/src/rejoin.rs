@@ -20,6 +20,9 @@ pub(crate) struct Rejoin {
     state: Mutex<State>,
     /// Times that another reader was found.
     count: AtomicU64,
+    born: Instant,
+    /// When the reader is looked after next, in nanoseconds since `born`.
+    next_look: AtomicU64,
 }
 
 struct State {
@@ -27,27 +30,38 @@ struct State {
     metadata: Option<Vec<u8>>,
     /// Counters of the connections that are over.
     before: WriterStats,
-    next_look: Instant,
 }
 
 impl Rejoin {
     pub(crate) fn new(name: &str, config: &WriterConfig) -> Self {
-        let state =
-            State { metadata: None, before: WriterStats::default(), next_look: Instant::now() + LOOK };
+        let state = State { metadata: None, before: WriterStats::default() };
         let config = config.clone().connect_timeout(Duration::ZERO);
-        Self { name: name.to_owned(), config, state: Mutex::new(state), count: AtomicU64::new(0) }
+        let rejoin = Self {
+            name: name.to_owned(),
+            config,
+            state: Mutex::new(state),
+            count: AtomicU64::new(0),
+            born: Instant::now(),
+            next_look: AtomicU64::new(0),
+        };
+        rejoin.look_later();
+        rejoin
+    }
+
+    fn look_later(&self) {
+        self.next_look.store(nanoseconds(self.born.elapsed() + LOOK), Relaxed);
     }
 
     /// Whether it is time to look after the reader.
     pub(crate) fn is_due(&self) -> bool {
-        Instant::now() >= self.state.lock().next_look
+        nanoseconds(self.born.elapsed()) >= self.next_look.load(Relaxed)
     }
 
     /// Whether the reader has gone, if it is time to look.
     pub(crate) fn is_lost(&self, handle: &WriterHandle) -> bool {
         let due = self.is_due();
         if due {
-            self.state.lock().next_look = Instant::now() + LOOK;
+            self.look_later();
         }
         due && !handle.is_reader_connected()
     }
@@ -86,7 +100,7 @@ impl Rejoin {
             })?;
         }
         self.count.fetch_add(1, Relaxed);
-        self.state.lock().next_look = Instant::now() + LOOK;
+        self.look_later();
         log::info!(target: "zerobuffer::writer", "buffer '{}': the writer is attached to another reader", self.name);
         Ok(writer)
     }
@@ -109,6 +123,10 @@ impl Rejoin {
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Relaxed)
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn sum(mut one: WriterStats, other: WriterStats) -> WriterStats {

@@ -1,19 +1,20 @@
 //! The sending side behind `WriterBase`: the writer, its reader's successors, its end.
 
+mod looped;
 mod reserved;
 mod turns;
 
-use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use pyo3::prelude::*;
-use zerobuffer::{Error, FullRingPolicy, Patience, WriterHandle, WriterStats};
+use zerobuffer::{Error, FullRingPolicy, Origin, Outcome, Patience, WriterHandle, WriterStats};
 
 use crate::claim::{End as Ending, Inner};
 use crate::ends::End;
 use crate::errors::{Failed, raise};
+use crate::event::Signal;
 use crate::logging::{self, WRITER};
 use crate::rejoin::Rejoin;
 use crate::trace::Trace;
@@ -56,7 +57,13 @@ pub(crate) struct Sending {
     closed: AtomicBool,
     /// Another reader is attached to when this one has gone.
     rejoin: Option<Rejoin>,
-    pid: u32,
+    /// What event loops wait for, once one has asked for it: of the present connection.
+    event: Mutex<Option<Signal>>,
+    /// Whether there is one, or was.
+    looped: AtomicBool,
+    /// An event loop has tried while another thread wrote or had a frame reserved.
+    turned_away: AtomicBool,
+    origin: Origin,
     trace: Trace,
 }
 
@@ -79,7 +86,10 @@ impl Sending {
             write_timeout_ns: AtomicU64::new(write_timeout.as_nanos() as u64),
             closed: AtomicBool::new(false),
             rejoin,
-            pid: process::id(),
+            event: Mutex::new(None),
+            looped: AtomicBool::new(false),
+            turned_away: AtomicBool::new(false),
+            origin: Origin::here(),
             trace: Trace::of_writer(),
         }
     }
@@ -121,6 +131,7 @@ impl Sending {
         if let (Some(rejoin), Some(writer)) = (&self.rejoin, inner.writer.take()) {
             self.end.replace(None);
             rejoin.leave(writer);
+            self.end_event();
         }
     }
 
@@ -158,13 +169,18 @@ impl Sending {
 
     fn gone(&self) -> Error {
         let name = self.name().to_owned();
-        if process::id() == self.pid { Error::Closed { name } } else { Error::Forked { name } }
+        if self.origin.is_forked() { Error::Forked { name } } else { Error::Closed { name } }
+    }
+
+    /// Whether there is no writer any more, nor will be.
+    fn is_over(&self, inner: &Inner) -> bool {
+        inner.writer.is_none() && (self.rejoin.is_none() || self.is_closed())
     }
 
     /// A lock that a thread held at the fork stays held in the child for ever: so ask before
     /// waiting for one.
     fn refuse_fork(&self) -> Result<(), Error> {
-        if process::id() == self.pid { Ok(()) } else { Err(self.gone()) }
+        if self.origin.is_forked() { Err(self.gone()) } else { Ok(()) }
     }
 
     /// Writes a frame that lies in one piece.
@@ -172,12 +188,17 @@ impl Sending {
         let sequence = self.write_core(py, bytes, timeout);
         self.release_retired(py)?;
         logging::flush(py)?;
-        let sequence = sequence?;
+        self.wrote(py, bytes.len(), sequence?)
+    }
+
+    /// A frame was written, or dropped: it has no number then.
+    #[inline]
+    fn wrote(&self, py: Python<'_>, size: usize, sequence: Option<u64>) -> PyResult<()> {
         if let Some(sequence) = sequence {
             self.next_sequence.store(sequence.wrapping_add(1), Relaxed);
         }
         if WRITER.debugging(py)? {
-            self.log_write(py, bytes.len(), sequence)?;
+            self.log_write(py, size, sequence)?;
         }
         Ok(())
     }
@@ -188,13 +209,8 @@ impl Sending {
         bytes: &[u8],
         timeout: Option<Timeout>,
     ) -> Result<Option<u64>, Failed> {
-        let now = |inner: &mut Inner| match inner.writer.as_mut() {
-            Some(writer) if self.blocks => writer.try_write(bytes),
-            Some(writer) => writer.write(bytes),
-            None => Err(self.gone()),
-        };
         if bytes.len() <= COPY_ATTACHED {
-            match self.attempt(now) {
+            match self.attempt(|inner| self.write_now(inner, bytes)) {
                 Attempt::Busy => {}
                 Attempt::Done(Err(Error::Full { .. })) if self.blocks => {}
                 Attempt::Done(Err(Error::ReaderGone { .. })) if self.rejoin.is_some() => {}
@@ -209,6 +225,16 @@ impl Sending {
             Ok(outcome) => Ok(outcome.sequence()),
             Err(Failed::Core(error)) if self.drops(&error) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Writes without waiting; as the policy says, if that is not to wait.
+    #[inline]
+    fn write_now(&self, inner: &mut Inner, bytes: &[u8]) -> Result<Outcome, Error> {
+        match inner.writer.as_mut() {
+            Some(writer) if self.blocks => writer.try_write(bytes),
+            Some(writer) => writer.write(bytes),
+            None => Err(self.gone()),
         }
     }
 
@@ -287,6 +313,9 @@ impl Sending {
             self.end.close(Summary::of);
             writer.map_or(Ok(()), zerobuffer::Writer::close)
         });
+        if !forked {
+            self.end_event();
+        }
         self.release_retired(py)?;
         logging::flush(py)?;
         match result {

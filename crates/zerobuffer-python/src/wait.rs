@@ -86,8 +86,8 @@ pub(crate) fn in_slices<T: Send>(
 pub(crate) enum Timeout {
     /// Do not wait.
     Zero,
-    /// Wait that long.
-    For(Duration),
+    /// Wait so many seconds. Made a duration when a wait begins: most calls need not wait.
+    For(f64),
     /// Wait until something happens.
     Never,
 }
@@ -103,7 +103,7 @@ impl Timeout {
             }
             Some(s) if s <= 0.0 => Ok(Self::Zero),
             Some(s) if s >= FOR_EVER => Ok(Self::Never),
-            Some(s) => Ok(Self::For(Duration::from_secs_f64(s))),
+            Some(s) => Ok(Self::For(s)),
         }
     }
 
@@ -111,7 +111,7 @@ impl Timeout {
     fn patience<'a>(self) -> Patience<'a> {
         match self {
             Self::Zero => Patience::at_most(Duration::ZERO),
-            Self::For(time) => Patience::at_most(time),
+            Self::For(seconds) => Patience::at_most(Duration::from_secs_f64(seconds)),
             Self::Never => Patience::forever(),
         }
     }
@@ -121,7 +121,7 @@ impl Timeout {
         let now = Instant::now();
         let end = match self {
             Self::Zero => Some(now),
-            Self::For(d) => now.checked_add(d),
+            Self::For(s) => now.checked_add(Duration::from_secs_f64(s)),
             Self::Never => None,
         };
         Deadline { start: now, end }
@@ -132,7 +132,7 @@ impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Zero => f.write_str("0s"),
-            Self::For(d) => write!(f, "{d:?}"),
+            Self::For(s) => write!(f, "{:?}", Duration::from_secs_f64(*s)),
             Self::Never => f.write_str("None"),
         }
     }
@@ -145,7 +145,7 @@ impl From<Duration> for Timeout {
         } else if d.as_secs_f64() >= FOR_EVER {
             Self::Never
         } else {
-            Self::For(d)
+            Self::For(d.as_secs_f64())
         }
     }
 }

@@ -9,6 +9,7 @@ use zerobuffer::WriterConfig;
 
 use crate::claim::{Export, Reserved};
 use crate::errors::{Failed, general, raise};
+use crate::event::Event;
 use crate::input::{Input, with_bytes};
 use crate::loan::Loan;
 use crate::logging::WRITER;
@@ -156,6 +157,18 @@ impl Writer {
     /// As `write_frame`, with a timeout in seconds of its own.
     fn _write_within(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: f64) -> PyResult<()> {
         self.write(py, data, Some(Timeout::from_seconds(Some(timeout))?))
+    }
+
+    /// Writes without waiting; False if that has to be tried again, when `_event` is readable.
+    fn _try_write(&self, py: Python<'_>, data: &Bound<'_, PyAny>, again: bool) -> PyResult<bool> {
+        let core = self.core()?;
+        with_bytes(data, |bytes| core.try_write(py, bytes, again))
+    }
+
+    /// What says that `_try_write` may succeed; None where there is no such thing, and while there
+    /// is no reader.
+    fn _event(&self, py: Python<'_>) -> PyResult<Option<Event>> {
+        Ok(self.core()?.event(py)?.map(Event))
     }
 
     /// Reserves a frame of `size` bytes and returns its place in the ring as a writable memoryview.

@@ -25,6 +25,7 @@ mod link;
 mod memory;
 #[cfg(not(any(loom, shuttle)))]
 pub mod observe;
+mod origin;
 mod reader;
 mod ring;
 mod stats;
@@ -42,6 +43,8 @@ pub use link::Keepalive;
 pub use link::Patience;
 #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
 pub use link::reactor::EventFd;
+#[doc(hidden)]
+pub use origin::Origin;
 #[cfg(feature = "stream")]
 pub use reader::FrameStream;
 pub use reader::{Frame, Frames, Latest, Metadata, Reader, ReaderHandle};

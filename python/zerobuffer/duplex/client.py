@@ -4,11 +4,12 @@ import contextlib
 import math
 import time
 from collections import deque
-from types import TracebackType
 from typing import Any, Literal, Optional, Union
 
+from .._calls import ANY
 from .._client import Client, Response
-from .._zerobuffer import Frame
+from .._context import AsyncClosing
+from .._zerobuffer import Bell, Frame
 from ..exceptions import NoResponseException, RemoteError, ResponseTooLargeException
 from ..exceptions import ZeroBufferException as ZeroBufferException
 from ..reader import Reader as Reader
@@ -64,7 +65,7 @@ def _failed(error: Union[RemoteError, ResponseTooLargeException, NoResponseExcep
     return DuplexResponse(error.request, None, error=None if isinstance(error, NoResponseException) else error)
 
 
-class DuplexClient(IDuplexClient):
+class DuplexClient(AsyncClosing, IDuplexClient):
     """Sends requests to the server of a channel and receives its responses.
 
     Usable from several threads.
@@ -180,6 +181,11 @@ class DuplexClient(IDuplexClient):
                 return self._returned.popleft()
         return self._core._receive(seconds)
 
+    def _poll(self, bell: Optional[Bell]) -> _Answer:
+        if bell is None or self._returned:
+            return self._look(0.0)
+        return self._core._poll_receive(bell)
+
     def release_response(self, response: DuplexResponse) -> None:
         """Return a response's space to the ring, as :meth:`DuplexResponse.dispose`."""
         response.dispose()
@@ -201,7 +207,9 @@ class DuplexClient(IDuplexClient):
         """As :meth:`send_request`, without blocking the event loop in a full ring."""
         core = self._core
         sequence: int = await self._client._requests.send(
-            lambda: core._try_send(data), lambda: core.send_request(data), self._client._write_timeout
+            lambda bell: core._try_send(data) if bell is None else core._poll_send(data, bell),
+            lambda: core.send_request(data),
+            self._client._write_timeout,
         )
         return sequence
 
@@ -214,7 +222,7 @@ class DuplexClient(IDuplexClient):
         """
         seconds = _seconds(timeout_ms, timeout)
         try:
-            answer = await self._client._responses.wait(lambda: self._look(0.0), _end(seconds), self._returned.append)
+            answer = await self._client._responses.wait(ANY, self._poll, _end(seconds), self._returned.append)
         except _NO_RESPONSE as error:
             return _failed(error)
         return _response(answer)
@@ -242,28 +250,6 @@ class DuplexClient(IDuplexClient):
         if "_client" not in self.__dict__:
             return "<DuplexClient, not connected>"
         return f"<DuplexClient of '{self._client.name}', {self._client._state()}>"
-
-    def __enter__(self) -> "DuplexClient":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> "DuplexClient":
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

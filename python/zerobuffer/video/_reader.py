@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterator
 from importlib import import_module
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
+from .._context import Closing
 from .._zerobuffer import Frame
 from ..exceptions import BufferNotFoundException, ClosedException, ReaderDeadException, WriterDeadException
 from ..reader import Reader
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SUCCESSION_MS = 100
 
 
-class VideoReader:
+class VideoReader(Closing):
     """Creates a buffer and reads the pictures that are sent into it.
 
     ``read``, ``grab``, ``retrieve``, ``isOpened``, ``get``, ``set``, ``open`` and ``release`` are
@@ -399,17 +399,6 @@ class VideoReader:
 
     def close(self) -> None:
         """As :meth:`release`."""
-        self.release()
-
-    def __enter__(self) -> "VideoReader":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
         self.release()
 
     def __del__(self) -> None:

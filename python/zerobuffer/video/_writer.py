@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
+from .._context import Closing
 from ..exceptions import BufferFullException, MetadataAlreadyWrittenException
 from ..writer import Writer
 from . import _av
@@ -38,7 +38,7 @@ def _rate(fps: Union[float, str, Fraction, Sequence[int], None]) -> Optional[Fra
     return rate
 
 
-class VideoWriter:
+class VideoWriter(Closing):
     """Attaches to a buffer and sends pictures into it.
 
     ``write``, ``isOpened``, ``get``, ``set`` and ``release`` are those of ``cv2.VideoWriter``;
@@ -233,17 +233,6 @@ class VideoWriter:
 
     def close(self) -> None:
         """As :meth:`release`."""
-        self.release()
-
-    def __enter__(self) -> "VideoWriter":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
         self.release()
 
     def __del__(self) -> None:

@@ -58,7 +58,7 @@ impl Sending {
         let result = {
             let mut inner = self.inner.lock_py_attached(py);
             let reserved = inner.reserved(generation);
-            if inner.writer.is_none() && (self.rejoin.is_none() || self.is_closed()) {
+            if self.is_over(&inner) {
                 return Err(raise(self.gone()));
             }
             let Some(size) = reserved else {
@@ -83,7 +83,7 @@ impl Sending {
             self.note_retired(&inner);
             result
         };
-        self.freed.notify_all();
+        self.let_others();
         self.release_retired(py)?;
         logging::flush(py)?;
         let (sequence, len) = result.map_err(raise)?;
@@ -106,7 +106,7 @@ impl Sending {
             self.note_retired(&inner);
             aborted
         };
-        self.freed.notify_all();
+        self.let_others();
         self.release_retired(py)?;
         logging::flush(py)?;
         Ok(aborted)

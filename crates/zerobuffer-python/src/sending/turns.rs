@@ -29,7 +29,7 @@ impl Sending {
     /// One attempt while attached: nothing in it waits.
     pub(super) fn attempt<T>(&self, operation: impl FnOnce(&mut Inner) -> Result<T, Error>) -> Attempt<T> {
         let Some(mut inner) = self.inner.try_lock() else { return Attempt::Busy };
-        if inner.writer.is_none() && (self.rejoin.is_none() || self.is_closed()) {
+        if self.is_over(&inner) {
             return Attempt::Done(Err(self.gone()));
         }
         let looks = self.rejoin.as_ref().is_some_and(|rejoin| inner.writer.is_none() || rejoin.is_due());
@@ -90,17 +90,13 @@ impl Sending {
             // Another thread that keeps a frame reserved for as long as we wait has given it up.
             self.clear_the_way(py, last && waited)?;
             let attempt = py.detach(|| self.slice(&deadline, &mut continued, &operation));
+            self.resume_loops();
             self.release_retired(py)?;
             logging::flush(py)?;
             match attempt {
-                Attempt::Done(Err(Error::Full {
-                    name, needed, free, largest_gap, held, capacity, ..
-                })) if self.blocks => {
+                Attempt::Done(Err(error @ Error::Full { .. })) if self.blocks => {
                     if last {
-                        let waited = deadline.waited();
-                        return Err(
-                            Error::Full { name, needed, free, largest_gap, held, capacity, waited }.into()
-                        );
+                        return Err(error.after(deadline.waited()).into());
                     }
                 }
                 Attempt::Done(Err(error @ Error::ReaderGone { .. })) if self.rejoin.is_some() => {
@@ -151,7 +147,7 @@ impl Sending {
             }
             self.note_retired(&inner);
         }
-        self.freed.notify_all();
+        self.let_others();
         Ok(())
     }
 

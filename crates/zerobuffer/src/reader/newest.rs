@@ -10,6 +10,8 @@ pub use frame::NewestFrame;
 pub use handle::NewestHandle;
 
 use super::{Metadata, Reader};
+#[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+use crate::link::reactor::EventFd;
 use crate::{
     config::BufferConfig,
     error::{Error, Result},
@@ -96,7 +98,18 @@ impl Newest {
     ///
     /// As [`Self::read_timeout`].
     pub fn try_read(&mut self) -> Result<Option<NewestFrame>> {
-        self.read_timeout(Duration::ZERO)
+        self.shared.try_take()
+    }
+
+    /// A descriptor for an event loop, as [`Reader::event_fd`]: readable when [`Self::try_read`] has
+    /// something to say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] if there can be no further descriptor.
+    #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+    pub fn event_fd(&mut self) -> Result<EventFd> {
+        self.shared.event()
     }
 
     /// The newest frame that was not handed out yet; waits for one for ever.

@@ -69,6 +69,27 @@ impl Client {
         let mut submission = self.outbox.submission();
         poll_fn(|context| self.outbox.poll_submit(context, request, &mut submission)).await
     }
+
+    /// For bindings that have one task for all requests which wait for room: one attempt of
+    /// [`Self::submit_async`].
+    #[doc(hidden)]
+    pub fn poll_submit(&self, context: &Context<'_>, request: &[u8]) -> Poll<Result<Call>> {
+        self.outbox.poll_submit_for_binding(context, request)
+    }
+
+    /// As [`Self::poll_submit`]; the response comes by [`Self::receive`].
+    #[doc(hidden)]
+    pub fn poll_send(&self, context: &Context<'_>, request: &[u8]) -> Poll<Result<u64>> {
+        self.outbox.poll_send_for_binding(context, request)
+    }
+
+    /// For bindings that have one task for all that wait so: one attempt of [`Self::receive`].
+    #[doc(hidden)]
+    pub fn poll_receive(&self, context: &mut Context<'_>) -> Poll<Result<Response>> {
+        let responses = &self.responses;
+        let response = responses.poll_wait(context, ANY, Inbox::fetch_other);
+        response.map(|response| response?.or_failure(&responses.channel))
+    }
 }
 
 impl Call {
@@ -85,6 +106,9 @@ impl Call {
         response.or_failure(&self.responses.channel)
     }
 }
+
+/// In place of a request: any that was merely sent.
+const ANY: u64 = u64::MAX;
 
 /// Answers that are read for tasks in a row.
 const AT_ONCE: u32 = 64;
@@ -187,7 +211,8 @@ impl Responses {
         mut inbox: MutexGuard<'i, Inbox>,
         request: u64,
     ) -> MutexGuard<'i, Inbox> {
-        let Some(waker) = inbox.tasks.take(request) else { return inbox };
+        let awaited = if inbox.is_call(request) { request } else { ANY };
+        let Some(waker) = inbox.tasks.take(awaited) else { return inbox };
         drop(inbox);
         wake(waker);
         lock(&self.inbox)

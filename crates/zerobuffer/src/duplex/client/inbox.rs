@@ -49,6 +49,12 @@ impl Inbox {
         }
     }
 
+    /// Whether a call waits for the response, or has it.
+    #[cfg(feature = "async")]
+    pub(super) fn is_call(&self, request: u64) -> bool {
+        self.calls.iter().any(|(call, _)| *call == request)
+    }
+
     /// The request was not sent after all.
     pub(super) fn forget(&mut self, request: u64) {
         self.calls.retain(|(call, _)| *call != request);

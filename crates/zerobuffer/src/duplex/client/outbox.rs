@@ -299,7 +299,8 @@ impl Outbox {
         Submission { outbox: self, task, has_waited: false, wait: None }
     }
 
-    /// One attempt to send a request; the context's waker is woken when there may be room.
+    /// One attempt to send a request, whose response its call waits for; the context's waker is
+    /// woken when there may be room.
     #[cfg(feature = "async")]
     pub(super) fn poll_submit(
         &self,
@@ -307,6 +308,53 @@ impl Outbox {
         request: &[u8],
         submission: &mut Submission<'_>,
     ) -> Poll<Result<Call>> {
+        self.poll_begun(context, request.len(), submission, |writer| {
+            let call = self.register(writer.next_sequence());
+            call.sent(self.fill_and_commit(writer, request))
+        })
+    }
+
+    /// As [`Self::poll_submit`], for the one task of a binding, whose waker stays.
+    #[cfg(feature = "async")]
+    pub(super) fn poll_submit_for_binding(
+        &self,
+        context: &Context<'_>,
+        request: &[u8],
+    ) -> Poll<Result<Call>> {
+        self.poll_for_binding(|submission| self.poll_submit(context, request, submission))
+    }
+
+    /// The same of a request that is merely sent.
+    #[cfg(feature = "async")]
+    pub(super) fn poll_send_for_binding(&self, context: &Context<'_>, request: &[u8]) -> Poll<Result<u64>> {
+        self.poll_for_binding(|submission| {
+            self.poll_begun(context, request.len(), submission, |writer| {
+                self.fill_and_commit(writer, request)
+            })
+        })
+    }
+
+    #[cfg(feature = "async")]
+    fn poll_for_binding<T>(
+        &self,
+        poll: impl FnOnce(&mut Submission<'_>) -> Poll<Result<T>>,
+    ) -> Poll<Result<T>> {
+        let mut submission = Submission { outbox: self, task: u64::MAX, has_waited: true, wait: None };
+        let polled = poll(&mut submission);
+        // The next poll is another submission of the same task, which goes on waiting until then.
+        submission.has_waited = polled.is_ready();
+        polled
+    }
+
+    /// Does something with a request of `size` bytes once there is room for it.
+    #[cfg(feature = "async")]
+    fn poll_begun<T>(
+        &self,
+        context: &Context<'_>,
+        size: usize,
+        submission: &mut Submission<'_>,
+        finish: impl FnOnce(&mut Writer) -> Result<T>,
+    ) -> Poll<Result<T>> {
         if self.responses.requests.is_forked() {
             return Poll::Ready(Err(Error::forked(self.responses.requests.name())));
         }
@@ -329,7 +377,7 @@ impl Outbox {
         if writer.pending().is_some() {
             return Poll::Ready(Err(self.pending()));
         }
-        match writer.try_begin(request.len()) {
+        match writer.try_begin(size) {
             Ok(()) => {}
             Err(Error::Full { .. }) => {
                 // Before the attempt: what makes room after it wakes the tasks that are known.
@@ -337,7 +385,7 @@ impl Outbox {
                 _replaced = self.tasks.join(submission.task, waker);
                 let room = self.tasks.waker();
                 let mut waits = Context::from_waker(&room);
-                match writer.poll_begin(&mut waits, request.len(), &mut submission.wait) {
+                match writer.poll_begin(&mut waits, size, &mut submission.wait) {
                     Poll::Pending => {
                         drop(sender);
                         return match self.ensure_moving() {
@@ -356,8 +404,7 @@ impl Outbox {
             }
             Err(error) => return Poll::Ready(Err(self.responses.server_loss(error))),
         }
-        let call = self.register(writer.next_sequence());
-        Poll::Ready(call.sent(self.fill_and_commit(writer, request)))
+        Poll::Ready(finish(writer))
     }
 
     fn fill_and_commit(&self, writer: &mut Writer, request: &[u8]) -> Result<u64> {

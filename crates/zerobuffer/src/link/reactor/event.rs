@@ -52,11 +52,15 @@ impl EventFd {
         Arc::clone(&self.0).into()
     }
 
-    pub(crate) fn signal(&self) {
+    /// Makes it readable, so that its event loop looks at the endpoint. For who shares an endpoint
+    /// between an event loop and threads that make waiting calls, which take its wake-ups away.
+    pub fn signal(&self) {
         self.0.0.signal();
     }
 
-    pub(crate) fn drain(&self) {
+    /// Makes it unreadable. For who shares an endpoint so, before a look that another thread may be
+    /// in the way of; that thread then calls [`Self::signal`].
+    pub fn drain(&self) {
         self.0.0.drain();
     }
 }

@@ -14,7 +14,25 @@ pub(super) struct Life {
     /// Since when nobody holds the reader's presence.
     absent: Option<Instant>,
     /// Why it has ended.
-    pub(super) ended: Option<&'static str>,
+    pub(super) ended: Option<Ending>,
+}
+
+/// Why a buffer has ended for its tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Closed,
+    Died,
+    Renamed,
+}
+
+impl Ending {
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Closed => "it has closed the buffer",
+            Self::Died => "it died (no presence lock)",
+            Self::Renamed => "its name was removed, or has gone to another buffer",
+        }
+    }
 }
 
 impl Life {
@@ -30,15 +48,15 @@ impl Life {
         let is_absent = watch.is_marked() && watch.is_held(Role::Reader).is_ok_and(|held| !held);
         self.absent = if is_absent { self.absent.or(Some(now)) } else { None };
         let is_dead = self.absent.is_some_and(|since| now.saturating_duration_since(since) >= WAIT_SLICE);
-        let reason = if reader == 0 {
-            "it has closed the buffer"
+        let ending = if reader == 0 {
+            Ending::Closed
         } else if is_dead {
-            "it died (no presence lock)"
+            Ending::Died
         } else if watch.is_unlinked() {
-            "its name was removed, or has gone to another buffer"
+            Ending::Renamed
         } else {
             return;
         };
-        self.ended = self.ended.or(Some(reason));
+        self.ended = self.ended.or(Some(ending));
     }
 }

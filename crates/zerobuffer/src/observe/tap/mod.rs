@@ -9,7 +9,7 @@ mod native;
 mod pace;
 
 use self::{
-    life::Life,
+    life::{Ending, Life},
     memory::{Found, Memory},
     native::{Ahead, From},
     pace::Pace,
@@ -241,6 +241,12 @@ impl Tap {
         })
     }
 
+    /// Whether the buffer has ended since its reader died, and was not closed.
+    #[must_use]
+    pub fn reader_died(&self) -> bool {
+        self.life.ended == Some(Ending::Died)
+    }
+
     /// Why this tap sees only frames that the reader has not taken yet; `None` if it sees all it
     /// can copy in time.
     #[must_use]
@@ -267,8 +273,8 @@ impl Tap {
     }
 
     fn gone(&self) -> Error {
-        let reason = self.life.ended.unwrap_or("it has closed the buffer");
-        Error::ReaderGone { name: self.name.clone(), pid: self.reader, reason }
+        let ending = self.life.ended.unwrap_or(Ending::Closed);
+        Error::ReaderGone { name: self.name.clone(), pid: self.reader, reason: ending.reason() }
     }
 
     fn failed(&self, error: io::Error) -> Error {

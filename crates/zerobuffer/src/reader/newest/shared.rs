@@ -4,6 +4,8 @@ use super::{
     super::{Frame, Latest, ReaderHandle},
     frame::{NewestFrame, Pool},
 };
+#[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+use crate::link::reactor::EventFd;
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
@@ -12,6 +14,8 @@ use crate::{
     stats::{Counters, ReaderStats},
     sync::{AtomicBool, Instant, Mutex, MutexGuard, Ordering, lock},
 };
+#[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+use std::sync::OnceLock;
 use std::{
     io, mem,
     sync::{Arc, Condvar, PoisonError},
@@ -31,6 +35,9 @@ pub(super) struct Shared {
     interrupted: AtomicBool,
     pool: Arc<Pool>,
     counters: Counters,
+    /// Readable with every change of the state; made when it is asked for.
+    #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+    event: OnceLock<EventFd>,
 }
 
 #[derive(Debug, Default)]
@@ -76,12 +83,42 @@ impl Shared {
             interrupted: AtomicBool::new(false),
             pool: Arc::default(),
             counters: Counters::default(),
+            #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+            event: OnceLock::new(),
         }
+    }
+
+    #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+    pub(super) fn event(&self) -> Result<EventFd> {
+        let mut event = self.event.get().cloned();
+        let event = EventFd::of(&mut event, self.reader.name())?;
+        Ok(self.event.get_or_init(|| event).clone())
+    }
+
+    /// [`Self::take`] without patience. A look that finds nothing makes the event descriptor
+    /// unreadable until there is something.
+    pub(super) fn try_take(&self) -> Result<Option<NewestFrame>> {
+        let taken = self.take(&mut Patience::at_most(Duration::ZERO));
+        #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+        if let (Some(event), Ok(None) | Err(Error::WriterGone { .. })) = (self.event.get(), &taken) {
+            // What changes from here on makes it readable; what has changed before is seen.
+            event.drain();
+            let again = self.take(&mut Patience::at_most(Duration::ZERO));
+            if !matches!(again, Ok(None) | Err(Error::WriterGone { .. })) {
+                event.signal();
+            }
+            return again;
+        }
+        taken
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let result = change(&mut lock(&self.state));
         self.changed.notify_all();
+        #[cfg(all(feature = "async", target_os = "linux", not(macos_sys)))]
+        if let Some(event) = self.event.get() {
+            event.signal();
+        }
         result
     }
 
