@@ -56,7 +56,7 @@ def writer(reader: Reader) -> Iterator[Writer]:
 
 @pytest.fixture(params=["loop", "thread"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Who waits for the coroutines."""
+    """Whether the event loop waits for the coroutines, or a thread."""
     way = str(request.param)
     if way == "thread":
         monkeypatch.setattr(_aio, "_LOOPS", False)

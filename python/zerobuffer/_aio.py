@@ -109,7 +109,7 @@ class ReadLane(Lane):
             return self.arrived.popleft()
 
     def _give_up(self, call: _Read) -> None:
-        """End a read. Without it there is a frame too many, if it was served: the newest goes back."""
+        """End a read. If it was served, there is a frame too many: the newest goes back."""
         reader = self._reader()
         with engine.changed:
             call.withdrawn = True

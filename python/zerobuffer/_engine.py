@@ -81,7 +81,7 @@ class Lane:
         #: What is being worked on, perhaps withdrawn already.
         self.serving: Optional[Call] = None
         self._again = False
-        #: Since when an event loop has looked in vain.
+        #: Since when an event loop has looked without success.
         self._in_vain: Optional[float] = None
         #: What the event loops watch.
         self._watched: dict[asyncio.AbstractEventLoop, Descriptor] = {}
@@ -105,7 +105,7 @@ class Lane:
         """A call has waited for long."""
 
     def enter(self, call: Any, tried: bool = True) -> None:
-        """Append a call, which has been ``tried`` in vain or not yet.
+        """Append a call, which has been ``tried`` without success or not yet.
 
         If nothing can wait for it, the error is raised.
         """
@@ -201,7 +201,7 @@ class Lane:
         while served < _AT_ONCE:
             with engine.changed:
                 if self.serving is not None:
-                    # Who serves it looks once more.
+                    # The thread that serves it looks once more.
                     self._again = True
                     return served
                 if not self.calls:

@@ -24,7 +24,7 @@ def wait(readers: Iterable[Reader], timeout: Optional[float] = None) -> list[Rea
     Returns all that have, in the order given.
 
     A reader whose writer has gone, or that is closed, has something, too: its next read raises.
-    Elsewhere than on Linux the readers are looked at in turn, at most 1 ms apart; one reader alone
+    Elsewhere than on Linux the readers are looked at in turn, at most 1 ms apart. One reader alone
     is better waited for by ``read_frame`` there.
 
     Args:

@@ -96,7 +96,7 @@ impl Core {
             Some(done) => return done.map_err(raise),
             None => {
                 if let (Timeout::Zero, Some(event)) = (timeout, self.event.get()) {
-                    // Who waits with the reader resumes the event loops afterwards.
+                    // The thread that has the reader resumes the event loops afterwards.
                     event.drain();
                     match self.read_now(want) {
                         None | Some(Ok(None)) => {}
@@ -127,7 +127,7 @@ impl Core {
         Some(guard.as_mut().map_or_else(|| Err(self.gone()), |reader| reader.now(want)))
     }
 
-    /// A wait of this thread took the wake-ups of event loops: they look again.
+    /// A wait of this thread took the wake-ups of event loops: they poll once more.
     fn resume_loops(&self) {
         if let Some(event) = self.event.get() {
             event.signal();

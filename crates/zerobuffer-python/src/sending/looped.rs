@@ -20,7 +20,7 @@ impl Sending {
         self.refuse_fork().map_err(raise)?;
         let mut attempt = self.write_once(py, bytes)?;
         if matches!(attempt, Attempt::Busy) && self.looped.load(Relaxed) {
-            // Who writes or ends its reservation sees this afterwards, or has done so by now.
+            // The thread that writes or ends its reservation sees this afterwards, or is done.
             self.turned_away.store(true, SeqCst);
             fence(SeqCst);
             if let Some(event) = &*self.event.lock() {

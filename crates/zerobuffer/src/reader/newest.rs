@@ -101,8 +101,8 @@ impl Newest {
         self.shared.try_take()
     }
 
-    /// A descriptor for an event loop, as [`Reader::event_fd`]: readable when [`Self::try_read`] has
-    /// something to say.
+    /// A descriptor for an event loop, as [`Reader::event_fd`]. It is readable when
+    /// [`Self::try_read`] has something to say.
     ///
     /// # Errors
     ///

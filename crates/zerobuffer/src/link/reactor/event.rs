@@ -52,14 +52,14 @@ impl EventFd {
         Arc::clone(&self.0).into()
     }
 
-    /// Makes it readable, so that its event loop looks at the endpoint. For who shares an endpoint
-    /// between an event loop and threads that make waiting calls, which take its wake-ups away.
+    /// Makes it readable, so its event loop looks at the endpoint. A program calls this that shares
+    /// an endpoint between an event loop and threads. Their waiting calls take its wake-ups away.
     pub fn signal(&self) {
         self.0.0.signal();
     }
 
-    /// Makes it unreadable. For who shares an endpoint so, before a look that another thread may be
-    /// in the way of; that thread then calls [`Self::signal`].
+    /// Makes it unreadable. Such a program calls this before a look that another thread may be in the
+    /// way of. That thread calls [`Self::signal`] afterwards.
     pub fn drain(&self) {
         self.0.0.drain();
     }
