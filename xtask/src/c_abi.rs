@@ -70,7 +70,7 @@ fn difference(project: &Project, library: &Path) -> Result<Option<String>> {
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     match output.status.code() {
         Some(0) => Ok(None),
-        // They differ, with what breaks programs or without it. Other numbers: it could not be told.
+        // They differ. Other numbers: abidiff does not know.
         Some(4 | 8 | 12) => Ok(Some(text)),
         code => bail!("abidiff ended with {code:?}: {text}{}", String::from_utf8_lossy(&output.stderr)),
     }

@@ -104,7 +104,7 @@
 // number of one more user.
 #define ZB_OWNER 10
 
-// Writer: 1: frames go through the whole ring in turn, so that taps see each for longer.
+// Writer: 1: frames go through the whole ring in turn; taps see each for longer.
 #define ZB_WHOLE_RING 11
 
 // Client: bytes of the response ring; by default as large as the request ring.
@@ -170,8 +170,8 @@
 // Share of the ring that is in use, in millionths.
 #define ZB_STAT_USED_PPM 7
 
-// The interface that this header describes: 65536 times the number of the interface, which a
-// library has to share, plus the number of additions, of which it must have as many at least.
+// The interface that this header describes: 65536 times its number, plus its additions. A library
+// has to have the same number, and at least as many additions.
 #define ZB_ABI_VERSION 131072
 
 // What became of a call: 0 success, positive an ordinary outcome, negative an error.
@@ -678,7 +678,7 @@ zb_status zb_tap_metadata(zb_tap *tap, void *data, size_t capacity, size_t *size
 // a time.
 zb_status zb_tap_state(zb_tap *tap);
 
-// ZB_STAT_LOST, the frames that were missed, or ZB_STAT_CAPACITY. ZB_NONE: it cannot be told. One
+// ZB_STAT_LOST, the frames that were missed, or ZB_STAT_CAPACITY. ZB_NONE: it is not known. One
 // thread at a time.
 //
 // # Safety

@@ -1,5 +1,5 @@
-//! What a caller hands in: texts, data, places for results. All of it is checked before it is
-//! followed, as far as it can be.
+//! What a caller hands in: texts, data, places for results. What can be checked of it is checked
+//! before it is followed.
 
 use crate::fault::Fault;
 use std::{
@@ -88,7 +88,7 @@ impl<T> Out<T> {
 
     #[inline]
     pub(crate) fn set(&self, value: T) {
-        // SAFETY: whoever made this promised that it can be written to.
+        // SAFETY: the caller of `required` or `optional` promises that it can be written to.
         unsafe { self.0.as_ptr().write(value) }
     }
 }

@@ -113,8 +113,8 @@ pub(crate) fn take(frame: *const zb_frame) -> Option<Frame> {
     let handle = frame.addr() as u64;
     let place = FRAMES.find(handle)?;
     place.live.compare_exchange(handle, 0, Ordering::AcqRel, Ordering::Relaxed).ok()?;
-    // SAFETY: this thread has ended the use of the place that put the frame in, so it is alone with
-    // it until the index is given back.
+    // SAFETY: this thread has ended the use of the place. So it is alone with it until the index is
+    // given back.
     let frame = unsafe { (*place.frame.get()).take() };
     give_place_back(index_of(handle));
     frame

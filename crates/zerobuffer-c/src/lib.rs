@@ -1,9 +1,9 @@
 //! The C library: `zerobuffer.h`.
 //!
-//! A handle is a number that looks like a pointer ([`slots`]): the number of a place in a table,
-//! of its generation and of its kind. It is never followed, so a closed, doubly released or foreign
-//! one gives a status. Only memory that the caller describes (texts, data, places for results) is
-//! followed, which is what the `# Safety` sections are about.
+//! A handle is a number that looks like a pointer ([`slots`]). It has the number of a place in a
+//! table, of its generation and of its kind. It is never followed, so a closed, doubly released or
+//! foreign one gives a status. Only memory that the caller describes (texts, data, places for
+//! results) is followed, which is what the `# Safety` sections are about.
 #![deny(unsafe_op_in_unsafe_fn)]
 #![allow(non_camel_case_types, reason = "the names of the C interface")]
 #![allow(clippy::doc_markdown, reason = "the comments become those of the header")]

@@ -40,7 +40,7 @@ pub const ZB_FULL_RING: i32 = 9;
 /// Writer, server, client: whose buffers it attaches to: ZB_OWNER_TRUSTED, ZB_OWNER_ANY, or the
 /// number of one more user.
 pub const ZB_OWNER: i32 = 10;
-/// Writer: 1: frames go through the whole ring in turn, so that taps see each for longer.
+/// Writer: 1: frames go through the whole ring in turn; taps see each for longer.
 pub const ZB_WHOLE_RING: i32 = 11;
 /// Client: bytes of the response ring; by default as large as the request ring.
 pub const ZB_RESPONSE_SIZE: i32 = 12;

@@ -47,7 +47,7 @@ pub type zb_error_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void, tex
 #[derive(Clone, Copy)]
 struct User(*mut c_void);
 
-// SAFETY: who sets a callback promises that it may be called with this on any thread.
+// SAFETY: the caller that sets a callback promises that any thread may call it with this.
 unsafe impl Send for User {}
 // SAFETY: as above.
 unsafe impl Sync for User {}
@@ -181,7 +181,7 @@ fn start(server: *mut zb_server, handler: zb_handler_fn, user: *mut c_void, edit
             let sequence = request.sequence();
             let request = frame::insert(request, sequence).map_err(failed)?;
             let responder = responder::insert(responder).map_err(failed)?;
-            // SAFETY: who starts the server promises that the handler may be called so.
+            // SAFETY: the caller of `zb_server_start` promises that the handler may be called so.
             let code = unsafe { handler(user.get(), request, responder) };
             let (request, responder) = (frame::take(request), responder::take(responder));
             if code != 0 {

@@ -29,8 +29,8 @@ pub(crate) struct Endpoint<T, H> {
     control: Mutex<Option<H>>,
 }
 
-// SAFETY: `value` is used by the one thread that has set `busy`, which hands it on by a release
-// store of it; so it is sent from thread to thread, and never shared. `control` is behind a lock.
+// SAFETY: `value` is used by the one thread that has set `busy`. A release store of `busy` hands it
+// on. So it is sent from thread to thread, and never shared. `control` is behind a lock.
 unsafe impl<T: Send, H: Send> Sync for Endpoint<T, H> {}
 
 impl<T, H> Default for Endpoint<T, H> {

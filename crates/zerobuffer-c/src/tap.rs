@@ -192,7 +192,7 @@ pub extern "C" fn zb_tap_state(tap: *mut zb_tap) -> zb_status {
     })
 }
 
-/// ZB_STAT_LOST, the frames that were missed, or ZB_STAT_CAPACITY. ZB_NONE: it cannot be told. One
+/// ZB_STAT_LOST, the frames that were missed, or ZB_STAT_CAPACITY. ZB_NONE: it is not known. One
 /// thread at a time.
 ///
 /// # Safety

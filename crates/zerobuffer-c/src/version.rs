@@ -2,8 +2,8 @@
 
 use std::ffi::c_char;
 
-/// The interface that this header describes: 65536 times the number of the interface, which a
-/// library has to share, plus the number of additions, of which it must have as many at least.
+/// The interface that this header describes: 65536 times its number, plus its additions. A library
+/// has to have the same number, and at least as many additions.
 pub const ZB_ABI_VERSION: u32 = 0x2_0000;
 
 /// The library's version, such as "2.0.0". Any thread.

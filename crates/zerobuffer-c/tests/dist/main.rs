@@ -1,6 +1,6 @@
-//! Programs in C and C++ that are built with the library as distributions take it, and run: alone,
-//! under valgrind and the sanitizers, and as one end of a stream whose other end is Rust, the
-//! command or Python.
+//! Programs in C and C++ that are built with the library as distributions take it. They run alone,
+//! under valgrind and under the sanitizers. They also are one end of a stream whose other end is
+//! Rust, the command, C# or Python.
 //!
 //! `cargo xtask test c` runs these; without `ZEROBUFFER_C_DIST` they are skipped.
 #![cfg(target_os = "linux")]

@@ -189,7 +189,7 @@ for sequence in range(1, int(sys.argv[2]) + 1):
 writer.close()
 ";
 
-/// The published implementation, and ours if it was built.
+/// The published implementation, and the native one if it was built.
 #[test]
 fn python_and_c_stream_both_ways() {
     let Some(dist) = dist() else { return };
@@ -262,4 +262,21 @@ fn csharp_streams_to_c_rust_and_python() {
     csharp(&["send", &name, "100"]).ends();
     assert_eq!(reading.line(), "read");
     reading.ends();
+}
+
+#[test]
+fn the_examples_run() {
+    let Some(dist) = dist() else { return };
+    let example = |compiler, source, flags: &[&str]| {
+        program(&dist, compiler, &format!("../../../../examples/{source}"), flags, Link::Shared)
+    };
+    let name = name("examples");
+    let mut display = Process::start(Command::new(example("gcc", "c/display.c", &["-std=c99"])).arg(&name));
+    Process::start(Command::new(example("gcc", "c/camera.c", &["-std=c99"])).arg(&name)).ends();
+    assert_eq!(display.line(), "100 pictures, 30720000 bytes");
+    display.ends();
+    let mut service =
+        Process::start(Command::new(example("g++", "cpp/service.cpp", &["-std=c++17"])).arg(&name));
+    assert_eq!(service.line(), "50 pictures inverted");
+    service.ends();
 }
