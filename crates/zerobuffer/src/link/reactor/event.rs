@@ -58,8 +58,8 @@ impl EventFd {
         self.0.0.signal();
     }
 
-    /// Makes it unreadable. Such a program calls this before a look that another thread may be in the
-    /// way of. That thread calls [`Self::signal`] afterwards.
+    /// Makes it unreadable. Such a program calls this before a look that another thread may be in
+    /// the way of. That thread calls [`Self::signal`] afterwards.
     pub fn drain(&self) {
         self.0.0.drain();
     }
