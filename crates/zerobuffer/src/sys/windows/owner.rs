@@ -8,7 +8,7 @@ use super::object;
 use std::{
     io,
     os::windows::io::{FromRawHandle, OwnedHandle},
-    ptr, slice,
+    ptr,
     sync::OnceLock,
 };
 use windows_sys::Win32::{
@@ -123,8 +123,13 @@ fn owner_of(object: &OwnedHandle) -> io::Result<Option<Vec<u8>>> {
 ///
 /// It is one that the system has stored, and is still there.
 unsafe fn bytes(identifier: PSID) -> Vec<u8> {
-    // SAFETY: as promised; so many bytes belong to it.
-    unsafe { slice::from_raw_parts(identifier.cast::<u8>(), GetLengthSid(identifier) as usize).to_vec() }
+    // SAFETY: as promised; so many bytes belong to it, and the copy has room for them.
+    unsafe {
+        let len = GetLengthSid(identifier) as usize;
+        let mut copy = vec![0; len];
+        ptr::copy_nonoverlapping(identifier.cast::<u8>(), copy.as_mut_ptr(), len);
+        copy
+    }
 }
 
 #[cfg(test)]
