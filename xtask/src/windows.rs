@@ -1,7 +1,10 @@
 //! `cargo xtask windows`: the library and the command, linted and checked for Windows, and run
 //! under wine.
 
+mod c_library;
 mod wine;
+
+pub(crate) use c_library::check as c_library;
 
 use std::time::Duration;
 

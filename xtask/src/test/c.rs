@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::project::{Project, run, run_within};
-use crate::{c_abi, c_dist, csharp, install, tools};
+use crate::{c_abi, c_dist, csharp, install, tools, windows};
 
 /// Several times what the tests take on two busy cores: only a hung test meets it.
 const LIMIT: Duration = Duration::from_mins(15);
@@ -22,5 +22,6 @@ pub(super) fn check(project: &Project) -> Result<()> {
     test.env("ZEROBUFFER_C_DIST", &dist).env("ZEROBUFFER_COMMAND", project.binary("zerobuffer"));
     test.env("ZEROBUFFER_TEST_OLD_PYTHON", old_python).env("ZEROBUFFER_CSHARP", csharp::build(project)?);
     run_within(LIMIT, test.env("ZEROBUFFER_RUST_SPEED", speed))?;
-    csharp::check(project, &dist)
+    csharp::check(project, &dist)?;
+    windows::c_library(project)
 }
