@@ -99,7 +99,7 @@ fn chains_and_their_shares() {
         assert!(in_place >= 95, "{chain}: {in_place} %");
         assert!(wrapped >= 95, "{chain}: {wrapped} %");
     }
-    // What holds frames, or offers no pool: as far as one open loan allows.
+    // What holds frames, or offers no pool: one open loan is the limit.
     for chain in [
         format!("{source} ! {small} ! queue"),
         format!("{source} ! {small} ! queue max-size-buffers=1"),
