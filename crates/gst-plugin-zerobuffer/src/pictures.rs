@@ -10,7 +10,8 @@ pub(crate) struct Outgoing {
     pub(crate) video: Option<Pictures>,
 }
 
-/// Pictures, and how their rows lie: as they are sent, and as GStreamer has them where no meta says otherwise.
+/// Pictures, and how their rows lie: as they are sent, and as GStreamer has them where no meta says
+/// otherwise.
 #[derive(Clone)]
 pub(crate) struct Pictures {
     pub(crate) video: Video,
