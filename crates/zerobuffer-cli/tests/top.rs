@@ -141,6 +141,33 @@ fn ctrl_c_and_sigterm_give_the_terminal_back() {
     until("it has ended", || tmux.screen().contains("ended 0"));
 }
 
+/// A process that outlives its terminal must not go on reading its end.
+#[test]
+fn it_ends_with_its_terminal() {
+    let line = format!(
+        "setsid -w {} top --interval 0.1 <$(tty) >$(tty) 2>&1 & echo started; cat",
+        env!("CARGO_BIN_EXE_zerobuffer")
+    );
+    let Some(tmux) = Tmux::start(80, &line) else { return };
+    until("it runs", || tmux.screen().contains("q quit"));
+    let of_terminal = |pid: &str| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let terminal = std::fs::read_link(format!("/proc/{pid}/fd/0")).unwrap_or_default();
+        words
+            .starts_with(env!("CARGO_BIN_EXE_zerobuffer").as_bytes())
+            .then(|| terminal.to_string_lossy().into_owned())
+    };
+    let tty = tmux.run(&["display-message", "-p", "#{pane_tty}"]).unwrap();
+    let is_running = || {
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        pids.filter_map(|pid| of_terminal(&pid)).any(|terminal| terminal.starts_with(tty.trim()))
+    };
+    assert!(is_running(), "{tty}");
+    drop(tmux);
+    until("it has ended", || !is_running());
+}
+
 #[test]
 fn as_lines_of_json() {
     let name = name();

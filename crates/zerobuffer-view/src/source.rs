@@ -1,4 +1,5 @@
-//! A stream for one client: the newest frame, through ends of streams and new ones of the same name.
+//! A stream for one client: the newest frame. It goes on through ends of streams and new ones of
+//! the same name.
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub(crate) struct Source {
     last: u64,
 }
 
-/// A frame that was seen. Whoever keeps it keeps its memory.
+/// A frame that was seen. A client that keeps it keeps its memory.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) picture: Held,

@@ -134,6 +134,23 @@ pub(crate) fn readable(file: &File, time: Duration) -> io::Result<bool> {
     }
 }
 
+/// Waits until the terminal at standard input has a key, or the time is over. A terminal that is
+/// gone is an error: the library that reads keys would read its end for ever.
+pub(crate) fn key_comes(time: Duration) -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut fds, Timespec::try_from(time).ok().as_ref()) {
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok(false),
+        Err(errno) => return Err(errno.into()),
+    }
+    let found = fds.first().map_or(PollFlags::empty(), PollFd::revents);
+    if found.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+        return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the terminal is gone"));
+    }
+    Ok(!found.is_empty())
+}
+
 /// The pipe that a program prints into.
 pub(crate) fn pipe_file(stdout: ChildStdout) -> File {
     File::from(OwnedFd::from(stdout))

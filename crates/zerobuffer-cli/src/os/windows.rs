@@ -116,6 +116,11 @@ pub(crate) fn readable(file: &File, time: Duration) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Waits until the terminal has a key, or the time is over.
+pub(crate) fn key_comes(time: Duration) -> io::Result<bool> {
+    crossterm::event::poll(time)
+}
+
 /// The pipe that a program prints into.
 pub(crate) fn pipe_file(stdout: ChildStdout) -> File {
     File::from(OwnedHandle::from(stdout))

@@ -1,4 +1,4 @@
-//! Who holds a frame.
+//! The clients that hold a frame.
 use std::net::{Shutdown, TcpStream};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -69,7 +69,7 @@ fn who_holds_frames_for_ever_is_let_go() {
         writer.write(&vec![number as u8; size]).unwrap();
         drop(reader.read().unwrap());
         if number + 1 >= most {
-            // Whoever is let go gives back what it holds.
+            // A client that is let go gives back what it holds.
             let ended = std::thread::scope(|scope| {
                 let newer = scope.spawn(|| picture(&feed, last));
                 while !newer.is_finished() {

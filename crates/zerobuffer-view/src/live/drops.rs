@@ -15,7 +15,7 @@ pub(super) struct Drops {
     describer: Describer,
     bytes: Vec<u8>,
     due: Option<Instant>,
-    /// Who wrote the frames: another writer has numbers of its own.
+    /// The writer of the frames: another one has numbers of its own.
     writer: Option<u64>,
     /// Of the frame that was looked at last: its number in the ring, and the one in its stamp.
     last: Option<[u64; 2]>,

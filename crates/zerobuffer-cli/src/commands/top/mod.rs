@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::ValueEnum;
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use serde::Serialize;
 
 pub(super) use self::columns::drops;
@@ -161,9 +161,7 @@ fn watch(args: &Args, poller: &mut Poller) -> Result<(), Fail> {
             return Err(signals::interrupted(&format!("{looks} looks")));
         }
         let wait = due.saturating_duration_since(Instant::now()).min(LOOK);
-        let failed = |error: std::io::Error| Fail::io("cannot read the keyboard", &error);
-        if event::poll(wait).map_err(failed)?
-            && let Event::Key(key) = event::read().map_err(failed)?
+        if let Some(Event::Key(key)) = terminal.event(wait)?
             && key.kind != KeyEventKind::Release
             && pressed(&mut screen, key)
         {

@@ -29,7 +29,7 @@ pub(super) struct Images {
     streams: HashMap<(String, Vec<u8>), Stream>,
     /// The message that was made last.
     message: Vec<u8>,
-    /// A frame that is left out was told of.
+    /// The first frame that is left out was reported.
     told: bool,
 }
 
