@@ -23,6 +23,8 @@ pub(crate) const INTEL: &str = "x86_64-apple-darwin";
 /// What macOS users get. Not `zerobuffer-torture`, which makes Linux namespaces and mounts, nor
 /// `xtask`, which installs with apt; the Python module is linked by `cargo xtask wheels`.
 const PACKAGES: &str = "--locked -p zerobuffer -p zerobuffer-cli";
+/// The library alone.
+pub(crate) const LIBRARY: &str = "--locked -p zerobuffer";
 /// The library's features.
 pub(crate) const FUTURES: &str = "--features zerobuffer/stream";
 
@@ -35,7 +37,7 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
     for target in [ARM, INTEL] {
         check(&rust, target)?;
         lint(&rust, target)?;
-        link(project, &rust, target)?;
+        link(project, &rust, target, PACKAGES)?;
     }
     println!("macOS: checked, linted and linked for {ARM} and {INTEL}; nothing was run");
     Ok(())
@@ -53,11 +55,11 @@ pub(crate) fn lint(rust: &DebianRust<'_>, target: &str) -> Result<()> {
 }
 
 /// Links every test and program against the stubs of the system library that zig brings.
-pub(crate) fn link(project: &Project, rust: &DebianRust<'_>, target: &str) -> Result<()> {
+pub(crate) fn link(project: &Project, rust: &DebianRust<'_>, target: &str, packages: &str) -> Result<()> {
     let zig = Zig::install(project)?;
     let mut build = rust.command(
         zig.bin.join("cargo-zigbuild"),
-        &format!("zigbuild {PACKAGES} --tests --bins --target {target}"),
+        &format!("zigbuild {packages} --tests --bins --target {target}"),
     );
     zig.prepare(&mut build)?;
     run_command(&mut build)
