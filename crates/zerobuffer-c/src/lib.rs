@@ -1,6 +1,6 @@
 //! The C library: `zerobuffer.h`.
 //!
-//! A handle is a number that looks like a pointer ([`slots`]). It has the number of a place in a
+//! A handle is a number that looks like a pointer (`slots.rs`). It has the number of a place in a
 //! table, of its generation and of its kind. It is never followed, so a closed, doubly released or
 //! foreign one gives a status. Only memory that the caller describes (texts, data, places for
 //! results) is followed, which is what the `# Safety` sections are about.
