@@ -71,8 +71,8 @@ def test_a_slow_consumer_gets_young_frames_and_never_stops_the_writer(name: str)
         f"age of {len(ages)} frames: median {statistics.median(ages) * 1e3:.2f} ms, most {max(ages) * 1e3:.2f} ms; one "
         f"frame time and the copy: {limit * 1e3:.2f} ms; the camera waited {float(blocked) * 1e3:.2f} ms in all"
     )
-    # A busy machine delays single frames by any time.
-    assert statistics.median(ages) < 10 * limit
+    # Ten times what is promised. A busy machine may hold this process up once for any time.
+    assert sorted(ages)[-2] < 10 * limit
     assert (int(frames), int(dropped)) == (150, 0)
     # It would have waited for each of the frames that were held.
     assert float(blocked) < 0.15 * len(ages) / 2
