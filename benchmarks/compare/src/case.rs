@@ -156,6 +156,8 @@ pub(crate) const SYSTEMS: &[System] = &[
     rust("ours", "ZeroBuffer (adaptive, the default)", true),
     rust("ours-block", "ZeroBuffer (block)", true),
     rust("ours-spin", "ZeroBuffer (spin)", true),
+    rust("ours-whole", "ZeroBuffer (whole ring, no early jumps)", false),
+    rust("ours-call", "ZeroBuffer, duplex call", false),
     rust("iceoryx2", "iceoryx2 crate, polled", true),
     rust("iceoryx2-event", "iceoryx2 crate, event", true),
     rust("socket", "Unix socket", false),

@@ -5,13 +5,14 @@
 
 use std::hint::black_box;
 use std::io::{Write as _, stdin, stdout};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::Task;
-use super::transport::{Receiver as _, Sender, Shape, Transport};
+use super::transport::{PATIENCE, Receiver as _, Sender, Shape, Transport};
+use super::{Task, duplex};
 use crate::case::{Kind, Touch};
 use crate::clock::{Pace, cpu_seconds, monotonic_ns};
 
@@ -196,13 +197,43 @@ pub(crate) fn ask<T: Transport>(task: &Task) -> Result<()> {
     let (there, back) = directions(task);
     let mut answers = T::receiver(&back, task.shape())?;
     let mut requests = T::sender(&there, task.shape())?;
+    measure(task, |request, touch| {
+        requests.copy(request)?;
+        answers.take(|frame| look(frame, touch))
+    })
+}
+
+/// The same through a duplex channel.
+pub(crate) fn call(task: &Task) -> Result<()> {
+    let client = duplex::client(&task.name, task.shape())?;
+    measure(task, |request, touch| Ok(look(client.call(request, PATIENCE)?.data(), touch)))
+}
+
+/// The server of a duplex channel: sends each request back as it is.
+pub(crate) fn serve(task: &Task) -> Result<()> {
+    let (sender, numbers) = mpsc::channel();
+    let server = duplex::server(&task.name, task.shape(), move |request| {
+        let number = look(request, Touch::Head);
+        if number >= BEGIN {
+            // The main thread is gone only once it has seen the end.
+            let _ = sender.send(cpu_seconds());
+        }
+    })?;
+    tell("ready")?;
+    let (begin, end) = (numbers.recv()?, numbers.recv()?);
+    finish(&json!({ "cpu": end - begin }))?;
+    server.stop();
+    Ok(())
+}
+
+/// Measures round trips: `exchange` sends a frame and returns the number of the answer.
+fn measure(task: &Task, mut exchange: impl FnMut(&[u8], Touch) -> Result<u64>) -> Result<()> {
     let mut frame = content(task.bytes);
     let mut times: Vec<u32> = vec![0; MAX_SAMPLES];
     times.clear();
     let mut round = |number: u64| -> Result<()> {
         mark(&mut frame, number);
-        requests.copy(&frame)?;
-        match answers.take(|frame| look(frame, task.touch))? {
+        match exchange(&frame, task.touch)? {
             answer if answer == number => Ok(()),
             other => bail!("the answer to {number} is {other}"),
         }

@@ -2,6 +2,7 @@
 //! done with it.
 
 mod drive;
+mod duplex;
 mod floor;
 mod iceoryx2;
 mod ours;
@@ -57,6 +58,9 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<()> {
         "ours" => go::<ours::Adaptive>(role, &task),
         "ours-block" => go::<ours::Block>(role, &task),
         "ours-spin" => go::<ours::Spin>(role, &task),
+        "ours-whole" => go::<ours::Whole>(role, &task),
+        "ours-call" if role == Role::Server => drive::serve(&task),
+        "ours-call" => drive::call(&task),
         "iceoryx2" => go::<iceoryx2::Polled>(role, &task),
         "iceoryx2-event" => go::<iceoryx2::Event>(role, &task),
         "socket" => go::<socket::Socket>(role, &task),

@@ -1,4 +1,4 @@
-//! `ZeroBuffer`, with each of its wait strategies.
+//! `ZeroBuffer`, with each of its wait strategies, and without early jumps.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -10,11 +10,14 @@ use super::transport::{Receiver, Sender, Shape, Transport};
 
 pub(crate) trait Strategy {
     const WAIT: WaitStrategy;
+    /// The writer walks through the whole ring: no early jumps.
+    const WHOLE: bool = false;
 }
 
 pub(crate) struct AdaptiveWait;
 pub(crate) struct BlockWait;
 pub(crate) struct SpinWait;
+pub(crate) struct WholeRing;
 
 impl Strategy for AdaptiveWait {
     const WAIT: WaitStrategy = WaitStrategy::Adaptive;
@@ -25,11 +28,16 @@ impl Strategy for BlockWait {
 impl Strategy for SpinWait {
     const WAIT: WaitStrategy = WaitStrategy::Spin;
 }
+impl Strategy for WholeRing {
+    const WAIT: WaitStrategy = WaitStrategy::Adaptive;
+    const WHOLE: bool = true;
+}
 
 pub(crate) struct Ours<S>(PhantomData<S>);
 pub(crate) type Adaptive = Ours<AdaptiveWait>;
 pub(crate) type Block = Ours<BlockWait>;
 pub(crate) type Spin = Ours<SpinWait>;
+pub(crate) type Whole = Ours<WholeRing>;
 
 pub(crate) struct Writing {
     writer: Writer,
@@ -46,7 +54,10 @@ impl<S: Strategy> Transport for Ours<S> {
     }
 
     fn sender(name: &str, Shape { bytes, .. }: Shape) -> Result<Writing> {
-        let config = WriterConfig::default().wait(S::WAIT).connect_timeout(Duration::from_secs(20));
+        let config = WriterConfig::default()
+            .wait(S::WAIT)
+            .whole_ring(S::WHOLE)
+            .connect_timeout(Duration::from_secs(20));
         Ok(Writing { writer: Writer::connect_with(name, config)?, bytes })
     }
 }

@@ -35,7 +35,7 @@ pub(crate) trait Sender {
 }
 
 /// How long an end waits for the other one before it gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Repeats a look at something that the other end is about to make.
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {

@@ -64,6 +64,7 @@ const FORKED: [&str; 3] = ["py-pipe", "py-queue", "py-shm"];
 fn can(kind: Kind, system: &System) -> bool {
     match kind {
         _ if ["-duplex", "-call"].iter().any(|end| system.name.ends_with(end)) => kind.is_round_trip(),
+        _ if system.name == "ours-whole" => kind == Kind::Stream,
         _ if ["-async", "-uvloop"].iter().any(|end| system.name.ends_with(end)) => kind == Kind::Stream,
         Kind::Loan => system.loans,
         // The other ways to write of a package that is here already make no difference to these.
