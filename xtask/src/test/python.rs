@@ -1,7 +1,9 @@
 //! The step that tests the Python package: on every interpreter found, as people install it, from a
 //! wheel.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -13,11 +15,13 @@ use crate::{install, tools};
 /// Several times what the tests take on two busy cores: only a hung test meets it.
 const LIMIT: Duration = Duration::from_mins(20);
 
+/// Interpreters whose tests run side by side: most of the time they wait.
+const AT_A_TIME: usize = 2;
+
 pub(super) fn test(project: &Project) -> Result<()> {
     let pairs = wheels(project, &interpreters(project)?)?;
-    for (interpreter, wheel) in &pairs {
-        println!("--- CPython {}", interpreter.version());
-        pytest(project, interpreter, wheel)?;
+    for some in pairs.chunks(AT_A_TIME) {
+        tests(project, some)?;
     }
     // The newest interpreter has the newest type checker.
     if let Some((interpreter, wheel)) = pairs.last() {
@@ -36,16 +40,39 @@ pub(crate) fn environment(project: &Project, interpreter: &Interpreter, wheel: &
     Ok(venv)
 }
 
-fn pytest(project: &Project, interpreter: &Interpreter, wheel: &Path) -> Result<()> {
+/// The tests on some interpreters at the same time. What they print comes at their end, one after
+/// the other.
+fn tests(project: &Project, pairs: &[(Interpreter, PathBuf)]) -> Result<()> {
+    // One after the other: installing into two environments at a time gains nothing.
+    let mut runs = Vec::new();
+    for (interpreter, wheel) in pairs {
+        let log = project.cache.join(format!("python-{}.log", interpreter.version()));
+        runs.push((interpreter, pytest(project, interpreter, wheel, File::create(&log)?)?, log));
+    }
+    let results: Vec<Result<()>> = std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for (_, command, _) in &mut runs {
+            threads.push(scope.spawn(|| run_within(LIMIT, command)));
+        }
+        threads.into_iter().map(|thread| thread.join().expect("running a command panics never")).collect()
+    });
+    for (interpreter, _, log) in &runs {
+        println!("--- CPython {}", interpreter.version());
+        println!("{}", fs::read_to_string(log)?.trim_end());
+    }
+    results.into_iter().collect()
+}
+
+/// The tests on one interpreter, which print into `log`.
+fn pytest(project: &Project, interpreter: &Interpreter, wheel: &Path, log: File) -> Result<Command> {
     let venv = environment(project, interpreter, wheel)?;
     let environment = install::test_environment(project)?;
     // Not `python -m pytest`: that would put the repository's root before the installed package.
     let mut pytest = project.command(venv.join("bin/pytest"));
     // pyproject.toml makes every warning an error.
-    run_within(
-        LIMIT,
-        pytest.args(["-q", "python/tests"]).envs(environment).env("ZEROBUFFER_TEST_WHEEL", wheel),
-    )
+    pytest.args(["-q", "python/tests"]).envs(environment).env("ZEROBUFFER_TEST_WHEEL", wheel);
+    pytest.stdout(log.try_clone()?).stderr(log);
+    Ok(pytest)
 }
 
 fn check_sources(project: &Project, interpreter: &Interpreter, wheel: &Path) -> Result<()> {
