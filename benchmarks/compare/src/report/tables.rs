@@ -15,7 +15,7 @@ pub(crate) fn page(record: &Record, plots: &[(&str, &str)]) -> String {
         machine.date,
         machine.processor,
         machine.processors,
-        machine.text(),
+        machine.text().replacen("; ", ".\n\n- ", 1).replace("; ", ".\n- "),
     );
     let pinned = if record.pinned { "each end on a processor of its own" } else { "placed by the system" };
     let read = match record.touch.as_str() {
@@ -43,7 +43,34 @@ pub(crate) fn page(record: &Record, plots: &[(&str, &str)]) -> String {
     fps(&mut page, record);
     start(&mut page, record);
     memory(&mut page, record);
-    page
+    wrapped(&page)
+}
+
+/// Prose in lines of at most 100 columns; tables and headings as they are.
+fn wrapped(page: &str) -> String {
+    const COLUMNS: usize = 100;
+    let mut text = String::new();
+    for line in page.lines() {
+        let mut column = 0;
+        if !line.starts_with(['#', '|', '!']) {
+            for word in line.split(' ') {
+                let width = word.chars().count();
+                if column + 1 + width > COLUMNS {
+                    text.push('\n');
+                    column = 0;
+                } else if column > 0 {
+                    text.push(' ');
+                    column += 1;
+                }
+                text.push_str(word);
+                column += width;
+            }
+        } else {
+            text.push_str(line);
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn targets(page: &mut String, record: &Record) {

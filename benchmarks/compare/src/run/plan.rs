@@ -25,7 +25,9 @@ impl Plan {
                 let wanted = |system: &System| {
                     let fits =
                         |pattern: &super::Pattern| pattern.matches(kind.name(), size.name, system.name);
-                    can(kind, system) && (options.only.is_empty() || options.only.iter().any(fits))
+                    can(kind, system)
+                        && has_depth(system, size)
+                        && (options.only.is_empty() || options.only.iter().any(fits))
                 };
                 let systems: Vec<_> = SYSTEMS.iter().filter(|system| wanted(system)).collect();
                 if !systems.is_empty() {
@@ -59,6 +61,11 @@ fn sizes(kind: Kind, quick: bool) -> &'static [&'static str] {
 }
 
 const FORKED: [&str; 3] = ["py-pipe", "py-queue", "py-shm"];
+
+/// The floor's ring is a power of two deep.
+fn has_depth(system: &System, size: Size) -> bool {
+    system.name != "floor" || size.depth.is_power_of_two()
+}
 
 /// What a system takes part in.
 fn can(kind: Kind, system: &System) -> bool {
