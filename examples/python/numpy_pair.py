@@ -1,7 +1,7 @@
 """A writer that draws into the ring and a reader that computes there, without a copy.
 
 Run ``python numpy_pair.py`` (starts both processes), or ``python numpy_pair.py write`` beside ``...
-read``.
+read``. A second word is the buffer's name.
 """
 
 import json
@@ -11,13 +11,12 @@ import sys
 import numpy as np
 from zerobuffer import BufferConfig, Reader, Writer
 
-NAME = "example-numpy"
 WIDTH, HEIGHT, FRAMES = 640, 480, 200
 
 
-def read() -> None:
+def read(name: str) -> None:
     """Create the buffer and print the brightness of each tenth picture."""
-    with Reader(NAME, BufferConfig(payload_size=4 * WIDTH * HEIGHT * 3)) as reader:
+    with Reader(name, BufferConfig(payload_size=4 * WIDTH * HEIGHT * 3)) as reader:
         for frame in reader:
             with frame:
                 picture = frame.array()  # shape and dtype come from the metadata
@@ -27,10 +26,10 @@ def read() -> None:
         print(f"{reader.frames_read} frames")
 
 
-def write() -> None:
+def write(name: str) -> None:
     """Wait for the reader and draw pictures in place."""
     caps = f"video/x-raw, format=(string)RGB, width=(int){WIDTH}, height=(int){HEIGHT}"
-    with Writer(NAME, timeout=10.0) as writer:
+    with Writer(name, timeout=10.0) as writer:
         writer.set_metadata(json.dumps({"type": "example", "caps": caps}).encode())
         for i in range(FRAMES):
             with writer.loan((HEIGHT, WIDTH, 3), np.uint8) as view:
@@ -39,18 +38,18 @@ def write() -> None:
                 del picture
 
 
-def main() -> int:
+def main(role: str = "both", name: str = "example-numpy") -> int:
     """Run one end, or both."""
-    if sys.argv[1:] == ["read"]:
-        read()
-    elif sys.argv[1:] == ["write"]:
-        write()
+    if role == "read":
+        read(name)
+    elif role == "write":
+        write(name)
     else:
-        with subprocess.Popen([sys.executable, __file__, "write"]) as writer:
-            read()
+        with subprocess.Popen([sys.executable, __file__, "write", name]) as writer:
+            read(name)
         return writer.returncode
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -61,6 +61,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if way == "thread":
         monkeypatch.setattr(_aio, "_LOOPS", False)
         monkeypatch.setattr(_engine.Lane, "_watch", lambda *_: False)
+        # Tests wait for the end of the thread, which stays for a next call otherwise.
+        monkeypatch.setattr(_engine, "_LINGER", 0.01)
     elif sys.platform != "linux":
         pytest.skip("there is no descriptor")
     return way

@@ -54,6 +54,26 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
         time.sleep(0.002)
 
 
+def wait_until_asleep(pid: int) -> None:
+    """Wait until the main thread of a process sleeps, and goes on sleeping.
+
+    That is a thread that waits in a call. One that merely has no processor is not asleep.
+    """
+    stat = Path(f"/proc/{pid}/task/{pid}/stat")
+    if not stat.exists():
+        time.sleep(0.3)
+        return
+    end, asleep, used = time.monotonic() + PATIENCE, 0, ""
+    while asleep < 6:
+        assert time.monotonic() < end, f"process {pid} does not come to rest"
+        time.sleep(0.005)
+        fields = stat.read_text().rpartition(")")[2].split()
+        # Its state, and its time in the program and in the system.
+        now = " ".join([fields[0], *fields[11:13]])
+        asleep = asleep + 1 if fields[0] == "S" and now == used else 0
+        used = now
+
+
 class Child:
     """A Python process that runs a piece of code and talks by lines."""
 

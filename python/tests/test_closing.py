@@ -239,12 +239,12 @@ def test_metadata_of_a_peer_take_linear_time() -> None:
     pieces = "a", "a ", "=", "a=(", '"', "a=\t", "["
     for text in [piece * (60_000 // len(piece)) for piece in pieces]:
         for prefix in ("video/x-raw,", '{"caps": "video/x-raw,', '{"shape": [1], "dtype": "', "{"):
-            start = time.perf_counter()
+            start = time.process_time()
             try:
                 describe((prefix + text + '"}' * prefix.startswith("{")).encode(), 10)
             except ValueError:
                 pass
-            assert time.perf_counter() - start < 1.0, (prefix, text[:5])
+            assert time.process_time() - start < 1.0, (prefix, text[:5])
     """
     with child(code) as process:
         process.finish()

@@ -27,7 +27,7 @@ def load(file: str) -> Any:
 
 def test_numpy_pair() -> None:
     run = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / "numpy_pair.py")],
+        [sys.executable, "-W", "error", str(EXAMPLES / "numpy_pair.py"), "both", unique_name("numpy")],
         capture_output=True,
         text=True,
         timeout=PATIENCE,

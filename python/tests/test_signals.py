@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from support import child
+from support import child, wait_until_asleep
 
 CALLS = {
     "read_frame": "reader.read_frame(None)",
@@ -25,7 +25,7 @@ def interrupt(code: str, name: str) -> None:
     """Runs a process that waits, and expects it to say when it was interrupted."""
     with child(code, name) as process:
         assert process.line() == "waiting"
-        time.sleep(0.3)
+        wait_until_asleep(process.pid)
         sent = time.monotonic()
         process.process.send_signal(signal.SIGINT)
         word, moment = process.line().split()
@@ -190,7 +190,7 @@ def test_a_handler_may_use_and_close_what_waits(name: str, call: str) -> None:
     """
     with child(code, name) as process:
         assert process.line() == "waiting"
-        time.sleep(0.3)
+        wait_until_asleep(process.pid)
         sent = time.monotonic()
         process.process.send_signal(signal.SIGUSR1)
         word, moment = process.line().split()
