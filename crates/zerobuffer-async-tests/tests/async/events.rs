@@ -14,9 +14,9 @@ use zerobuffer::{BufferConfig, Error, Reader, Select, wait_any};
 #[cfg(target_os = "linux")]
 mod descriptors {
     use super::*;
-    use std::os::fd::AsRawFd;
+    use std::{os::fd::AsRawFd, sync::Mutex};
     use tokio::io::{Interest, unix::AsyncFd};
-    use zerobuffer::{EventFd, WriterConfig};
+    use zerobuffer::{EventFd, Newest, WriterConfig};
 
     /// Level-triggered: readable within so much time.
     fn is_readable(event: &EventFd, timeout: Duration) -> bool {
@@ -110,6 +110,101 @@ mod descriptors {
         while !matches!(writer.try_write(&[2; 1000]), Err(Error::ReaderGone { .. })) {
             assert!(is_readable(&event, LONG) && started.elapsed() < LONG);
         }
+    }
+
+    #[test]
+    fn a_program_signals_and_drains_a_descriptor_by_hand() {
+        let name = Name::new("event-by-hand");
+        let (mut reader, mut writer) = pair(&name, 4096);
+        let event = reader.event_fd().unwrap();
+        assert_settles(&event, "nothing is there", || assert!(reader.try_read().unwrap().is_none()));
+        for _ in 0..3 {
+            event.signal();
+            event.signal();
+            assert!(is_readable(&event, LONG));
+            event.clone().drain();
+            event.drain();
+            assert!(!is_readable(&event, QUIET), "twice signalled, drained once");
+        }
+        // A thread that waits by itself takes the wake-ups, and gives them back by its signal.
+        let reader = Mutex::new(reader);
+        thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let first = reader.lock().unwrap().read_timeout(LONG).unwrap().unwrap();
+                event.signal();
+                first.sequence()
+            });
+            thread::sleep(QUIET);
+            writer.write(b"one").unwrap();
+            writer.write(b"two").unwrap();
+            assert_eq!(reading.join().unwrap(), 1);
+            assert!(is_readable(&event, LONG));
+            let second = reader.lock().unwrap().try_read().unwrap().unwrap();
+            assert_eq!(second.sequence(), 2);
+        });
+        let mut reader = reader.into_inner().unwrap();
+        // What a look has armed is not taken away by a signal of others.
+        assert_settles(&event, "all is read", || assert!(reader.try_read().unwrap().is_none()));
+        writer.write(b"three").unwrap();
+        assert!(is_readable(&event, LONG));
+        drop(reader);
+        event.signal();
+        event.drain();
+    }
+
+    #[test]
+    fn a_descriptor_is_readable_with_the_newest_frame_and_with_the_end() {
+        let name = Name::new("event-newest");
+        let mut newest = Newest::create(&name, BufferConfig::ring(16 * 1024).metadata(0)).unwrap();
+        let event = newest.event_fd().unwrap();
+        assert_eq!(newest.event_fd().unwrap().as_raw_fd(), event.as_raw_fd());
+        assert!(is_readable(&event, QUIET), "the first look");
+        assert_settles(&event, "nobody writes", || assert!(newest.try_read().unwrap().is_none()));
+        let mut writing = Peer::native();
+        writing.must(&format!("connect {} 0", &*name));
+        let mut last = 0;
+        for round in 0..20 {
+            assert_settles(&event, "all is read", || assert!(newest.try_read().unwrap().is_none()));
+            writing.must(&format!("write {} 100 write", round * 2 + 1));
+            writing.must(&format!("write {} 100 loan", round * 2 + 2));
+            while last < round * 2 + 2 {
+                assert!(is_readable(&event, LONG));
+                if let Some(frame) = newest.try_read().unwrap() {
+                    assert_eq!(frame.sequence(), last + 1 + frame.skipped());
+                    check(&frame, frame.sequence()).unwrap();
+                    last = frame.sequence();
+                }
+            }
+        }
+        assert_settles(&event, "all is read", || assert!(newest.try_read().unwrap().is_none()));
+        writing.kill();
+        let started = Instant::now();
+        loop {
+            assert!(is_readable(&event, LONG) && started.elapsed() < LONG, "the death of the writer");
+            match newest.try_read() {
+                Ok(frame) => assert!(frame.is_none()),
+                Err(Error::WriterGone { .. }) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_settles(&event, "that it is dead was told", || {
+            expect_error(newest.try_read().map(drop), "WriterGone");
+        });
+        let mut next = Peer::native();
+        next.must(&format!("connect {} 0", &*name));
+        next.must("write 41 100 write");
+        let frame = loop {
+            assert!(is_readable(&event, LONG) && started.elapsed() < LONG);
+            if let Ok(Some(frame)) = newest.try_read() {
+                break frame;
+            }
+        };
+        check(&frame, 41).unwrap();
+        while newest.try_read().is_ok_and(|frame| frame.is_some()) {}
+        newest.handle().interrupt();
+        assert!(is_readable(&event, LONG), "an interrupt");
+        expect_error(newest.try_read().map(drop), "Closed");
+        assert!(is_readable(&event, QUIET), "it lasts");
     }
 
     #[test]

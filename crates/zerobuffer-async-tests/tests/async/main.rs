@@ -10,6 +10,7 @@
 
 #[path = "../../../zerobuffer/tests/duplex/agent.rs"]
 mod agent;
+mod bindings;
 mod cancel;
 #[path = "../../../zerobuffer/tests/common/mod.rs"]
 mod common;
