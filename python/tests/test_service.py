@@ -356,6 +356,27 @@ def test_a_server_of_bound_methods_is_collected(name: str) -> None:
     wait_until(is_gone, "the service is collected")
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_thread_that_calls_handlers_keeps_what_it_has(name: str, workers: int) -> None:
+    """What handlers put into a ``threading.local`` is there for the next one of the thread."""
+    kept = threading.local()
+    server = Server(name, CONFIG, workers=workers)
+
+    @server.handler
+    def count(request: Frame) -> bytes:
+        kept.calls = getattr(kept, "calls", 0) + 1
+        calls: int = kept.calls
+        return f"{threading.get_ident()} {calls}".encode()
+
+    with server, Client(name) as client:
+        seen: dict[str, list[int]] = {}
+        for _ in range(50):
+            thread, calls = bytes(client.call(b"x")).decode().split()
+            seen.setdefault(thread, []).append(int(calls))
+        assert 1 <= len(seen) <= workers
+        assert all(calls == list(range(1, len(calls) + 1)) for calls in seen.values())
+
+
 def test_the_1_x_names_keep_a_falsy_response_that_says_why(name: str) -> None:
     def fail(frame: Frame, writer: Writer) -> None:
         if bytes(frame) == b"large":

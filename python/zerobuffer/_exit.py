@@ -21,7 +21,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Optional, Protocol
 
-from ._zerobuffer import _busy_handlers
+from ._zerobuffer import _forget_threads, _serving_threads
 from .exceptions import ZeroBufferException
 
 __all__ = ["keep", "let_go", "remember"]
@@ -105,10 +105,10 @@ def _close_all() -> None:
     if _open or _running:
         threading.excepthook = _Quiet(threading.excepthook)
     _close_open()
-    # The interpreter ends a thread that comes back to it later, which a thread with a handler may
-    # not survive.
+    # The interpreter ends a thread that comes back to it later, which a thread that calls handlers
+    # may not survive.
     deadline = time.monotonic() + _PATIENCE
-    while _busy_handlers() and time.monotonic() < deadline:
+    while _serving_threads() and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
@@ -135,6 +135,8 @@ def _forget_all() -> None:
     # A forked child that exits in good order leaves its parent's endpoints alone.
     _open.clear()
     _running.clear()
+    # Nor does it wait for threads, which are not in it.
+    _forget_threads()
 
 
 if hasattr(os, "register_at_fork"):

@@ -43,7 +43,11 @@ impl DuplexResponder {
     pub(crate) fn finish(&self, py: Python<'_>) -> PyResult<()> {
         let responder = self.responder.lock().take();
         self.retire(py)?;
-        py.detach(|| drop(responder));
+        match responder {
+            // Nothing is left to be done, and nothing waits.
+            Some(responder) if responder.is_answered() => drop(responder),
+            responder => py.detach(|| drop(responder)),
+        }
         Ok(())
     }
 

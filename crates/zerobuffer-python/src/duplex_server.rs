@@ -149,6 +149,7 @@ impl DuplexServer {
             .persistent(self.persistent)
             .owner(self.owner)
             .client_timeout(self.client_timeout)
+            .around_threads(with_one_state)
             .on_error(move |failure| teller.tell(failure));
         if initialises {
             let beginning = Arc::clone(&callbacks);
@@ -262,13 +263,28 @@ fn reported(py: Python<'_>, error: PyErr) -> BoxError {
     described.into()
 }
 
-/// Threads of the core that are in Python code.
-static BUSY: AtomicUsize = AtomicUsize::new(0);
+/// Threads of the core that have a state in the interpreter.
+static SERVING: AtomicUsize = AtomicUsize::new(0);
 
-/// How many handlers run.
-#[pyfunction(name = "_busy_handlers")]
-pub(crate) fn busy_handlers() -> usize {
-    BUSY.load(Ordering::Relaxed)
+/// How many threads call handlers, or wait for something to call them with.
+#[pyfunction(name = "_serving_threads")]
+pub(crate) fn serving_threads() -> usize {
+    SERVING.load(Ordering::Relaxed)
+}
+
+/// In a forked child: there are none.
+#[pyfunction(name = "_forget_threads")]
+pub(crate) fn forget_threads() {
+    SERVING.store(0, Ordering::Relaxed);
+}
+
+/// Does all the work of a thread that calls handlers with one state of the interpreter. Without it
+/// the interpreter would make one for each call, and map and unmap the stack of that.
+fn with_one_state(work: &mut (dyn FnMut() + Send)) {
+    SERVING.fetch_add(1, Ordering::Relaxed);
+    // While the interpreter is finalized the thread stays in there, counted.
+    let _ = Python::try_attach(|py| py.detach(work));
+    SERVING.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Calls Python code on a thread of the core. Until Python 3.14 the interpreter ends a thread that
@@ -283,11 +299,9 @@ fn staying<T>(call: impl FnOnce() -> T) -> T {
             }
         }
     }
-    BUSY.fetch_add(1, Ordering::Relaxed);
     let stay = Stay;
     let result = call();
     mem::forget(stay);
-    BUSY.fetch_sub(1, Ordering::Relaxed);
     result
 }
 
@@ -371,7 +385,7 @@ impl Callbacks {
                 answer(py, &handler, &frame, responder)
             };
             // As in 1.x the frame is released with the handler's return.
-            let done = frame.call_method0(intern!(py, "dispose")).and_then(|_| logging::flush(py));
+            let done = frame.get().dispose(py).and_then(|()| logging::flush(py));
             called.and(done).map_err(|error| reported(py, error))
         });
         called.ok_or_else(interpreter_gone)?

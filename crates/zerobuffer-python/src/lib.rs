@@ -60,7 +60,8 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<duplex_responder::DuplexResponder>()?;
     module.add_class::<duplex_client::DuplexClient>()?;
     module.add_class::<duplex_client::PendingCall>()?;
-    module.add_function(wrap_pyfunction!(duplex_server::busy_handlers, module)?)?;
+    module.add_function(wrap_pyfunction!(duplex_server::serving_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(duplex_server::forget_threads, module)?)?;
     module.add_function(wrap_pyfunction!(command::command, module)?)?;
     module.add_function(wrap_pyfunction!(loan::loan, module)?)?;
     module.add_function(wrap_pyfunction!(picture::describe, module)?)?;

@@ -9,6 +9,8 @@ use std::{fmt, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
 type OnError = Arc<dyn Fn(&Failure) + Send + Sync>;
 type OnInit = Arc<dyn Fn(Option<&[u8]>) -> Result<(), super::BoxError> + Send + Sync>;
+/// What a thread's work is done within.
+pub(super) type Around = Arc<dyn Fn(&mut (dyn FnMut() + Send)) + Send + Sync>;
 
 /// Where handlers run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -52,6 +54,7 @@ pub struct ServerConfig {
     pub(super) wait: WaitStrategy,
     pub(super) on_error: Vec<OnError>,
     pub(super) on_init: Option<OnInit>,
+    pub(super) around: Option<Around>,
 }
 
 impl Default for ServerConfig {
@@ -68,6 +71,7 @@ impl Default for ServerConfig {
             wait: WaitStrategy::default(),
             on_error: Vec::new(),
             on_init: None,
+            around: None,
         }
     }
 }
@@ -146,6 +150,33 @@ impl ServerConfig {
         self.on_init = Some(Arc::new(handler));
         self
     }
+
+    /// For bindings to languages that keep a state for each thread. Every thread that calls
+    /// handlers does all its work within `around`, which is to call what it is given.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn around_threads(
+        mut self,
+        around: impl Fn(&mut (dyn FnMut() + Send)) + Send + Sync + 'static,
+    ) -> Self {
+        self.around = Some(Arc::new(around));
+        self
+    }
+}
+
+/// Does a thread's work within what [`ServerConfig::around_threads`] says; once, whatever that
+/// does.
+pub(super) fn within(around: Option<&Around>, work: impl FnOnce() + Send) {
+    let mut work = Some(work);
+    let mut once = || {
+        if let Some(work) = work.take() {
+            work();
+        }
+    };
+    if let Some(around) = around {
+        around(&mut once);
+    }
+    once();
 }
 
 impl fmt::Debug for ServerConfig {

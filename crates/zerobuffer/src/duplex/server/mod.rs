@@ -17,7 +17,7 @@ pub use responder::{Responder, ResponseMut};
 #[cfg(feature = "async")]
 pub use task::Task;
 
-use super::{BoxError, ServerConfig, request_name, response_name};
+use super::{BoxError, ServerConfig, config::within, request_name, response_name};
 use crate::{
     error::{Error, Result},
     link::Patience,
@@ -206,7 +206,8 @@ fn start(channel: &str, config: ServerConfig, handler: Handler) -> Result<Arc<Ru
     let run = Run::create(channel, config, handler)?;
     let serving = Arc::clone(&run);
     let thread = thread::Builder::new().name("zerobuffer-duplex".to_owned());
-    let started = thread.spawn(move || Service::new(serving).serve());
+    let around = run.config.around.clone();
+    let started = thread.spawn(move || within(around.as_ref(), || Service::new(serving).serve()));
     started.map_err(|source| Error::Os { operation: "start", object: "a thread".to_owned(), source })?;
     Ok(run)
 }

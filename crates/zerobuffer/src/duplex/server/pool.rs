@@ -1,5 +1,6 @@
 //! Handlers on several threads: a short queue, so requests wait in their ring and not in memory.
 
+use super::super::config::{Around, within};
 use crate::sync::{Mutex, lock};
 use std::{
     collections::VecDeque,
@@ -40,14 +41,15 @@ struct Queue {
 
 impl Pool {
     /// Starts the workers.
-    pub(super) fn start(workers: usize, name: &str) -> std::io::Result<Self> {
+    pub(super) fn start(workers: usize, name: &str, around: Option<&Around>) -> std::io::Result<Self> {
         let queue = Mutex::new(Queue::default());
         let shared =
             Arc::new(Shared { queue, filled: Condvar::new(), taken: Condvar::new(), limit: workers });
         let mut pool = Self { shared, workers: Vec::new() };
         for _ in 0..workers {
-            let shared = Arc::clone(&pool.shared);
-            pool.workers.push(thread::Builder::new().name(name.to_owned()).spawn(move || shared.work())?);
+            let (shared, around) = (Arc::clone(&pool.shared), around.cloned());
+            let work = move || within(around.as_ref(), || shared.work());
+            pool.workers.push(thread::Builder::new().name(name.to_owned()).spawn(work)?);
         }
         Ok(pool)
     }

@@ -108,7 +108,8 @@ impl Service {
     fn prepare(&mut self) -> Result<()> {
         let mut threads = vec![thread::current().id()];
         if let ProcessingMode::ThreadPool(workers) = self.run.config.mode {
-            let pool = Pool::start(workers.get(), "zerobuffer-duplex-worker");
+            let around = self.run.config.around.as_ref();
+            let pool = Pool::start(workers.get(), "zerobuffer-duplex-worker", around);
             let pool = pool.map_err(|source| Error::Os {
                 operation: "start",
                 object: format!("{workers} threads"),
