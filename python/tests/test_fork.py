@@ -3,6 +3,7 @@
 Spawn and sub-interpreters are here too.
 """
 
+import asyncio
 import multiprocessing
 import os
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from support import PATIENCE, linux_only, write_frames
-from zerobuffer import BufferConfig, Reader, Writer, ZeroBufferException
+from zerobuffer import BufferConfig, Client, Reader, Server, Tap, Writer, ZeroBufferException
 
 pytestmark = linux_only
 
@@ -61,6 +62,41 @@ def test_using_an_endpoint_of_the_parent_raises(reader: Reader, writer: Writer, 
     frame = reader.read_frame()
     assert frame is not None
     assert (bytes(frame), frame.sequence) == (b"undisturbed", 1)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "client.call(b'x')",
+        "client.call(b'x', None)",
+        "client.set_metadata(b'x')",
+        "asyncio.run(client.call_async(b'x'))",
+        "server.start()",
+        "tap.next(0)",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_using_a_channel_of_the_parent_raises(name: str, use: str) -> None:
+    """And a child that stops, closes and collects there disturbs nothing."""
+    server = Server(name)
+    server.handler(bytes)
+
+    def attempt() -> int:
+        try:
+            eval(use, {"asyncio": asyncio, "client": client, "server": server, "tap": tap})
+        except ZeroBufferException:
+            pass
+        else:
+            return 2
+        client.close()
+        server.stop()
+        tap.close()
+        return 0
+
+    with server, Client(name) as client, Reader(f"{name}-r") as reader, Tap(reader.name) as tap:
+        assert bytes(client.call(b"before")) == b"before"
+        assert in_child(attempt) == 0
+        assert bytes(client.call(b"after")) == b"after"
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")

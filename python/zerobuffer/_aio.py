@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Optional
 
 from ._engine import Call, Descriptor, Lane, engine
+from ._timeout import checked
 from ._zerobuffer import DuplexResponder, Frame, ReaderBase
 from .exceptions import BufferFullException, ReaderDeadException, ZeroBufferException
 
@@ -69,8 +70,7 @@ class ReadLane(Lane):
 
     async def read(self, reader: "Reader", timeout: Optional[float], latest: bool = False) -> Optional[Frame]:
         """Return the next frame, or None after ``timeout`` seconds."""
-        if timeout is not None and timeout != timeout:
-            raise ValueError("timeout must be a number of seconds, not NaN")
+        checked(timeout)
         self._turns += 1
         # Now and then the event loop gets a turn although nothing has to be waited for; the call
         # keeps its place.

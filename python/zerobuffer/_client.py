@@ -1,7 +1,5 @@
 """``Client``: calls a server, and raises what goes wrong."""
 
-import math
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
@@ -9,8 +7,9 @@ from ._calls import RequestLane, ResponseLane
 from ._context import AsyncClosing
 from ._exit import remember
 from ._mode import permissions
+from ._timeout import Deadline, checked, connected
 from ._zerobuffer import DuplexClientBase, Frame, PendingCall
-from .exceptions import BufferNotFoundException, NoResponseException
+from .exceptions import NoResponseException
 
 if TYPE_CHECKING:
     import numpy as np
@@ -159,17 +158,11 @@ class Client(AsyncClosing):
 
     @classmethod
     async def connect_async(cls, name: str, *, timeout: Optional[float] = 5.0, **options: Any) -> "Client":
-        """Wait for the server without blocking the event loop; return a connected client."""
-        import asyncio
+        """Wait for the server without blocking the event loop; return a connected client.
 
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            try:
-                return cls(name, timeout=0.0, **options)
-            except BufferNotFoundException:
-                if end is not None and time.monotonic() >= end:
-                    raise
-            await asyncio.sleep(0.01)
+        It is looked for at most 50 ms apart.
+        """
+        return await connected(lambda: cls(name, timeout=0.0, **options), timeout)
 
     def set_metadata(self, data: Any) -> None:
         """Write the metadata that the server can look at; once, before the first call."""
@@ -191,7 +184,7 @@ class Client(AsyncClosing):
             ResponseTooLargeException: the response does not fit the response ring.
             ClosedException: the client is closed (a ``ConnectionError``).
         """
-        _seconds(timeout)
+        checked(timeout)
         sequence, answer = self._core._call(data, timeout)
         return self._response(sequence, answer, timeout)
 
@@ -200,18 +193,17 @@ class Client(AsyncClosing):
 
         ``data`` must not change before the call is over.
         """
-        seconds = _seconds(timeout)
+        checked(timeout)
         core = self._core
         pending: PendingCall = await self._requests.send(
             lambda bell: core._try_submit(data) if bell is None else core._poll_submit(data, bell),
             lambda: core._submit(data),
             self._write_timeout,
         )
-        end = None if seconds is None else time.monotonic() + seconds
         answer = await self._responses.wait(
             pending.sequence,
             lambda bell: pending.wait(0.0) if bell is None else pending._poll(bell),
-            end,
+            Deadline(timeout).end,
             lambda _: None,
         )
         return self._response(pending.sequence, answer, timeout)
@@ -248,9 +240,3 @@ class Client(AsyncClosing):
 
     def __del__(self) -> None:
         self.close()
-
-
-def _seconds(timeout: Optional[float]) -> Optional[float]:
-    if timeout is not None and math.isnan(timeout):
-        raise ValueError("timeout must be a number of seconds, not NaN")
-    return timeout

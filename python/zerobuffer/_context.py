@@ -3,21 +3,25 @@
 from types import TracebackType
 from typing import Optional, TypeVar
 
-__all__ = ["AsyncClosing", "Closing"]
+__all__ = ["AsyncClosing", "AsyncContext", "Closing", "Context"]
 
-_Endpoint = TypeVar("_Endpoint", bound="Closing")
-_AsyncEndpoint = TypeVar("_AsyncEndpoint", bound="AsyncClosing")
+_Thing = TypeVar("_Thing", bound="Context")
+_AsyncThing = TypeVar("_AsyncThing", bound="AsyncContext")
 
 
-class Closing:
-    """Closed at the end of ``with``."""
+class Context:
+    """Begins and ends with the block of a ``with``."""
 
-    def close(self) -> None:
-        """Close it."""
+    def _begin(self) -> None:
+        """Do what stands before the block."""
+
+    def _end(self) -> None:
+        """Do what stands behind it."""
         raise NotImplementedError
 
-    def __enter__(self: _Endpoint) -> _Endpoint:
+    def __enter__(self: _Thing) -> _Thing:
         """Return it."""
+        self._begin()
         return self
 
     def __exit__(
@@ -26,15 +30,22 @@ class Closing:
         exc_value: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
-        """Close it."""
-        self.close()
+        """End it."""
+        self._end()
 
 
-class AsyncClosing(Closing):
-    """Closed at the end of ``async with``, too."""
+class AsyncContext(Context):
+    """Begins and ends with the block of an ``async with``, too."""
 
-    async def __aenter__(self: _AsyncEndpoint) -> _AsyncEndpoint:
+    async def _begin_async(self) -> None:
+        self._begin()
+
+    async def _end_async(self) -> None:
+        self._end()
+
+    async def __aenter__(self: _AsyncThing) -> _AsyncThing:
         """Return it."""
+        await self._begin_async()
         return self
 
     async def __aexit__(
@@ -43,5 +54,20 @@ class AsyncClosing(Closing):
         exc_value: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
+        """End it."""
+        await self._end_async()
+
+
+class Closing(Context):
+    """Closed at the end of ``with``."""
+
+    def close(self) -> None:
         """Close it."""
+        raise NotImplementedError
+
+    def _end(self) -> None:
         self.close()
+
+
+class AsyncClosing(Closing, AsyncContext):
+    """Closed at the end of ``async with``, too."""

@@ -7,12 +7,13 @@ import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Any, Literal, Optional, Protocol, TypeVar, Union
 
+from ._context import AsyncContext
 from ._exit import keep, let_go
 from ._mode import permissions
 from ._responding import Collector, ResponseWriter
+from ._timeout import Deadline
 from ._zerobuffer import DuplexResponder, DuplexServerBase, Frame
 from .exceptions import WriterDeadException, ZeroBufferException
 from .types import BufferConfig
@@ -35,7 +36,7 @@ class _Face(Protocol):
     def _report(self, exception: Exception, ends: bool) -> None: ...
 
 
-class Server:
+class Server(AsyncContext):
     """Answers the requests of a :class:`~zerobuffer.Client`; one client after the other.
 
     ::
@@ -191,22 +192,20 @@ class Server:
 
         False if it was not in time.
         """
-        end = None if timeout is None else time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while self._core.is_running:
-            left = _SLICE if end is None else min(_SLICE, end - time.monotonic())
-            if left <= 0:
+            if deadline.is_over:
                 return False
-            time.sleep(left)
+            time.sleep(deadline.left(_SLICE))
         return True
 
     async def wait_async(self, timeout: Optional[float] = None) -> bool:
         """As :meth:`wait`, without blocking the event loop."""
-        end = None if timeout is None else time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while self._core.is_running:
-            left = _SLICE if end is None else min(_SLICE, end - time.monotonic())
-            if left <= 0:
+            if deadline.is_over:
                 return False
-            await asyncio.sleep(left)
+            await asyncio.sleep(deadline.left(_SLICE))
         return True
 
     @property
@@ -263,31 +262,21 @@ class Server:
         state = "running" if self.is_running else "stopped"
         return f"<Server '{self.name}', {state}, {self.requests} requests, {self.errors} errors>"
 
-    def __enter__(self) -> "Server":
-        return self.start()
+    def _begin(self) -> None:
+        self.start()
 
-    def __exit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    def _end(self) -> None:
         self.stop()
 
-    async def __aenter__(self) -> "Server":
+    async def _begin_async(self) -> None:
         self._loop = asyncio.get_running_loop()
         try:
-            return self.start()
+            self.start()
         except BaseException:
             self._loop = None
             raise
 
-    async def __aexit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    async def _end_async(self) -> None:
         # A handler that is running may need this event loop to finish.
         await asyncio.get_running_loop().run_in_executor(None, self.stop)
         await _finish(self.name, self._tasks - {asyncio.current_task()})

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Optional
 
+from ._timeout import Deadline
 from .exceptions import ZeroBufferException
 from .reader import Reader
 
@@ -36,19 +37,17 @@ def wait(readers: Iterable[Reader], timeout: Optional[float] = None) -> list[Rea
     for reader in waiting:
         if not isinstance(reader, Reader):
             raise TypeError(f"readers must be Reader objects, not {type(reader).__name__}")
-    if timeout is not None and math.isnan(timeout):
-        raise ValueError("timeout must be a number of seconds, not NaN")
+    deadline = Deadline(timeout)
     if not waiting and timeout is None:
         raise ValueError("there is no reader to wait for")
-    end = None if timeout is None else time.monotonic() + timeout
     pause: Optional[Callable[[float], None]] = None
     while True:
         ready = [reader for reader in waiting if _has_something(reader)]
-        if ready or (end is not None and time.monotonic() >= end):
+        if ready or deadline.is_over:
             return ready
         if pause is None:
             pause = _pauses(waiting)
-        pause(_SLICE if end is None else max(0.0, min(_SLICE, end - time.monotonic())))
+        pause(deadline.left(_SLICE))
 
 
 def _pauses(readers: Sequence[Reader]) -> Callable[[float], None]:

@@ -1,10 +1,8 @@
 """The writing end of a buffer."""
 
-import asyncio
 import json
 import logging
 import operator
-import time
 from collections.abc import Iterable
 from datetime import timedelta
 from struct import Struct
@@ -13,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Union
 from ._aio import WriteLane
 from ._context import AsyncClosing
 from ._exit import remember
+from ._timeout import connected
 from ._zerobuffer import DuplexResponder, WriterBase
 from .exceptions import BufferFullException as BufferFullException
-from .exceptions import BufferNotFoundException
 from .exceptions import FrameTooLargeException as FrameTooLargeException
 from .exceptions import InvalidFrameSizeException as InvalidFrameSizeException
 from .exceptions import MetadataAlreadyWrittenException as MetadataAlreadyWrittenException
@@ -269,23 +267,14 @@ class Writer(WriterBase, AsyncClosing):
     async def connect_async(cls, name: str, *, timeout: Optional[float] = 5.0, **options: Any) -> "Writer":
         """Wait for the reader to create the buffer, without blocking the event loop.
 
-        Returns a connected writer.
+        Returns a connected writer. The buffer is looked for at most 50 ms apart.
 
         Args:
             name: name of the buffer.
             timeout: seconds; None waits for ever.
             **options: those of the constructor.
         """
-        end = None if timeout is None else time.monotonic() + timeout
-        pause = 0.002
-        while True:
-            try:
-                return cls(name, timeout=0.0, **options)
-            except BufferNotFoundException:
-                if end is not None and time.monotonic() >= end:
-                    raise
-            await asyncio.sleep(pause if end is None else max(0.0, min(pause, end - time.monotonic())))
-            pause = min(2 * pause, 0.05)
+        return await connected(lambda: cls(name, timeout=0.0, **options), timeout)
 
     def __repr__(self) -> str:
         if "name" not in self.__dict__:

@@ -1,14 +1,13 @@
 """The asking end of a channel, as in 1.x: a thin layer over :class:`zerobuffer.Client`."""
 
 import contextlib
-import math
-import time
 from collections import deque
 from typing import Any, Literal, Optional, Union
 
 from .._calls import ANY
 from .._client import Client, Response
 from .._context import AsyncClosing
+from .._timeout import Deadline
 from .._zerobuffer import Bell, Frame
 from ..exceptions import NoResponseException, RemoteError, ResponseTooLargeException
 from ..exceptions import ZeroBufferException as ZeroBufferException
@@ -35,19 +34,6 @@ def _seconds(timeout_ms: Optional[float], timeout: Optional[float]) -> Optional[
     if timeout is not _FIVE_SECONDS:
         raise TypeError("give timeout_ms or timeout, not both")
     return timeout_ms / 1000.0
-
-
-def _end(seconds: Optional[float]) -> Optional[float]:
-    if seconds is None:
-        return None
-    if math.isnan(seconds):
-        raise ValueError("timeout must be a number of seconds, not NaN")
-    return time.monotonic() + seconds
-
-
-def _left(end: Optional[float]) -> float:
-    """Seconds of the next slice; 0 once the time is up."""
-    return _SLICE if end is None else min(_SLICE, max(0.0, end - time.monotonic()))
 
 
 def _response(answer: _Answer) -> DuplexResponse:
@@ -167,9 +153,9 @@ class DuplexClient(AsyncClosing, IDuplexClient):
             return _failed(error)
 
     def _receive(self, seconds: Optional[float]) -> _Answer:
-        end = _end(seconds)
+        deadline = Deadline(seconds)
         while True:
-            left = _left(end)
+            left = deadline.left(_SLICE)
             answer = self._look(left)
             if answer is not None or left <= 0.0:
                 return answer
@@ -222,7 +208,7 @@ class DuplexClient(AsyncClosing, IDuplexClient):
         """
         seconds = _seconds(timeout_ms, timeout)
         try:
-            answer = await self._client._responses.wait(ANY, self._poll, _end(seconds), self._returned.append)
+            answer = await self._client._responses.wait(ANY, self._poll, Deadline(seconds).end, self._returned.append)
         except _NO_RESPONSE as error:
             return _failed(error)
         return _response(answer)

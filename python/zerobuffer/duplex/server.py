@@ -6,9 +6,9 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import Any, Literal, Optional, TypeVar, Union
+from typing import Any, Literal, Optional, Union
 
+from .._context import AsyncContext
 from .._exit import let_go
 from .._server import Server, answering, is_coroutine_function
 from ..error_event_args import ErrorEventArgs
@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that a server waits for a client by default.
 _TIMEOUT = 5.0
-_Self = TypeVar("_Self", bound="_Server")
 
 
 def _workers(mode: ProcessingMode, workers: Optional[int]) -> int:
@@ -57,7 +56,7 @@ def _refuse_coroutines(handler: Callable[..., object]) -> None:
         raise TypeError("the handler is a coroutine function: give it to start_async")
 
 
-class _Server(IDuplexServer):
+class _Server(AsyncContext, IDuplexServer):
     """What both kinds of servers share."""
 
     def __init__(
@@ -86,7 +85,11 @@ class _Server(IDuplexServer):
 
     @property
     def request_reader(self) -> Optional[RequestReader]:
-        """The request buffer: metadata and state; None while the server is stopped."""
+        """The request buffer: metadata and state; None while the server is stopped.
+
+        A server that ends by itself takes no further request from the moment on that its error
+        handlers are told. It still has the buffer then, and lets go of it after them.
+        """
         core = self._server._core
         if core._request_stats() is None:
             return None
@@ -161,26 +164,10 @@ class _Server(IDuplexServer):
         state = "running" if server.is_running else "stopped"
         return f"<{type(self).__name__} of '{server.name}', {state}, {server.requests} requests, {self._errors} errors>"
 
-    def __enter__(self: _Self) -> _Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    def _end(self) -> None:
         self.stop()
 
-    async def __aenter__(self: _Self) -> _Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
+    async def _end_async(self) -> None:
         await self.stop_async()
 
 

@@ -1,0 +1,59 @@
+"""Timeouts in seconds: what they may be, and what is left of one."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Optional, TypeVar
+
+from .exceptions import BufferNotFoundException
+
+__all__ = ["Deadline", "checked", "connected"]
+
+_Endpoint = TypeVar("_Endpoint")
+#: Seconds between two looks for what is to be connected to: at first, and at most.
+_SHORTEST, _LONGEST = 0.002, 0.05
+
+
+def checked(timeout: Optional[float]) -> Optional[float]:
+    """Return a timeout that is one; ``ValueError`` for NaN, ``TypeError`` for what is no number."""
+    if timeout is not None and math.isnan(timeout):
+        raise ValueError("timeout must be a number of seconds, not NaN")
+    return timeout
+
+
+class Deadline:
+    """A timeout that runs. None never ends; what is not positive has ended at once."""
+
+    def __init__(self, timeout: Optional[float]) -> None:
+        seconds = checked(timeout)
+        #: A monotonic time.
+        self.end = None if seconds is None else time.monotonic() + seconds
+
+    def left(self, most: float) -> float:
+        """Return how many seconds the next slice may have; 0 once the time is up."""
+        return most if self.end is None else min(most, max(0.0, self.end - time.monotonic()))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return self.end is not None and time.monotonic() >= self.end
+
+
+async def connected(connect: Callable[[], _Endpoint], timeout: Optional[float]) -> _Endpoint:
+    """Return what ``connect`` makes as soon as its other end is there.
+
+    It is tried at intervals that grow to 50 ms. No descriptor says that a name has appeared: a
+    watch of the folder of all buffers would wake each waiting process for each buffer that anybody
+    makes, and Linux gives a user few of them.
+    """
+    deadline = Deadline(timeout)
+    pause = _SHORTEST
+    while True:
+        try:
+            return connect()
+        except BufferNotFoundException:
+            if deadline.is_over:
+                raise
+        await asyncio.sleep(deadline.left(pause))
+        pause = min(2 * pause, _LONGEST)
