@@ -148,6 +148,156 @@ def test_a_successor_repeats_the_metadata(name: str) -> None:
         assert bytes(metadata) == b'{"camera": 1}'
 
 
+def test_a_successor_has_metadata_of_its_own(name: str) -> None:
+    """They come with its first frame, and not before; the frames before keep theirs."""
+    with Reader(name) as reader:
+
+        def metadata() -> bytes:
+            return bytes(reader.get_metadata() or b"")
+
+        first = Writer(name)
+        first.set_metadata(b'{"shape": [2], "dtype": "u1"}')
+        first.write_frame(b"ab")
+        first.close()
+        held = reader.read_frame(0)
+        assert held is not None
+        with Writer(name) as second:
+            second.set_metadata(b'{"shape": [2, 2], "dtype": "u1"}')
+            assert b"[2]" in metadata()
+            second.write_frame(b"abcd")
+            assert b"[2]" in metadata()
+            frame = reader.read_frame(0)
+            assert frame is not None
+            assert b"[2, 2]" in metadata()
+            assert bytes(frame) == b"abcd"
+        assert bytes(held) == b"ab"
+
+
+def test_what_everything_says_of_itself(name: str) -> None:
+    """Name, state and counts; also of what is closed."""
+    said: list[str] = []
+    server = zerobuffer.Server(f"{name}-s", CONFIG)
+
+    @server.handler
+    def answer(request: Frame, response: Writer) -> None:
+        said.append(repr(response))
+        response.write_frame(request)
+
+    assert repr(server) == f"<Server '{name}-s', stopped, 0 requests, 0 errors>"
+    old = ImmutableDuplexServer(f"{name}-d", CONFIG)
+    assert repr(old) == f"<ImmutableDuplexServer of '{name}-d', stopped, 0 requests, 0 errors>"
+    reader = Reader(name, CONFIG)
+    assert repr(reader) == f"<Reader '{name}', no writer, 0 frames read, 0 held, 0% in use>"
+    writer, tap = Writer(name), zerobuffer.Tap(name)
+    writer.write_frame(bytes(32752))
+    assert repr(writer) == f"<Writer '{name}', connected, 1 frames written, 50% in use>"
+    assert repr(tap) == f"<Tap of '{name}', live, 0 frames seen, 0 missed>"
+    frame, seen = reader.read_frame(0), tap.next(0)
+    assert repr(frame) == "Frame(sequence=1, size=32752)"
+    assert repr(seen) == "TapFrame(sequence=1, size=32752)"
+    assert repr(reader) == f"<Reader '{name}', writer connected, 1 frames read, 1 held, 50% in use>"
+    assert repr(tap) == f"<Tap of '{name}', live, 1 frames seen, 0 missed>"
+    with writer.loan(8) as loan:
+        assert repr(loan) == f'Loan(buffer="{name}", open)'
+        loan.abort()
+    assert name in repr(zerobuffer.observe.inspect(name))
+    tap.close()
+    writer.close()
+    del frame
+    reader.close()
+    assert repr(tap) == f"<Tap of '{name}', closed, 1 frames seen>"
+    assert repr(writer).startswith(f"<Writer '{name}', closed, 1 frames written, ")
+    assert repr(reader).startswith(f"<Reader '{name}', closed, 1 frames read, 0 held, ")
+    with server, zerobuffer.Client(f"{name}-s") as client:
+        response = client.call(b"x")
+        assert repr(response) == "Response(sequence=1, size=1)"
+        assert repr(client) == f"<Client of '{name}-s', connected, 1 responses, 1 held>"
+        assert repr(server) == f"<Server '{name}-s', running, 1 requests, 0 errors>"
+        response.dispose()
+        assert repr(response) == "Response(sequence=1, size=1, released)"
+    assert repr(client) == f"<Client of '{name}-s', closed, 1 responses, 0 held>"
+    assert said == [f"<ResponseWriter of '{name}-s_response', request 1>"]
+
+
+def test_frames_in_hand_are_counted(reader: Reader, writer: Writer) -> None:
+    """Those that are released go on counting while something shows them."""
+    for _ in range(3):
+        writer.write_frame(b"12345678")
+    assert reader.stats.held == 0
+    frames = [reader.read_frame(0) for _ in range(3)]
+    assert reader.stats.held == 3
+    assert "3 held" in repr(reader)
+    first, second, third = frames
+    assert first is not None
+    assert second is not None
+    frames.clear()
+    view = first.data[1:3]
+    first.dispose()
+    second.dispose()
+    assert reader.stats.held == 2
+    assert reader.stats.frames == 3
+    del third
+    assert reader.stats.held == 1
+    assert bytes(view) == b"23"
+    view.release()
+    assert reader.stats.held == 0
+    assert reader.utilization == 0.0
+
+
+def test_responses_in_hand_are_counted(name: str) -> None:
+    with ImmutableDuplexServer(name, CONFIG, persistent=True) as server:
+        server.start(echo)
+        with DuplexClient(name, timeout=60.0) as old:
+            response = old.call(b"x", 60.0)
+            assert "1 responses held" in repr(old)
+            response.dispose()
+            assert "0 responses held" in repr(old)
+        with zerobuffer.Client(name) as client:
+            kept = [client.call(b"x", 60.0) for _ in range(3)]
+            assert "3 responses, 3 held" in repr(client)
+            kept.pop().dispose()
+            kept.pop()
+            assert "3 responses, 1 held" in repr(client)
+
+
+@pytest.mark.parametrize("how", ["write_frame", "pieces", "loan", "write_array", "coroutine"])
+def test_the_first_dropped_frame_is_told(name: str, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Once: what follows is counted."""
+    with Reader(name, BufferConfig(256, 4096)), Writer(name, full="drop") as writer:
+        writer.write_array(bytes(3000), timestamp=1)
+        for _ in range(3):
+            assert writer.stats.dropped == 0 or "dropped" in caplog.text
+            if how == "write_frame":
+                writer.write_frame(bytes(3000))
+            elif how == "pieces":
+                writer.write_frame(memoryview(bytes(6000))[::2])
+            elif how == "loan":
+                with pytest.raises(BufferFullException), writer.loan(3000):
+                    pass
+            elif how == "write_array":
+                writer.write_array(bytes(3000), timestamp=2)
+            else:
+                asyncio.run(writer.write_frame_async(bytes(3000)))
+        assert writer.stats.dropped == 3
+        assert "3 dropped" in repr(writer)
+    told = [record for record in caplog.records if "was dropped" in record.message]
+    assert [(record.name, record.levelname) for record in told] == [("zerobuffer.writer", "WARNING")]
+    assert "the ring is full" in told[0].message
+    assert "payload_size" in told[0].message
+
+
+def test_a_frame_that_is_dropped_without_a_reader_is_told(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    reader = Reader(name)
+    with Writer(name, full="drop", reconnect=True) as writer:
+        reader.close()
+        for _ in range(3):
+            writer.write_frame(b"x")
+        assert writer.stats.dropped == 3
+    told = [record.message for record in caplog.records if "was dropped" in record.message]
+    assert len(told) == 1
+    assert "there is no reader" in told[0]
+
+
 def test_a_loop_that_holds_its_frame_is_told_so(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """The default ring has room for one picture: the loop variable holds up the next."""
     with Reader(name) as reader, Writer(name, write_timeout=0.3) as writer:

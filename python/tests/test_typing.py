@@ -90,6 +90,25 @@ def test_right_and_wrong_calls(checker: str, tmp_path: Path) -> None:
         assert f"wrong_{number}.py" in found, (call, found)
 
 
+def test_hover_in_an_editor_that_uses_jedi() -> None:
+    """What is shown is the docstring of the stub, or of the class."""
+    jedi = pytest.importorskip("jedi")
+    wanted = {
+        "zerobuffer.Reader('x').read_frame": "next frame",
+        "zerobuffer.Writer('x').loan": "in place",
+        "zerobuffer.Writer('x').write_array": "one frame",
+        "zerobuffer.Client('x').call": "RemoteError",
+        "zerobuffer.Reader": "Creates a buffer",
+        "zerobuffer.Tap": "without taking part",
+        "zerobuffer.observe.clean": "dead",
+    }
+    for call, words in wanted.items():
+        code = f"import zerobuffer\n{call}"
+        found = jedi.Script(code).help(2, len(call))
+        shown = "\n".join(name.docstring() for name in found)
+        assert words in shown, (call, shown)
+
+
 def test_a_module_for_help_and_hover() -> None:
     """All that a user can call has a docstring, at run time and in the stub."""
     bare = []

@@ -233,7 +233,10 @@ class Client(AsyncClosing):
     def __repr__(self) -> str:
         if "_requests" not in self.__dict__:
             return "<Client, not connected>"
-        return f"<Client of '{self.name}', {self._state()}, {self._calls} responses>"
+        return f"<Client of '{self.name}', {self._state()}, {self._counts()}>"
+
+    def _counts(self) -> str:
+        return f"{self._calls} responses, {self._core._held()} held"
 
     def _state(self) -> str:
         return "closed" if self._closed else "connected" if self._core.is_server_connected else "server gone"

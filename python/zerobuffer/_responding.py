@@ -121,6 +121,9 @@ class ResponseWriter(Writer):
         self.write_frame(data)
         return True
 
+    def __repr__(self) -> str:
+        return f"<ResponseWriter of '{self.name}', request {self._sequence_number}>"
+
     def __del__(self) -> None:
         pass
 

@@ -175,6 +175,7 @@ class Reader(ReaderBase, AsyncClosing):
         counts = f"{self.frames_read} frames read"
         if self._newest:
             counts += f", {self.stats.skipped} skipped"
+        counts += f", {self.stats.held} held"
         return f"<Reader '{self.name}', {state}, {counts}, {self.utilization:.0%} in use>"
 
     def __del__(self) -> None:

@@ -16,6 +16,9 @@ class ReaderStats(NamedTuple):
     waits: int
     #: Seconds spent waiting.
     blocked: float
+    #: Frames in hand at this moment: neither released nor dropped, or still shown by views and
+    #: arrays. The writer cannot have their space.
+    held: int = 0
 
 
 class WriterStats(NamedTuple):

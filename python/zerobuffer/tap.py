@@ -97,6 +97,9 @@ class Tap(TapBase, Closing):
         ZeroBufferException: invalid name, or a damaged buffer.
     """
 
+    #: How many frames were seen.
+    _count = 0
+
     def next(self, timeout: Optional[float] = 5.0) -> Optional[TapFrame]:
         """Return the next frame, or None if there is none in time.
 
@@ -127,7 +130,19 @@ class Tap(TapBase, Closing):
         return self._frame(self._see(True, timeout))
 
     def _frame(self, seen: Optional[tuple[memoryview, int, Optional[int]]]) -> Optional[TapFrame]:
-        return None if seen is None else TapFrame(*seen, self._seen_metadata() or None)
+        if seen is None:
+            return None
+        self._count += 1
+        return TapFrame(*seen, self._seen_metadata() or None)
+
+    def __repr__(self) -> str:
+        """Return name, state and counts."""
+        try:
+            state, missed = self.state, self.missed
+        except ClosedException:
+            state, missed = "closed", None
+        counts = f"{self._count} frames seen" + ("" if missed is None else f", {missed} missed")
+        return f"<Tap of '{self.name}', {state}, {counts}>"
 
     def __iter__(self) -> Iterator[TapFrame]:
         """Return the tap: frames come until the buffer ends or the tap is closed."""

@@ -124,7 +124,8 @@ class Writer(WriterBase, AsyncClosing):
         write_timeout: how long a write waits for space; a ``timedelta``, or seconds.
         full: what a write into a full ring does. ``"block"`` waits and raises
             :class:`BufferFullException` after the write timeout. ``"refuse"`` raises it at once.
-            ``"drop"`` drops the frame and counts it in ``stats``.
+            ``"drop"`` drops the frame and counts it in ``stats``; the first one is told of in the
+            log.
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``, as for the reader.
         owner: whose buffers are written to: those of the own user and of root (``"trusted"``), of
             one more user by number, or ``"any"``. By default what ``ZEROBUFFER_OWNER`` says, or
@@ -281,6 +282,8 @@ class Writer(WriterBase, AsyncClosing):
             return "<Writer, not initialised>"
         state = "closed" if self.closed else "connected" if self.is_reader_connected() else "reader gone"
         again = f", {self.reconnects} times reconnected" if self._reconnect else ""
+        if self._full == "drop":
+            again += f", {self.stats.dropped} dropped"
         return (
             f"<Writer '{self.name}', {state}, {self.frames_written} frames written{again}, "
             f"{self.utilization:.0%} in use>"

@@ -312,6 +312,11 @@ impl DuplexClient {
         self.polled(py, || ready(client.poll_receive(&mut Context::from_waker(&waker))))
     }
 
+    /// Responses in hand, whose space is not back yet.
+    fn _held(&self) -> usize {
+        self.source.in_hand()
+    }
+
     /// A wait has lasted for long: says what may be the cause.
     fn _stalled(&self, py: Python<'_>) -> PyResult<()> {
         self.source.stalled(py)

@@ -416,12 +416,13 @@ impl Reader {
         Ok(self.core()?.source.summary().capacity)
     }
 
-    /// (frames, bytes, skipped, waits, seconds blocked).
-    fn _stats(&self) -> PyResult<(u64, u64, u64, u64, f64)> {
+    /// (frames, bytes, skipped, waits, seconds blocked, held).
+    fn _stats(&self) -> PyResult<(u64, u64, u64, u64, f64, usize)> {
         let core = self.core()?;
         let stats = core.source.summary().stats;
         let skipped = stats.skipped + core.passed_over.load(Relaxed) as u64;
-        Ok((self.frames_read()?, self.bytes_read()?, skipped, stats.waits, stats.blocked.as_secs_f64()))
+        let (frames, bytes, held) = (self.frames_read()?, self.bytes_read()?, core.source.in_hand());
+        Ok((frames, bytes, skipped, stats.waits, stats.blocked.as_secs_f64(), held))
     }
 
     /// Takes an unseen frame back, to be read again first. False if its bytes may have been seen.

@@ -131,6 +131,11 @@ impl Source {
         self.held.fetch_sub(1, Relaxed);
     }
 
+    /// Frames whose space is not back yet: in their user's hands, or in those of views.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.held.load(Relaxed) + self.pinned.load(Relaxed)
+    }
+
     /// Called when a read has waited a whole slice for nothing. Garbage cycles may hold the space
     /// that the writer waits for, or the caller may. Collects once per set of pinned frames, and
     /// warns once if the space stays in use.

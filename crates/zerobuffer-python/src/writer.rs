@@ -40,7 +40,13 @@ impl Writer {
     ) -> PyResult<(Reserved, Bound<'py, PyMemoryView>)> {
         let size = size.reserved()?;
         let core = self.core()?;
-        let reserved = core.reserve(py, size, None).inspect_err(|failed| core.count_dropped(failed))?;
+        let reserved = core.reserve(py, size, None);
+        if let Err(Failed::Core(error)) = &reserved
+            && core.drops(error)
+        {
+            core.tell_drop(py)?;
+        }
+        let reserved = reserved?;
         let mapping = reserved.mapping.clone();
         let (pin, view) = Pin::export(py, reserved.region, Some(Hold::Mapping(mapping)))?;
         core.remember(py, reserved.generation, Export { view: view.clone_ref(py), pin })?;
@@ -84,7 +90,7 @@ fn write_gathered(
     timeout: Option<Timeout>,
 ) -> PyResult<()> {
     let reserved = match core.reserve(py, view.len(), timeout) {
-        Err(Failed::Core(error)) if core.drops(&error) => return Ok(()),
+        Err(Failed::Core(error)) if core.drops(&error) => return core.tell_drop(py),
         other => other?,
     };
     let (pin, own_view) = Pin::export(py, reserved.region, Some(Hold::Mapping(reserved.mapping)))?;

@@ -73,9 +73,9 @@ class RequestReader(Reader):
         """Whether the server has stopped."""
         return self._core._request_stats() is None
 
-    def _stats(self) -> tuple[int, int, int, int, float]:
+    def _stats(self) -> tuple[int, int, int, int, float, int]:
         frames, size, _, _ = self._numbers()
-        return frames, size, 0, 0, 0.0
+        return frames, size, 0, 0, 0.0, 0
 
     def close(self) -> None:
         """Do nothing: the server closes the request buffer."""

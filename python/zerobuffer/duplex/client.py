@@ -235,7 +235,7 @@ class DuplexClient(AsyncClosing, IDuplexClient):
     def __repr__(self) -> str:
         if "_client" not in self.__dict__:
             return "<DuplexClient, not connected>"
-        return f"<DuplexClient of '{self._client.name}', {self._client._state()}>"
+        return f"<DuplexClient of '{self._client.name}', {self._client._state()}, {self._core._held()} responses held>"
 
     def __del__(self) -> None:
         self.close()
