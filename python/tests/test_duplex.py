@@ -149,7 +149,7 @@ def test_readme_error_handling_and_metadata(channel: str) -> None:
 
 
 def test_the_request_buffer_stays_until_all_have_heard_of_the_end(channel: str) -> None:
-    """Error handlers may look at it; it goes when they have returned, and not with ``is_running``."""
+    """Error handlers may look at it; it goes when they have returned."""
     seen: list[object] = []
     go = threading.Event()
     server = ImmutableDuplexServer(channel, CONFIG)

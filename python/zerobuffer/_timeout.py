@@ -43,9 +43,9 @@ class Deadline:
 async def connected(connect: Callable[[], _Endpoint], timeout: Optional[float]) -> _Endpoint:
     """Return what ``connect`` makes as soon as its other end is there.
 
-    It is tried at intervals that grow to 50 ms. No descriptor says that a name has appeared: a
-    watch of the folder of all buffers would wake each waiting process for each buffer that anybody
-    makes, and Linux gives a user few of them.
+    It is tried at intervals that grow to 50 ms. No descriptor says that a name has appeared. A
+    watch of the folder of all buffers would wake each waiting process for every buffer of the
+    machine. Linux also gives a user few such watches.
     """
     deadline = Deadline(timeout)
     pause = _SHORTEST

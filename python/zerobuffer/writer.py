@@ -124,7 +124,7 @@ class Writer(WriterBase, AsyncClosing):
         write_timeout: how long a write waits for space; a ``timedelta``, or seconds.
         full: what a write into a full ring does. ``"block"`` waits and raises
             :class:`BufferFullException` after the write timeout. ``"refuse"`` raises it at once.
-            ``"drop"`` drops the frame and counts it in ``stats``; the first one is told of in the
+            ``"drop"`` drops the frame and counts it in ``stats``; the first one is reported in the
             log.
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``, as for the reader.
         owner: whose buffers are written to: those of the own user and of root (``"trusted"``), of

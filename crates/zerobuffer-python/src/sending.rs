@@ -52,8 +52,8 @@ pub(crate) struct Sending {
     blocks: bool,
     /// A full ring drops the frame.
     drops: bool,
-    /// The first one that was dropped has been told of.
-    told_drop: AtomicBool,
+    /// The first one that was dropped has been reported.
+    reported_drop: AtomicBool,
     write_timeout_ns: AtomicU64,
     next_sequence: AtomicU64,
     closed: AtomicBool,
@@ -85,7 +85,7 @@ impl Sending {
             retired: AtomicBool::new(false),
             blocks: full == FullRingPolicy::Block,
             drops: full == FullRingPolicy::DropNewest,
-            told_drop: AtomicBool::new(false),
+            reported_drop: AtomicBool::new(false),
             write_timeout_ns: AtomicU64::new(write_timeout.as_nanos() as u64),
             closed: AtomicBool::new(false),
             rejoin,
@@ -139,14 +139,14 @@ impl Sending {
     }
 
     /// A frame was dropped, and is counted. Of the first one more is said: no call fails.
-    pub(crate) fn tell_drop(&self, py: Python<'_>) -> PyResult<()> {
-        if self.told_drop.swap(true, Relaxed) {
+    pub(crate) fn report_drop(&self, py: Python<'_>) -> PyResult<()> {
+        if self.reported_drop.swap(true, Relaxed) {
             return Ok(());
         }
         let why = if self.end.open().is_some() { "the ring is full" } else { "there is no reader" };
         let text = format!(
             "buffer '{}': a frame was dropped, since {why} (full=\"drop\"). Further ones are counted in stats.dropped \
-             and not told of. A larger payload_size of the reader has room for more, and a slow reader loses nothing \
+             and not reported. A larger payload_size of the reader has room for more, and a slow reader loses nothing \
              that it wants with newest=True",
             self.name()
         );
@@ -207,7 +207,7 @@ impl Sending {
     fn wrote(&self, py: Python<'_>, size: usize, sequence: Option<u64>) -> PyResult<()> {
         match sequence {
             Some(sequence) => self.next_sequence.store(sequence.wrapping_add(1), Relaxed),
-            None => self.tell_drop(py)?,
+            None => self.report_drop(py)?,
         }
         if WRITER.debugging(py)? {
             self.log_write(py, size, sequence)?;

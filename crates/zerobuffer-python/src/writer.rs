@@ -44,7 +44,7 @@ impl Writer {
         if let Err(Failed::Core(error)) = &reserved
             && core.drops(error)
         {
-            core.tell_drop(py)?;
+            core.report_drop(py)?;
         }
         let reserved = reserved?;
         let mapping = reserved.mapping.clone();
@@ -90,7 +90,7 @@ fn write_gathered(
     timeout: Option<Timeout>,
 ) -> PyResult<()> {
     let reserved = match core.reserve(py, view.len(), timeout) {
-        Err(Failed::Core(error)) if core.drops(&error) => return core.tell_drop(py),
+        Err(Failed::Core(error)) if core.drops(&error) => return core.report_drop(py),
         other => other?,
     };
     let (pin, own_view) = Pin::export(py, reserved.region, Some(Hold::Mapping(reserved.mapping)))?;

@@ -87,8 +87,8 @@ class _Server(AsyncContext, IDuplexServer):
     def request_reader(self) -> Optional[RequestReader]:
         """The request buffer: metadata and state; None while the server is stopped.
 
-        A server that ends by itself takes no further request from the moment on that its error
-        handlers are told. It still has the buffer then, and lets go of it after them.
+        A server that ends by itself reports that to its error handlers. It takes no further request
+        from then on. It still has the buffer then, and lets go of it after them.
         """
         core = self._server._core
         if core._request_stats() is None:
