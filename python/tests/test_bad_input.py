@@ -60,6 +60,10 @@ def idle() -> Iterator[Ends]:
         yield Ends(unique_name("idle"), stack)
 
 
+def milliseconds(timeout: Any) -> Any:
+    return timeout if isinstance(timeout, str) else timeout * 1000
+
+
 #: Every call that takes a timeout.
 CALLS: dict[str, Callable[[Ends, Any], Any]] = {
     "read_frame": lambda ends, timeout: ends.reader.read_frame(timeout),
@@ -69,9 +73,7 @@ CALLS: dict[str, Callable[[Ends, Any], Any]] = {
     "wait": lambda ends, timeout: zerobuffer.wait([ends.reader, ends.lonely], timeout),
     "Tap.next": lambda ends, timeout: ends.tap.next(timeout),
     "Tap.latest": lambda ends, timeout: ends.tap.latest(timeout),
-    "is_writer_connected": lambda ends, timeout: ends.lonely.is_writer_connected(
-        timeout if isinstance(timeout, str) else timeout * 1000
-    ),
+    "is_writer_connected": lambda ends, timeout: ends.lonely.is_writer_connected(milliseconds(timeout)),
     "Writer": lambda ends, timeout: Writer(ends.absent, timeout=timeout),
     "Writer.connect_async": lambda ends, timeout: asyncio.run(Writer.connect_async(ends.absent, timeout=timeout)),
     "Client": lambda ends, timeout: Client(ends.absent, timeout=timeout),

@@ -762,8 +762,9 @@ def test_a_timeout_of_none_waits_for_ever(channel: str, monkeypatch: pytest.Monk
     default = 0.2
     monkeypatch.setattr(module, "_FIVE_SECONDS", default)
     for call in (DuplexClient.receive_response, DuplexClient.receive_response_async):
-        assert call.__kwdefaults__["timeout"] == 5.0
-        monkeypatch.setitem(call.__kwdefaults__, "timeout", default)
+        defaults: Any = call.__kwdefaults__
+        assert defaults["timeout"] == 5.0
+        monkeypatch.setitem(defaults, "timeout", default)
 
     def handler(frame: Frame, writer: Writer) -> None:
         if frame.sequence == 1:

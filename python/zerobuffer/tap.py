@@ -137,6 +137,7 @@ class Tap(TapBase, Closing):
 
     def __repr__(self) -> str:
         """Return name, state and counts."""
+        state: str
         try:
             state, missed = self.state, self.missed
         except ClosedException:

@@ -3,7 +3,6 @@
 import json
 import logging
 import operator
-from collections.abc import Iterable
 from datetime import timedelta
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Union
@@ -26,6 +25,8 @@ from .types import align_to_boundary as align_to_boundary
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from ._zerobuffer import _Data
 
 __all__ = ["Writer"]
 
@@ -252,7 +253,7 @@ class Writer(WriterBase, AsyncClosing):
             logger.warning("The arrays of '%s' are not described: %s", self.name, error)
         self._description = described
 
-    async def write_frame_async(self, data: Union[bytes, bytearray, memoryview, Iterable[int]]) -> None:
+    async def write_frame_async(self, data: "_Data") -> None:
         """As :meth:`write_frame`, without blocking the event loop while the ring is full.
 
         May be cancelled: the frame has then been written whole or not at all. ``data`` must not
