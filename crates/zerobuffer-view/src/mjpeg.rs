@@ -31,9 +31,11 @@ pub(crate) fn answer(exchange: Exchange, feeds: &Feeds, name: &str) -> io::Resul
     if exchange.request.is_head() {
         return exchange.respond(&Response::new(Status::Ok, KIND, Vec::new()));
     }
-    let mut stream = exchange.into_stream();
+    let Some(watch) = exchange.watch()? else { return Ok(()) };
+    watch.heard();
+    let mut stream = &**watch.stream();
     stream.set_write_timeout(Some(SLOWEST))?;
-    keep_short(&stream);
+    keep_short(stream);
     stream.write_all(&Response::new(Status::Ok, KIND, Vec::new()).head(false))?;
     write!(stream, "--{BOUNDARY}\r\n")?;
     let mut due = Instant::now();
@@ -51,7 +53,7 @@ pub(crate) fn answer(exchange: Exchange, feeds: &Feeds, name: &str) -> io::Resul
         let Some(picture) = picture else {
             // The next writer's frames, or the next picture, follow on this connection; a client
             // that has gone is noticed by its socket.
-            if is_closed(&stream) {
+            if is_closed(stream) {
                 return Ok(());
             }
             continue;

@@ -71,7 +71,7 @@ impl Source {
     }
 
     /// What ends the connection that frames are sent on, if a frame is held for too long.
-    pub(crate) fn connection(&self, stream: TcpStream) {
+    pub(crate) fn connection(&self, stream: Arc<TcpStream>) {
         self.hold.connection(stream);
     }
 

@@ -7,7 +7,7 @@ use crate::feed::Feeds;
 use crate::streams::Streams;
 use crate::{Error, Guard, Token, http, routes};
 
-/// Connections at once; what comes beyond is closed. A page has one for each picture that it shows.
+/// Connections that watch at once. A page has one for each picture that it shows.
 const CONNECTIONS: usize = 200;
 
 /// What a viewer shows and where.

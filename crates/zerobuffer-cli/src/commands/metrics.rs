@@ -14,7 +14,7 @@ use crate::{output, say, signals};
 
 /// How often buffers are looked at between two scrapes: ages are that exact.
 const LOOK: Duration = Duration::from_millis(250);
-/// Connections at once; what comes beyond is closed.
+/// Connections at once; for one more the oldest that says nothing is let go.
 const CONNECTIONS: usize = 16;
 
 /// Print the state of all buffers for Prometheus, or serve it; the buffers' programs need nothing

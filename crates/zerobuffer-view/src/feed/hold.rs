@@ -1,19 +1,19 @@
 //! The clients that hold a frame.
 use std::net::{Shutdown, TcpStream};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A client that may hold a frame: which one, by its count, and the connection that it is sent on.
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
     /// 0: none.
     count: AtomicU64,
-    stream: OnceLock<TcpStream>,
+    stream: OnceLock<Arc<TcpStream>>,
 }
 
 impl Hold {
     /// The connection that ends where the frame is held for too long.
-    pub(crate) fn connection(&self, stream: TcpStream) {
+    pub(crate) fn connection(&self, stream: Arc<TcpStream>) {
         // A second one would be of another client.
         let _ = self.stream.set(stream);
     }

@@ -98,7 +98,7 @@ fn hold(feed: &Feed, picture: Arc<Picture>, listener: &std::net::TcpListener, he
     client.set_nonblocking(true).unwrap();
     let server = listener.accept().unwrap().0;
     let one = feed.hold();
-    one.connection(server.try_clone().unwrap());
+    one.connection(Arc::new(server.try_clone().unwrap()));
     one.set(picture.count);
     held.push((picture, one, client, server));
 }

@@ -1,11 +1,11 @@
 //! As much of HTTP as looking needs: GET and HEAD, each connection by itself and within limits.
+mod places;
 mod request;
 mod response;
 
 use std::io::{self, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub use request::Request;
@@ -13,6 +13,7 @@ pub(crate) use request::encode;
 pub use response::{Response, Status};
 
 use crate::Error;
+use places::{Place, Places};
 
 /// How long a client may take for its request, and may stop taking bytes of the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,7 +23,28 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Exchange {
     /// What is asked for.
     pub request: Request,
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
+    place: Place,
+}
+
+/// A connection that gets an answer of many pieces.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    stream: Arc<TcpStream>,
+    place: Place,
+}
+
+impl Watch {
+    /// The connection.
+    pub(crate) fn stream(&self) -> &Arc<TcpStream> {
+        &self.stream
+    }
+
+    /// The client has asked for a piece. One that never does has to go first where there are too
+    /// many.
+    pub(crate) fn heard(&self) {
+        self.place.heard();
+    }
 }
 
 impl Exchange {
@@ -31,18 +53,23 @@ impl Exchange {
     /// # Errors
     ///
     /// The client has gone, or takes nothing.
-    pub fn respond(mut self, response: &Response) -> io::Result<()> {
-        self.stream.write_all(&response.head(true))?;
+    pub fn respond(self, response: &Response) -> io::Result<()> {
+        let mut stream = &*self.stream;
+        stream.write_all(&response.head(true))?;
         if !self.request.is_head() {
-            self.stream.write_all(response.body())?;
+            stream.write_all(response.body())?;
         }
-        self.stream.shutdown(Shutdown::Write)
+        stream.shutdown(Shutdown::Write)
     }
 
-    /// The connection, for an answer of more than one piece.
-    #[must_use]
-    pub fn into_stream(self) -> TcpStream {
-        self.stream
+    /// The connection, for an answer of more than one piece; `None` if too many have one already,
+    /// which the client is told.
+    pub(crate) fn watch(self) -> io::Result<Option<Watch>> {
+        if self.place.watch() {
+            return Ok(Some(Watch { stream: self.stream, place: self.place }));
+        }
+        let line = "too many pages and programs are watching: close one of them";
+        self.respond(&Response::text(Status::NotYet, line)).map(|()| None)
     }
 }
 
@@ -57,7 +84,8 @@ pub fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     Ok((listener, bound))
 }
 
-/// Serves on threads of its own as long as the process runs, at most `most` connections at once.
+/// Serves on threads of its own as long as the process runs: at most `most` connections that ask,
+/// and as many that watch. Beyond that those that say nothing are let go, the oldest first.
 ///
 /// # Errors
 ///
@@ -67,7 +95,7 @@ pub fn serve(
     most: usize,
     answer: impl Fn(Exchange) -> io::Result<()> + Send + Sync + 'static,
 ) -> Result<(), Error> {
-    let (answer, count) = (Arc::new(answer), Arc::new(AtomicUsize::new(0)));
+    let (answer, places) = (Arc::new(answer), Arc::new(Places::new(most)));
     let accept = move || {
         for stream in listener.incoming() {
             let Ok(stream) = stream else {
@@ -76,15 +104,12 @@ pub fn serve(
                 std::thread::sleep(Duration::from_millis(100));
                 continue;
             };
-            let counted = Counted::new(&count);
-            if counted.before >= most {
-                continue;
-            }
+            let stream = Arc::new(stream);
+            let place = places.take(&stream);
             let answer = Arc::clone(&answer);
             let serve = move || {
-                let _counted = counted;
                 // A client that goes away in the middle is its own affair.
-                if let Err(error) = converse(stream, &*answer) {
+                if let Err(error) = converse(stream, place, &*answer) {
                     log::debug!("a client of the viewer: {error}");
                 }
             };
@@ -97,35 +122,18 @@ pub fn serve(
     thread.spawn(accept).map(drop).map_err(|source| Error::System { what: "cannot start a thread", source })
 }
 
-/// One of the connections that are open, even if its thread ends by a defect.
-struct Counted {
-    count: Arc<AtomicUsize>,
-    before: usize,
-}
-
-impl Counted {
-    fn new(count: &Arc<AtomicUsize>) -> Counted {
-        Counted { before: count.fetch_add(1, Ordering::SeqCst), count: Arc::clone(count) }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 fn converse(
-    mut stream: TcpStream,
+    stream: Arc<TcpStream>,
+    place: Place,
     answer: &(impl Fn(Exchange) -> io::Result<()> + ?Sized),
 ) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     // A small answer does not wait for the next one.
     stream.set_nodelay(true)?;
-    match Request::read(&mut stream, PATIENCE)? {
-        Ok(request) => answer(Exchange { request, stream }),
+    match Request::read(&stream, PATIENCE)? {
+        Ok(request) => answer(Exchange { request, stream, place }),
         Err(status) => {
-            stream.write_all(&Response::text(status, status.reason()).to_bytes())?;
+            (&*stream).write_all(&Response::text(status, status.reason()).to_bytes())?;
             stream.shutdown(Shutdown::Write)
         }
     }

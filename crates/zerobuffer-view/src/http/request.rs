@@ -23,7 +23,7 @@ pub struct Request {
 
 impl Request {
     /// Reads the head of a request; the inner error is what to answer to one that is none.
-    pub(super) fn read(stream: &mut TcpStream, patience: Duration) -> io::Result<Result<Request, Status>> {
+    pub(super) fn read(mut stream: &TcpStream, patience: Duration) -> io::Result<Result<Request, Status>> {
         let until = Instant::now() + patience;
         let mut head = Vec::new();
         let mut part = [0u8; 2048];

@@ -36,7 +36,7 @@ pub(super) struct Credit(Arc<(Mutex<State>, Condvar)>);
 
 impl Credit {
     /// Listens until the connection ends.
-    pub(super) fn listen(stream: TcpStream) -> io::Result<Credit> {
+    pub(super) fn listen(stream: Arc<TcpStream>) -> io::Result<Credit> {
         let credit = Credit::default();
         let listener = credit.clone();
         stream.set_read_timeout(Some(SILENCE))?;
@@ -107,11 +107,11 @@ impl Credit {
 }
 
 /// The half that listens: what it would answer by itself would come between the parts of a frame.
-struct ReadOnly(TcpStream);
+struct ReadOnly(Arc<TcpStream>);
 
 impl Read for ReadOnly {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.read(bytes)
+        (&*self.0).read(bytes)
     }
 }
 

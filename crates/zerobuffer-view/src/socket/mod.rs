@@ -9,6 +9,7 @@ mod wire;
 
 use std::io::{self, IoSlice, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tungstenite::handshake::derive_accept_key;
@@ -16,7 +17,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::feed::Feeds;
-use crate::http::{Exchange, Response, Status};
+use crate::http::{Exchange, Response, Status, Watch};
 use crate::source::{Look, Source};
 use credit::{Credit, Turn};
 use message::Messages;
@@ -49,26 +50,29 @@ pub(crate) fn answer(exchange: Exchange, feeds: &Feeds, name: &str) -> io::Resul
         _ => Wire::Pixels,
     };
     let pause = request.number("fps", 1, 1000).map_or(Duration::ZERO, |fps| Duration::from_secs(1) / fps);
-    let mut stream = exchange.into_stream();
-    stream.write_all(&accepted.head(true))?;
+    let Some(watch) = exchange.watch()? else { return Ok(()) };
+    let stream = watch.stream();
+    (&**stream).write_all(&accepted.head(true))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let credit = Credit::listen(stream.try_clone()?)?;
+    let credit = Credit::listen(Arc::clone(stream))?;
     let source = Source::new(feeds, name);
-    source.connection(stream.try_clone()?);
-    let sent = converse(&mut stream, &credit, source, wire, pause);
+    source.connection(Arc::clone(stream));
+    let sent = converse(&watch, &credit, source, wire, pause);
     // Ends the thread that listens, too.
     let _ = stream.shutdown(std::net::Shutdown::Both);
     sent
 }
 
 fn converse(
-    stream: &mut TcpStream,
+    watch: &Watch,
     credit: &Credit,
     mut source: Source,
     wire: Wire,
     pause: Duration,
 ) -> io::Result<()> {
+    let stream = &**watch.stream();
     let mut messages = Messages::new(wire);
+    let mut is_heard = false;
     let (mut due, mut told) = (Instant::now(), None);
     let mut ping = Credit::next_ping();
     loop {
@@ -78,6 +82,10 @@ fn converse(
             Turn::Ping => {
                 send(stream, OpCode::Control(Control::Ping), &[])?;
                 ping = Credit::next_ping();
+            }
+            Turn::Frame if !is_heard => {
+                watch.heard();
+                is_heard = true;
             }
             Turn::Frame => match source.newer(LOOK) {
                 Look::Frame(seen) => {
@@ -104,7 +112,7 @@ fn converse(
 }
 
 /// One message: its head and its parts, which are not copied for that.
-fn send(stream: &mut TcpStream, opcode: OpCode, parts: &[&[u8]]) -> io::Result<()> {
+fn send(mut stream: &TcpStream, opcode: OpCode, parts: &[&[u8]]) -> io::Result<()> {
     let header = FrameHeader { is_final: true, opcode, ..FrameHeader::default() };
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut head = Vec::with_capacity(header.len(length as u64));
