@@ -14,6 +14,8 @@ const LIMIT: Duration = Duration::from_mins(10);
 
 pub(super) fn check(project: &Project) -> Result<()> {
     install::programs(project, tools::GSTREAMER)?;
+    // With ffplay, for the recipes of the papers.
+    install::program(project, &tools::FFMPEG)?;
     run(&mut project.cargo("fmt --manifest-path crates/gst-plugin-zerobuffer/Cargo.toml --check"))?;
     run(&mut project.cargo(&format!("clippy {PLUGIN} --all-targets -- -D warnings")))?;
     let client = install::venv(project, &tools::ROCKET_WELDER)?.join("bin/python");
