@@ -10,6 +10,7 @@ mod lint;
 mod publish;
 mod python;
 mod rust;
+mod ultralytics;
 mod viewer;
 
 pub(crate) use python::environment as python_environment;
@@ -79,6 +80,9 @@ const STEPS: &[Step] = &[
     )
     .makes_buffers()
     .apart("Chromium is a hundred packages, and OpenCV another hundred megabytes"),
+    Step::new("ultralytics", "a model of ultralytics takes its pictures from a stream", ultralytics::check)
+        .makes_buffers()
+        .apart("torch and what it needs are hundreds of megabytes"),
     Step::new("instructions", "no hot path takes more instructions than known", instructions::check)
         .makes_buffers(),
 ];

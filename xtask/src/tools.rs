@@ -86,6 +86,32 @@ pub(crate) const GSTREAMER: &[Program] = &[
 pub(crate) const ROCKET_WELDER: Venv =
     Venv { name: "rocket-welder", packages: &["rocket-welder-sdk==3.3.0", "posix-ipc==1.3.2"] };
 
+/// Debian's torch, which is for processors alone: a tenth of the one of the Python package index.
+pub(crate) const TORCH: &[Program] = &[
+    PYTHON_VENV_OF_DEBIAN,
+    Program { name: "/usr/lib/python3/dist-packages/psutil/__init__.py", package: "python3-psutil" },
+    Program { name: "/usr/lib/python3/dist-packages/torch/__init__.py", package: "python3-torch" },
+    Program {
+        name: "/usr/lib/python3/dist-packages/torchvision/__init__.py",
+        package: "python3-torchvision",
+    },
+];
+
+const PYTHON_VENV_OF_DEBIAN: Program =
+    Program { name: "/usr/share/doc/python3-venv/copyright", package: "python3-venv" };
+
+/// What a model of ultralytics is run with beside [`TORCH`].
+pub(crate) const ULTRALYTICS: &[&str] = &[
+    "ultralytics==8.4.190",
+    "ultralytics-thop==2.2.3",
+    "polars==2.1.0",
+    "polars-runtime-32==2.1.0",
+    "opencv-python-headless==4.12.0.88",
+    "pytest==9.2.0",
+    "iniconfig==2.3.1",
+    "pluggy==1.7.0",
+];
+
 /// The terminal of the tests of `top`.
 pub(crate) const TMUX: Program = Program { name: "tmux", package: "tmux" };
 
