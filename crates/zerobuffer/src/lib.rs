@@ -31,6 +31,9 @@ mod ring;
 mod stats;
 mod sync;
 mod sys;
+#[cfg(shuttle)]
+#[path = "observe/tap/simulated.rs"]
+mod tap;
 #[cfg(test)]
 mod testing;
 mod writer;
@@ -86,6 +89,8 @@ const _: () = {
 #[cfg(any(loom, shuttle))]
 pub mod simulated {
     pub use crate::sys::machine::*;
+    #[cfg(shuttle)]
+    pub use crate::tap::Tap;
     /// Whether a reader has followed its writer into the native form.
     #[cfg(loom)]
     #[must_use]

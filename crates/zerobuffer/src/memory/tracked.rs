@@ -59,6 +59,13 @@ impl Tracked {
         &self.native[word.offset() / 8]
     }
 
+    /// The word at that offset of the native block.
+    #[cfg(shuttle)]
+    #[allow(clippy::indexing_slicing, reason = "the caller has the block's length")]
+    pub(crate) fn native_at(&self, offset: usize) -> &AtomicU64 {
+        &self.native[offset / 8]
+    }
+
     /// The control block as a look from outside sees it.
     pub(crate) fn control(&self) -> [u8; CONTROL_SIZE as usize] {
         let mut bytes = [0; CONTROL_SIZE as usize];

@@ -21,6 +21,8 @@ pub(crate) struct Figures {
     pub(crate) closes: AtomicU64,
     /// Numbers that were used up by a frame which was never published.
     pub(crate) gaps: AtomicU64,
+    /// Frames that taps have delivered.
+    pub(crate) tapped: AtomicU64,
 }
 
 pub(crate) static FIGURES: Figures = Figures {
@@ -28,6 +30,7 @@ pub(crate) static FIGURES: Figures = Figures {
     kills: AtomicU64::new(0),
     closes: AtomicU64::new(0),
     gaps: AtomicU64::new(0),
+    tapped: AtomicU64::new(0),
 };
 
 impl Figures {
@@ -80,11 +83,12 @@ pub(crate) fn main() -> ExitCode {
     }
     let count = |what: &AtomicU64| what.load(Ordering::Relaxed);
     println!(
-        "schedules={schedules} seed={first} frames={} kills={} closes={} gaps={} violations={violations} seconds={:.1}",
+        "schedules={schedules} seed={first} frames={} kills={} closes={} gaps={} tapped={} violations={violations} seconds={:.1}",
         count(&FIGURES.frames),
         count(&FIGURES.kills),
         count(&FIGURES.closes),
         count(&FIGURES.gaps),
+        count(&FIGURES.tapped),
         started.elapsed().as_secs_f64()
     );
     if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

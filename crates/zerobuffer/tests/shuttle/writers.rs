@@ -1,6 +1,6 @@
 //! One reader, which lives to the end, and writers that close or die anywhere. Every frame whose
 //! write has returned is delivered once, in order and whole. Numbers go on, and no byte of the ring
-//! is lost.
+//! is lost. What a tap delivers meanwhile is whole, and was written.
 
 use crate::{
     oracle::{Oracle, Step, content},
@@ -8,19 +8,21 @@ use crate::{
     runs::{FIGURES, Figures, tell},
 };
 use shuttle::thread;
+use std::collections::BTreeSet;
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 use zerobuffer::{
     BufferConfig, Error, Frame, Reader, WaitStrategy, Writer, WriterConfig,
-    simulated::{Ended, announce_at_most, boot, doom, enter, pardon, process, words},
+    simulated::{Ended, Tap, announce_at_most, boot, doom, enter, pardon, process, words},
 };
 
 const NAME: &str = "writers";
 const READER: u64 = 1001;
 const FIRST_WRITER: u64 = 2001;
 const CONTENDER: u64 = 3001;
+const TAP: u64 = 4001;
 /// Bytes of the largest frame in a large ring.
 const LARGEST: u64 = 40_000;
 
@@ -28,8 +30,12 @@ const LARGEST: u64 = 40_000;
 /// only.
 type Reports = Arc<Mutex<Oracle>>;
 
+/// Number and length of every frame that a writer was about to write.
+static WRITTEN: Mutex<BTreeSet<(u64, usize)>> = Mutex::new(BTreeSet::new());
+
 pub(crate) fn run(mut random: Random) {
     boot();
+    WRITTEN.lock().unwrap().clear();
     enter(READER);
     let ring = random.one_of(&[64, 128, 192, 320, 8192, 64 << 10]);
     // A ring of a reader below the level of the native form stays in legacy form.
@@ -66,7 +72,17 @@ pub(crate) fn run(mut random: Random) {
             drop(connect());
         })
     });
+    let taps = random.below(3);
+    let tapping: Vec<_> = (0..taps)
+        .map(|number| {
+            let own = random.fork();
+            thread::spawn(move || tap(TAP + number, own))
+        })
+        .collect();
     read(&mut reader, &mut random, &oracle, &finished);
+    for tap in tapping {
+        tap.join().unwrap();
+    }
     writing.join().unwrap();
     if let Some(contending) = contending {
         contending.join().unwrap();
@@ -82,6 +98,22 @@ pub(crate) fn run(mut random: Random) {
     assert_eq!((free, write_pos, writer), (ring, read_pos % ring, 0), "all is read and released");
     if oracle.is_exact {
         assert_eq!(oracle.free, ring as i64);
+    }
+}
+
+/// Looks on, at every frame or at the newest ones.
+fn tap(pid: u64, mut random: Random) {
+    enter(pid);
+    let Ok(mut tap) = Tap::open(NAME) else { return };
+    let often = random.one_of(&[1, 4, u64::MAX]);
+    for _ in 0..random.below(40) {
+        for (sequence, data) in tap.look(random.once_in(often)) {
+            Figures::count(&FIGURES.tapped);
+            let is_written = WRITTEN.lock().unwrap().contains(&(sequence, data.len()));
+            assert!(is_written, "a tap has number {sequence} of {} bytes, which nobody wrote", data.len());
+            assert!(data == content(sequence, data.len() as u64), "number {sequence} is torn for a tap");
+        }
+        thread::yield_now();
     }
 }
 
@@ -156,13 +188,22 @@ fn write(writer: &mut Writer, step: Step, reports: &Reports) {
         let mut oracle = reports.lock().unwrap();
         let data = content(oracle.next_sequence, committed);
         let sequence = (committed > 0).then(|| oracle.publish(data.clone()));
+        if let Some(sequence) = sequence {
+            WRITTEN.lock().unwrap().insert((sequence, data.len()));
+        }
         (data, sequence)
     };
     if let Step::Write(_) = step {
         assert_eq!(writer.write(&data).unwrap().sequence(), sequence);
     } else {
         let mut loan = writer.loan(size as usize).unwrap();
-        loan[..data.len()].copy_from_slice(&data);
+        // Backwards, and others run in between.
+        let piece = 16.max(data.len() / 8);
+        for start in (0..data.len()).step_by(piece).rev() {
+            let end = data.len().min(start + piece);
+            loan[start..end].copy_from_slice(&data[start..end]);
+            thread::yield_now();
+        }
         if let Some(sequence) = sequence {
             assert_eq!(loan.commit_len(data.len()).unwrap().sequence(), Some(sequence));
         }

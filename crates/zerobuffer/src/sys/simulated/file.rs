@@ -73,6 +73,21 @@ impl File {
     pub(crate) fn len(&self) -> u64 {
         self.0.bytes.len() as u64 * 8
     }
+
+    /// A word of the native block, as a look from outside sees it.
+    #[cfg(shuttle)]
+    pub(crate) fn native_word(&self, offset: u64) -> u64 {
+        self.0.tracked.native_at(offset as usize).load(Ordering::Acquire)
+    }
+
+    /// Any other word; other threads may run before it is read. 0 beyond the end.
+    #[cfg(shuttle)]
+    pub(crate) fn plain_word(&self, at: u64) -> u64 {
+        crate::sync::yield_now();
+        // SAFETY: the cell lives as long as the file. Threads of a model are switched at the
+        // checker's operations only, so nobody stores into it meanwhile.
+        self.0.bytes.get(at as usize / 8).map_or(0, |word| unsafe { *word.get() })
+    }
 }
 
 pub(super) fn semaphore_name(name: &str, signal: Signal) -> String {

@@ -20,6 +20,8 @@ mod semaphore;
 pub(crate) use crate::layout::name::check as check_name;
 pub(crate) use clock::{Instant, sleep};
 pub(crate) use creation::{NameGuard, create};
+#[cfg(shuttle)]
+pub(crate) use file::File;
 pub(crate) use file::{Mapping, Segment, path as shm_path};
 #[cfg(shuttle)]
 pub(crate) use mortal::AtomicU64;
