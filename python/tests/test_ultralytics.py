@@ -1,4 +1,7 @@
-"""A ``VideoReader`` in the loop of the real ultralytics: ``cargo xtask test ultralytics`` installs it."""
+"""A ``VideoReader`` in the loop of the real ultralytics.
+
+``cargo xtask test ultralytics`` installs it.
+"""
 
 import os
 from pathlib import Path

@@ -62,8 +62,8 @@ impl Exchange {
         stream.shutdown(Shutdown::Write)
     }
 
-    /// The connection, for an answer of more than one piece; `None` if too many have one already,
-    /// which the client is told.
+    /// The connection, for an answer of more than one piece; `None` if too many have one already:
+    /// the client gets the status 503.
     pub(crate) fn watch(self) -> io::Result<Option<Watch>> {
         if self.place.watch() {
             return Ok(Some(Watch { stream: self.stream, place: self.place }));

@@ -42,8 +42,8 @@ impl Table {
 /// Places for so many connections that ask, and for as many that watch.
 ///
 /// A request is read, and a short answer given, within milliseconds. So the oldest of the
-/// connections that do this is one that says nothing or takes nothing, and the next one gets its
-/// place: silence stops nobody.
+/// connections that do this says nothing or takes nothing. The next one gets its place: silence
+/// stops nobody.
 #[derive(Debug)]
 pub(super) struct Places {
     most: usize,
