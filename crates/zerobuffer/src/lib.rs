@@ -15,6 +15,8 @@
 compile_error!("zerobuffer: the protocol is little-endian and positions are 64 bits wide");
 
 mod advice;
+#[cfg(not(any(loom, shuttle)))]
+mod broadcast;
 mod config;
 mod crash;
 #[cfg(not(any(loom, shuttle)))]
@@ -38,6 +40,10 @@ mod tap;
 mod testing;
 mod writer;
 
+#[cfg(not(any(loom, shuttle)))]
+pub use broadcast::{
+    BroadcastConfig, BroadcastStats, Broadcaster, BroadcasterHandle, Delivery, SlowPolicy, Subscriber,
+};
 pub use config::{BufferConfig, FullRingPolicy, InvalidOwner, Owner, WAIT_SLICE, WaitStrategy, WriterConfig};
 pub use error::{Error, ErrorKind, Result};
 pub use layout::{FRAME_HEADER_SIZE, PROTOCOL_VERSION};
@@ -63,6 +69,8 @@ pub use writer::{FrameMut, Outcome, Writer, WriterHandle};
 const _: () = {
     const fn is_send<T: Send>() {}
     const fn is_shared<T: Send + Sync>() {}
+    is_shared::<Broadcaster>();
+    is_shared::<BroadcasterHandle>();
     is_shared::<Reader>();
     is_shared::<ReaderHandle>();
     is_shared::<Frame>();
@@ -108,6 +116,11 @@ pub mod simulated {
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct ReadmeExamples;
+
+/// That of docs/broadcast.md.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/broadcast.md")]
+struct BroadcastExamples;
 
 /// That of DUPLEX_CHANNEL.md.
 #[cfg(doctest)]

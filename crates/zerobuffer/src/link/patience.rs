@@ -170,6 +170,17 @@ impl<'a> Patience<'a> {
         Patience { counted: self.counted, ..Patience::at_most(left) }
     }
 
+    /// A part of this patience, for one call: at most that long, with the same hook.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn within(&mut self, time: Duration) -> Patience<'_> {
+        let left = self.left().map_or(time, |left| left.min(time));
+        let hook: Option<Hook<'_>> = match &mut self.hook {
+            Some(hook) => Some(&mut **hook),
+            None => None,
+        };
+        Patience { hook, ..Patience::at_most(left) }
+    }
+
     /// After the call: what is counted was counted.
     pub(crate) fn took(&mut self, slice: &Patience<'_>) {
         self.counted |= slice.counted;
@@ -246,6 +257,23 @@ mod tests {
         assert!(!patience.slice().counts(), "it was counted");
         assert!(patience.left() <= Some(WAIT_SLICE + WAIT_SLICE / 2));
         assert_eq!(Patience::at_most(Duration::ZERO).slice().left(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_part_is_bounded_by_the_whole_and_asks_the_same_hook() {
+        let mut asked = 0;
+        let mut hook = || {
+            asked += 1;
+            ControlFlow::Break(())
+        };
+        let mut patience = Patience::at_most(WAIT_SLICE * 2).asking(&mut hook);
+        assert_eq!(patience.within(WAIT_SLICE).left(), Some(WAIT_SLICE));
+        assert_eq!(patience.within(WAIT_SLICE * 3).left(), Some(WAIT_SLICE * 2));
+        let now = Instant::now();
+        let mut part = patience.within(WAIT_SLICE * 3);
+        part.begin(now);
+        assert!(part.ends(now + WAIT_SLICE));
+        assert_eq!(asked, 1);
     }
 
     #[test]

@@ -194,6 +194,15 @@ impl Producer {
         }
     }
 
+    /// In native form: the bytes of the stream that are published.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn published(&self) -> Option<u64> {
+        match &self.form {
+            Form::Native(native) => Some(native.published),
+            Form::Legacy(_) => None,
+        }
+    }
+
     /// A closing writer leaves its number; before it gives up its registration (E7).
     pub(crate) fn leave(&self, region: &Region) {
         // In legacy form a native phase may have given higher ones.

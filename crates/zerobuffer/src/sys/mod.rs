@@ -14,7 +14,7 @@
 //! | `Semaphore` | a wake-up: `value`, `post`, `take`, `take_all`, `wait(timeout)`; `retire` when its endpoint closes; `VALUE_IS_CHEAP`: it is read from memory; `forget_sleepers`; `noted_writer`, `note_writer`, `forget_writer`: a word that a native writer leaves its pid in |
 //! | `Presence` | "this endpoint lives", dropped by the kernel with the process (W8): `try_lock`, `unlock`, `is_held`, `level` (of others), `announce`; `is_unlinked`: the segment has lost its name |
 //! | `judge(&Segment) -> Verdict`, `remove_dead(name, Removal)` | whether a reader lives; removing what is left of a dead one, judged again |
-//! | `traces()`, `objects(name, uid)`, `stray(name, uid)`, `owners(name)`, `own_uid()`, `has_lock_file(name)`, `is_being_made(name)`, `tokens(name, signal)`, `noted_writer(name, &Segment)` | for `observe`: which buffers there may be, and what one consists of |
+//! | `traces()`, `names_from(prefix)`, `objects(name, uid)`, `stray(name, uid)`, `owners(name)`, `own_uid()`, `has_lock_file(name)`, `is_being_made(name)`, `tokens(name, signal)`, `noted_writer(name, &Segment)` | for `observe`, the second one for `broadcast`: which buffers there may be, and what one consists of |
 //! | `shm_path(name)` | what messages call the segment |
 //! | `process::own_pid()`, `process::is_alive(pid)` | who has that number |
 //! | `process::end_at_once()` | ends this process as a kill does, for crash points |

@@ -41,11 +41,26 @@ impl Writer {
     /// As [`Self::set_metadata`].
     pub fn set_metadata_with(&mut self, data: &[u8], patience: &mut Patience<'_>) -> Result<()> {
         self.check()?;
+        if self.set_metadata {
+            return Err(Error::MetadataAlreadyWritten { name: self.shared.name.clone() });
+        }
+        self.put_metadata(data, self.producer.start(), patience)
+    }
+
+    /// As [`Self::set_metadata_with`], for a writer that may call it again. What it has set before
+    /// is replaced as a predecessor's is, once its own frames are taken. In legacy form there is no
+    /// second time.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn renew_metadata_with(&mut self, data: &[u8], patience: &mut Patience<'_>) -> Result<()> {
+        self.check()?;
+        let start = if self.set_metadata { self.producer.published() } else { self.producer.start() };
+        self.put_metadata(data, start, patience)
+    }
+
+    /// Writes metadata that hold from the byte `start` of the stream on; `None`: in legacy form.
+    fn put_metadata(&mut self, data: &[u8], start: Option<u64>, patience: &mut Patience<'_>) -> Result<()> {
         let name = || self.shared.name.clone();
         let (region, size) = (&self.shared.region, data.len() as u64);
-        if self.set_metadata {
-            return Err(Error::MetadataAlreadyWritten { name: name() });
-        }
         let found = MetadataState::load(region);
         if found.written != 0 && self.has_metadata(data) {
             // A writer that was started anew says what its predecessor has said: that is so
@@ -53,7 +68,6 @@ impl Writer {
             self.set_metadata = true;
             return Ok(());
         }
-        let start = self.producer.start();
         if found.written != 0 && start.is_none() {
             return Err(Error::MetadataAlreadyWritten { name: name() });
         }

@@ -333,6 +333,20 @@ impl Writer {
         self.producer.next_sequence()
     }
 
+    /// The reader, in the pid namespace it is in.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn reader_pid(&self) -> u64 {
+        self.shared.reader_pid
+    }
+
+    /// What only a live reader changes.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn reader_movement(&self) -> [u64; 3] {
+        // A writer changes the free bytes, too.
+        let [_free, count, credited, taken] = crate::ring::reader_movement(&self.shared.region);
+        [count, credited, taken]
+    }
+
     /// Whether the reader takes any sequence number (W8 level 2), as duplex endpoints of this
     /// implementation do.
     pub(crate) fn has_free_sequences(&self) -> bool {

@@ -9,9 +9,10 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use zerobuffer::observe::Tap;
-use zerobuffer::{BufferConfig, Frame, Reader, WaitStrategy, Writer, WriterConfig};
+use zerobuffer::{Broadcaster, BufferConfig, Frame, Reader, WaitStrategy, Writer, WriterConfig};
 
 use super::process::reply;
+use super::stamped::{follow, stamped};
 use super::{check, content, pattern, size_of, variant};
 
 /// How long frames and space are waited for where the command does not say.
@@ -23,6 +24,7 @@ pub(crate) struct Agent {
     pub(crate) writer: Option<Writer>,
     held: Vec<Option<Frame>>,
     tap: Option<Tap>,
+    broadcaster: Option<Broadcaster>,
 }
 
 #[derive(Debug)]
@@ -249,6 +251,27 @@ impl Agent {
             "until-gone" => return self.until_gone(words),
             "tap" => self.tap = Some(Tap::open(words[1])?),
             "watch" => return self.watch(words),
+            "subscribe" => {
+                let config = BufferConfig::ring(number(words, 2)).metadata(64);
+                let reader = self.reader.insert(Reader::subscribe_with(words[1], config)?);
+                return Ok(reader.name().to_owned());
+            }
+            "follow" => {
+                let reader = self.reader.as_mut().expect("no reader: subscribe first");
+                let followed = follow(reader, number(words, 1), number(words, 2), number(words, 3));
+                return followed.map(|followed| followed.text()).map_err(Failure::Wrong);
+            }
+            "come-and-go" => return come_and_go(words),
+            "broadcast" => self.broadcaster = Some(Broadcaster::new(words[1])?),
+            "await" => {
+                let broadcaster = self.broadcaster.as_ref().expect("broadcast first");
+                return Ok(broadcaster.wait_for_subscribers(number(words, 1), PATIENT)?.to_string());
+            }
+            "shout" => return self.shout(words),
+            "subscribers" => {
+                let broadcaster = self.broadcaster.as_ref().expect("broadcast first");
+                return Ok(broadcaster.subscribers().len().to_string());
+            }
             "connected" => {
                 let reader = self.reader.as_ref().map(Reader::is_writer_connected);
                 let writer = self.writer.as_ref().map(Writer::is_reader_connected);
@@ -330,6 +353,7 @@ impl Agent {
 
     fn close(&mut self) -> zerobuffer::Result<()> {
         self.held.clear();
+        self.broadcaster.take().map_or(Ok(()), Broadcaster::close)?;
         let writer = self.writer.take().map_or(Ok(()), Writer::close);
         let reader = self.reader.take().map_or(Ok(()), Reader::close);
         writer.and(reader)
@@ -362,12 +386,15 @@ impl Agent {
         if mode == "use" {
             let read = self.reader.as_mut().map(|reader| name(reader.try_read().map(drop)));
             let write = self.writer.as_mut().map(|writer| name(writer.try_write(b"x").map(drop)));
-            let text = format!("{} {}", read.unwrap_or_default(), write.unwrap_or_default());
+            let broadcast = self.broadcaster.as_mut();
+            let broadcast = broadcast.map(|broadcaster| name(broadcaster.write(b"x").map(drop)));
+            let all = [read, write, broadcast].map(Option::unwrap_or_default);
+            let text = all.join(" ");
             input.write_all(text.trim().as_bytes()).unwrap();
         }
         if mode == "drop" {
             self.held.clear();
-            drop((self.writer.take(), self.reader.take()));
+            drop((self.writer.take(), self.reader.take(), self.broadcaster.take()));
             // SAFETY: ends the child without the parent's exit handlers.
             unsafe { libc::_exit(0) }
         }
@@ -485,6 +512,39 @@ impl Agent {
             }
         }
     }
+}
+
+impl Agent {
+    /// `shout FIRST COUNT SEED MAX MICROS`: broadcasts those frames, one every so many
+    /// microseconds. How many copies were made.
+    fn shout(&mut self, words: &[&str]) -> Answer {
+        let (first, count): (u64, u64) = (number(words, 1), number(words, 2));
+        let pace = Duration::from_micros(number(words, 5));
+        let broadcaster = self.broadcaster.as_mut().expect("broadcast first");
+        let (begun, mut sent) = (std::time::Instant::now(), 0);
+        for key in first..first + count {
+            let due = pace * u32::try_from(key - first).unwrap();
+            std::thread::sleep(due.saturating_sub(begun.elapsed()));
+            sent += broadcaster.write(&stamped(number(words, 3), key, number(words, 4)))?.sent;
+        }
+        Ok(sent.to_string())
+    }
+}
+
+/// `come-and-go NAME TIMES RING SEED MAX`: subscribes so many times, and leaves after a few frames;
+/// how many came in all.
+fn come_and_go(words: &[&str]) -> Answer {
+    let mut frames = 0;
+    for turn in 0..number::<u64>(words, 2) {
+        let mut reader = Reader::subscribe_with(words[1], BufferConfig::ring(number(words, 3)).metadata(64))?;
+        let some = 1 + pattern::mix(turn) % 3;
+        frames +=
+            follow(&mut reader, number(words, 4), number(words, 5), some).map_err(Failure::Wrong)?.frames;
+        if turn % 2 == 0 {
+            reader.close()?;
+        }
+    }
+    Ok(frames.to_string())
 }
 
 /// `churn NAME COUNT`: creates, uses and closes that many pairs; the growth in descriptors or

@@ -19,6 +19,7 @@ pub(crate) mod name;
 pub(crate) mod pattern;
 pub(crate) mod process;
 pub(crate) mod segment;
+pub(crate) mod stamped;
 
 pub(crate) use name::Name;
 pub(crate) use pattern::{check, content, size_of};

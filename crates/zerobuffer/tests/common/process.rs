@@ -205,6 +205,13 @@ impl Peer {
         }
     }
 
+    /// Sends a signal, such as the one that stops it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn signal(&self, signal: i32) {
+        // SAFETY: the process is a child that was not waited for yet, so the number is its own.
+        assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), signal) }, 0);
+    }
+
     /// Killed (SIGKILL, `TerminateProcess`), and gone (not even a zombie) on return.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -1,6 +1,7 @@
 """The agent of `common/agent.rs` on the published package zerobuffer-ipc 1.3.0."""
 
 import sys
+import time
 from datetime import timedelta
 from importlib.metadata import version
 
@@ -155,6 +156,35 @@ class Agent:
                 raise Wrong(f"frame {key}: {frame.size} bytes")
             self.reader.release_frame(frame)
             key += 1
+
+    def follow(self, seed, maximum, most):
+        """As `follow` in `common/stamped.rs`."""
+        seed, maximum, most = int(seed), int(maximum), int(most)
+        frames = first = last = silence = 0
+        gap, came = 0.0, None
+        while most == 0 or frames < most:
+            try:
+                frame = self.reader.read_frame(timeout=0.3)
+            except zerobuffer.WriterDeadException:
+                break
+            if frame is None:
+                silence += 1
+                if silence == 200:
+                    raise Wrong(f"no frame came, nor the writer's end, after {frames}")
+                continue
+            silence = 0
+            data = bytes(frame.data)
+            self.reader.release_frame(frame)
+            key = int.from_bytes(data[:8], "little")
+            length = size_of(seed, key, maximum - 8)
+            if len(data) != 8 + length or data[8:] != content(key, length):
+                raise Wrong(f"frame {key} of {len(data)} bytes is not whole")
+            if key <= last:
+                raise Wrong(f"frame {key} after {last}")
+            now = time.monotonic()
+            gap = max(gap, now - came if came else 0.0)
+            frames, first, last, came = frames + 1, first or key, key, now
+        return f"{frames} {first} {last} {int(gap * 1000)}"
 
     def connected(self):
         end = self.reader.is_writer_connected() if self.reader else self.writer.is_reader_connected()

@@ -22,7 +22,7 @@ const RUNS: usize = 3;
 pub(in crate::ring) struct Writing {
     /// Bytes of the stream that are published, and of those the ones that were given back at the
     /// last look.
-    pub(super) published: u64,
+    pub(in crate::ring) published: u64,
     pub(super) credited: u64,
     pub(super) frames: u64,
     pub(super) claims: u64,

@@ -16,10 +16,8 @@ pub(crate) mod process;
 mod semaphore;
 mod shm;
 
-#[cfg(feature = "async")]
-pub(crate) use super::unix::block_signals;
-pub(crate) use super::unix::own_uid;
 pub(crate) use super::unix::{Mapping, Presence, assess, fork, is_shortage};
+pub(crate) use super::unix::{block_signals, own_uid};
 pub(crate) use cleaning::{remove_dead, stray};
 pub(crate) use creation::{NameGuard, create};
 #[cfg(feature = "async")]
@@ -27,6 +25,8 @@ pub(crate) use event::Event;
 #[cfg(feature = "async")]
 pub(crate) use futex::{Sleep, WaitSet, is_allowed as may_wait_for_many, wake};
 pub(crate) use names::check_name;
-pub(crate) use observe::{has_lock_file, is_being_made, noted_writer, objects, owners, tokens, traces};
+pub(crate) use observe::{
+    has_lock_file, is_being_made, names_from, noted_writer, objects, owners, tokens, traces,
+};
 pub(crate) use semaphore::Semaphore;
 pub(crate) use shm::{Segment, Watch, path as shm_path};

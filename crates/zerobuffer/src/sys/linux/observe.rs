@@ -24,6 +24,13 @@ pub(crate) fn traces() -> Result<Traces> {
     Ok(traces)
 }
 
+/// The names that begin so, of which `/dev/shm` has a file.
+pub(crate) fn names_from(prefix: &str) -> Result<Vec<String>> {
+    let mut names = shm::entries()?;
+    names.retain(|name| name.starts_with(prefix) && names::check_name(name).is_ok());
+    Ok(names)
+}
+
 /// The existing files of a buffer that belong to that user.
 pub(crate) fn objects(name: &str, uid: u32) -> Objects {
     let mut objects = Objects::default();

@@ -21,7 +21,7 @@ pub(crate) use super::unix::{block_signals, own_uid};
 pub(crate) use creation::{NameGuard, create, remove_dead};
 pub(crate) use names::check_name;
 pub(crate) use observe::{
-    has_lock_file, is_being_made, noted_writer, objects, owners, stray, tokens, traces,
+    has_lock_file, is_being_made, names_from, noted_writer, objects, owners, stray, tokens, traces,
 };
 pub(crate) use semaphore::Semaphore;
 pub(crate) use shm::{Segment, path as shm_path};

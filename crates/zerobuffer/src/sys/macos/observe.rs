@@ -10,18 +10,24 @@ use std::{fs, io, path::PathBuf};
 
 /// The names that have a lock file.
 pub(crate) fn traces() -> Result<Traces> {
+    let companions = names_from("")?;
+    let buffers = companions.iter().filter(|name| shm::size(name).is_some()).cloned().collect();
+    Ok(Traces { buffers, companions })
+}
+
+/// The names that begin so and have a lock file.
+pub(crate) fn names_from(prefix: &str) -> Result<Vec<String>> {
     let entries = match fs::read_dir(names::FOLDER) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Traces::default()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(|e| Error::os("list", names::FOLDER, e))?,
     };
     let files = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut companions: Vec<String> = files
+    let mut found: Vec<String> = files
         .filter_map(|file| file.strip_suffix(".lock").map(str::to_owned))
-        .filter(|name| names::check_name(name).is_ok())
+        .filter(|name| name.starts_with(prefix) && names::check_name(name).is_ok())
         .collect();
-    companions.sort_unstable();
-    let buffers = companions.iter().filter(|name| shm::size(name).is_some()).cloned().collect();
-    Ok(Traces { buffers, companions })
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// What exists of a buffer. Memory and semaphores have no path: they are reported by kind and name.

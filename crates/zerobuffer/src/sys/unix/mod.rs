@@ -8,7 +8,6 @@ pub(crate) mod fork;
 pub(in crate::sys) mod holder;
 mod mapping;
 mod presence;
-#[cfg(any(feature = "async", target_os = "macos", macos_sys))]
 mod signals;
 mod verdict;
 
@@ -26,7 +25,6 @@ pub(in crate::sys) use holder::{Holder, of as holder_of};
 pub(crate) use mapping::Mapping;
 pub(crate) use presence::{Presence, is_shortage};
 pub(in crate::sys) use presence::{is_held, level};
-#[cfg(any(feature = "async", target_os = "macos", macos_sys))]
 pub(crate) use signals::block_signals;
 pub(crate) use verdict::assess;
 pub(in crate::sys) use verdict::{facts, refuse_early};

@@ -28,7 +28,7 @@ pub(crate) use creation::{NameGuard, assess, create, remove_dead};
 pub(crate) use mapping::Mapping;
 pub(crate) use names::{check_name, segment_name as shm_path};
 pub(crate) use observe::{
-    has_lock_file, is_being_made, noted_writer, objects, owners, stray, tokens, traces,
+    has_lock_file, is_being_made, names_from, noted_writer, objects, owners, stray, tokens, traces,
 };
 pub(crate) use owner::own_uid;
 pub(crate) use presence::{Presence, is_shortage};
@@ -37,5 +37,4 @@ pub(crate) use semaphore::Semaphore;
 pub(crate) use watch::Watch;
 
 /// There are none that a thread would be taken for.
-#[cfg(feature = "async")]
 pub(crate) fn block_signals() {}

@@ -14,24 +14,31 @@ use crate::{
 use std::{fs, path::PathBuf};
 
 /// The names of which there is a lock file.
-#[allow(clippy::unnecessary_wraps, reason = "on other systems the shared-memory folder must be there")]
 pub(crate) fn traces() -> Result<Traces> {
-    let mut traces = Traces::default();
+    let companions = names_from("")?;
+    let exists =
+        |name: &&String| !matches!(Segment::open_read_only(name), Err(error) if is_not_found(&error));
+    let buffers = companions.iter().filter(exists).cloned().collect();
+    Ok(Traces { buffers, companions })
+}
+
+/// The names that begin so, of which there is a lock file.
+#[allow(clippy::unnecessary_wraps, reason = "on other systems the shared-memory folder must be there")]
+pub(crate) fn names_from(prefix: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let fits = |name: &&str| name.starts_with(prefix) && check_name(name).is_ok();
     for folder in lock_file::folders() {
         // A folder that is not there has no lock file in it.
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
             let file = entry.file_name();
             let name = file.to_str().and_then(|file| file.strip_suffix(".lock"));
-            traces.companions.extend(name.filter(|name| check_name(name).is_ok()).map(str::to_owned));
+            found.extend(name.filter(fits).map(str::to_owned));
         }
     }
-    traces.companions.sort_unstable();
-    traces.companions.dedup();
-    let exists =
-        |name: &&String| !matches!(Segment::open_read_only(name), Err(error) if is_not_found(&error));
-    traces.buffers = traces.companions.iter().filter(exists).cloned().collect();
-    Ok(traces)
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
 }
 
 /// The existing objects of a buffer: kernel objects by name, lock files by path.
