@@ -4,9 +4,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::project::{Project, run, run_within};
 use crate::python::{Interpreter, interpreters, wheels};
@@ -54,7 +55,10 @@ fn tests(project: &Project, pairs: &[(Interpreter, PathBuf)]) -> Result<()> {
         for (_, command, _) in &mut runs {
             threads.push(scope.spawn(|| run_within(LIMIT, command)));
         }
-        threads.into_iter().map(|thread| thread.join().expect("running a command panics never")).collect()
+        let result = |thread: ScopedJoinHandle<'_, Result<()>>| {
+            thread.join().unwrap_or_else(|_| bail!("the thread that ran the tests panicked"))
+        };
+        threads.into_iter().map(result).collect()
     });
     for (interpreter, _, log) in &runs {
         println!("--- CPython {}", interpreter.version());
