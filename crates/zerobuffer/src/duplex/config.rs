@@ -191,7 +191,7 @@ impl fmt::Debug for ServerConfig {
             .field("wait", &self.wait)
             .field("error_handlers", &self.on_error.len())
             .field("on_init", &self.on_init.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
