@@ -9,8 +9,8 @@ use clap::{ArgAction, Parser, Subcommand};
 use log::{LevelFilter, Log};
 
 use crate::commands::{
-    bench, call, clean, completions, demo, inspect, ls, man, metrics, record, recv, replay, send, serve, top,
-    view,
+    bench, call, clean, completions, demo, doctor, inspect, ls, man, metrics, record, recv, replay, send,
+    serve, top, view,
 };
 use crate::exit::{self, Exit};
 use crate::fail::Fail;
@@ -83,6 +83,7 @@ enum PublicCommand {
     View(view::Args),
     Inspect(inspect::Args),
     Clean(clean::Args),
+    Doctor(doctor::Args),
     Metrics(metrics::Args),
     Completions(completions::Args),
 }
@@ -122,6 +123,7 @@ fn dispatch(command: PublicCommand) -> Result<(), Fail> {
         PublicCommand::Metrics(args) => with_signals(|| metrics::run(&args)),
         PublicCommand::Inspect(args) => inspect::run(&args),
         PublicCommand::Clean(args) => clean::run(&args),
+        PublicCommand::Doctor(args) => doctor::run(&args),
         PublicCommand::Completions(args) => completions::run(&args),
     }
 }

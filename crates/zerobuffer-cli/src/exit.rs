@@ -30,6 +30,8 @@ pub(crate) enum Exit {
     Mismatch,
     /// The program that answers a channel's requests failed.
     Remote,
+    /// `doctor` found a problem.
+    Unfit,
     /// A defect of this program.
     Internal,
     /// The program that reads our output went away; nothing is printed.
@@ -56,6 +58,7 @@ const TABLE: &[(Option<Exit>, &str, &str)] = &[
     (Some(Exit::Resources), "9", "permission denied, or not enough shared memory"),
     (Some(Exit::Mismatch), "10", "demo: received bytes differ from those sent"),
     (Some(Exit::Remote), "11", "call: the program that answers the channel failed"),
+    (Some(Exit::Unfit), "12", "doctor: something on this machine keeps such a buffer from being made"),
     (Some(Exit::Internal), "70", "a defect of this program"),
     (
         Some(Exit::Signal(2)),
@@ -80,6 +83,7 @@ impl Exit {
             Exit::Resources => 9,
             Exit::Mismatch => 10,
             Exit::Remote => 11,
+            Exit::Unfit => 12,
             Exit::Internal => 70,
             Exit::BrokenPipe => 141,
             Exit::Signal(number) => number.saturating_add(128),

@@ -8,7 +8,7 @@ mod common;
 
 use common::run;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "demo",
     "send",
     "recv",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 13] = [
     "top",
     "metrics",
     "clean",
+    "doctor",
     "completions",
 ];
 
@@ -32,7 +33,7 @@ fn help_names_every_command_and_every_exit_code() {
         let own = run(&[command, "--help"]).ok().text();
         assert!(own.contains(&format!("Usage: zerobuffer {command}")), "{own}");
     }
-    for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 70, 130, 141] {
+    for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 70, 130, 141] {
         let code = format!("{code} ");
         assert!(help.lines().any(|line| line.trim_start().starts_with(&code)), "{code}: {help}");
     }

@@ -7,6 +7,7 @@ mod channel;
 pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 mod end;
 pub(crate) mod inspect;
 pub(crate) mod ls;

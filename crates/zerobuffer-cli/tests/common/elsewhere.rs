@@ -22,8 +22,13 @@ impl Elsewhere {
         Some(Self(folder))
     }
 
+    /// The copy that every user may run.
+    pub(crate) fn program(&self) -> std::path::PathBuf {
+        self.0.path().join("zerobuffer")
+    }
+
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.0.path().join("zerobuffer"));
+        let mut command = Command::new(self.program());
         command.args(words).uid(NOBODY).gid(NOBODY).current_dir("/");
         command
     }

@@ -12,10 +12,14 @@
 //! ```
 
 mod info;
+mod machine;
 mod orphans;
 mod tap;
 mod walk;
 
 pub use info::{BufferInfo, Peer, inspect, list, unreadable};
+#[doc(hidden)]
+pub use machine::memory_limits_below;
+pub use machine::{MemoryLimit, memory_limits, waits_for_many};
 pub use orphans::{Orphan, Owner, orphans, orphans_of, remove, remove_unproven};
 pub use tap::{Tap, TapFrame, TapState};

@@ -19,7 +19,8 @@
 //! | `process::own_pid()`, `process::is_alive(pid)` | who has that number |
 //! | `process::end_at_once()` | ends this process as a kill does, for crash points |
 //! | `block_signals()` | this thread, which the library made, is not the one that a signal of the process interrupts |
-//! | `WaitSet`, `may_wait_for_many()`, `Semaphore::{word, add_sleeper, remove_sleeper, pass_on}` | on Linux: one thread that sleeps on many semaphores |
+//! | `memory_limits(root)`, `may_wait_for_many()` | on Linux: what a new buffer may take, and whether one thread can wait for many |
+//! | `WaitSet`, `Semaphore::{word, add_sleeper, remove_sleeper, pass_on}` | on Linux: one thread that sleeps on many semaphores |
 //! | `fork::Birth` | in which process an endpoint was made; never forked where there is no fork |
 //!
 //! A name without its object is `io::ErrorKind::NotFound` in `Error::Os`. On the data path are

@@ -25,15 +25,25 @@ fn call(word: &AtomicU64, operation: libc::c_int, value: u32, timeout: *const li
 }
 
 #[cfg(feature = "async")]
-pub(crate) use many::{Sleep, WaitSet, is_allowed};
+pub(crate) use many::{Sleep, WaitSet};
 
-/// Waiting for several words at a time: `futex_waitv`, since Linux 5.16.
+/// The number of `futex_waitv`, the same on every architecture; since Linux 5.16.
+const FUTEX_WAITV: libc::c_long = 449;
+
+/// Whether kernel and sandbox have the call: without words it fails in a way of its own.
+pub(crate) fn may_wait_for_many() -> bool {
+    // SAFETY: without a word nothing is read.
+    let result = unsafe { libc::syscall(FUTEX_WAITV, ptr::null::<u8>(), 0, 0, ptr::null::<u8>(), 0) };
+    result < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+}
+
+/// Waiting for several words at a time.
 #[cfg(feature = "async")]
 mod many {
     use std::{io, marker::PhantomData, ptr, sync::atomic::AtomicU64, time::Duration};
 
-    /// The number of the call, the same on every architecture.
-    const FUTEX_WAITV: libc::c_long = 449;
+    use super::FUTEX_WAITV;
+
     /// `FUTEX2_SIZE_U32`, of a word that other processes may share.
     const SHARED_U32: u32 = 2;
     /// The kernel's limit.
@@ -120,12 +130,5 @@ mod many {
                 _ => Sleep::Refused(error),
             }
         }
-    }
-
-    /// Whether kernel and sandbox have the call: without words it fails in a way of its own.
-    pub(crate) fn is_allowed() -> bool {
-        // SAFETY: without a word nothing is read.
-        let result = unsafe { libc::syscall(FUTEX_WAITV, ptr::null::<Raw>(), 0, 0, ptr::null::<u8>(), 0) };
-        result < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
     }
 }

@@ -13,8 +13,8 @@ use std::{
 
 /// Refuses a segment that a limit forbids, naming the limit and both numbers.
 pub(super) fn check(name: &str, needed: u64) -> Result<()> {
-    let limits = [file_size(), control_group(Path::new("/")), machine(Path::new("/"))];
-    match limits.into_iter().flatten().find(|limit| needed > limit.available) {
+    let mut limits = file_size().into_iter().chain(memory(Path::new("/")));
+    match limits.find(|limit| needed > limit.available) {
         Some(Limit { what, available }) => {
             Err(Error::Limited { name: name.to_owned(), needed, available, limit: what })
         }
@@ -24,9 +24,15 @@ pub(super) fn check(name: &str, needed: u64) -> Result<()> {
 
 /// How much one limit leaves.
 #[derive(Debug, PartialEq, Eq)]
-struct Limit {
-    what: String,
-    available: u64,
+pub(crate) struct Limit {
+    pub(crate) what: String,
+    pub(crate) available: u64,
+}
+
+/// The limits of memory: those of the control groups and of the machine. `root` is `/`, but in
+/// tests.
+pub(crate) fn memory(root: &Path) -> Vec<Limit> {
+    [control_group(root), machine(root)].into_iter().flatten().collect()
 }
 
 fn file_size() -> Option<Limit> {

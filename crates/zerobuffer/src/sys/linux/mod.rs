@@ -22,8 +22,10 @@ pub(crate) use cleaning::{remove_dead, stray};
 pub(crate) use creation::{NameGuard, create};
 #[cfg(feature = "async")]
 pub(crate) use event::Event;
+pub(crate) use futex::may_wait_for_many;
 #[cfg(feature = "async")]
-pub(crate) use futex::{Sleep, WaitSet, is_allowed as may_wait_for_many, wake};
+pub(crate) use futex::{Sleep, WaitSet, wake};
+pub(crate) use limits::{Limit, memory as memory_limits};
 pub(crate) use names::check_name;
 pub(crate) use observe::{
     has_lock_file, is_being_made, names_from, noted_writer, objects, owners, tokens, traces,
