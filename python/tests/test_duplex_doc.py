@@ -1,4 +1,4 @@
-"""Every Python snippet of DUPLEX_CHANNEL.md runs."""
+"""Every Python snippet of docs/duplex.md runs."""
 
 import importlib.util
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import PATIENCE, unique_name
 
-DOCUMENT = Path(__file__).parents[2] / "DUPLEX_CHANNEL.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "duplex.md"
 SNIPPETS = dict(re.findall(r"<!-- run: (\w+) -->\n```python\n(.*?)```", DOCUMENT.read_text(), re.S))
 
 

@@ -1,19 +1,23 @@
-"""Every Python snippet of the README runs, and those of the README of 1.3.0 that stand alone."""
+"""Every Python snippet of the papers runs, and those of the README of 1.3.0 that stand alone."""
 
 import re
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from support import PATIENCE, child
 from zerobuffer import BufferConfig, Reader, Writer, WriterDeadException
+from zerobuffer.video import VideoReader
 
-README = Path(__file__).parents[2] / "README-python.md"
-SNIPPET = re.compile(r"(?:<!-- run: (\w+) -->\n)?```python\n(.*?)```", re.S)
+ROOT = Path(__file__).parents[2]
+#: README, the package's front page, and all pages of the documentation.
+PAGES = [ROOT / "README.md", ROOT / "python" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: What is to be done with a snippet stands before it. ``shown`` says why it does not run here.
+SNIPPET = re.compile(r"(?:<!-- (run|file|shown): ([^\n]+) -->\n)?```python\n(.*?)```", re.S)
 
 SEND = """
     import sys
@@ -25,18 +29,38 @@ SEND = """
 """
 
 
-def snippets() -> list[tuple[str, str]]:
-    return [(match[1], match[2]) for match in SNIPPET.finditer(README.read_text())]
+class Snippet(NamedTuple):
+    """A piece of Python on a page."""
+
+    page: str
+    what: str
+    kind: str
+    code: str
+
+
+def snippets() -> list[Snippet]:
+    return [
+        Snippet(page.name, match[1], match[2], match[3])
+        for page in PAGES
+        for match in SNIPPET.finditer(page.read_text())
+    ]
+
+
+def run_here() -> list[Snippet]:
+    """Those of the papers; the page on channels has kinds of its own and a test of its own."""
+    return [found for found in snippets() if found.what == "run" and found.page != "duplex.md"]
 
 
 def test_every_snippet_is_marked() -> None:
-    assert len(snippets()) >= 9
-    assert {kind for kind, _ in snippets()} == {"reader", "writer", "both"}
+    assert [found for found in snippets() if not found.what] == []
+    assert len(run_here()) >= 20
+    assert {found.kind for found in run_here()} == {"reader", "writer", "both"}
+    assert {found.kind for found in snippets() if found.what == "file"} == {"camera.py", "detector.py"}
 
 
-@pytest.mark.parametrize("number", range(len(snippets())))
+@pytest.mark.parametrize("number", range(len(run_here())))
 def test_snippet(name: str, number: int) -> None:
-    kind, code = snippets()[number]
+    page, _, kind, code = run_here()[number]
     code = code.replace('"my-buffer"', repr(name))
     command = [sys.executable, "-W", "error", "-c", code]
     if kind == "reader":
@@ -51,7 +75,28 @@ def test_snippet(name: str, number: int) -> None:
             assert [bytes(frame).decode() for frame in reader] == [f"Frame {i}" for i in range(100)]
     else:
         run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    assert run.returncode == 0, run.stderr
+    assert run.returncode == 0, (page, run.stderr)
+    if page == "video.md":
+        assert run.stdout.startswith("(72, 64) 0.0 video/x-raw")
+
+
+def test_the_programs_of_the_tutorial(name: str, tmp_path: Path) -> None:
+    """Camera and detector run as the page says; the screen has every picture with its mark."""
+    screen = f"{name}-screen"
+    for found in snippets():
+        if found.what == "file":
+            code = found.code.replace('"camera"', repr(name)).replace('"screen"', repr(screen))
+            (tmp_path / found.kind).write_text(code)
+    command = [sys.executable, "-W", "error"]
+    with VideoReader(screen, buffer_size=8 << 20, timeout=PATIENCE) as reader:
+        detector = subprocess.Popen([*command, str(tmp_path / "detector.py")], stdout=subprocess.PIPE, text=True)
+        camera = subprocess.Popen([*command, str(tmp_path / "camera.py"), "20"])
+        marked = [int((frame.array == 255).all(axis=2).sum()) for frame in reader]
+        assert camera.wait(PATIENCE) == 0
+        assert detector.communicate(timeout=PATIENCE)[0] == "sent 20 pictures on\n"
+        # A square of 80 by 80 has 4 * 79 pixels at its edge.
+        assert marked == [4 * 79] * 20
+        assert reader.fps == 30
 
 
 def test_published_quick_start(name: str) -> None:
@@ -135,15 +180,3 @@ def test_published_thread_safety(reader: Reader, writer: Writer) -> None:
     for thread in threads:
         thread.join()
     assert got == [b"t"] * 50
-
-
-def test_snippets_of_the_page_on_video(name: str) -> None:
-    page = (README.parent / "docs" / "video.md").read_text()
-    found = [match[2].replace('"my-buffer"', repr(name)) for match in SNIPPET.finditer(page)]
-    assert found
-    for code in found:
-        run = subprocess.run(
-            [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=PATIENCE
-        )
-        assert (run.returncode, run.stderr) == (0, "")
-        assert run.stdout.startswith("(72, 64) 0.0 video/x-raw")

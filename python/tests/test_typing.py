@@ -12,7 +12,9 @@ import pytest
 import zerobuffer
 
 ROOT = Path(__file__).parents[2]
-PAPERS = ["README-python.md", "DUPLEX_CHANNEL.md"]
+PAPERS = [ROOT / "README.md", ROOT / "python" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Snippets that run; those that are only shown need what is not installed.
+SNIPPET = re.compile(r"<!-- (?:run|file): [^\n]+ -->\n```python\n(.*?)```", re.S)
 CHECKERS = {"mypy": ["mypy", "--strict", "--no-incremental"], "pyright": ["pyright", "--pythonpath", sys.executable]}
 
 #: Calls of which a checker knows the result, and wrong ones that it finds.
@@ -65,14 +67,14 @@ def check(checker: str, folder: Path) -> "subprocess.CompletedProcess[str]":
 def test_the_examples_of_the_papers(checker: str, tmp_path: Path) -> None:
     count = 0
     for paper in PAPERS:
-        for snippet in re.findall(r"```python\n(.*?)```", (ROOT / paper).read_text(), re.S):
+        for snippet in SNIPPET.findall(paper.read_text()):
             count += 1
             # What examples hand frames to has its own types, or none, and need not be installed.
             snippet = re.sub(
                 r"^import cv2$", "import cv2  # type: ignore[import-not-found, unused-ignore]", snippet, flags=re.M
             )
             (tmp_path / f"example_{count:02}.py").write_text(snippet)
-    assert count >= 18
+    assert count >= 26
     run = check(checker, tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
 

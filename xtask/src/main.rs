@@ -11,6 +11,7 @@ mod crashpoints;
 mod cross;
 mod csharp;
 mod debian_rust;
+mod docs;
 mod env;
 mod fuzz;
 mod install;
@@ -46,6 +47,7 @@ pub(crate) struct Command {
 const COMMANDS: &[Command] = &[
     test::COMMAND,
     prose::COMMAND,
+    docs::COMMAND,
     model::COMMAND,
     attacks::COMMAND,
     crashpoints::COMMAND,

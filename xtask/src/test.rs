@@ -22,7 +22,8 @@ use pico_args::Arguments;
 
 use crate::project::Project;
 use crate::{
-    Command, attacks, crashpoints, cross, fuzz, instructions, loom, model, prose, sanitizer, torture, windows,
+    Command, attacks, crashpoints, cross, docs, fuzz, instructions, loom, model, prose, sanitizer, torture,
+    windows,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -48,6 +49,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step::new("fmt", "the sources are formatted", lint::fmt),
     Step::new("prose", "papers, comments and docstrings are plain English", prose::check),
+    Step::new("docs", "the documentation's site builds; no link, list or word in it is wrong", docs::check),
     Step::new("deny", "licences, sources and bans of all dependencies", deny::check),
     Step::new("clippy", "no lint warns", lint::clippy),
     Step::new("rustdoc", "the API documentation builds, no link is dead", lint::rustdoc),

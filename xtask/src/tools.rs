@@ -147,8 +147,18 @@ pub(crate) const CXX_COMPILER: Program = Program { name: "g++", package: "g++" }
 /// Debian's Python has no `venv` without it.
 pub(crate) const PYTHON_VENV: Program = Program { name: "python3", package: "python3-venv" };
 
+/// Makes the documentation's site. A wheel of 10 MB is there in seconds; mdBook would be compiled
+/// for minutes. This theme gets its corrections until May 2027; its successor reads the same
+/// settings, but has no hooks yet. `codespell` knows common misspellings.
+pub(crate) const MKDOCS: Venv =
+    Venv { name: "mkdocs", packages: &["mkdocs==1.6.1", "mkdocs-material==9.8.2", "codespell==2.4.3"] };
+
 /// Builds the wheels.
 pub(crate) const MATURIN: Venv = Venv { name: "maturin", packages: &["maturin==1.16.0"] };
+
+/// Look at wheels as the package index and its users do.
+pub(crate) const WHEEL_CHECKS: Venv =
+    Venv { name: "wheel-checks", packages: &["twine==7.0.0", "check-wheel-contents==0.6.3"] };
 
 /// What the Python tests import; the last release that each interpreter can have.
 pub(crate) const PYTHON_TESTS: &[&str] = &[

@@ -85,6 +85,10 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
     let python = install::venv(project, &tools::MATURIN)?.join("bin/python");
     let lines: Vec<String> =
         wheels.iter().map(|(wheel, kind)| inspect(project, &python, wheel, kind)).collect::<Result<_>>()?;
+    let checks = install::venv(project, &tools::WHEEL_CHECKS)?.join("bin");
+    let files = || wheels.iter().map(|(wheel, _)| wheel);
+    run_command(project.command(checks.join("twine")).args(["check", "--strict"]).args(files()))?;
+    run_command(project.command(checks.join("check-wheel-contents")).args(files()))?;
     println!("\n{}", lines.join("\n"));
     Ok(())
 }

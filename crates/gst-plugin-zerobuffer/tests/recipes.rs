@@ -220,6 +220,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo ", "the gate builds everything"),
     ("apt-get install ", "the step installs the same packages"),
     ("zerobuffer recv cam --global ", "Windows only"),
+    ("zerobuffer doctor ", "its tests have machines with faults"),
     ("zerobuffer view", "the tests of the viewer: the default port may be taken here"),
 ];
 
@@ -489,6 +490,7 @@ fn cook(paper: &str) {
 #[test]
 fn of_the_readme() {
     cook("README.md");
+    cook("docs/command.md");
 }
 
 #[test]

@@ -208,4 +208,84 @@ mod tests {
         assert!(message.starts_with("invalid value 'big' for '--size <BYTES>': "), "{message}");
         assert!(!message.contains('\n'));
     }
+
+    /// The papers' code blocks; `None` in a package, which comes without them.
+    fn shell_lines() -> Option<Vec<(String, String)>> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let pages = std::fs::read_dir(root.join("docs")).ok()?.flatten().map(|entry| entry.path());
+        let papers = ["README.md", "python/README.md", "crates/zerobuffer-cli/README.md"];
+        let mut found = Vec::new();
+        for path in pages.chain(papers.map(|paper| root.join(paper))) {
+            if path.extension().is_none_or(|kind| kind != "md") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for block in text.split("```").skip(1).step_by(2) {
+                let (kind, code) = block.split_once('\n').unwrap_or_default();
+                if ["sh", "console", "bash"].contains(&kind) {
+                    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                    found.extend(code.lines().map(|line| (name.clone(), line.to_owned())));
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// The words of each command of a line, as a shell splits it.
+    fn commands_of(line: &str) -> Vec<Vec<String>> {
+        let (mut commands, mut words, mut word) = (Vec::new(), Vec::new(), None::<String>);
+        let mut quote = None;
+        for c in line.chars().chain([';']) {
+            match c {
+                _ if quote == Some(c) => quote = None,
+                '\'' | '"' if quote.is_none() => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                '#' if quote.is_none() && word.is_none() => {
+                    return commands.into_iter().chain([words]).collect();
+                }
+                ' ' | '|' | '&' | ';' if quote.is_none() => {
+                    words.extend(word.take());
+                    if c != ' ' {
+                        commands.push(std::mem::take(&mut words));
+                    }
+                }
+                c => word.get_or_insert_default().push(c),
+            }
+        }
+        commands
+    }
+
+    #[test]
+    fn every_command_line_of_the_papers_is_one() {
+        let Some(lines) = shell_lines() else { return };
+        let mut count = 0;
+        for (page, line) in &lines {
+            for mut words in commands_of(line.strip_prefix("$ ").unwrap_or(line)) {
+                if words.first().is_none_or(|word| word != "zerobuffer") {
+                    continue;
+                }
+                // What follows a redirection is the shell's.
+                if let Some(at) = words.iter().position(|word| word.starts_with(['>', '<'])) {
+                    words.truncate(at);
+                }
+                count += 1;
+                match PublicCli::try_parse_from(&words) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::DisplayHelp => {}
+                    Err(error) => panic!("{page}: {line}: {error}"),
+                }
+            }
+        }
+        assert!(count > 40, "{count}");
+    }
+
+    #[test]
+    fn lines_are_split_as_by_a_shell() {
+        let words =
+            |line| commands_of(line).into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>();
+        assert_eq!(words("a 'b c' | d -x=\"y z\" & # e f"), [vec!["a", "b c"], vec!["d", "-x=y z"]]);
+        assert_eq!(words("# nothing").len(), 0);
+    }
 }

@@ -277,3 +277,44 @@ fn paced(stream: &mut Stream, picture: &[u8], mut each: impl FnMut()) {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
 }
+
+#[test]
+fn the_documentation_at_two_widths() {
+    let Some(site) = std::env::var_os("ZEROBUFFER_TEST_SITE") else {
+        println!("skipped: the step `viewer` builds the site and sets ZEROBUFFER_TEST_SITE");
+        return;
+    };
+    let Some(mut browser) = Browser::start() else { return };
+    let site = std::path::PathBuf::from(site);
+    for (width, height, scheme) in [(1280, 900, "light"), (390, 844, "dark")] {
+        for page in ["index", "tutorial", "sizing", "errors", "python", "papers/readme", "papers/protocol"] {
+            let url = format!("file://{}/{page}.html", site.display());
+            let tab = browser.open(&url, width, height, scheme);
+            browser.wait(&tab, "document.querySelector('article h1') && document.readyState === 'complete'");
+            // Wide tables and code scroll for themselves, and the page does not.
+            let over = browser.eval(&tab, "document.documentElement.scrollWidth - window.innerWidth");
+            assert!(over.as_f64().unwrap() <= 0.0, "{page} is {over} pixels too wide at {width}");
+            let broken =
+                "[...document.images].filter((image) => image.complete && !image.naturalWidth).length";
+            assert_eq!(browser.eval(&tab, broken), 0, "{page} has pictures that do not load");
+            browser.screenshot(&tab, &format!("site-{}-{width}.png", page.replace('/', "-")));
+        }
+    }
+    let tab = browser.open(&format!("file://{}/sizing.html", site.display()), 1280, 900, "light");
+    browser.wait(&tab, "document.getElementById('sizing-ring')?.textContent.includes('bytes')");
+    // The first row of the page's own table.
+    for (field, value) in [("bytes", "3110400"), ("rate", "60"), ("pause", "100"), ("held", "0")] {
+        let set = format!(
+            "(() => {{ const input = document.getElementById('sizing-{field}'); input.value = '{value}';
+            input.dispatchEvent(new Event('input')); }})()"
+        );
+        browser.eval(&tab, &set);
+    }
+    let text = |browser: &mut Browser, field: &str| {
+        let script = format!("document.getElementById('sizing-{field}').textContent");
+        browser.eval(&tab, &script).as_str().unwrap().to_owned()
+    };
+    assert_eq!(text(&mut browser, "frames"), "9");
+    assert_eq!(text(&mut browser, "ring"), "27993920 bytes (26.7 MiB)");
+    assert_eq!(browser.complaints, [""; 0]);
+}

@@ -112,17 +112,23 @@ pub mod simulated {
     }
 }
 
-/// The README's example, compiled and run with the doc tests.
+/// The examples of README and of the pages, compiled and run with the doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct ReadmeExamples;
 
-/// That of docs/broadcast.md.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/broadcast.md")]
 struct BroadcastExamples;
 
-/// That of DUPLEX_CHANNEL.md.
 #[cfg(doctest)]
-#[doc = include_str!("../../../DUPLEX_CHANNEL.md")]
+#[doc = include_str!("../../../docs/duplex.md")]
 struct DuplexExamples;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust.md")]
+struct RustExamples;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tutorial.md")]
+struct TutorialExamples;

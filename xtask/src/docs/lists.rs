@@ -1,0 +1,144 @@
+//! Lists of pages are complete: errors, exit codes, environment variables, commands, examples.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::project::Project;
+
+/// A list: what it should name, read from where it is made, and the page.
+struct List {
+    what: &'static str,
+    page: &'static str,
+    names: fn(&Path) -> Result<Vec<String>>,
+}
+
+const LISTS: &[List] = &[
+    List { what: "error", page: "docs/errors.md", names: errors },
+    List { what: "exit code", page: "docs/command.md", names: exit_codes },
+    List { what: "command", page: "docs/command.md", names: commands },
+    List { what: "variable", page: "docs/environment.md", names: variables },
+    List { what: "doc test of", page: "crates/zerobuffer/src/lib.rs", names: pages_with_rust },
+    List { what: "example", page: "examples/README.md", names: examples },
+];
+
+pub(super) fn check(project: &Project) -> Result<()> {
+    let mut missing = Vec::new();
+    let mut count = 0;
+    for list in LISTS {
+        let page = text(&project.root, list.page)?;
+        let names = (list.names)(&project.root)?;
+        if names.len() < 3 {
+            bail!("only {} of kind {} were found: their source has moved", names.len(), list.what);
+        }
+        count += names.len();
+        let absent = names.into_iter().filter(|name| !page.contains(name.as_str()));
+        missing.extend(absent.map(|name| format!("{} does not have the {} {name}", list.page, list.what)));
+    }
+    if !missing.is_empty() {
+        bail!("{}", missing.join("\n"));
+    }
+    println!("lists: {count} names, all are on their pages");
+    Ok(())
+}
+
+fn text(root: &Path, path: &str) -> Result<String> {
+    fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))
+}
+
+/// The variants of the library's error.
+fn errors(root: &Path) -> Result<Vec<String>> {
+    let source = text(root, "crates/zerobuffer/src/error.rs")?;
+    let body = source.split("pub enum Error {").nth(1).context("no `pub enum Error`")?;
+    let body = body.split("\n}\n").next().unwrap_or_default();
+    let names = body.lines().filter_map(|line| line.strip_prefix("    ")?.strip_suffix(" {"));
+    let is_name = |name: &&str| name.chars().all(char::is_alphanumeric);
+    Ok(names.filter(is_name).map(|name| format!("| `{name}` |")).collect())
+}
+
+/// The rows of the command's own table.
+fn exit_codes(root: &Path) -> Result<Vec<String>> {
+    let source = text(root, "crates/zerobuffer-cli/src/exit.rs")?;
+    let table = source.split("const TABLE").nth(1).and_then(|rest| rest.split("];").next());
+    let strings: Vec<&str> = table.context("no table")?.split('"').skip(1).step_by(2).collect();
+    Ok(strings.chunks_exact(2).map(|row| format!("| {} |\n", row.join(" | "))).collect())
+}
+
+fn commands(root: &Path) -> Result<Vec<String>> {
+    let source = text(root, "crates/zerobuffer-cli/src/cli.rs")?;
+    let list = source.split("enum PublicCommand {").nth(1).and_then(|rest| rest.split('}').next());
+    let names = list.context("no list of commands")?.lines().filter_map(|line| line.trim().split('(').next());
+    Ok(names
+        .filter(|name| !name.is_empty())
+        .map(|name| format!("zerobuffer {}", name.to_lowercase()))
+        .collect())
+}
+
+/// What the library, the command and the package read, their tests apart.
+fn variables(root: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for folder in [
+        "crates/zerobuffer/src",
+        "crates/zerobuffer-cli/src",
+        "crates/zerobuffer-view/src",
+        "python/zerobuffer",
+    ] {
+        walk(&root.join(folder), &mut |path| {
+            let Ok(source) = fs::read_to_string(path) else { return };
+            for part in source.split("\"ZEROBUFFER_").skip(1) {
+                let name: String = part.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
+                let private = ["TEST_", "CRASH_", "TAP_"].iter().any(|start| name.starts_with(start));
+                let whole = part.get(name.len()..).is_some_and(|rest| rest.starts_with('"'));
+                if whole && !private && !name.is_empty() {
+                    found.push(format!("`ZEROBUFFER_{name}`"));
+                }
+            }
+        })?;
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// The pages that have Rust to compile.
+fn pages_with_rust(root: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    walk(&root.join("docs"), &mut |path| {
+        let source = fs::read_to_string(path).unwrap_or_default();
+        if source.contains("```rust\n") || source.contains("```rust,no_run\n") {
+            found.extend(path.file_name().map(|name| format!("docs/{}\"", name.to_string_lossy())));
+        }
+    })?;
+    Ok(found)
+}
+
+fn examples(root: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for folder in [
+        "examples",
+        "crates/zerobuffer/examples",
+        "crates/zerobuffer-cli/examples",
+        "crates/zerobuffer-async-tests/examples",
+    ] {
+        walk(&root.join(folder), &mut |path| {
+            let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
+            if let ("py" | "c" | "cpp" | "rs", Some(name)) = (kind, path.file_stem()) {
+                found.push(name.to_string_lossy().into_owned());
+            }
+        })?;
+    }
+    Ok(found)
+}
+
+fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries.flatten() {
+        if entry.path().is_dir() {
+            walk(&entry.path(), each)?;
+        } else {
+            each(&entry.path());
+        }
+    }
+    Ok(())
+}
