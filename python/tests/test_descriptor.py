@@ -308,6 +308,41 @@ def test_two_event_loops_share_a_reader(name: str) -> None:
         assert all(half == sorted(half) for half in halves)
 
 
+def test_what_was_served_in_between_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if that was a turn of the event loop's own, and not the descriptor's."""
+    from zerobuffer import _engine
+
+    monkeypatch.setattr(_engine, "_LONG", 0.0)
+    seen: list[str] = []
+
+    class Lane(_engine.Lane):
+        found = False
+
+        def serve(self, call: Any, seconds: float) -> bool:
+            return self.found and bool(call.answer(True))
+
+        def stalled(self) -> None:
+            seen.append("stalled")
+
+    async def main() -> None:
+        loop, lane = asyncio.get_running_loop(), Lane()
+        for _ in range(3):
+            call = _engine.Call()
+            lane.calls.append(call)
+            lane._ready(loop)
+            lane.found = True
+            assert lane.run()
+            assert await call.future
+            lane.found = False
+        assert seen == []
+        lane.calls.append(_engine.Call())
+        lane._ready(loop)
+        lane._ready(loop)
+        assert seen == ["stalled"]
+
+    run(main())
+
+
 def test_wait_sleeps_until_there_is_something(name: str) -> None:
     with Reader(f"{name}-1") as first, Reader(f"{name}-2") as second, Writer(f"{name}-2") as writer:
         begun = time.process_time()

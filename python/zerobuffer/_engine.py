@@ -152,12 +152,7 @@ class Lane:
             if not found:
                 self._unwatch(loop)
             return
-        now = time.monotonic()
-        if found:
-            self._in_vain = None
-        elif self._in_vain is None:
-            self._in_vain = now
-        elif now - self._in_vain >= _LONG:
+        if not found and self._waits_for_long():
             # The loop was free meanwhile, and still nothing has come.
             try:
                 self.stalled()
@@ -167,6 +162,14 @@ class Lane:
                 with engine.changed:
                     engine.remove(self, first)
         self._follow(loop)
+
+    def _waits_for_long(self) -> bool:
+        """Whether looks have been in vain for long; this was one of them."""
+        now = time.monotonic()
+        if self._in_vain is None:
+            self._in_vain = now
+            return False
+        return now - self._in_vain >= _LONG
 
     def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait for what the endpoint has now: it may have another peer."""
@@ -190,6 +193,9 @@ class Lane:
     def run(self) -> bool:
         """Serve what can be served, in an event loop. Whether there was something."""
         served = self.serve_ready(0.0)
+        if served > 0:
+            # On whatever way the loop came here: this is no stall.
+            self._in_vain = None
         if served >= _AT_ONCE:
             # Others have a turn.
             asyncio.get_running_loop().call_soon(self.run)
