@@ -164,7 +164,7 @@ class Lane:
         self._follow(loop)
 
     def _waits_for_long(self) -> bool:
-        """Whether looks have been in vain for long; this was one of them."""
+        """Whether nothing was found for long; this look was one without success."""
         now = time.monotonic()
         if self._in_vain is None:
             self._in_vain = now
