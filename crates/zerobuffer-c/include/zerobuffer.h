@@ -172,7 +172,7 @@
 
 // The interface that this header describes: 65536 times its number, plus its additions. A library
 // has to have the same number, and at least as many additions.
-#define ZB_ABI_VERSION 131072
+#define ZB_ABI_VERSION 131073
 
 // What became of a call: 0 success, positive an ordinary outcome, negative an error.
 enum zb_status
@@ -256,6 +256,10 @@ typedef struct zb_frame zb_frame;
 
 // What can be seen of one buffer. Valid during the callback that gets it.
 typedef struct zb_info zb_info;
+
+// A reading end that always has the newest frame. A thread of the library takes all frames out of
+// the ring, so a slow consumer never stops the writer.
+typedef struct zb_newest zb_newest;
 
 // Options of an endpoint. They may be used for any number of endpoints, and be freed after each.
 typedef struct zb_options zb_options;
@@ -428,6 +432,60 @@ size_t zb_last_error(char *text, size_t size);
 // `function` may be called with `user`, on any thread, until another one is set.
 zb_status zb_set_log(zb_log_fn function, void *user, int32_t level);
 
+// Creates the buffer `name` as zb_reader_create, and starts the thread. The ring has to hold three
+// frames. Any thread.
+//
+// # Safety
+//
+// `name` is a text; `newest` can be written to.
+zb_status zb_newest_create(const char *name, const zb_options *options, zb_newest **newest);
+
+// Ends the thread and closes the buffer as zb_reader_close. Frames stay readable. Any thread.
+zb_status zb_newest_close(zb_newest *newest);
+
+// The newest frame that was not handed out yet; waits for one at most `timeout_ns`. It is a copy,
+// which holds no space of the ring, and is released as any other. `skipped` gets how many were
+// passed over since the last one, and may be NULL. ZB_TIMEOUT and ZB_PEER_GONE as zb_reader_read.
+// ZB_FRAME_TOO_LARGE: the ring does not hold three such frames. One thread at a time.
+//
+// # Safety
+//
+// `frame` can be written to; `skipped` is NULL or can be written to.
+zb_status zb_newest_read(zb_newest *newest,
+                         int64_t timeout_ns,
+                         zb_frame **frame,
+                         uint64_t *skipped);
+
+// A descriptor as zb_reader_event_fd; zb_newest_read with time 0 makes it unreadable. Linux only,
+// elsewhere ZB_ERROR. One thread at a time.
+//
+// # Safety
+//
+// `descriptor` can be written to.
+zb_status zb_newest_event_fd(zb_newest *newest, int32_t *descriptor);
+
+// ZB_OK: a live writer is attached; ZB_PEER_GONE: none is. Any thread, at any time.
+zb_status zb_newest_has_writer(const zb_newest *newest);
+
+// Copies the metadata as zb_reader_metadata. Any thread, at any time.
+//
+// # Safety
+//
+// As zb_reader_metadata.
+zb_status zb_newest_metadata(const zb_newest *newest, void *data, size_t capacity, size_t *size);
+
+// A number about it, such as ZB_STAT_LOST: the frames that were passed over. Any thread, at any
+// time.
+//
+// # Safety
+//
+// `value` can be written to.
+zb_status zb_newest_stat(const zb_newest *newest, int32_t key, uint64_t *value);
+
+// Ends the thread, and the blocked call of another thread, and each later one, with ZB_CLOSED. It
+// cannot be taken back. Any thread, at any time.
+zb_status zb_newest_interrupt(zb_newest *newest);
+
 // Shows each buffer of this machine that may be read to `function`, in the order of names. Nothing
 // is disturbed. Any thread.
 //
@@ -495,6 +553,19 @@ zb_status zb_reader_close(zb_reader *reader);
 // `frame` can be written to.
 zb_status zb_reader_read(zb_reader *reader, int64_t timeout_ns, zb_frame **frame);
 
+// zb_reader_read and zb_frame_get in one call; `data`, `size` and `sequence` may be NULL. One
+// thread at a time.
+//
+// # Safety
+//
+// `frame` can be written to; `data`, `size` and `sequence` are NULL or can be written to.
+zb_status zb_reader_read_get(zb_reader *reader,
+                             int64_t timeout_ns,
+                             zb_frame **frame,
+                             void **data,
+                             size_t *size,
+                             uint64_t *sequence);
+
 // As zb_reader_read, but passes over all frames but the newest that is there; `skipped` gets how
 // many, and may be NULL. One thread at a time.
 //
@@ -505,6 +576,16 @@ zb_status zb_reader_latest(zb_reader *reader,
                            int64_t timeout_ns,
                            zb_frame **frame,
                            uint64_t *skipped);
+
+// A descriptor for poll, epoll and event loops. It is readable when zb_reader_read may have
+// something to say; once a second perhaps for nothing. Read with time 0 then, until ZB_TIMEOUT or
+// ZB_PEER_GONE: that makes it unreadable again. Nobody else may read or close it; it goes with the
+// reader. Linux only, elsewhere ZB_ERROR. One thread at a time.
+//
+// # Safety
+//
+// `descriptor` can be written to.
+zb_status zb_reader_event_fd(zb_reader *reader, int32_t *descriptor);
 
 // Waits until a writer is attached, or has left frames to read; ZB_TIMEOUT: none came. One thread
 // at a time.
@@ -767,6 +848,15 @@ zb_status zb_writer_set_write_timeout(zb_writer *writer, int64_t timeout_ns);
 //
 // `sequence` can be written to.
 zb_status zb_writer_next_sequence(const zb_writer *writer, uint64_t *sequence);
+
+// A descriptor as zb_reader_event_fd, for a ring that was full. It is readable when
+// zb_writer_try_write may succeed, or has something else to say; ZB_FULL makes it unreadable. Linux
+// only, elsewhere ZB_ERROR. One thread at a time.
+//
+// # Safety
+//
+// `descriptor` can be written to.
+zb_status zb_writer_event_fd(zb_writer *writer, int32_t *descriptor);
 
 // ZB_OK: the reader is alive and owns the buffer; ZB_PEER_GONE: it is not. Any thread, at any
 // time.

@@ -36,11 +36,17 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Result<&'a [
         return Ok(&[]);
     }
     if data.is_null() || size > isize::MAX as usize {
-        return Err(Fault::argument(format!("{size} bytes at {data:p} cannot be")));
+        return Err(cannot_be(data, size));
     }
     // SAFETY: it is not NULL, and not larger than an object can be; the rest is the caller's
     // promise.
     Ok(unsafe { slice::from_raw_parts(data.cast(), size) })
+}
+
+#[cold]
+#[inline(never)]
+fn cannot_be(data: *const c_void, size: usize) -> Fault {
+    Fault::argument(format!("{size} bytes at {data:p} cannot be"))
 }
 
 /// Bytes to be written.
@@ -53,7 +59,7 @@ pub(crate) unsafe fn room<'a>(data: *mut c_void, size: usize) -> Result<&'a mut 
         return Ok(&mut []);
     }
     if data.is_null() || size > isize::MAX as usize {
-        return Err(Fault::argument(format!("{size} bytes at {data:p} cannot be")));
+        return Err(cannot_be(data, size));
     }
     // SAFETY: as in `bytes`.
     Ok(unsafe { slice::from_raw_parts_mut(data.cast(), size) })
@@ -72,7 +78,7 @@ impl<T> Out<T> {
     pub(crate) unsafe fn required(place: *mut T, what: &str) -> Result<Self, Fault> {
         match NonNull::new(place) {
             Some(place) if place.is_aligned() => Ok(Self(place)),
-            _ => Err(Fault::argument(format!("the place for {what} is {place:p}"))),
+            _ => Err(no_place(place.cast(), what)),
         }
     }
 
@@ -91,6 +97,12 @@ impl<T> Out<T> {
         // SAFETY: the caller of `required` or `optional` promises that it can be written to.
         unsafe { self.0.as_ptr().write(value) }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn no_place(place: *const c_void, what: &str) -> Fault {
+    Fault::argument(format!("the place for {what} is {place:p}"))
 }
 
 /// A time in ns; `None`: for ever.

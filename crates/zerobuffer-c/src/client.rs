@@ -6,9 +6,12 @@ use crate::{
     fault::Fault,
     frame::{self, zb_frame},
     options::{self, zb_options},
+    reader,
     slots::Kind,
+    stat,
     status::zb_status::{self, ZB_NONE, ZB_OK, ZB_PEER_GONE, ZB_TIMEOUT},
     table::Table,
+    writer,
 };
 use std::{
     ffi::{c_char, c_void},
@@ -140,7 +143,7 @@ pub unsafe extern "C" fn zb_client_commit(
 /// Gives up the loan; nothing is sent. ZB_NONE: there was none. Any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_client_abort(client: *mut zb_client) -> zb_status {
-    border(|| Ok(if CLIENTS.control(client)?.abort() { ZB_OK } else { ZB_NONE }))
+    CLIENTS.asks(client, ZB_NONE, |client| client.abort())
 }
 
 fn hand_out(response: Response, out: &Out<*mut zb_frame>) -> Result<zb_status, Fault> {
@@ -226,7 +229,7 @@ pub unsafe extern "C" fn zb_client_set_metadata(
 /// any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_client_has_server(client: *const zb_client) -> zb_status {
-    border(|| Ok(if CLIENTS.control(client)?.is_server_connected() { ZB_OK } else { ZB_PEER_GONE }))
+    CLIENTS.asks(client, ZB_PEER_GONE, |client| client.is_server_connected())
 }
 
 /// A number about the response buffer (`of_requests` 0) or the request buffer (1). Any thread, at
@@ -242,16 +245,15 @@ pub unsafe extern "C" fn zb_client_stat(
     key: i32,
     value: *mut u64,
 ) -> zb_status {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let out = unsafe { Out::required(value, "the value") }?;
+    let number = || {
         let client = CLIENTS.control(client)?;
         let numbers = if of_requests == 0 {
-            crate::reader::numbers(&client.response_buffer())
+            reader::numbers(&client.response_buffer())
         } else {
-            crate::writer::numbers(&client.request_buffer())
+            writer::numbers(&client.request_buffer())
         };
-        out.set(numbers.get(key)?);
-        Ok(ZB_OK)
-    })
+        numbers.get(key)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { stat::answer(value, number) }
 }

@@ -5,7 +5,7 @@ use crate::{
     border::{border, border_or},
     fault::Fault,
     slots::Kind,
-    stat::unknown,
+    stat::{self, unknown},
     status::zb_status::{self, ZB_NONE, ZB_OK},
     table::Table,
 };
@@ -130,12 +130,10 @@ pub extern "C" fn zb_info_name(info: *const zb_info) -> *const c_char {
 /// `value` can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zb_info_get(info: *const zb_info, key: i32, value: *mut u64) -> zb_status {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let out = unsafe { Out::required(value, "the value") }?;
+    let number = || {
         let seen = INFOS.control(info)?;
         let info = &seen.info;
-        out.set(match key {
+        Ok(Some(match key {
             ZB_INFO_METADATA_SIZE => info.metadata_size,
             ZB_INFO_RING_SIZE => info.payload_size,
             ZB_INFO_FREE => info.free,
@@ -149,9 +147,10 @@ pub unsafe extern "C" fn zb_info_get(info: *const zb_info, key: i32, value: *mut
             ZB_INFO_UID => info.uid.into(),
             ZB_INFO_DEFECTS => info.defects.len() as u64,
             other => return Err(unknown(other)),
-        });
-        Ok(ZB_OK)
-    })
+        }))
+    };
+    // SAFETY: the caller's promise.
+    unsafe { stat::answer(value, number) }
 }
 
 /// The first 64 KiB of the buffer's metadata. ZB_NONE: there are none. Valid during the callback.

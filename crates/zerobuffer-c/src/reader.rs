@@ -3,18 +3,21 @@
 use crate::{
     arguments::{Out, patience, room, text, time},
     border::border,
-    frame::{self, zb_frame},
+    event,
+    fault::Fault,
+    frame::{Handed, Held, Owned, Places, Seen, zb_frame},
     options::{self, zb_options},
     slots::Kind,
     stat::{self, Numbers},
-    status::zb_status::{self, ZB_NONE, ZB_OK, ZB_TIMEOUT},
+    status::zb_status::{self, ZB_NONE, ZB_OK, ZB_PEER_GONE, ZB_TIMEOUT},
     table::Table,
 };
 use std::{
     ffi::{c_char, c_void},
+    ops::Deref,
     ptr,
 };
-use zerobuffer::{Reader, ReaderHandle};
+use zerobuffer::{Frame, Reader, ReaderHandle};
 
 /// The reading end of a buffer, which it creates and owns.
 #[derive(Debug)]
@@ -22,7 +25,50 @@ pub struct zb_reader {
     _opaque: (),
 }
 
-static READERS: Table<Reader, ReaderHandle> = Table::new(Kind::Reader, "reader");
+struct Reading {
+    reader: Reader,
+    places: Places,
+}
+
+impl Reading {
+    /// The next frame, and what is to be told of it. What is known to be there comes straight from
+    /// the ring to its place.
+    #[inline(always)]
+    fn read(
+        &mut self,
+        timeout_ns: i64,
+        out: &Out<*mut zb_frame>,
+        tell: impl Fn(&Handed),
+    ) -> Result<zb_status, Fault> {
+        let place = self.places.free()?;
+        let handed = match self.reader.take_known() {
+            Some(frame) => put(place, frame),
+            None => match self.read_fully(timeout_ns)? {
+                Some(frame) => put(place, frame),
+                None => return Ok(ZB_TIMEOUT),
+            },
+        };
+        out.set(handed.frame);
+        tell(&handed);
+        Ok(ZB_OK)
+    }
+
+    #[inline(never)]
+    fn read_fully(&mut self, timeout_ns: i64) -> Result<Option<Frame>, Fault> {
+        Ok(match time(timeout_ns) {
+            Some(timeout) => self.reader.read_timeout(timeout)?,
+            None => Some(self.reader.read()?),
+        })
+    }
+}
+
+#[inline(always)]
+fn put(place: Owned, frame: Frame) -> Handed {
+    let sequence = frame.sequence();
+    place.put(Held::Ring(frame), sequence)
+}
+
+static READERS: Table<Reading, ReaderHandle> = Table::new(Kind::Reader, "reader");
 
 /// Creates the buffer `name` and waits for nothing. A dead reader's name is taken over, a live
 /// one's is ZB_READER_CONNECTED. `options` may be NULL. Any thread.
@@ -42,9 +88,9 @@ pub unsafe extern "C" fn zb_reader_create(
         out.set(ptr::null_mut());
         // SAFETY: the caller's promise.
         let name = unsafe { text(name, "the name") }?;
-        let created = Reader::create(name, options::reader(options)?)?;
-        let handle = created.handle();
-        out.set(READERS.insert(created, handle)?);
+        let reader = Reader::create(name, options::reader(options)?)?;
+        let handle = reader.handle();
+        out.set(READERS.insert(Reading { reader, places: Places::new() }, handle)?);
         Ok(ZB_OK)
     })
 }
@@ -55,7 +101,7 @@ pub unsafe extern "C" fn zb_reader_create(
 pub extern "C" fn zb_reader_close(reader: *mut zb_reader) -> zb_status {
     border(|| {
         let (closed, _) = READERS.close(reader, ReaderHandle::interrupt)?;
-        closed.close()?;
+        closed.reader.close()?;
         Ok(ZB_OK)
     })
 }
@@ -77,14 +123,30 @@ pub unsafe extern "C" fn zb_reader_read(
         // SAFETY: the caller's promise.
         let out = unsafe { Out::required(frame, "the frame") }?;
         out.set(ptr::null_mut());
-        let read = READERS.call(reader, |reader| match time(timeout_ns) {
-            Some(timeout) => Ok(reader.read_timeout(timeout)?),
-            None => Ok(reader.read().map(Some)?),
-        })?;
-        let Some(read) = read else { return Ok(ZB_TIMEOUT) };
-        let sequence = read.sequence();
-        out.set(frame::insert(read, sequence)?);
-        Ok(ZB_OK)
+        READERS.call(reader, |reading| reading.read(timeout_ns, &out, |_| ()))
+    })
+}
+
+/// zb_reader_read and zb_frame_get in one call; `data`, `size` and `sequence` may be NULL. One
+/// thread at a time.
+///
+/// # Safety
+///
+/// `frame` can be written to; `data`, `size` and `sequence` are NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zb_reader_read_get(
+    reader: *mut zb_reader,
+    timeout_ns: i64,
+    frame: *mut *mut zb_frame,
+    data: *mut *mut c_void,
+    size: *mut usize,
+    sequence: *mut u64,
+) -> zb_status {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (out, seen) = unsafe { (Out::required(frame, "the frame")?, Seen::new(data, size, sequence)) };
+        out.set(ptr::null_mut());
+        READERS.call(reader, |reading| reading.read(timeout_ns, &out, |handed| seen.tell_of(handed)))
     })
 }
 
@@ -105,15 +167,32 @@ pub unsafe extern "C" fn zb_reader_latest(
         // SAFETY: the caller's promise.
         let (out, skipped) = unsafe { (Out::required(frame, "the frame")?, Out::optional(skipped)) };
         out.set(ptr::null_mut());
-        let latest = READERS.call(reader, |reader| Ok(reader.latest_with(&mut patience(timeout_ns))?))?;
-        let Some(latest) = latest else { return Ok(ZB_TIMEOUT) };
-        if let Some(skipped) = skipped {
-            skipped.set(latest.skipped);
-        }
-        let sequence = latest.frame.sequence();
-        out.set(frame::insert(latest.frame, sequence)?);
-        Ok(ZB_OK)
+        READERS.call(reader, |reading| {
+            let latest = reading.reader.latest_with(&mut patience(timeout_ns))?;
+            let Some(latest) = latest else { return Ok(ZB_TIMEOUT) };
+            if let Some(skipped) = skipped {
+                skipped.set(latest.skipped);
+            }
+            out.set(put(reading.places.free()?, latest.frame).frame);
+            Ok(ZB_OK)
+        })
     })
+}
+
+/// A descriptor for poll, epoll and event loops. It is readable when zb_reader_read may have
+/// something to say; once a second perhaps for nothing. Read with time 0 then, until ZB_TIMEOUT or
+/// ZB_PEER_GONE: that makes it unreadable again. Nobody else may read or close it; it goes with the
+/// reader. Linux only, elsewhere ZB_ERROR. One thread at a time.
+///
+/// # Safety
+///
+/// `descriptor` can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zb_reader_event_fd(reader: *mut zb_reader, descriptor: *mut i32) -> zb_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        event::answer(descriptor, || READERS.call(reader, |reading| event::of_reader(&mut reading.reader)))
+    }
 }
 
 /// Waits until a writer is attached, or has left frames to read; ZB_TIMEOUT: none came. One thread
@@ -121,19 +200,17 @@ pub unsafe extern "C" fn zb_reader_latest(
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_reader_wait_for_writer(reader: *mut zb_reader, timeout_ns: i64) -> zb_status {
     border(|| {
-        let came =
-            READERS.call(reader, |reader| Ok(reader.wait_for_writer_with(&mut patience(timeout_ns))?))?;
-        Ok(if came { ZB_OK } else { ZB_TIMEOUT })
+        READERS.call(reader, |reading| {
+            let came = reading.reader.wait_for_writer_with(&mut patience(timeout_ns))?;
+            Ok(if came { ZB_OK } else { ZB_TIMEOUT })
+        })
     })
 }
 
 /// ZB_OK: a live writer is attached; ZB_PEER_GONE: none is. Any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_reader_has_writer(reader: *const zb_reader) -> zb_status {
-    border(|| {
-        let connected = READERS.control(reader)?.is_writer_connected();
-        Ok(if connected { ZB_OK } else { zb_status::ZB_PEER_GONE })
-    })
+    READERS.asks(reader, ZB_PEER_GONE, ReaderHandle::is_writer_connected)
 }
 
 /// Copies the metadata into `data`, cut to `capacity`; `size` gets their whole size. ZB_NONE: none
@@ -149,23 +226,32 @@ pub unsafe extern "C" fn zb_reader_metadata(
     capacity: usize,
     size: *mut usize,
 ) -> zb_status {
+    // SAFETY: the caller's promise.
+    unsafe { copy_metadata(data, capacity, size, || Ok(READERS.control(reader)?.metadata()?)) }
+}
+
+/// Copies what fits.
+///
+/// # Safety
+///
+/// As [`zb_reader_metadata`].
+pub(crate) unsafe fn copy_metadata<M: Deref<Target = [u8]>>(
+    data: *mut c_void,
+    capacity: usize,
+    size: *mut usize,
+    metadata: impl FnOnce() -> Result<Option<M>, Fault>,
+) -> zb_status {
     border(|| {
         // SAFETY: the caller's promise.
         let (out, room) = unsafe { (Out::required(size, "the size")?, room(data, capacity)?) };
         out.set(0);
-        let metadata = READERS.control(reader)?.metadata()?;
-        Ok(copy_out(metadata.as_deref(), room, &out))
+        let Some(found) = metadata()? else { return Ok(ZB_NONE) };
+        out.set(found.len());
+        for (to, from) in room.iter_mut().zip(found.iter()) {
+            *to = *from;
+        }
+        Ok(ZB_OK)
     })
-}
-
-/// Copies what fits.
-pub(crate) fn copy_out(found: Option<&[u8]>, room: &mut [u8], size: &Out<usize>) -> zb_status {
-    let Some(found) = found else { return ZB_NONE };
-    size.set(found.len());
-    for (to, from) in room.iter_mut().zip(found) {
-        *to = *from;
-    }
-    ZB_OK
 }
 
 /// A number about the reader, such as ZB_STAT_FRAMES. Any thread, at any time.
@@ -175,20 +261,15 @@ pub(crate) fn copy_out(found: Option<&[u8]>, room: &mut [u8], size: &Out<usize>)
 /// `value` can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zb_reader_stat(reader: *const zb_reader, key: i32, value: *mut u64) -> zb_status {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let out = unsafe { Out::required(value, "the value") }?;
-        let handle = READERS.control(reader)?;
-        out.set(numbers(&handle).get(key)?);
-        Ok(ZB_OK)
-    })
+    // SAFETY: the caller's promise.
+    unsafe { stat::answer(value, || numbers(&READERS.control(reader)?).get(key)) }
 }
 
 pub(crate) fn numbers(handle: &ReaderHandle) -> Numbers {
     Numbers {
         counters: stat::of_reader(handle.stats()),
         capacity: handle.capacity(),
-        metadata_capacity: handle.metadata_capacity(),
+        metadata_capacity: Some(handle.metadata_capacity()),
         utilization: handle.utilization(),
     }
 }
@@ -197,17 +278,11 @@ pub(crate) fn numbers(handle: &ReaderHandle) -> Numbers {
 /// zb_reader_resume. Any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_reader_interrupt(reader: *mut zb_reader) -> zb_status {
-    border(|| {
-        READERS.control(reader)?.interrupt();
-        Ok(ZB_OK)
-    })
+    READERS.orders(reader, ReaderHandle::interrupt)
 }
 
 /// Takes zb_reader_interrupt back. Any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_reader_resume(reader: *mut zb_reader) -> zb_status {
-    border(|| {
-        READERS.control(reader)?.resume();
-        Ok(ZB_OK)
-    })
+    READERS.orders(reader, ReaderHandle::resume)
 }

@@ -183,17 +183,19 @@ fn start(server: *mut zb_server, handler: zb_handler_fn, user: *mut c_void, edit
             let responder = responder::insert(responder).map_err(failed)?;
             // SAFETY: the caller of `zb_server_start` promises that the handler may be called so.
             let code = unsafe { handler(user.get(), request, responder) };
-            let (request, responder) = (frame::take(request), responder::take(responder));
+            let responder = responder::take(responder);
+            let answered = frame::take(request, |request| {
+                if let (0, true, Some(mut responder)) = (code, edits, responder)
+                    && !responder.is_answered()
+                {
+                    responder.write(request.data())?;
+                }
+                Ok(())
+            });
             if code != 0 {
                 return Err(HandlerError::new("error", format!("the handler returned {code}")).into());
             }
-            if let (true, Some(mut responder)) = (edits, responder)
-                && let Some(request) = request
-                && !responder.is_answered()
-            {
-                responder.write(request.data())?;
-            }
-            Ok(())
+            answered.unwrap_or(Ok(()))
         })?;
         Ok(ZB_OK)
     })

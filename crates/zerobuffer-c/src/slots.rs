@@ -17,6 +17,7 @@ pub(crate) enum Kind {
     Responder,
     Info,
     Tap,
+    Newest,
 }
 
 const INDEX_BITS: u32 = 20;
@@ -24,8 +25,9 @@ const INDEX: u64 = (1 << INDEX_BITS) - 1;
 /// A place can be used so often before a handle comes again: a week of ten million frames per
 /// second through one place.
 const GENERATION: u64 = (1 << 39) - 1;
-/// Above the generation: the handle is being closed.
-pub(crate) const CLOSING: u64 = 1 << 59;
+/// Above the generation, in no handle: a thread is in a call on it.
+pub(crate) const BUSY: u64 = 1 << BUSY_BIT;
+const BUSY_BIT: u32 = 59;
 const KIND_SHIFT: u32 = 60;
 
 const CHUNK: usize = 256;
@@ -41,7 +43,7 @@ pub(crate) trait Place: Default {
 /// is another one.
 pub(crate) struct Slots<P> {
     kind: Kind,
-    chunks: [OnceLock<Box<[P]>>; CHUNKS],
+    chunks: [OnceLock<Box<[P; CHUNK]>>; CHUNKS],
     free: Mutex<Free>,
 }
 
@@ -62,15 +64,15 @@ impl<P: Place> Slots<P> {
 
     /// The place that a handle was made for, if it is one of this kind. Whether it still is open
     /// under it is another question.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, handle: u64) -> Option<&P> {
-        if handle >> KIND_SHIFT != self.kind as u64 {
+        if handle >> BUSY_BIT != (self.kind as u64) << (KIND_SHIFT - BUSY_BIT) {
             return None;
         }
         self.at((handle & INDEX) as usize)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at(&self, index: usize) -> Option<&P> {
         self.chunks.get(index / CHUNK)?.get()?.get(index % CHUNK)
     }
@@ -81,8 +83,9 @@ impl<P: Place> Slots<P> {
         if free.indices.is_empty() && free.chunks < CHUNKS {
             let chunk = free.chunks;
             free.chunks += 1;
-            if let Some(made) = self.chunks.get(chunk) {
-                made.get_or_init(|| (0..CHUNK).map(|_| P::default()).collect());
+            let places: Box<[P]> = (0..CHUNK).map(|_| P::default()).collect();
+            if let (Some(made), Ok(places)) = (self.chunks.get(chunk), places.try_into()) {
+                made.get_or_init(|| places);
             }
             let first = (chunk * CHUNK) as u32;
             free.indices.extend((first..first + CHUNK as u32).rev());

@@ -1,6 +1,11 @@
 //! Numbers about endpoints and buffers, by key: new ones change no interface.
 
-use crate::fault::Fault;
+use crate::{
+    arguments::Out,
+    border::border,
+    fault::Fault,
+    status::zb_status::{self, ZB_NONE, ZB_OK},
+};
 use zerobuffer::{ReaderStats, WriterStats};
 
 /// Frames handed out, or published.
@@ -24,7 +29,7 @@ pub const ZB_STAT_USED_PPM: i32 = 7;
 pub(crate) struct Numbers {
     pub(crate) counters: [u64; 5],
     pub(crate) capacity: u64,
-    pub(crate) metadata_capacity: u64,
+    pub(crate) metadata_capacity: Option<u64>,
     pub(crate) utilization: f64,
 }
 
@@ -37,18 +42,40 @@ pub(crate) fn of_writer(stats: WriterStats) -> [u64; 5] {
 }
 
 impl Numbers {
-    pub(crate) fn get(&self, key: i32) -> Result<u64, Fault> {
+    /// `None`: this end does not know.
+    pub(crate) fn get(&self, key: i32) -> Result<Option<u64>, Fault> {
         if let Some(counter) = usize::try_from(key).ok().and_then(|key| self.counters.get(key)) {
-            return Ok(*counter);
+            return Ok(Some(*counter));
         }
         match key {
-            ZB_STAT_CAPACITY => Ok(self.capacity),
+            ZB_STAT_CAPACITY => Ok(Some(self.capacity)),
             ZB_STAT_METADATA_CAPACITY => Ok(self.metadata_capacity),
             #[allow(clippy::cast_sign_loss, reason = "a share is 0 to 1")]
-            ZB_STAT_USED_PPM => Ok((self.utilization * 1e6) as u64),
+            ZB_STAT_USED_PPM => Ok(Some((self.utilization * 1e6) as u64)),
             other => Err(unknown(other)),
         }
     }
+}
+
+/// Writes a number to where the caller wants it; `None` is [`ZB_NONE`].
+///
+/// # Safety
+///
+/// `value` is NULL or can be written to.
+pub(crate) unsafe fn answer(
+    value: *mut u64,
+    number: impl FnOnce() -> Result<Option<u64>, Fault>,
+) -> zb_status {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::required(value, "the value") }?;
+        let Some(number) = number()? else {
+            out.set(0);
+            return Ok(ZB_NONE);
+        };
+        out.set(number);
+        Ok(ZB_OK)
+    })
 }
 
 pub(crate) fn unknown(key: i32) -> Fault {

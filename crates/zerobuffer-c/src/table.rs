@@ -1,16 +1,17 @@
 //! Endpoints behind handles: one thread in a call at a time, and what any thread may ask.
 
 use crate::{
+    border::border,
     fault::Fault,
     logging,
-    slots::{CLOSING, Kind, Place, Slots, index_of},
-    status::zb_status::{ZB_BUSY, ZB_CLOSED, ZB_INVALID_HANDLE, ZB_NO_SPACE},
+    slots::{BUSY, Kind, Place, Slots, index_of},
+    status::zb_status::{self, ZB_BUSY, ZB_CLOSED, ZB_INVALID_HANDLE, ZB_NO_SPACE, ZB_OK},
 };
 use std::{
     cell::UnsafeCell,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -21,24 +22,27 @@ const PAUSE: Duration = Duration::from_micros(200);
 
 /// The place of one endpoint: `T` for the thread that is in a call, `H` for all threads.
 pub(crate) struct Endpoint<T, H> {
+    /// The handle, with [`BUSY`] while a thread is in a call and has `value` for itself. 0 when
+    /// nothing is here.
     live: AtomicU64,
+    /// The handle until its close begins.
+    open: AtomicU64,
     uses: AtomicU64,
-    /// A thread is in a call, and has `value` for itself.
-    busy: AtomicBool,
     value: UnsafeCell<Option<T>>,
     control: Mutex<Option<H>>,
 }
 
-// SAFETY: `value` is used by the one thread that has set `busy`. A release store of `busy` hands it
-// on. So it is sent from thread to thread, and never shared. `control` is behind a lock.
+// SAFETY: `value` is used by the one thread that has set `BUSY`, or put `live` up. A release store
+// of `live` hands it on. So it is sent from thread to thread, and never shared. `control` is behind
+// a lock.
 unsafe impl<T: Send, H: Send> Sync for Endpoint<T, H> {}
 
 impl<T, H> Default for Endpoint<T, H> {
     fn default() -> Self {
         Self {
             live: AtomicU64::new(0),
+            open: AtomicU64::new(0),
             uses: AtomicU64::new(0),
-            busy: AtomicBool::new(false),
             value: UnsafeCell::new(None),
             control: Mutex::new(None),
         }
@@ -56,29 +60,33 @@ impl<T, H> Endpoint<T, H> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call; `None`: another thread is in one.
-    #[inline]
-    fn enter(&self) -> Option<Entered<'_, T, H>> {
-        let entered = self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
-        entered.ok().map(|_| Entered(self))
+    /// Begins a call. One step tells whether the handle is open, and keeps other threads out.
+    #[inline(always)]
+    fn enter(&self, handle: u64) -> Option<Entered<'_, T, H>> {
+        let entered = self.live.compare_exchange(handle, handle | BUSY, Ordering::Acquire, Ordering::Relaxed);
+        entered.ok().map(|_| Entered { place: self, then: handle })
     }
 }
 
 /// A call of one thread, which ends when this is dropped.
-struct Entered<'a, T, H>(&'a Endpoint<T, H>);
+struct Entered<'a, T, H> {
+    place: &'a Endpoint<T, H>,
+    /// What `live` is afterwards.
+    then: u64,
+}
 
 impl<T, H> Entered<'_, T, H> {
     #[inline]
     fn value(&mut self) -> &mut Option<T> {
-        // SAFETY: this thread has set `busy`, and nobody else uses the value until it is dropped.
-        unsafe { &mut *self.0.value.get() }
+        // SAFETY: this thread has set `BUSY`, and nobody else uses the value until it is dropped.
+        unsafe { &mut *self.place.value.get() }
     }
 }
 
 impl<T, H> Drop for Entered<'_, T, H> {
     #[inline]
     fn drop(&mut self) {
-        self.0.busy.store(false, Ordering::Release);
+        self.place.live.store(self.then, Ordering::Release);
     }
 }
 
@@ -101,21 +109,21 @@ impl<T: Send + 'static, H: Clone + Send + 'static> Table<T, H> {
         let Some((index, place)) = place else {
             return Err(Fault::new(ZB_NO_SPACE, format!("there are too many open {}s", self.what)));
         };
-        if let Some(mut entered) = place.enter() {
-            *entered.value() = Some(value);
-        }
-        *place.control() = Some(control);
         let handle = self.slots.next_handle(index, place);
+        // A free place, which is entered under no handle.
+        Entered { place, then: 0 }.value().replace(value);
+        *place.control() = Some(control);
+        place.open.store(handle, Ordering::Relaxed);
         place.live.store(handle, Ordering::Release);
         Ok(handle as usize as *mut Z)
     }
 
-    #[inline]
+    #[inline(always)]
     fn find<Z>(&self, handle: *const Z) -> Result<(u64, &Endpoint<T, H>), Fault> {
         let handle = handle.addr() as u64;
         match self.slots.find(handle) {
-            Some(place) if place.live.load(Ordering::Acquire) == handle => Ok((handle, place)),
-            _ => Err(self.no_handle(handle)),
+            Some(place) => Ok((handle, place)),
+            None => Err(self.no_handle(handle)),
         }
     }
 
@@ -123,7 +131,8 @@ impl<T: Send + 'static, H: Clone + Send + 'static> Table<T, H> {
     fn no_handle(&self, handle: u64) -> Fault {
         let what = self.what;
         let closing = self.slots.find(handle).is_some_and(|place| {
-            place.live.load(Ordering::Relaxed) == handle | CLOSING && handle & CLOSING == 0
+            place.live.load(Ordering::Relaxed) & !BUSY == handle
+                && place.open.load(Ordering::Relaxed) != handle
         });
         if closing {
             return Fault::new(ZB_CLOSED, format!("this {what} is being closed by another thread"));
@@ -137,16 +146,15 @@ impl<T: Send + 'static, H: Clone + Send + 'static> Table<T, H> {
     }
 
     /// Runs a call on the endpoint, for which it has to be the only one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn call<Z, R>(
         &self,
         handle: *const Z,
         call: impl FnOnce(&mut T) -> Result<R, Fault>,
     ) -> Result<R, Fault> {
         let (handle, place) = self.find(handle)?;
-        let Some(mut entered) = place.enter() else { return Err(self.busy()) };
-        // It may have been closed, and its place used anew, between the two.
-        if place.live.load(Ordering::Relaxed) != handle {
+        let Some(mut entered) = place.enter(handle) else { return Err(self.cannot_enter(handle, place)) };
+        if place.open.load(Ordering::Relaxed) != handle {
             drop(entered);
             return Err(self.no_handle(handle));
         }
@@ -154,6 +162,12 @@ impl<T: Send + 'static, H: Clone + Send + 'static> Table<T, H> {
             Some(value) => call(value),
             None => Err(self.no_handle(handle)),
         }
+    }
+
+    #[cold]
+    fn cannot_enter(&self, handle: u64, place: &Endpoint<T, H>) -> Fault {
+        let open = place.open.load(Ordering::Relaxed) == handle;
+        if open { self.busy() } else { self.no_handle(handle) }
     }
 
     #[cold]
@@ -169,25 +183,37 @@ impl<T: Send + 'static, H: Clone + Send + 'static> Table<T, H> {
         let (handle, place) = self.find(handle)?;
         let control = place.control();
         // The control goes with the handle, under this lock.
-        if place.live.load(Ordering::Relaxed) != handle {
+        if place.open.load(Ordering::Relaxed) != handle {
             drop(control);
             return Err(self.no_handle(handle));
         }
         control.clone().ok_or_else(|| self.no_handle(handle))
     }
 
+    /// A yes or no that any thread may ask for.
+    pub(crate) fn asks<Z>(&self, handle: *const Z, no: zb_status, ask: impl FnOnce(&H) -> bool) -> zb_status {
+        border(|| Ok(if ask(&self.control(handle)?) { ZB_OK } else { no }))
+    }
+
+    /// What any thread may order.
+    pub(crate) fn orders<Z>(&self, handle: *const Z, order: impl FnOnce(&H)) -> zb_status {
+        self.asks(handle, ZB_OK, |control| {
+            order(control);
+            true
+        })
+    }
+
     /// Takes the endpoint out, after `interrupt` has ended the call of another thread.
     pub(crate) fn close<Z>(&self, handle: *const Z, interrupt: impl FnOnce(&H)) -> Result<(T, H), Fault> {
         let (handle, place) = self.find(handle)?;
-        let closing = handle | CLOSING;
-        if place.live.compare_exchange(handle, closing, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        if place.open.compare_exchange(handle, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return Err(self.no_handle(handle));
         }
-        let mut entered = place.enter();
+        let mut entered = place.enter(handle);
         if entered.is_none() {
             if logging::is_in_callback() {
                 // The call that logs may be this thread's own.
-                place.live.store(handle, Ordering::Release);
+                place.open.store(handle, Ordering::Release);
                 return Err(Fault::new(ZB_BUSY, format!("a log callback cannot close a {}", self.what)));
             }
             if let Some(control) = &*place.control() {
@@ -195,14 +221,13 @@ impl<T: Send + 'static, H: Clone + Send + 'static> Table<T, H> {
             }
             while entered.is_none() {
                 thread::sleep(PAUSE);
-                entered = place.enter();
+                entered = place.enter(handle);
             }
         }
-        let mut control = place.control();
-        let taken = entered.as_mut().and_then(|entered| entered.value().take()).zip(control.take());
-        place.live.store(0, Ordering::Release);
-        drop(control);
-        drop(entered);
+        let taken = entered.and_then(|mut entered| {
+            entered.then = 0;
+            entered.value().take().zip(place.control().take())
+        });
         self.slots.give_back([index_of(handle)]);
         taken.ok_or_else(|| self.no_handle(handle))
     }
@@ -222,7 +247,8 @@ mod tests {
         TABLE.close(first, |()| ()).unwrap();
         let second: *mut u8 = TABLE.insert(8, ()).unwrap();
         assert_ne!(first, second, "the place is used again, the handle is not");
-        for stale in [first, std::ptr::null_mut(), &raw mut *Box::new(1_u8), usize::MAX as *mut u8] {
+        let busy = first.map_addr(|first| first | BUSY as usize);
+        for stale in [first, busy, std::ptr::null_mut(), &raw mut *Box::new(1_u8), usize::MAX as *mut u8] {
             assert!(TABLE.call(stale, |_| Ok(())).is_err());
             assert!(TABLE.control(stale).is_err());
             assert!(TABLE.close(stale, |()| ()).is_err());
@@ -247,6 +273,9 @@ mod tests {
         });
         is_entered.recv().unwrap();
         assert!(matches!(TABLE.call(handle, |_| Ok(())).map_err(Fault::tell), Err(ZB_BUSY)));
+        // The handle with the mark of a call is none.
+        let marked = handle.map_addr(|handle| handle | BUSY as usize);
+        assert!(matches!(TABLE.call(marked, |_| Ok(())).map_err(Fault::tell), Err(ZB_INVALID_HANDLE)));
         let (value, ()) = TABLE.close(handle, |()| leave.send(()).unwrap()).unwrap();
         assert_eq!(value, 2);
         thread.join().unwrap().unwrap();

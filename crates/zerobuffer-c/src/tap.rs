@@ -1,12 +1,12 @@
 //! Seeing the frames of a live stream without taking part in it.
 
 use crate::{
-    arguments::{Out, room, text, time},
+    arguments::{Out, text, time},
     border::border,
     fault::Fault,
-    reader::copy_out,
+    reader::copy_metadata,
     slots::Kind,
-    stat::{ZB_STAT_CAPACITY, ZB_STAT_LOST, unknown},
+    stat::{self, ZB_STAT_CAPACITY, ZB_STAT_LOST, unknown},
     status::zb_status::{self, ZB_CLOSED, ZB_NONE, ZB_OK, ZB_PEER_GONE, ZB_TIMEOUT},
     table::Table,
 };
@@ -169,13 +169,8 @@ pub unsafe extern "C" fn zb_tap_metadata(
     capacity: usize,
     size: *mut usize,
 ) -> zb_status {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let (out, room) = unsafe { (Out::required(size, "the size")?, room(data, capacity)?) };
-        out.set(0);
-        let metadata = TAPS.call(tap, |looking| Ok(looking.tap.metadata()?))?;
-        Ok(copy_out(metadata.as_deref(), room, &out))
-    })
+    // SAFETY: the caller's promise.
+    unsafe { copy_metadata(data, capacity, size, || TAPS.call(tap, |looking| Ok(looking.tap.metadata()?))) }
 }
 
 /// ZB_OK: a writer is attached; ZB_NONE: none is; ZB_PEER_GONE: the buffer has ended. One thread at
@@ -200,17 +195,13 @@ pub extern "C" fn zb_tap_state(tap: *mut zb_tap) -> zb_status {
 /// `value` can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zb_tap_stat(tap: *const zb_tap, key: i32, value: *mut u64) -> zb_status {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let out = unsafe { Out::required(value, "the value") }?;
-        out.set(0);
-        let found = TAPS.call(tap, |looking| match key {
+    let number = || {
+        TAPS.call(tap, |looking| match key {
             ZB_STAT_LOST => Ok(looking.tap.missed()),
             ZB_STAT_CAPACITY => Ok(Some(looking.tap.capacity())),
             other => Err(unknown(other)),
-        })?;
-        let Some(found) = found else { return Ok(ZB_NONE) };
-        out.set(found);
-        Ok(ZB_OK)
-    })
+        })
+    };
+    // SAFETY: the caller's promise.
+    unsafe { stat::answer(value, number) }
 }

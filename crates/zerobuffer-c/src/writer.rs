@@ -3,11 +3,12 @@
 use crate::{
     arguments::{Out, bytes, text, time},
     border::border,
+    event,
     fault::Fault,
     options::{self, zb_options},
     slots::Kind,
     stat::{self, Numbers},
-    status::zb_status::{self, ZB_DROPPED, ZB_OK},
+    status::zb_status::{self, ZB_DROPPED, ZB_NONE, ZB_OK, ZB_PEER_GONE},
     table::Table,
 };
 use std::{
@@ -202,7 +203,7 @@ pub unsafe extern "C" fn zb_writer_commit(
 pub extern "C" fn zb_writer_abort(writer: *mut zb_writer) -> zb_status {
     border(|| {
         let aborted = WRITERS.call(writer, |writer| Ok(writer.abort()))?;
-        Ok(if aborted { ZB_OK } else { zb_status::ZB_NONE })
+        Ok(if aborted { ZB_OK } else { ZB_NONE })
     })
 }
 
@@ -244,24 +245,28 @@ pub extern "C" fn zb_writer_set_write_timeout(writer: *mut zb_writer, timeout_ns
 /// `sequence` can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zb_writer_next_sequence(writer: *const zb_writer, sequence: *mut u64) -> zb_status {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let out = unsafe { Out::required(sequence, "the number") }?;
-        WRITERS.call(writer, |writer| {
-            out.set(writer.next_sequence());
-            Ok(ZB_OK)
-        })
-    })
+    // SAFETY: the caller's promise.
+    unsafe { stat::answer(sequence, || WRITERS.call(writer, |writer| Ok(Some(writer.next_sequence())))) }
+}
+
+/// A descriptor as zb_reader_event_fd, for a ring that was full. It is readable when
+/// zb_writer_try_write may succeed, or has something else to say; ZB_FULL makes it unreadable. Linux
+/// only, elsewhere ZB_ERROR. One thread at a time.
+///
+/// # Safety
+///
+/// `descriptor` can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zb_writer_event_fd(writer: *mut zb_writer, descriptor: *mut i32) -> zb_status {
+    // SAFETY: the caller's promise.
+    unsafe { event::answer(descriptor, || WRITERS.call(writer, event::of_writer)) }
 }
 
 /// ZB_OK: the reader is alive and owns the buffer; ZB_PEER_GONE: it is not. Any thread, at any
 /// time.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_writer_has_reader(writer: *const zb_writer) -> zb_status {
-    border(|| {
-        let connected = WRITERS.control(writer)?.is_reader_connected();
-        Ok(if connected { ZB_OK } else { zb_status::ZB_PEER_GONE })
-    })
+    WRITERS.asks(writer, ZB_PEER_GONE, WriterHandle::is_reader_connected)
 }
 
 /// A number about the writer, such as ZB_STAT_FRAMES. Any thread, at any time.
@@ -271,20 +276,15 @@ pub extern "C" fn zb_writer_has_reader(writer: *const zb_writer) -> zb_status {
 /// `value` can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zb_writer_stat(writer: *const zb_writer, key: i32, value: *mut u64) -> zb_status {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let out = unsafe { Out::required(value, "the value") }?;
-        let handle = WRITERS.control(writer)?;
-        out.set(numbers(&handle).get(key)?);
-        Ok(ZB_OK)
-    })
+    // SAFETY: the caller's promise.
+    unsafe { stat::answer(value, || numbers(&WRITERS.control(writer)?).get(key)) }
 }
 
 pub(crate) fn numbers(handle: &WriterHandle) -> Numbers {
     Numbers {
         counters: stat::of_writer(handle.stats()),
         capacity: handle.capacity(),
-        metadata_capacity: handle.metadata_capacity(),
+        metadata_capacity: Some(handle.metadata_capacity()),
         utilization: handle.utilization(),
     }
 }
@@ -293,17 +293,11 @@ pub(crate) fn numbers(handle: &WriterHandle) -> Numbers {
 /// zb_writer_resume. A loan can still be committed. Any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_writer_interrupt(writer: *mut zb_writer) -> zb_status {
-    border(|| {
-        WRITERS.control(writer)?.interrupt();
-        Ok(ZB_OK)
-    })
+    WRITERS.orders(writer, WriterHandle::interrupt)
 }
 
 /// Takes zb_writer_interrupt back. Any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_writer_resume(writer: *mut zb_writer) -> zb_status {
-    border(|| {
-        WRITERS.control(writer)?.resume();
-        Ok(ZB_OK)
-    })
+    WRITERS.orders(writer, WriterHandle::resume)
 }

@@ -90,6 +90,13 @@ public:
     }
     void release_frame(const Frame& frame) noexcept { frame.release(); }
 
+    /* For an event loop: readable when try_read may have something to say. Linux only. */
+    int event_fd() {
+        std::int32_t descriptor = -1;
+        detail::check(zb_reader_event_fd(handle_, &descriptor), detail::End::writer);
+        return descriptor;
+    }
+
     /* Any thread. */
     bool is_writer_connected() const { return zb_reader_has_writer(handle_) == ZB_OK; }
     /* Waits for a writer, so many milliseconds. */
@@ -136,11 +143,17 @@ public:
         void next() {
             frame_.release();
             zb_frame* frame = nullptr;
-            const zb_status status = zb_reader_read(reader_->handle_, -1, &frame);
+            void* data = nullptr;
+            std::size_t size = 0;
+            std::uint64_t sequence = 0;
+            const zb_status status =
+                zb_reader_read_get(reader_->handle_, -1, &frame, &data, &size, &sequence);
             if (status == ZB_PEER_GONE)
                 reader_ = nullptr;
+            else if (status == ZB_OK)
+                frame_ = Frame(frame, data, size, sequence);
             else
-                frame_ = reader_->take(status, frame);
+                detail::raise(status, detail::End::writer);
         }
 
         Reader* reader_ = nullptr;
@@ -152,7 +165,11 @@ public:
 private:
     Frame read_ns(std::int64_t timeout) {
         zb_frame* frame = nullptr;
-        const zb_status status = zb_reader_read(handle_, timeout, &frame);
+        void* data = nullptr;
+        std::size_t size = 0;
+        std::uint64_t sequence = 0;
+        const zb_status status = zb_reader_read_get(handle_, timeout, &frame, &data, &size, &sequence);
+        if (status == ZB_OK) return Frame(frame, data, size, sequence);
         return take(status, frame);
     }
     Frame take(zb_status status, zb_frame* frame) {

@@ -94,6 +94,8 @@ public:
     explicit Frame(zb_frame* frame) noexcept : handle_(frame) {
         (void)zb_frame_get(frame, &data_, &size_, &sequence_);
     }
+    Frame(zb_frame* frame, void* data, std::size_t size, std::uint64_t sequence) noexcept
+        : handle_(frame), data_(data), size_(size), sequence_(sequence) {}
     Frame(Frame&& other) noexcept
         : handle_(std::exchange(other.handle_, nullptr)), data_(std::exchange(other.data_, nullptr)),
           size_(std::exchange(other.size_, 0)), sequence_(std::exchange(other.sequence_, 0)) {}

@@ -122,6 +122,21 @@ public:
     }
     std::chrono::milliseconds get_write_timeout() const noexcept { return timeout_; }
 
+    /* Copies one frame into the ring; false: there is no room now, or the policy drops. */
+    bool try_write_frame(const void* data, std::size_t size) {
+        if (responder_) return write_frame(data, size);
+        const zb_status status = zb_writer_try_write(handle_, data, size, nullptr);
+        if (status == ZB_FULL || status == ZB_DROPPED) return false;
+        check(status);
+        return true;
+    }
+    /* For an event loop: readable when try_write_frame may succeed. Linux only. */
+    int event_fd() {
+        std::int32_t descriptor = -1;
+        check(zb_writer_event_fd(handle_, &descriptor));
+        return descriptor;
+    }
+
     /* Any thread. */
     bool is_reader_connected() const { return responder_ || zb_writer_has_reader(handle_) == ZB_OK; }
     std::uint64_t frames_written() const { return responder_ ? written_ : stat(ZB_STAT_FRAMES); }

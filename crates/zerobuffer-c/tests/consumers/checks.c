@@ -1,6 +1,10 @@
 /* What the library does, and what it says to wrong calls. Usage: checks RUN */
 #include "check.h"
 
+#ifdef __linux__
+#include <poll.h>
+#endif
+
 static void versions(void)
 {
     char text[8];
@@ -156,8 +160,168 @@ static void drops(const char *run)
     GIVES(ZB_OK, zb_options_free(dropping));
 }
 
+/* zb_reader_read_get, and frames that are held while others come and go. */
+static void in_one_call(const char *run)
+{
+    enum { HELD = 20 };
+    const char *name = own_name("one-call", run);
+    zb_reader *reader = NULL;
+    zb_writer *writer = NULL;
+    zb_frame *frames[HELD], *none = (zb_frame *)name;
+    void *data = NULL;
+    size_t size = 0;
+    uint64_t sequence = 0;
+    GIVES(ZB_OK, zb_reader_create(name, NULL, &reader));
+    GIVES(ZB_OK, zb_writer_connect(name, NULL, &writer));
+    GIVES(ZB_TIMEOUT, zb_reader_read_get(reader, 0, &none, &data, &size, &sequence));
+    CHECK(none == NULL && data == NULL && size == 0);
+    for (unsigned number = 0; number < HELD; number++) {
+        GIVES(ZB_OK, zb_writer_write(writer, &number, sizeof number, NULL));
+        GIVES(ZB_OK, zb_reader_read_get(reader, -1, &frames[number], &data, &size, &sequence));
+        CHECK(data == zb_frame_data(frames[number]) && size == sizeof number);
+        CHECK(sequence == number + 1 && memcmp(data, &number, size) == 0);
+    }
+    for (unsigned number = 0; number < HELD; number += 2)
+        GIVES(ZB_OK, zb_frame_release(frames[number]));
+    for (unsigned round = 0; round < 100; round++) {
+        zb_frame *frame = NULL;
+        GIVES(ZB_OK, zb_writer_write(writer, "x", 1, NULL));
+        GIVES(ZB_OK, zb_reader_read_get(reader, 0, &frame, NULL, NULL, NULL));
+        GIVES(ZB_OK, zb_frame_release(frame));
+        GIVES(ZB_INVALID_HANDLE, zb_frame_release(frame));
+    }
+    for (unsigned number = 0; number < HELD; number++) {
+        int held = number % 2;
+        CHECK(zb_frame_sequence(frames[number]) == (held ? number + 1 : 0));
+        CHECK(!held || memcmp(zb_frame_data(frames[number]), &number, sizeof number) == 0);
+        GIVES(held ? ZB_OK : ZB_INVALID_HANDLE, zb_frame_release(frames[number]));
+    }
+    GIVES(ZB_OK, zb_writer_close(writer));
+    GIVES(ZB_PEER_GONE, zb_reader_read_get(reader, 0, &none, NULL, NULL, NULL));
+    GIVES(ZB_INVALID_ARGUMENT, zb_reader_read_get(reader, 0, NULL, &data, &size, &sequence));
+    GIVES(ZB_OK, zb_reader_close(reader));
+}
+
+static void newest(const char *run)
+{
+    const char *name = own_name("newest", run);
+    zb_options *options = NULL;
+    zb_newest *newest = NULL;
+    zb_writer *writer = NULL;
+    zb_frame *held = NULL, *frame = NULL;
+    static unsigned char data[1000];
+    uint64_t skipped = 0, all = 0;
+    size_t size = 0;
+    GIVES(ZB_OK, zb_options_new(&options));
+    GIVES(ZB_OK, zb_options_set(options, ZB_RING_SIZE, 4096));
+    GIVES(ZB_OK, zb_newest_create(name, options, &newest));
+    GIVES(ZB_TIMEOUT, zb_newest_read(newest, 0, &held, NULL));
+    GIVES(ZB_PEER_GONE, zb_newest_has_writer(newest));
+    GIVES(ZB_NONE, zb_newest_metadata(newest, NULL, 0, &size));
+    GIVES(ZB_OK, zb_writer_connect(name, NULL, &writer));
+    GIVES(ZB_OK, zb_newest_has_writer(newest));
+    GIVES(ZB_OK, zb_writer_write(writer, "first", 5, NULL));
+    GIVES(ZB_OK, zb_newest_read(newest, 20 * SECOND, &held, &skipped));
+    CHECK(skipped == 0 && zb_frame_size(held) == 5);
+    GIVES(ZB_OK, zb_frame_release(held));
+    /* Many times the ring, and nobody releases anything. */
+    for (unsigned number = 0; number < 100; number++) {
+        data[0] = (unsigned char)number;
+        GIVES(ZB_OK, zb_writer_write(writer, data, sizeof data, NULL));
+    }
+    while (zb_frame_sequence(frame) != 101) {
+        if (frame)
+            GIVES(ZB_OK, zb_frame_release(frame));
+        GIVES(ZB_OK, zb_newest_read(newest, 20 * SECOND, &frame, &skipped));
+        all += 1 + skipped;
+    }
+    CHECK(all == 100 && *(unsigned char *)zb_frame_data(frame) == 99);
+    GIVES(ZB_OK, zb_newest_stat(newest, ZB_STAT_CAPACITY, &skipped));
+    CHECK(skipped >= 4096);
+    GIVES(ZB_NONE, zb_newest_stat(newest, ZB_STAT_METADATA_CAPACITY, &skipped));
+    GIVES(ZB_FRAME_TOO_LARGE, zb_writer_write(writer, data, 5000, NULL));
+    GIVES(ZB_OK, zb_newest_interrupt(newest));
+    GIVES(ZB_CLOSED, zb_newest_read(newest, -1, &held, NULL));
+    GIVES(ZB_OK, zb_newest_close(newest));
+    GIVES(ZB_INVALID_HANDLE, zb_newest_close(newest));
+    /* It is a copy of its own. */
+    CHECK(zb_frame_size(frame) == sizeof data);
+    GIVES(ZB_OK, zb_frame_release(frame));
+    GIVES(ZB_OK, zb_writer_close(writer));
+    GIVES(ZB_OK, zb_options_free(options));
+}
+
+#ifdef __linux__
+static int is_readable(int descriptor, int ms)
+{
+    struct pollfd asked = {descriptor, POLLIN, 0};
+    return poll(&asked, 1, ms) == 1;
+}
+
+/* An event loop: read all, wait, read all. */
+static void events(const char *run)
+{
+    const char *name = own_name("events", run), *latest = own_name("events-newest", run);
+    zb_reader *reader = NULL;
+    zb_newest *newest = NULL;
+    zb_writer *writer = NULL, *other = NULL;
+    zb_frame *frame = NULL;
+    zb_options *options = NULL;
+    static char data[3000];
+    int descriptor = -1, room = -1, again = -1, frames = 0;
+    GIVES(ZB_OK, zb_options_new(&options));
+    GIVES(ZB_OK, zb_options_set(options, ZB_RING_SIZE, 4096));
+    GIVES(ZB_OK, zb_reader_create(name, options, &reader));
+    GIVES(ZB_OK, zb_writer_connect(name, NULL, &writer));
+    GIVES(ZB_OK, zb_reader_event_fd(reader, &descriptor));
+    GIVES(ZB_OK, zb_reader_event_fd(reader, &again));
+    CHECK(descriptor >= 0 && descriptor == again);
+    GIVES(ZB_OK, zb_writer_event_fd(writer, &room));
+    for (int number = 0; number < 50; number++) {
+        GIVES(ZB_OK, zb_writer_try_write(writer, data, sizeof data, NULL));
+        GIVES(ZB_FULL, zb_writer_try_write(writer, data, sizeof data, NULL));
+        while (zb_reader_read(reader, 0, &frame) == ZB_TIMEOUT)
+            CHECK(is_readable(descriptor, 20000));
+        frames++;
+        GIVES(ZB_OK, zb_frame_release(frame));
+        GIVES(ZB_TIMEOUT, zb_reader_read(reader, 0, &frame));
+        CHECK(is_readable(room, 20000));
+    }
+    CHECK(frames == 50);
+    GIVES(ZB_OK, zb_writer_close(writer));
+    zb_status status = ZB_TIMEOUT;
+    while ((status = zb_reader_read(reader, 0, &frame)) == ZB_TIMEOUT)
+        CHECK(is_readable(descriptor, 20000));
+    GIVES(ZB_PEER_GONE, status);
+    GIVES(ZB_OK, zb_reader_close(reader));
+
+    GIVES(ZB_OK, zb_newest_create(latest, options, &newest));
+    GIVES(ZB_OK, zb_newest_event_fd(newest, &descriptor));
+    GIVES(ZB_TIMEOUT, zb_newest_read(newest, 0, &frame, NULL));
+    GIVES(ZB_OK, zb_writer_connect(latest, NULL, &other));
+    GIVES(ZB_OK, zb_writer_write(other, data, 100, NULL));
+    while (zb_newest_read(newest, 0, &frame, NULL) == ZB_TIMEOUT)
+        CHECK(is_readable(descriptor, 20000));
+    GIVES(ZB_OK, zb_frame_release(frame));
+    GIVES(ZB_OK, zb_writer_close(other));
+    GIVES(ZB_OK, zb_newest_close(newest));
+    GIVES(ZB_OK, zb_options_free(options));
+}
+#else
+static void events(const char *run)
+{
+    zb_reader *reader = NULL;
+    int descriptor = 0;
+    GIVES(ZB_OK, zb_reader_create(own_name("events", run), NULL, &reader));
+    GIVES(ZB_ERROR, zb_reader_event_fd(reader, &descriptor));
+    CHECK(descriptor == -1);
+    GIVES(ZB_OK, zb_reader_close(reader));
+}
+#endif
+
 static void misuse(void)
 {
+    int descriptor = -1;
     zb_reader *reader = NULL;
     zb_writer *writer = NULL;
     zb_client *client = NULL;
@@ -206,6 +370,16 @@ static void misuse(void)
     for (size_t at = 0; at < sizeof wrong / sizeof *wrong; at++) {
         void *handle = wrong[at];
         GIVES(ZB_INVALID_HANDLE, zb_reader_read((zb_reader *)handle, 0, &frame));
+        GIVES(ZB_INVALID_HANDLE, zb_reader_read_get((zb_reader *)handle, 0, &frame, &data, &size, &number));
+        GIVES(ZB_INVALID_HANDLE, zb_reader_event_fd((zb_reader *)handle, &descriptor));
+        GIVES(ZB_INVALID_HANDLE, zb_writer_event_fd((zb_writer *)handle, &descriptor));
+        GIVES(ZB_INVALID_HANDLE, zb_newest_read((zb_newest *)handle, 0, &frame, NULL));
+        GIVES(ZB_INVALID_HANDLE, zb_newest_event_fd((zb_newest *)handle, &descriptor));
+        GIVES(ZB_INVALID_HANDLE, zb_newest_has_writer((zb_newest *)handle));
+        GIVES(ZB_INVALID_HANDLE, zb_newest_metadata((zb_newest *)handle, NULL, 0, &size));
+        GIVES(ZB_INVALID_HANDLE, zb_newest_stat((zb_newest *)handle, 0, &number));
+        GIVES(ZB_INVALID_HANDLE, zb_newest_interrupt((zb_newest *)handle));
+        GIVES(ZB_INVALID_HANDLE, zb_newest_close((zb_newest *)handle));
         GIVES(ZB_INVALID_HANDLE, zb_reader_latest((zb_reader *)handle, 0, &frame, NULL));
         GIVES(ZB_INVALID_HANDLE, zb_reader_wait_for_writer((zb_reader *)handle, 0));
         GIVES(ZB_INVALID_HANDLE, zb_reader_has_writer((zb_reader *)handle));
@@ -510,6 +684,9 @@ int main(int count, char **words)
     versions();
     stream(run);
     drops(run);
+    in_one_call(run);
+    newest(run);
+    events(run);
     misuse();
     wrong_data(run);
     duplex(run);

@@ -188,11 +188,45 @@ static void observe(const std::string& name) {
     CHECK(seen && seen->sequence == 1 && seen->data.size() == 4 && seen->data[0] == 's');
 }
 
+static void newest(const std::string& name) {
+    zb::Newest newest(name, zb::BufferConfig(0, 4096));
+    CHECK(!newest.try_read() && !newest.is_writer_connected() && newest.event_fd() >= 0);
+    zb::Writer writer(name);
+    const std::vector<std::uint8_t> data(1000, 1);
+    for (int number = 0; number < 50; number++) writer.write_frame(data);
+    std::uint64_t all = 0;
+    zb::Frame frame;
+    while (frame.sequence() < 50) {
+        frame = newest.read_frame(10s);
+        all += 1 + newest.skipped();
+    }
+    CHECK(all == 50 && frame.size() == 1000);
+    zb::Newest moved(std::move(newest));
+    throws<zb::ZeroBufferException>("moved away", [&] { newest.try_read(); });
+    writer.close();
+    throws<zb::WriterDeadException>("no writer", [&] { moved.read(); });
+    moved.interrupt();
+    throws<zb::ClosedException>("interrupted", [&] { moved.read(); });
+}
+
+static void events(const std::string& name) {
+    zb::Reader reader(name, zb::BufferConfig(0, 4096));
+    zb::Writer writer(name);
+    const std::vector<std::uint8_t> data(3000, 1);
+    CHECK(reader.event_fd() >= 0 && reader.event_fd() == reader.event_fd() && writer.event_fd() >= 0);
+    CHECK(writer.try_write_frame(data.data(), data.size()));
+    CHECK(!writer.try_write_frame(data.data(), data.size()));
+    CHECK(reader.try_read() && !reader.try_read());
+    CHECK(writer.try_write_frame(data.data(), data.size()));
+}
+
 int main(int count, char** words) {
     const char* run = count > 1 ? words[1] : "0";
     stream(own_name("cpp", run));
     threads(own_name("cpp-threads", run));
     duplex(own_name("cpp-duplex", run));
     observe(own_name("cpp-observe", run));
+    newest(own_name("cpp-newest", run));
+    events(own_name("cpp-events", run));
     std::puts("checks: all right");
 }

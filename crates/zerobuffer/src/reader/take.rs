@@ -22,6 +22,14 @@ impl Reader {
         if glances && self.glance() { self.take_plainly() } else { frame }
     }
 
+    /// The next frame in the common case that [`Self::read`] looks at first. `None` says nothing.
+    /// For bindings, which put the frame where it stays.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn take_known(&mut self) -> Option<Frame> {
+        self.take_plainly()
+    }
+
     #[inline(always)]
     pub(super) fn take_plainly(&mut self) -> Option<Frame> {
         let shared = &self.shared;
