@@ -5,7 +5,8 @@ using System.Text;
 
 namespace ZeroBuffer
 {
-    /// <summary>The functions of zerobuffer.h.</summary>
+    /// <summary>The functions of zerobuffer.h. What is called for each frame takes plain numbers and
+    /// pointers, which the runtime passes on as they are; size_t has 64 bits.</summary>
     internal static unsafe class Native
     {
         private const string Library = "zerobuffer";
@@ -22,7 +23,7 @@ namespace ZeroBuffer
         internal const int StatFrames = 0, StatBytes = 1;
 
         /// <summary>The interface that this binding is written for.</summary>
-        private const uint Abi = 0x20000;
+        private const uint Abi = 0x20001;
 
         private static readonly object Lock = new object();
         private static bool isChecked;
@@ -82,7 +83,7 @@ namespace ZeroBuffer
 
         [DllImport(Library)] internal static extern int zb_reader_create(byte[] name, IntPtr options, out IntPtr reader);
         [DllImport(Library)] internal static extern int zb_reader_close(IntPtr reader);
-        [DllImport(Library)] internal static extern int zb_reader_read(IntPtr reader, long timeout, out IntPtr frame);
+        [DllImport(Library)] internal static extern int zb_reader_read_get(IntPtr reader, long timeout, IntPtr* frame, byte** data, ulong* size, ulong* sequence);
         [DllImport(Library)] internal static extern int zb_reader_wait_for_writer(IntPtr reader, long timeout);
         [DllImport(Library)] internal static extern int zb_reader_has_writer(IntPtr reader);
         [DllImport(Library)] internal static extern int zb_reader_metadata(IntPtr reader, byte* data, UIntPtr capacity, out UIntPtr size);
@@ -92,7 +93,7 @@ namespace ZeroBuffer
 
         [DllImport(Library)] internal static extern int zb_writer_connect(byte[] name, IntPtr options, out IntPtr writer);
         [DllImport(Library)] internal static extern int zb_writer_close(IntPtr writer);
-        [DllImport(Library)] internal static extern int zb_writer_write(IntPtr writer, byte* data, UIntPtr size, IntPtr sequence);
+        [DllImport(Library)] internal static extern int zb_writer_write(IntPtr writer, byte* data, ulong size, IntPtr sequence);
         [DllImport(Library)] internal static extern int zb_writer_loan(IntPtr writer, UIntPtr size, out byte* data);
         [DllImport(Library)] internal static extern int zb_writer_commit(IntPtr writer, UIntPtr size, IntPtr sequence);
         [DllImport(Library)] internal static extern int zb_writer_abort(IntPtr writer);
@@ -102,7 +103,7 @@ namespace ZeroBuffer
         [DllImport(Library)] internal static extern int zb_writer_has_reader(IntPtr writer);
         [DllImport(Library)] internal static extern int zb_writer_stat(IntPtr writer, int key, out ulong value);
 
-        [DllImport(Library)] internal static extern int zb_frame_get(IntPtr frame, out byte* data, out UIntPtr size, out ulong sequence);
+        [DllImport(Library)] internal static extern int zb_frame_get(IntPtr frame, byte** data, ulong* size, ulong* sequence);
         [DllImport(Library)] internal static extern int zb_frame_release(IntPtr frame);
 
         [DllImport(Library)] internal static extern int zb_client_connect(byte[] channel, IntPtr options, out IntPtr client);

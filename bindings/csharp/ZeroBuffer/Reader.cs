@@ -7,6 +7,8 @@ namespace ZeroBuffer
     /// time may read; what any thread may call says so.</summary>
     public sealed unsafe class Reader : IDisposable
     {
+        private const long DefaultTimeout = 5000000000;
+
         private readonly ReaderHandle handle;
 
         public Reader(string name) : this(name, new BufferConfig()) { }
@@ -57,10 +59,12 @@ namespace ZeroBuffer
         public Frame ReadFrame(TimeSpan? timeout = null)
         {
             IntPtr frame;
-            long time = Native.Nanoseconds(timeout ?? TimeSpan.FromSeconds(5));
-            int status = Native.zb_reader_read(handle.Raw, time, out frame);
+            byte* data;
+            ulong size, sequence;
+            long time = timeout.HasValue ? Native.Nanoseconds(timeout.Value) : DefaultTimeout;
+            int status = Native.zb_reader_read_get(handle.Raw, time, &frame, &data, &size, &sequence);
             GC.KeepAlive(this);
-            if (status == Native.Ok) return new Frame(frame);
+            if (status == Native.Ok) return new Frame(frame, data, size, sequence);
             if (status == Native.Timeout) return Frame.Invalid;
             throw Errors.Of(status, End.Writer);
         }

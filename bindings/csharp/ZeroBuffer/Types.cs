@@ -41,35 +41,77 @@ namespace ZeroBuffer
         }
     }
 
+    /// <summary>Releases a frame that nobody has disposed of. It is used again by later frames: an
+    /// object with a finalizer takes long to make.</summary>
+    internal sealed class FrameGuard
+    {
+        private static FrameGuard spare;
+
+        private IntPtr frame;
+
+        internal static FrameGuard Of(IntPtr frame)
+        {
+            FrameGuard guard = Interlocked.Exchange(ref spare, null) ?? new FrameGuard();
+            guard.frame = frame;
+            return guard;
+        }
+
+        /// <summary>The frame is the caller's now.</summary>
+        internal IntPtr Take()
+        {
+            IntPtr taken = frame;
+            frame = IntPtr.Zero;
+            Volatile.Write(ref spare, this);
+            return taken;
+        }
+
+        ~FrameGuard()
+        {
+            if (frame != IntPtr.Zero) Native.zb_frame_release(frame);
+        }
+    }
+
     /// <summary>A received frame: a view of shared memory. Dispose it to return its space; the
     /// collector does that late. The pointer must not be used afterwards.</summary>
     public sealed unsafe class Frame : IDisposable
     {
-        private IntPtr handle;
+        private FrameGuard guard;
         private byte* data;
         private readonly int size;
 
         /// <summary>The frame of a time-out.</summary>
         public static Frame Invalid => new Frame();
 
-        private Frame() { GC.SuppressFinalize(this); }
+        private Frame() { }
 
         internal Frame(IntPtr frame)
         {
-            handle = frame;
             ulong sequence;
-            UIntPtr length;
-            Errors.Check(Native.zb_frame_get(frame, out data, out length, out sequence), End.Writer);
-            if ((ulong)length > int.MaxValue)
+            ulong length;
+            byte* bytes;
+            Errors.Check(Native.zb_frame_get(frame, &bytes, &length, &sequence), End.Writer);
+            size = Own(frame, length);
+            data = bytes;
+            Sequence = sequence;
+        }
+
+        internal Frame(IntPtr frame, byte* bytes, ulong length, ulong sequence)
+        {
+            size = Own(frame, length);
+            data = bytes;
+            Sequence = sequence;
+        }
+
+        private int Own(IntPtr frame, ulong length)
+        {
+            if (length > int.MaxValue)
             {
                 Native.zb_frame_release(frame);
                 throw new FrameTooLargeException("the frame has " + length + " bytes; .NET can address 2 GiB");
             }
-            size = (int)length;
-            Sequence = sequence;
+            guard = FrameGuard.Of(frame);
+            return (int)length;
         }
-
-        ~Frame() { Dispose(); }
 
         public ulong Sequence { get; }
         public int Size => size;
@@ -99,18 +141,16 @@ namespace ZeroBuffer
 
         public void Dispose()
         {
-            IntPtr released = Interlocked.Exchange(ref handle, IntPtr.Zero);
+            FrameGuard held = Interlocked.Exchange(ref guard, null);
             data = null;
-            if (released != IntPtr.Zero) Native.zb_frame_release(released);
-            GC.SuppressFinalize(this);
+            if (held != null) Native.zb_frame_release(held.Take());
         }
 
         /// <summary>Leaves the frame to whom it belongs.</summary>
         internal void Detach()
         {
-            handle = IntPtr.Zero;
+            Interlocked.Exchange(ref guard, null)?.Take();
             data = null;
-            GC.SuppressFinalize(this);
         }
     }
 }

@@ -88,6 +88,7 @@ internal static unsafe class Checks
             Check(!first.IsValid && first.ToArray().Length == 0, "after its release");
             reader.ReadFrame().Dispose();
             Check(reader.FramesRead == 3, "frames read");
+            Forgotten(reader, writer);
 
             var interrupting = new Thread(() => { Thread.Sleep(50); reader.Interrupt(); });
             interrupting.Start();
@@ -161,6 +162,35 @@ internal static unsafe class Checks
     }
 
     /// <summary>ns for one frame of 64 bytes, written and read by one thread.</summary>
+    /// <summary>Frames that nobody disposes of: the collector returns their space.</summary>
+    private static void Forgotten(Reader reader, Writer writer)
+    {
+        var data = new byte[20000];
+        for (int number = 0; number < 30; number++)
+        {
+            for (int attempt = 0; ; attempt++)
+            {
+                try
+                {
+                    writer.WriteFrame(data);
+                    break;
+                }
+                catch (BufferFullException)
+                {
+                    Check(attempt < 100, "a forgotten frame is released");
+                    GC.Collect();
+                    GC.WaitForPendingFinalizers();
+                }
+            }
+            Forget(reader);
+        }
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+    }
+
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+    private static void Forget(Reader reader) { Check(reader.ReadFrame().IsValid, "a frame"); }
+
     private static void Speed(string name)
     {
         const int Rounds = 200000;
