@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use pico_args::Arguments;
 
 use crate::project::{Project, capture, run as run_command};
-use crate::{Command, install, python, tools};
+use crate::{Command, c_dist, csharp, install, python, tools};
 
 pub(crate) const COMMAND: Command = Command {
     name: "bench",
@@ -28,10 +28,16 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
     // A record that is only written again needs none.
     let names = capture(project.command(&program).arg("environments").args(&options))?;
     let mut words = vec![OsString::from("run")];
-    for name in names.lines() {
+    for need in names.lines() {
+        let (what, name) =
+            need.split_once(' ').context("zerobuffer-compare wants something without a name")?;
+        let path = match what {
+            "python" => environment(project, name)?.join("bin/python"),
+            _ => native_end(project, name)?,
+        };
         let mut pair = OsString::from(format!("{name}="));
-        pair.push(environment(project, name)?.join("bin/python"));
-        words.extend(["--python".into(), pair]);
+        pair.push(path);
+        words.extend([format!("--{what}").into(), pair]);
     }
     run_command(project.command(&program).args(words).args(options))
 }
@@ -51,6 +57,26 @@ fn build(project: &Project) -> Result<PathBuf> {
     let mut build = project.cargo("build --release --locked --manifest-path benchmarks/compare/Cargo.toml");
     run_command(build.env("CARGO_TARGET_DIR", &target))?;
     Ok(target.join("release/zerobuffer-compare"))
+}
+
+/// An end in C, C++ or C#, with the C library as distributions take it.
+fn native_end(project: &Project, name: &str) -> Result<PathBuf> {
+    let (compiler, source, standard) = match name {
+        "ours-c" => (tools::C_COMPILER, "end.c", "-std=c11"),
+        "ours-cpp" => (tools::CXX_COMPILER, "end.cpp", "-std=c++17"),
+        "ours-cs" => return csharp::end(project, &c_dist::build(project)?),
+        other => anyhow::bail!("zerobuffer-compare wants a program `{other}` that nobody made"),
+    };
+    install::program(project, &compiler)?;
+    let dist = c_dist::build(project)?;
+    let program = project.cache.join(name);
+    let lib = dist.join("lib");
+    let mut build = project.command(compiler.name);
+    build.args([standard, "-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program);
+    build.arg(project.root.join("benchmarks/compare/native").join(source));
+    build.arg("-I").arg(dist.join("include")).arg("-L").arg(&lib).arg("-lzerobuffer");
+    run_command(build.arg(format!("-Wl,-rpath,{}", lib.display())))?;
+    Ok(program)
 }
 
 /// The folder of the environment that the program calls by this name.

@@ -2,6 +2,7 @@
 //! project uses.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::project::{Project, run_within};
 use crate::{install, tools};
 
 const FOLDER: &str = "bindings/csharp";
+const LIBRARY: &str = "lib/libzerobuffer.so.2.0.0";
 const LIMIT: Duration = Duration::from_mins(3);
 
 /// Builds the binding and its programs; returns the folder.
@@ -30,6 +32,19 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The end of measurements in C#: a program that starts it with mono.
+pub(crate) fn end(project: &Project, dist: &Path) -> Result<PathBuf> {
+    let folder = build(project)?;
+    let source = project.root.join("benchmarks/compare/native/End.cs");
+    compile(project, "exe", &folder.join("End.exe"), &[&folder.join("ZeroBuffer.dll")], &[source])?;
+    let (script, library) = (folder.join("end"), dist.join(LIBRARY));
+    let [library, program] = [&library, &folder.join("End.exe")].map(|path| path.display().to_string());
+    let text = format!("#!/bin/sh\nZEROBUFFER_NATIVE_LIBRARY='{library}' exec mono '{program}' \"$@\"\n");
+    fs::write(&script, text).with_context(|| format!("cannot write {}", script.display()))?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    Ok(script)
+}
+
 /// Runs the binding's own checks and its examples, with the library given by its path.
 pub(crate) fn check(project: &Project, dist: &Path) -> Result<()> {
     let folder = build(project)?;
@@ -42,7 +57,7 @@ pub(crate) fn check(project: &Project, dist: &Path) -> Result<()> {
 fn run(project: &Project, folder: &Path, dist: &Path, words: &[&str]) -> Result<()> {
     let mut mono = project.command("mono");
     mono.current_dir(folder).args(words);
-    mono.env("ZEROBUFFER_NATIVE_LIBRARY", dist.join("lib/libzerobuffer.so.2.0.0"));
+    mono.env("ZEROBUFFER_NATIVE_LIBRARY", dist.join(LIBRARY));
     run_within(LIMIT, &mut mono)
 }
 

@@ -125,15 +125,34 @@ impl Touch {
     }
 }
 
-/// The private Python environment that a system runs in; `None` for the Rust ends.
-pub(crate) type Environment = Option<&'static str>;
+/// What the ends of a system are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// This program.
+    Rust,
+    /// Scripts, in the private Python environment of that name.
+    Python(&'static str),
+    /// A program of that name, which somebody else has built.
+    Program(&'static str),
+}
+
+impl Ends {
+    /// What somebody else has to make, and its name.
+    pub(crate) fn need(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Rust => None,
+            Self::Python(name) => Some(("python", name)),
+            Self::Program(name) => Some(("program", name)),
+        }
+    }
+}
 
 /// One competitor.
 #[derive(Debug)]
 pub(crate) struct System {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    pub(crate) environment: Environment,
+    pub(crate) ends: Ends,
     /// It has a way to write in place.
     pub(crate) loans: bool,
 }
@@ -145,11 +164,15 @@ impl System {
 }
 
 const fn rust(name: &'static str, title: &'static str, loans: bool) -> System {
-    System { name, title, environment: None, loans }
+    System { name, title, ends: Ends::Rust, loans }
 }
 
 const fn python(name: &'static str, title: &'static str, environment: &'static str, loans: bool) -> System {
-    System { name, title, environment: Some(environment), loans }
+    System { name, title, ends: Ends::Python(environment), loans }
+}
+
+const fn program(name: &'static str, title: &'static str) -> System {
+    System { name, title, ends: Ends::Program(name), loans: true }
 }
 
 pub(crate) const SYSTEMS: &[System] = &[
@@ -158,6 +181,9 @@ pub(crate) const SYSTEMS: &[System] = &[
     rust("ours-spin", "ZeroBuffer (spin)", true),
     rust("ours-whole", "ZeroBuffer (whole ring, no early jumps)", false),
     rust("ours-call", "ZeroBuffer, duplex call", false),
+    program("ours-c", "ZeroBuffer in C"),
+    program("ours-cpp", "ZeroBuffer in C++"),
+    program("ours-cs", "ZeroBuffer in C# (mono)"),
     rust("iceoryx2", "iceoryx2 crate, polled", true),
     rust("iceoryx2-event", "iceoryx2 crate, event", true),
     rust("socket", "Unix socket", false),

@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) only: Vec<Pattern>,
     /// Interpreters of the Python environments.
     pub(crate) pythons: BTreeMap<String, PathBuf>,
+    /// The ends that are programs of their own.
+    pub(crate) programs: BTreeMap<String, PathBuf>,
     /// Where the Python ends lie.
     pub(crate) scripts: PathBuf,
     /// Results are added to the record of this machine and day.
@@ -51,7 +53,8 @@ impl Options {
     fn parse(mut arguments: Arguments) -> Result<Self> {
         let quick = arguments.contains("--quick");
         let only: Vec<String> = arguments.values_from_str("--only")?;
-        let pythons: Vec<String> = arguments.values_from_str("--python")?;
+        let pythons = paths(&mut arguments, "--python")?;
+        let programs = paths(&mut arguments, "--program")?;
         let options = Self {
             quick,
             runs: arguments.opt_value_from_str("--runs")?.unwrap_or(if quick { 3 } else { 5 }),
@@ -61,11 +64,8 @@ impl Options {
             pin: arguments.contains("--pin"),
             seconds: arguments.opt_value_from_str("--seconds")?,
             only: only.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?,
-            pythons: pythons
-                .iter()
-                .map(|pair| pair.split_once('=').context("--python is NAME=PATH"))
-                .map(|pair| pair.map(|(name, path)| (name.to_owned(), PathBuf::from(path))))
-                .collect::<Result<_>>()?,
+            pythons,
+            programs,
             scripts: arguments
                 .opt_value_from_str("--scripts")?
                 .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("python")),
@@ -79,18 +79,27 @@ impl Options {
     }
 }
 
-/// Prints the Python environments that the measurements of these options need.
+/// The paths that are given by `NAME=PATH`.
+fn paths(arguments: &mut Arguments, option: &'static str) -> Result<BTreeMap<String, PathBuf>> {
+    let pairs: Vec<String> = arguments.values_from_str(option)?;
+    let pair = |pair: &String| {
+        let (name, path) = pair.split_once('=').with_context(|| format!("{option} is NAME=PATH"))?;
+        Ok((name.to_owned(), PathBuf::from(path)))
+    };
+    pairs.iter().map(pair).collect()
+}
+
+/// Prints what the measurements of these options need: Python environments, and programs.
 pub(crate) fn environments(arguments: Arguments) -> Result<()> {
     let options = Options::parse(arguments)?;
     if options.report.is_some() {
         return Ok(());
     }
-    let mut names: Vec<&str> =
-        Plan::new(&options)?.systems().filter_map(|system| system.environment).collect();
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
-        println!("{name}");
+    let mut needs: Vec<_> = Plan::new(&options)?.systems().filter_map(|system| system.ends.need()).collect();
+    needs.sort_unstable();
+    needs.dedup();
+    for (what, name) in needs {
+        println!("{what} {name}");
     }
     Ok(())
 }

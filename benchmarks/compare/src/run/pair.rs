@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use super::Options;
 use super::load::Load;
 use super::plan::Group;
-use crate::case::System;
+use crate::case::{Ends, System};
 use crate::report::record::{Memory, Run};
 
 /// Beyond the measured time: an interpreter that starts, a slow system that empties its ring.
@@ -73,13 +73,17 @@ impl End {
         role: &'static str,
         processor: usize,
     ) -> Result<Self> {
-        let mut command = match system.environment {
-            None => {
+        let mut command = match system.ends {
+            Ends::Rust => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg("end");
                 command
             }
-            Some(environment) => {
+            Ends::Program(name) => {
+                let program = options.programs.get(name);
+                Command::new(program.with_context(|| format!("no --program {name}=PATH"))?)
+            }
+            Ends::Python(environment) => {
                 let python = options.pythons.get(environment);
                 let python = python.with_context(|| format!("no --python {environment}=PATH"))?;
                 let mut command = Command::new(python);

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::Options;
-use crate::case::{Kind, SIZES, SYSTEMS, Size, System};
+use crate::case::{Ends, Kind, SIZES, SYSTEMS, Size, System};
 
 /// What is measured in turns: its figures are compared with each other.
 pub(crate) struct Group {
@@ -25,7 +25,7 @@ impl Plan {
                 let wanted = |system: &System| {
                     let fits =
                         |pattern: &super::Pattern| pattern.matches(kind.name(), size.name, system.name);
-                    can(kind, system)
+                    can(kind, size, system)
                         && has_depth(system, size)
                         && (options.only.is_empty() || options.only.iter().any(fits))
                 };
@@ -68,8 +68,12 @@ fn has_depth(system: &System, size: Size) -> bool {
 }
 
 /// What a system takes part in.
-fn can(kind: Kind, system: &System) -> bool {
+fn can(kind: Kind, size: Size, system: &System) -> bool {
     match kind {
+        // What a binding costs shows at the smallest frames; at large ones it must copy no more.
+        _ if matches!(system.ends, Ends::Program(_)) => {
+            matches!(kind, Kind::Stream | Kind::Loan | Kind::Trip) && ["64", "1080p"].contains(&size.name)
+        }
         _ if ["-duplex", "-call"].iter().any(|end| system.name.ends_with(end)) => kind.is_round_trip(),
         _ if system.name == "ours-whole" => kind == Kind::Stream,
         _ if ["-async", "-uvloop"].iter().any(|end| system.name.ends_with(end)) => kind == Kind::Stream,
