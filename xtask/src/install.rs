@@ -42,10 +42,12 @@ pub(crate) fn venv_of(project: &Project, name: &str, python: &Path, packages: &[
     }
     stamp.remove()?;
     run(project.command(python).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let mut pip = project.command(folder.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
-    run(&mut pip)
-        .with_context(|| format!("cannot install {} from the Python package index", packages.join(", ")))?;
+    if !packages.is_empty() {
+        let mut pip = project.command(folder.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+        let what = || format!("cannot install {} from the Python package index", packages.join(", "));
+        run(&mut pip).with_context(what)?;
+    }
     stamp.write()?;
     Ok(folder)
 }

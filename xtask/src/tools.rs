@@ -134,6 +134,9 @@ pub(crate) const C_CONSUMERS: &[Program] = &[
     Program { name: "make", package: "make" },
 ];
 
+/// The Python end of streams with the C library. Our own wheel is put in.
+pub(crate) const C_PYTHON: Venv = Venv { name: "c-python", packages: &[] };
+
 /// Compares interfaces.
 pub(crate) const ABIGAIL: &[Program] = &[C_COMPILER, Program { name: "abidiff", package: "abigail-tools" }];
 

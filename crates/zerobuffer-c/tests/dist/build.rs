@@ -36,7 +36,9 @@ pub(crate) fn program(dist: &Path, compiler: &str, source: &str, flags: &[&str],
     let name = format!("{label}-{compiler}-{}-{link:?}", flags.concat().replace(['=', ','], "-"));
     let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut command = Command::new(compiler);
-    command.args(STRICT).args(flags).arg(folder.join(source)).arg("-o").arg(&output);
+    let (libraries, flags): (Vec<&str>, Vec<&str>) =
+        flags.iter().copied().partition(|flag| flag.starts_with("-l"));
+    command.args(STRICT).args(flags).arg(folder.join(source)).arg("-o").arg(&output).args(libraries);
     command.args(pkg_config(dist, &["--cflags"]));
     match link {
         Link::Shared => {

@@ -8,11 +8,12 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use zerobuffer::{
     BufferConfig, Error, Reader, Writer, WriterConfig,
     duplex::{Client, ClientConfig, Server, ServerConfig},
+    observe,
 };
 
 const RING: u64 = 256 * 1024;
@@ -49,6 +50,28 @@ fn sizes() -> impl Iterator<Item = usize> {
     })
 }
 
+/// The number of the last frame that anybody has published.
+fn last(name: &str) -> u64 {
+    observe::inspect(name).map_or(0, |info| info.last_sequence)
+}
+
+fn wait_for_frames(name: &str, before: u64) {
+    let deadline = Instant::now() + LONG;
+    while last(name) <= before {
+        assert!(Instant::now() < deadline, "nothing is written to {name}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Starts a writer, and kills it some time after its first frame.
+fn kill_later(name: &str, number: u64, start: impl FnOnce() -> Process) {
+    let before = last(name);
+    let mut writer = start();
+    wait_for_frames(name, before);
+    std::thread::sleep(Duration::from_millis(10 + number * 37));
+    writer.kill();
+}
+
 #[test]
 fn rust_writes_to_c() {
     let Some(dist) = dist() else { return };
@@ -83,9 +106,7 @@ fn killed_writers_in_c_are_succeeded() {
     let (name, program) = (name("kills"), pair(&dist));
     let mut receiver = receiver(&program, &name, 6);
     for kill in 0..5 {
-        let mut sender = sender(&program, &name, 0, LARGEST);
-        std::thread::sleep(Duration::from_millis(60 + kill * 37));
-        sender.kill();
+        kill_later(&name, kill, || sender(&program, &name, 0, LARGEST));
         assert!(receiver.line().starts_with("gone "));
     }
     // The last one is of another language.
@@ -105,7 +126,7 @@ fn a_writer_in_c_learns_of_its_readers_death() {
     let (name, program) = (name("reader-dies"), pair(&dist));
     let mut receiver = receiver(&program, &name, 1);
     let mut sender = sender(&program, &name, 0, LARGEST);
-    std::thread::sleep(Duration::from_millis(200));
+    wait_for_frames(&name, 0);
     receiver.kill();
     assert!(sender.line().starts_with("gone "));
     sender.ends();
@@ -188,6 +209,102 @@ for sequence in range(1, int(sys.argv[2]) + 1):
     writer.write_frame(bytes((sequence * 131 + at) & 255 for at in range(size)))
 writer.close()
 ";
+
+/// Writes until it is killed, or its reader is gone; goes on where its predecessor was.
+const PYTHON_WRITES_ON: &str = "
+import sys, zerobuffer
+writer = zerobuffer.Writer(sys.argv[1], timeout=30.0)
+try:
+    while True:
+        sequence = writer._sequence_number
+        size = 1 + sequence * 7919 % 3000
+        writer.write_frame(bytes((sequence * 131 + at) & 255 for at in range(size)))
+except zerobuffer.ReaderDeadException:
+    print('gone', flush=True)
+";
+
+/// Reads until so many writers have gone, and checks every byte.
+const PYTHON_READS_ON: &str = "
+import sys, zerobuffer
+reader = zerobuffer.Reader(sys.argv[1], zerobuffer.BufferConfig(1024, 262144))
+print('ready', flush=True)
+last = 0
+for life in range(int(sys.argv[2])):
+    assert reader.is_writer_connected(30000)
+    try:
+        while True:
+            frame = reader.read_frame(timeout=30.0)
+            data = bytes(frame.data)
+            assert frame.sequence == last + 1, (frame.sequence, last)
+            last = frame.sequence
+            assert data == bytes((last * 131 + at) & 255 for at in range(len(data))), last
+            reader.release_frame(frame)
+    except zerobuffer.WriterDeadException:
+        print('gone', last, flush=True)
+reader.close()
+";
+
+fn own_python() -> Option<PathBuf> {
+    let python = env::var_os("ZEROBUFFER_TEST_OWN_PYTHON").map(PathBuf::from);
+    if python.is_none() {
+        println!("skipped: ZEROBUFFER_TEST_OWN_PYTHON is not set");
+    }
+    python
+}
+
+fn python(program: &Path, script: &str, name: &str, count: u32) -> Process {
+    Process::start(Command::new(program).args(["-c", script, name, &count.to_string()]))
+}
+
+#[test]
+fn killed_writers_in_python_are_succeeded_in_c() {
+    let (Some(dist), Some(own)) = (dist(), own_python()) else { return };
+    let (name, program) = (name("python-kills"), pair(&dist));
+    let mut receiver = receiver(&program, &name, 4);
+    for kill in 0..4 {
+        // Those of C come between those of Python.
+        kill_later(&name, kill, || match kill % 2 {
+            0 => python(&own, PYTHON_WRITES_ON, &name, 0),
+            _ => sender(&program, &name, 0, 3000),
+        });
+        assert!(receiver.line().starts_with("gone "));
+    }
+    receiver.ends();
+}
+
+#[test]
+fn killed_writers_in_c_are_succeeded_in_python() {
+    let (Some(dist), Some(own)) = (dist(), own_python()) else { return };
+    let (name, program) = (name("c-kills"), pair(&dist));
+    let mut reading = python(&own, PYTHON_READS_ON, &name, 4);
+    assert_eq!(reading.line(), "ready");
+    for kill in 0..4 {
+        kill_later(&name, kill, || sender(&program, &name, 0, 3000));
+        assert!(reading.line().starts_with("gone "));
+    }
+    reading.ends();
+}
+
+#[test]
+fn writers_in_c_and_python_learn_of_the_death_of_a_reader_in_the_other() {
+    let (Some(dist), Some(own)) = (dist(), own_python()) else { return };
+    let (name, program) = (name("reader-kills"), pair(&dist));
+    let mut reading = python(&own, PYTHON_READS_ON, &name, 1);
+    assert_eq!(reading.line(), "ready");
+    let mut sending = sender(&program, &name, 0, 3000);
+    wait_for_frames(&name, 0);
+    reading.kill();
+    assert!(sending.line().starts_with("gone "));
+    sending.ends();
+
+    let mut receiving = receiver(&program, &name, 1);
+    let mut writing = python(&own, PYTHON_WRITES_ON, &name, 0);
+    wait_for_frames(&name, 0);
+    receiving.kill();
+    assert_eq!(writing.line(), "gone");
+    writing.ends();
+    drop(Reader::create(&name, BufferConfig::ring(RING)).unwrap());
+}
 
 /// The published implementation, and the native one if it was built.
 #[test]
@@ -277,8 +394,24 @@ fn the_examples_run() {
     Process::start(Command::new(example("gcc", "c/camera.c", &["-std=c99"])).arg(&name)).ends();
     assert_eq!(display.line(), "100 pictures, 30720000 bytes");
     display.ends();
+    match env::var("ZEROBUFFER_C_OPENCV") {
+        Ok(flags) => opencv(&dist, &flags),
+        Err(_) => println!("skipped: OpenCV for C++ is not on this machine"),
+    }
     let mut service =
         Process::start(Command::new(example("g++", "cpp/service.cpp", &["-std=c++17"])).arg(&name));
     assert_eq!(service.line(), "50 pictures inverted");
     service.ends();
+}
+
+fn opencv(dist: &Path, flags: &str) {
+    let flags: Vec<&str> = std::iter::once("-std=c++17").chain(flags.split_whitespace()).collect();
+    let [viewer, camera] = ["viewer", "camera"].map(|name| {
+        program(dist, "g++", &format!("../../../../examples/cpp/opencv_{name}.cpp"), &flags, Link::Shared)
+    });
+    let name = name("opencv");
+    let mut viewer = Process::start(Command::new(viewer).arg(&name));
+    Process::start(Command::new(camera).arg(&name)).ends();
+    assert_eq!(viewer.line(), "60 pictures, a circle in 60");
+    viewer.ends();
 }
