@@ -850,8 +850,8 @@ zb_status zb_writer_set_write_timeout(zb_writer *writer, int64_t timeout_ns);
 zb_status zb_writer_next_sequence(const zb_writer *writer, uint64_t *sequence);
 
 // A descriptor as zb_reader_event_fd, for a ring that was full. It is readable when
-// zb_writer_try_write may succeed, or has something else to say; ZB_FULL makes it unreadable. Linux
-// only, elsewhere ZB_ERROR. One thread at a time.
+// zb_writer_try_write may succeed, or has something else to say; ZB_FULL makes it unreadable.
+// Linux only, elsewhere ZB_ERROR. One thread at a time.
 //
 // # Safety
 //

@@ -171,8 +171,8 @@ impl Seen {
     }
 }
 
-/// The places of one reader: who receives the next frame needs no lock. A release frees the place,
-/// and leaves it to its owner.
+/// The places of one reader. The thread that receives the next frame needs no lock. A release frees
+/// the place, and leaves it to its owner.
 pub(crate) struct Places {
     own: Vec<Owned>,
     at: usize,
@@ -257,7 +257,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// [`Places::insert`] for whoever has no places of its own.
+/// [`Places::insert`] for a caller without places of its own.
 pub(crate) fn insert(frame: Frame, sequence: u64) -> Result<*mut zb_frame, Fault> {
     lock(&SHARED).insert(Held::Ring(frame), sequence).map(|handed| handed.frame)
 }

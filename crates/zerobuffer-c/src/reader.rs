@@ -31,8 +31,8 @@ struct Reading {
 }
 
 impl Reading {
-    /// The next frame, and what is to be told of it. What is known to be there comes straight from
-    /// the ring to its place.
+    /// Hands the next frame out; `tell` shows what it is. A frame that is known to be there comes
+    /// straight from the ring to its place.
     #[inline(always)]
     fn read(
         &mut self,

@@ -250,8 +250,8 @@ pub unsafe extern "C" fn zb_writer_next_sequence(writer: *const zb_writer, seque
 }
 
 /// A descriptor as zb_reader_event_fd, for a ring that was full. It is readable when
-/// zb_writer_try_write may succeed, or has something else to say; ZB_FULL makes it unreadable. Linux
-/// only, elsewhere ZB_ERROR. One thread at a time.
+/// zb_writer_try_write may succeed, or has something else to say; ZB_FULL makes it unreadable.
+/// Linux only, elsewhere ZB_ERROR. One thread at a time.
 ///
 /// # Safety
 ///
