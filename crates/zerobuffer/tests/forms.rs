@@ -254,6 +254,35 @@ fn writers_of_both_kinds_follow_each_other_and_numbers_go_on() {
     }
 }
 
+/// The reader sees its number while the native writer, whose place it took, still holds the lock.
+/// When that one has left, the legacy one is no native one that has died.
+#[test]
+fn one_in_the_place_of_a_native_writer_is_not_taken_for_it() {
+    let name = Name::new("in-place");
+    let mut reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
+    let mut writer = Writer::connect(&name).unwrap();
+    writer.write(&content(1, 112)).unwrap();
+    expect(&reader.read().unwrap(), 1);
+    let mut legacy = OldWriter::attach(&name);
+    let mut nothing_for = |time| {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(time) {
+            let read = reader.read_timeout(Duration::from_millis(20));
+            assert!(matches!(read, Ok(None)), "{read:?}");
+        }
+    };
+    nothing_for(200);
+    assert!(matches!(writer.try_write(&[1]), Err(Error::Replaced { .. })));
+    writer.close().unwrap();
+    // It waits for room all the time, and moves nothing.
+    nothing_for(500);
+    let registered = legacy.segment.get(WRITER_PID);
+    assert_eq!(registered, u64::from(legacy.process.id()), "a live writer is taken for dead");
+    assert!(reader.is_writer_connected());
+    assert!(legacy.write(&content(1, 100)), "it waits for the native form to be left");
+    expect(&reader.read().unwrap(), 1);
+}
+
 /// Six native frames: two are given back, one is held, three are unread.
 fn in_the_middle(name: &Name) -> (Reader, Writer, Frame) {
     let mut reader = Reader::create(name, BufferConfig::ring(RING).metadata(0)).unwrap();

@@ -10,7 +10,7 @@ use crate::{
     },
     ring::{Credit, Fault, MetadataState, TOMBSTONE},
     sync::{AtomicU64, Instant, Mutex, Ordering, fence_after_latch, lock, sleep},
-    sys::{Held, Role},
+    sys::{Held, Role, Semaphore},
 };
 use std::{ops::Deref, time::Duration};
 
@@ -185,16 +185,18 @@ impl ReaderShared {
     }
 
     /// Whether somebody holds the writer's presence byte; `None` where that cannot be asked. If so,
-    /// `pid` is known to be native, unless somebody may only be trying to become the writer. An
-    /// attempt beside a live legacy writer holds the byte for an instant, again and again, and the
-    /// claim all the time.
+    /// `pid` is known to be native, unless the byte may be another one's. An attempt beside a live
+    /// legacy writer holds it for an instant, again and again, and the claim all the time. A native
+    /// writer whose place a legacy one has taken holds it until it notices, and its note is there.
     pub(crate) fn sees_writer_present(&self, pid: u64) -> Option<bool> {
         let presence = lock(&self.presence);
         let presence = presence.as_ref()?;
         let is_held = |role| presence.is_held(role);
         let claimed_before = is_held(Role::Claim).unwrap_or(true);
         let held = is_held(Role::Writer).ok();
-        if held == Some(true) && !claimed_before && !is_held(Role::Claim).unwrap_or(true) {
+        let noted = self.data.noted_writer();
+        let is_own = noted == pid || (noted == 0 && !Semaphore::HAS_NOTES);
+        if held == Some(true) && is_own && !claimed_before && !is_held(Role::Claim).unwrap_or(true) {
             self.present_writer.store(pid, Ordering::Relaxed);
         }
         held

@@ -20,14 +20,18 @@ fn attach(reader: &Reader) -> Writer {
 
 /// Writes a frame, and gives it the number that it has when a dead predecessor has used one up.
 fn write_after_a_gap(reader: &Reader, writer: &mut Writer) -> u64 {
-    let region = &reader.shared.region;
     let number = writer.write(&[7; 10]).unwrap().sequence().unwrap();
+    give_number(reader, number + 1);
+    number + 1
+}
+
+/// Another number for the newest frame, of 10 bytes.
+fn give_number(reader: &Reader, sequence: u64) {
+    let region = &reader.shared.region;
     let word = |word| region.native_load(word, Ordering::Acquire);
     let (last, newest) = (word(NativeWord::LAST), word(NativeWord::JUMPS));
     let [from, to] = NativeWord::jump(newest).map(word);
-    let at = to + last - from;
-    assert!(region.put_header(at, FrameHeader { size: 10, sequence: number + 1 }));
-    number + 1
+    assert!(region.put_header(to + last - from, FrameHeader { size: 10, sequence }));
 }
 
 fn read(reader: &mut Reader) -> u64 {
@@ -52,6 +56,28 @@ fn a_successor_that_was_not_seen_may_have_any_number() {
     let number = write_after_a_gap(&reader, &mut second);
     second.close().unwrap();
     assert_eq!((read(&mut reader), number), (3, 3));
+}
+
+/// The first writer comes and goes between two looks. Its successor is seen together with its first
+/// frame, whose number is 1, as that of a legacy writer is.
+#[test]
+fn a_successor_of_a_first_writer_that_was_not_seen_may_begin_at_one() {
+    for looks_between in [false, true] {
+        let mut reader = reader("unseen-then-legacy");
+        let mut first = attach(&reader);
+        for number in 1..=3 {
+            assert_eq!(first.write(&[number; 10]).unwrap().sequence(), Some(number.into()));
+        }
+        first.close().unwrap();
+        (1..=3).for_each(|number| assert_eq!(read(&mut reader), number));
+        if looks_between {
+            assert!(matches!(reader.try_read(), Err(Error::WriterGone { .. })));
+        }
+        let mut second = attach(&reader);
+        second.write(&[7; 10]).unwrap();
+        give_number(&reader, 1);
+        assert_eq!(read(&mut reader), 1, "looks between {looks_between}");
+    }
 }
 
 #[test]

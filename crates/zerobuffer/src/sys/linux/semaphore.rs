@@ -45,7 +45,10 @@ pub(super) fn is_plausible(bytes: &[u8; SIZE as usize]) -> bool {
         bytes.chunks_exact(8).map(|chunk| chunk.iter().rev().fold(0, |word, &b| (word << 8) | u64::from(b)));
     let mut next = || words.next().unwrap_or(0);
     let (state, shared, note, rest) = (next(), next(), next(), next());
-    let is_value = state & VALUE < 1 << 31 && state / ONE_SLEEPER < MANY_SLEEPERS;
+    // A legacy writer may fall asleep while the reader forgets the sleepers of one that died. It
+    // takes itself off the number later, which then is below 0.
+    let sleepers = ((state / ONE_SLEEPER) as u32).cast_signed().unsigned_abs();
+    let is_value = state & VALUE < 1 << 31 && u64::from(sleepers) < MANY_SLEEPERS;
     is_value && shared == 128 && note < 1 << 32 && rest == 0
 }
 
@@ -58,6 +61,8 @@ pub(crate) struct Semaphore {
 impl Semaphore {
     /// Looking at the value is a load, which a spin may do all the time.
     pub(crate) const VALUE_IS_CHEAP: bool = true;
+    /// Every native writer that holds its byte has left a note, see [`Self::note_writer`].
+    pub(crate) const HAS_NOTES: bool = true;
 
     pub(crate) fn open(file_name: &str) -> Result<Self> {
         let path = shm::path(file_name);
@@ -262,6 +267,19 @@ mod tests {
         assert_eq!(bytes(), expected, "no sleeper is left over at offset 4");
         let code = include_str!("semaphore.rs").split("#[cfg(test)]").next().unwrap();
         assert!(!code.contains("libc::sem_"), "a call of the C library would use its own layout");
+    }
+
+    #[test]
+    fn what_occurs_is_plausible_and_the_rest_is_another_programs() {
+        let with = |at: usize, bytes: &[u8]| {
+            let mut all = FRESH;
+            all[at..at + bytes.len()].copy_from_slice(bytes);
+            is_plausible(&all)
+        };
+        assert!(is_plausible(&FRESH) && with(0, &[3, 0, 0, 0, 2]) && with(16, &[1, 2, 3, 0]));
+        assert!(with(4, &[0xFF; 4]), "one that woke has taken itself off after all were forgotten");
+        assert!(!with(4, &[0, 0, 0x50, 0]) && !with(4, &[0, 0, 0, 0x80]), "so many do not sleep");
+        assert!(!with(0, &[0, 0, 0, 0x80]) && !with(8, &[0]) && !with(20, &[1]) && !with(24, &[1]));
     }
 
     /// The other direction, where the C library is glibc: its own calls take our file for one of

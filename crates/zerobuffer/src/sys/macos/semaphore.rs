@@ -71,6 +71,8 @@ impl Drop for Handle {
 impl Semaphore {
     /// A look takes a token and gives it back: a wait that spins looks at memory alone.
     pub(crate) const VALUE_IS_CHEAP: bool = false;
+    /// There is no place for a note, see [`Self::noted_writer`].
+    pub(crate) const HAS_NOTES: bool = false;
 
     pub(crate) fn open(name: &str, signal: Signal) -> Result<Self> {
         Self::with(name, signal, 0, 0).map_err(|e| Error::os("open", names::semaphore(name, signal), e))

@@ -36,6 +36,8 @@ pub(crate) struct Semaphore {
 impl Semaphore {
     /// Looking costs a system call: a wait that spins looks at memory alone.
     pub(crate) const VALUE_IS_CHEAP: bool = false;
+    /// There may be no place for a note.
+    pub(crate) const HAS_NOTES: bool = false;
 
     /// Makes the semaphore without a token. One that a dead reader's writer still has open is taken
     /// as it is. Tokens that the two pairs take from each other are surplus or lost ones, and
