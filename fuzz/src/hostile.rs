@@ -87,7 +87,7 @@ fn by_hand(name: &str, script: &mut Script<'_>) {
 }
 
 /// Waits for nothing.
-fn hurried() -> WriterConfig {
+pub(crate) fn hurried() -> WriterConfig {
     let config = WriterConfig::default().connect_timeout(Duration::ZERO).write_timeout(Some(Duration::ZERO));
     config.wait(WaitStrategy::Block)
 }

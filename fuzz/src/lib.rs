@@ -16,6 +16,7 @@ mod caps;
 #[path = "../../crates/zerobuffer/tests/damage/mod.rs"]
 mod damage;
 mod duplex;
+mod forms;
 mod fresh;
 mod hostile;
 mod names;
@@ -30,8 +31,9 @@ mod y4m;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its program and of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("ring", ring::run),
+    ("forms", forms::run),
     ("hostile", hostile::run),
     ("duplex", duplex::run),
     ("names", names::run),

@@ -24,6 +24,11 @@ fn ring() {
 }
 
 #[test]
+fn forms() {
+    replay("forms");
+}
+
+#[test]
 fn hostile() {
     replay("hostile");
 }
@@ -65,7 +70,7 @@ fn every_target_is_replayed() {
     assert_eq!(folders, targets);
     assert_eq!(
         targets,
-        ["caps", "duplex", "hostile", "names", "ring", "stamp", "y4m"],
+        ["caps", "duplex", "forms", "hostile", "names", "ring", "stamp", "y4m"],
         "a target without a test here"
     );
 }

@@ -13,7 +13,7 @@ use crate::{Command, install, tools};
 pub(crate) const COMMAND: Command = Command {
     name: "torture",
     arguments: "[--kills N|...]",
-    summary: "kill endpoints at random: --kills N, --seconds N, --hours N or --rounds N, --seed S, --lanes N, and one of --stream, --old, --full, --duplex",
+    summary: "kill endpoints at random: --kills N, --seconds N, --hours N or --rounds N, --seed S, --lanes N, and one of --stream, --old, --switch, --full, --duplex",
     run,
 };
 

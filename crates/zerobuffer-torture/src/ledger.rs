@@ -95,16 +95,26 @@ impl Record {
     }
 }
 
-/// All ledgers of a round whose file name starts with `prefix`.
+/// All ledgers of a round whose file name starts with `prefix`, in the order of the numbers in it.
 pub(crate) fn records(folder: &Path, prefix: &str) -> Result<Vec<Record>> {
-    let mut records = Vec::new();
+    Ok(numbered(folder, prefix)?.into_iter().map(|(_, record)| record).collect())
+}
+
+/// The same, each with the number of its process.
+pub(crate) fn numbered(folder: &Path, prefix: &str) -> Result<Vec<(u64, Record)>> {
+    let mut found: Vec<(Vec<u64>, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
-        let path: PathBuf = entry?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)) {
-            records.push(Record::read(&path)?);
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(rest) = name.strip_prefix(prefix) {
+            found.push((rest.split('-').filter_map(|number| number.parse().ok()).collect(), path));
         }
     }
-    Ok(records)
+    found.sort();
+    let read = |(numbers, path): (Vec<u64>, PathBuf)| -> Result<(u64, Record)> {
+        Ok((numbers.first().copied().unwrap_or(0), Record::read(&path)?))
+    };
+    found.into_iter().map(read).collect()
 }
 
 #[cfg(test)]
@@ -120,10 +130,16 @@ mod tests {
         ledger.set(Field::First, 5);
         ledger.frame(5, 100);
         ledger.frame(6, 20);
+        for later in ["w-10-0", "w-2-1", "w-2-0"] {
+            Ledger::create(&folder.join(later)).unwrap();
+        }
         let found = records(&folder, "w-").unwrap();
         let none = records(&folder, "r-").unwrap();
+        let numbers: Vec<u64> =
+            numbered(&folder, "w-").unwrap().into_iter().map(|(number, _)| number).collect();
         fs::remove_dir_all(&folder).unwrap();
         assert!(none.is_empty());
+        assert_eq!(numbers, [1, 2, 2, 10]);
         let Record { segment, first, last, frames, bytes } = found[0];
         assert_eq!((segment, first, last, frames, bytes), (77, 5, 6, 2, 120));
     }

@@ -18,6 +18,7 @@ mod plan;
 mod process;
 mod round;
 mod soak;
+mod switch_round;
 mod tally;
 
 use anyhow::{Context as _, Result, bail};
@@ -35,7 +36,7 @@ use std::{
 };
 use tally::Tally;
 
-const USAGE: &str = "usage: zerobuffer-torture [--seconds N | --hours N | --kills N | --rounds N] [--seed S] [--lanes N] [--stream | --old | --full | --duplex]";
+const USAGE: &str = "usage: zerobuffer-torture [--seconds N | --hours N | --kills N | --rounds N] [--seed S] [--lanes N] [--stream | --old | --switch | --full | --duplex]";
 
 fn main() -> ExitCode {
     match dispatch() {
@@ -130,7 +131,7 @@ fn torture(mut arguments: Arguments) -> Result<bool> {
     let lanes: usize = arguments
         .opt_value_from_str("--lanes")?
         .unwrap_or_else(|| 2 * thread::available_parallelism().map_or(1, NonZero::get));
-    let kinds = [Kind::Old, Kind::Full, Kind::Duplex, Kind::Stream];
+    let kinds = [Kind::Old, Kind::Switch, Kind::Full, Kind::Duplex, Kind::Stream];
     let only = kinds.into_iter().find(|kind| arguments.contains(kind.option()));
     let rest = arguments.finish();
     if !rest.is_empty() {
@@ -139,8 +140,11 @@ fn torture(mut arguments: Arguments) -> Result<bool> {
     let seed = seed.map_or_else(|| Ok(fastrand::u64(..)), |text| number(&text))?;
     let root = rustix::process::geteuid().is_root();
     let old_python = std::env::var_os("ZEROBUFFER_TEST_OLD_PYTHON").map(PathBuf::from);
-    if only == Some(Kind::Old) && old_python.is_none() {
-        bail!("--old needs ZEROBUFFER_TEST_OLD_PYTHON, an interpreter with the published 1.3.0");
+    if let Some(kind @ (Kind::Old | Kind::Switch)) = only
+        && old_python.is_none()
+    {
+        let option = kind.option();
+        bail!("{option} needs ZEROBUFFER_TEST_OLD_PYTHON, an interpreter with the published 1.3.0");
     }
     if only == Some(Kind::Full) && !root {
         bail!("--full needs root, for a mount namespace");
@@ -153,7 +157,7 @@ fn torture(mut arguments: Arguments) -> Result<bool> {
     let surroundings = Surroundings { base, root, old_python, only };
     println!("seed={seed:#x} lanes={lanes}");
     if !root {
-        println!("not root: no pid namespaces, no other users, no full tmpfs in this run");
+        println!("not root: no pid namespaces, no other users, no intruders, no full tmpfs in this run");
     }
     open_to_all(&surroundings.base)?;
 
@@ -196,6 +200,8 @@ enum Kind {
     Stream,
     /// With the published 1.3.0 at one end.
     Old,
+    /// The same with native writers before, behind and under those of 1.3.0.
+    Switch,
     /// With a full `/dev/shm`.
     Full,
     Duplex,
@@ -207,14 +213,14 @@ impl Kind {
         match self {
             Self::Stream => "--stream",
             Self::Old => "--old",
+            Self::Switch => "--switch",
             Self::Full => "--full",
             Self::Duplex => "--duplex",
         }
     }
 }
 
-/// One round in so many is with the published 1.3.0 at one end; it takes several times as long as
-/// another.
+/// Two rounds in so many are with the published 1.3.0; they take several times as long as others.
 const OLD_ROUNDS: u64 = 50;
 const FULL_ROUNDS: u64 = 20;
 const DUPLEX_ROUNDS: u64 = 8;
@@ -225,6 +231,7 @@ impl Surroundings {
         match self.only {
             Some(kind) => kind,
             None if every(OLD_ROUNDS) && self.old_python.is_some() => Kind::Old,
+            None if number % OLD_ROUNDS == 1 && self.old_python.is_some() => Kind::Switch,
             None if every(FULL_ROUNDS) && self.root => Kind::Full,
             None if every(DUPLEX_ROUNDS) => Kind::Duplex,
             None => Kind::Stream,
@@ -250,9 +257,10 @@ fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
         let kind = surroundings.kind(number);
         let mut tally = match (kind, old_python) {
             (Kind::Old, Some(python)) => old_round::run(&name, base, seed, python),
+            (Kind::Switch, Some(python)) => switch_round::run(&name, base, seed, python, *root),
             (Kind::Full, _) => round::run_full(&name, base, seed),
             (Kind::Duplex, _) => duplex_round::run(&name, base, seed, *root),
-            (Kind::Stream | Kind::Old, _) => round::run(&name, base, seed, *root),
+            (Kind::Stream | Kind::Old | Kind::Switch, _) => round::run(&name, base, seed, *root),
         };
         let mut run = lock();
         for violation in &mut tally.violations {

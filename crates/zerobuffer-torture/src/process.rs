@@ -19,6 +19,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// "nobody", as which an endpoint of another user runs.
 pub(crate) const OTHER_USER: u32 = 65_534;
 
+/// An endpoint on the published package.
+const OLD_END: &str = include_str!("old_end.py");
+
 /// Which end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -49,6 +52,9 @@ pub(crate) enum Place {
     OtherUser,
     /// The published package 1.3.0, on that interpreter.
     Old(PathBuf),
+    /// The same without the right to signal other users' processes. It takes such a process for
+    /// dead, and so the place of a live writer.
+    OldIntruder(PathBuf),
 }
 
 /// A running endpoint.
@@ -90,7 +96,12 @@ impl Endpoint {
             }
             Place::Old(python) => {
                 let mut command = Command::new(python);
-                command.args(["-c", include_str!("old_end.py")]);
+                command.args(["-c", OLD_END]);
+                command
+            }
+            Place::OldIntruder(python) => {
+                let mut command = Command::new("setpriv");
+                command.arg("--bounding-set=-kill").arg(python).args(["-c", OLD_END]);
                 command
             }
         };
@@ -159,7 +170,7 @@ impl Endpoint {
             }
             ("answered", [count]) => self.answers += count,
             ("starved", _) => self.starved += 1,
-            ("gone" | "drained", _) | ("closed", []) => {}
+            ("gone" | "drained" | "replaced", _) | ("closed", []) => {}
             // The wrapper's own words when its child is killed.
             ("bad", _) if line.starts_with("bad unshare:") => {}
             _ => self.complaints.push(format!("{}: {line}", self.role.word())),

@@ -38,6 +38,10 @@ pub(crate) struct Old {
     pub(crate) frames: u64,
     pub(crate) lost: u64,
     pub(crate) torn: u64,
+    /// How often a ring went from one form to the other.
+    pub(crate) switches: u64,
+    /// How often 1.3.0 took the place of a live native writer.
+    pub(crate) intrusions: u64,
 }
 
 /// What happened on duplex channels.
@@ -67,6 +71,8 @@ impl Tally {
         self.old.frames += other.old.frames;
         self.old.lost += other.old.lost;
         self.old.torn += other.old.torn;
+        self.old.switches += other.old.switches;
+        self.old.intrusions += other.old.intrusions;
         self.full_rounds += other.full_rounds;
         self.refused += other.refused;
         self.duplex.rounds += other.duplex.rounds;
@@ -92,11 +98,12 @@ impl fmt::Display for Tally {
         write!(f, " starved={}", self.starved)?;
         let (worst, _) = summary(&self.detections_pid_exists);
         write!(f, " worst_detection_pid_exists_ms={worst:.1}")?;
-        let Old { rounds, kills, frames, lost, torn } = old;
+        let Old { rounds, kills, frames, lost, torn, switches, intrusions } = old;
         write!(
             f,
             " old_rounds={rounds} old_kills={kills} old_frames={frames} old_lost={lost} old_torn={torn}"
         )?;
+        write!(f, " old_switches={switches} old_intrusions={intrusions}")?;
         let Self { full_rounds, refused, duplex: Duplex { rounds, kills, answers }, .. } = self;
         write!(f, " full_rounds={full_rounds} refused={refused}")?;
         write!(f, " duplex_rounds={rounds} duplex_kills={kills} duplex_answers={answers}")?;

@@ -34,10 +34,16 @@ pub(crate) struct Orders {
     close: AtomicBool,
     /// Say when the writer is found to be gone.
     watch: AtomicBool,
+    /// Another writer takes this one's place, and that is its end.
+    yields: AtomicBool,
 }
 
-static ORDERS: Orders =
-    Orders { finish: AtomicBool::new(false), close: AtomicBool::new(false), watch: AtomicBool::new(false) };
+static ORDERS: Orders = Orders {
+    finish: AtomicBool::new(false),
+    close: AtomicBool::new(false),
+    watch: AtomicBool::new(false),
+    yields: AtomicBool::new(false),
+};
 
 impl Orders {
     /// Listens on a thread of its own. The end of the input is the supervisor's end, and then this
@@ -49,6 +55,7 @@ impl Orders {
                     Ok("finish") => ORDERS.finish.store(true, Ordering::SeqCst),
                     Ok("close") => ORDERS.close.store(true, Ordering::SeqCst),
                     Ok("watch") => ORDERS.watch.store(true, Ordering::SeqCst),
+                    Ok("yield") => ORDERS.yields.store(true, Ordering::SeqCst),
                     _ => break,
                 }
             }
@@ -63,6 +70,10 @@ impl Orders {
 
     pub(crate) fn closes(&self) -> bool {
         self.close.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn yields(&self) -> bool {
+        self.yields.load(Ordering::Relaxed)
     }
 
     /// Whether the supervisor waits for the writer's end; forgets it.

@@ -30,7 +30,11 @@ pub(crate) fn run(plan: &Plan, number: u64) -> Result<()> {
         attached += 1;
         say(&format!("attached {segment}"));
         let mut stream = Stream { plan, ledger, rng: &mut rng };
-        stream.run(writer, orders)?;
+        if stream.run(writer, orders)? == End::Replaced {
+            say("replaced");
+            say(&format!("closed {}", footprint()));
+            return Ok(());
+        }
     }
 }
 
@@ -63,6 +67,14 @@ fn attach(plan: &Plan, orders: &Orders, rng: &mut fastrand::Rng) -> Result<Optio
     }
 }
 
+/// How a stream has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Closed,
+    /// Another writer has taken the place, as the supervisor has announced.
+    Replaced,
+}
+
 struct Stream<'a> {
     plan: &'a Plan,
     ledger: Ledger,
@@ -71,7 +83,7 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     /// Until the reader is gone (an ordinary end) or the order to finish.
-    fn run(&mut self, mut writer: Writer, orders: &Orders) -> Result<()> {
+    fn run(&mut self, mut writer: Writer, orders: &Orders) -> Result<End> {
         if self.rng.bool() {
             self.metadata(&mut writer)?;
         }
@@ -89,11 +101,15 @@ impl Stream<'_> {
                     say(&format!("gone {} {started}", now()));
                     break;
                 }
+                Err(Error::Replaced { .. }) if orders.yields() => {
+                    writer.close()?;
+                    return Ok(End::Replaced);
+                }
                 Err(error) => return Err(error).context("write"),
             }
         }
         writer.close()?;
-        Ok(())
+        Ok(End::Closed)
     }
 
     fn metadata(&mut self, writer: &mut Writer) -> Result<()> {
@@ -104,7 +120,15 @@ impl Stream<'_> {
         let mut data = vec![0; self.rng.u64(0..=room - 8) as usize];
         self.plan.pattern.fill(&mut data, 0);
         match writer.set_metadata(&data) {
-            Ok(()) | Err(Error::MetadataAlreadyWritten { .. } | Error::ReaderGone { .. }) => Ok(()),
+            // A predecessor's frames may not be taken in time. A writer that is replaced learns it
+            // again with its next frame.
+            Ok(())
+            | Err(
+                Error::MetadataAlreadyWritten { .. }
+                | Error::MetadataInUse { .. }
+                | Error::ReaderGone { .. }
+                | Error::Replaced { .. },
+            ) => Ok(()),
             Err(error) => Err(error).context("set_metadata"),
         }
     }
