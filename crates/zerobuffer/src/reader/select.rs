@@ -6,13 +6,15 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
+    thread::{self, Thread, ThreadId},
     time::{Duration, Instant},
 };
 
 /// Waits for whichever of several readers has a frame first, in blocking code.
 ///
 /// The readers have turns: one that always has a frame does not keep the others from being read.
+/// The first wait allocates what it needs. Later ones of the same thread, with as many readers or
+/// fewer, allocate nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,6 +36,10 @@ use std::{
 pub struct Select {
     /// Whose turn it is.
     next: usize,
+    /// Since when each reader is waited for.
+    waits: Vec<Option<Instant>>,
+    /// Wakes the thread that has waited last.
+    unpark: Option<(ThreadId, Waker)>,
 }
 
 impl Select {
@@ -63,7 +69,10 @@ impl Select {
             return None;
         }
         let deadline = timeout.into().and_then(|timeout| Instant::now().checked_add(timeout));
-        let found = Self::wait_from(self.next % count, readers, deadline);
+        self.waits.clear();
+        self.waits.resize(count, None);
+        let waker = unpark(&mut self.unpark);
+        let found = Self::wait_from(self.next % count, readers, &mut self.waits, waker, deadline);
         if let Some((at, _)) = &found {
             self.next = at + 1;
         }
@@ -73,11 +82,11 @@ impl Select {
     fn wait_from(
         first: usize,
         readers: &mut [&mut Reader],
+        waits: &mut [Option<Instant>],
+        waker: &Waker,
         deadline: Option<Instant>,
     ) -> Option<(usize, Result<Frame>)> {
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
-        let mut waits = vec![None; readers.len()];
+        let mut context = Context::from_waker(waker);
         let found = loop {
             let mut turns = (first..readers.len()).chain(0..first);
             let found = turns.find_map(|at| match (readers.get_mut(at), waits.get_mut(at)) {
@@ -97,13 +106,14 @@ impl Select {
             }
         };
         for (reader, wait) in readers.iter_mut().zip(waits) {
-            reader.give_up(wait);
+            reader.give_up(wait.take());
         }
         found
     }
 }
 
-/// [`Select::wait`] for once: of several readers that have a frame the first is taken.
+/// [`Select::wait`] for once: of several readers that have a frame the first is taken. A loop is
+/// better off with a [`Select`], which gives the readers turns and allocates once.
 ///
 /// # Errors
 ///
@@ -113,6 +123,17 @@ pub fn wait_any(
     timeout: impl Into<Option<Duration>>,
 ) -> Option<(usize, Result<Frame>)> {
     Select::new().wait(readers, timeout)
+}
+
+/// The waker of this thread: the kept one, unless that is another thread's.
+fn unpark(kept: &mut Option<(ThreadId, Waker)>) -> &Waker {
+    let thread = thread::current();
+    let id = thread.id();
+    let (_, waker) = match kept.take() {
+        Some(same) if same.0 == id => kept.insert(same),
+        _ => kept.insert((id, Waker::from(Arc::new(Unpark(thread))))),
+    };
+    waker
 }
 
 /// Wakes a thread, or has it not fall asleep.
