@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{Name, Peer};
+use common::{Name, Peer, Segment, content};
 use std::time::{Duration, Instant};
 use zerobuffer::{BufferConfig, Error, ErrorKind, Reader, Writer, WriterConfig};
 
@@ -279,4 +279,64 @@ fn beside_another_implementation_metadata_are_written_once() {
     next.write(b"x").unwrap();
     assert_eq!(read(&mut reader), 2);
     assert_eq!(shown(&reader).as_deref(), Some(&b"next"[..]));
+}
+
+/// Behind frames, in legacy form: the block holds from then on for readers of both kinds. It holds
+/// for frames that were written before and are unread, too.
+#[test]
+fn late_metadata_in_legacy_form_hold_at_once() {
+    let Some(mut old) = Peer::old() else { return };
+    // The reader is the published one.
+    let name = Name::new("meta-late-old-r");
+    old.must(&format!("create {} 256 4096", &*name));
+    let mut first = Writer::connect(&name).unwrap();
+    first.write(&content(1, 100)).unwrap();
+    first.write(&content(2, 100)).unwrap();
+    assert_eq!(old.must("read 60000 1"), "1 100");
+    assert_eq!(old.must("get-meta 7"), "none");
+    first.set_metadata(&content(7, 50)).unwrap();
+    assert_eq!(old.must("get-meta 7"), "50", "frame 2 is unread");
+    assert_eq!(old.must("read 60000 2"), "2 100");
+    assert!(matches!(first.set_metadata(&content(7, 50)), Err(Error::MetadataAlreadyWritten { .. })));
+    first.write(&content(3, 100)).unwrap();
+    first.close().unwrap();
+    // So is a successor's second call, and what differs; equal bytes pass, however late.
+    let mut second = Writer::connect(&name).unwrap();
+    second.write(&content(4, 100)).unwrap();
+    assert!(matches!(second.set_metadata(&content(8, 50)), Err(Error::MetadataAlreadyWritten { .. })));
+    second.set_metadata(&content(7, 50)).unwrap();
+    assert!(second.set_metadata(&content(7, 50)).is_err(), "a second call of the same writer");
+    assert_eq!(old.must("read 60000 3"), "3 100");
+    assert_eq!(old.must("read 60000 4"), "4 100");
+    assert_eq!(old.must("get-meta 7"), "50");
+    drop(second);
+    old.must("close");
+
+    // The writer is.
+    let name = Name::new("meta-late-old-w");
+    let mut reader = self::reader(&name);
+    old.must(&format!("connect {} 20000", &*name));
+    old.must("write 1 100 write");
+    old.must("write 2 100 buffer");
+    assert_eq!((read(&mut reader), shown(&reader)), (1, None));
+    old.must("set-meta 7 50");
+    assert_eq!(shown(&reader), Some(content(7, 50)), "frame 2 is unread");
+    assert_eq!((read(&mut reader), shown(&reader)), (2, Some(content(7, 50))));
+    old.must("close");
+
+    // Both are native: while a frame of legacy form is held, none enters the native form.
+    let name = Name::new("meta-late-held");
+    let mut reader = self::reader(&name);
+    old.must(&format!("connect {} 20000", &*name));
+    old.must("write 1 100 write");
+    let held = reader.read_timeout(LONG).unwrap().unwrap();
+    old.must("close");
+    let mut writer = Writer::connect(&name).unwrap();
+    writer.write(b"before").unwrap();
+    assert!(!Segment::open(&name).is_native());
+    writer.set_metadata(b"late").unwrap();
+    assert_eq!(shown(&reader).as_deref(), Some(&b"late"[..]), "its frame is unread");
+    drop(held);
+    read(&mut reader);
+    assert_eq!(shown(&reader).as_deref(), Some(&b"late"[..]));
 }
