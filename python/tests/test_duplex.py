@@ -506,6 +506,31 @@ def test_a_killed_server_is_noticed(channel: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_who_receives_learns_of_a_dead_writer_whichever_buffer_ends_first(channel: str, end: str) -> None:
+    def ends(server: Child) -> None:
+        if end == "kill":
+            server.process.kill()
+        else:
+            server.send()
+
+    # As in 1.3.0: always this class, of the two that the ends of a channel's buffers have.
+    for attempt in range(10):
+        with child(ECHO, channel) as server:
+            assert server.line() == "ready"
+            with connect(channel) as client:
+                assert client.call(b"x", PATIENCE)
+                ending = threading.Timer(0.03 + 0.007 * attempt, ends, [server])
+                ending.start()
+                with pytest.raises(zerobuffer.WriterDeadException):
+                    client.receive_response(timeout=PATIENCE)
+                ending.join()
+            server.finish(expect=None)
+        # The dead server's buffer is taken over by the next one.
+        with Server(channel, echo):
+            pass
+
+
 def test_a_running_server_ends_with_its_interpreter(channel: str) -> None:
     with child(
         """

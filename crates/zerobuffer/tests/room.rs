@@ -15,7 +15,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use zerobuffer::{BufferConfig, Error, Frame, Reader, Writer};
+use zerobuffer::{BufferConfig, Error, Frame, FullRingPolicy, Reader, Writer, WriterConfig};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -109,8 +109,7 @@ fn a_stopped_reader_leaves_the_whole_ring() {
     let (name, size, depth) = (Name::new("stopped"), 500_000_usize, 16);
     let mut peer = Peer::native();
     peer.must(&format!("create {} 0 {}", &*name, depth * (size as u64 + 16)));
-    let mut writer =
-        Writer::connect_with(&name, zerobuffer::WriterConfig::default().connect_timeout(LONG)).unwrap();
+    let mut writer = Writer::connect_with(&name, WriterConfig::default().connect_timeout(LONG)).unwrap();
     let mut key = 0;
     for asleep in [true, false] {
         // A paced stream that the reader reads out of its sleep.
@@ -210,6 +209,65 @@ fn one_thread_writes_and_reads_in_turn() {
             drop(next(&mut reader, key));
         }
     }
+}
+
+/// Sizes from one byte to all of the ring, one frame at a time. With the whole ring in use the
+/// writer does not go back to the start, so the positions are others.
+#[test]
+fn every_size_passes_a_drained_ring_from_every_position() {
+    const RING: usize = 256;
+    for whole in [false, true] {
+        let name = Name::new("sizes");
+        let mut reader = Reader::create(&name, BufferConfig::ring(RING as u64).metadata(0)).unwrap();
+        let mut writer = Writer::connect_with(&name, WriterConfig::default().whole_ring(whole)).unwrap();
+        let mut key = 0;
+        for step in (32..=RING).step_by(16) {
+            for size in 1..=RING - 16 {
+                for size in [step - 16, size] {
+                    key += 1;
+                    writer
+                        .try_write(&content(key, size))
+                        .unwrap_or_else(|error| panic!("{size} behind {step}, whole ring {whole}: {error}"));
+                    drop(next(&mut reader, key));
+                }
+            }
+        }
+    }
+}
+
+/// Whichever of the frames wait and whichever are held: those that the ring has no room for are
+/// dropped, and no other one.
+#[test]
+fn frames_are_dropped_exactly_when_the_ring_is_exceeded() {
+    let (name, size, depth, more) = (Name::new("dropped"), 1000, 12, 3);
+    let ring = depth * total(size);
+    let mut reader = Reader::create(&name, BufferConfig::ring(ring).metadata(0)).unwrap();
+    let config = WriterConfig::default().full_ring(FullRingPolicy::DropNewest);
+    let mut writer = Writer::connect_with(&name, config).unwrap();
+    // What the buffer's size was rounded up to takes some more.
+    let depth = writer.capacity() / total(size);
+    let (mut key, mut read) = (0, 0);
+    for holds in 0..=depth {
+        for _ in 0..depth {
+            key += 1;
+            let outcome = writer.write(&content(key, size)).unwrap();
+            assert_eq!(outcome.sequence(), Some(key), "{holds} are to be held");
+        }
+        let mut take = || {
+            read += 1;
+            next(&mut reader, read)
+        };
+        let held: Vec<Frame> = (0..holds).map(|_| take()).collect();
+        for _ in 0..more {
+            assert_eq!(writer.write(&content(key, size)).unwrap().sequence(), None, "{holds} are held");
+        }
+        for frame in &held {
+            check(frame.data(), frame.sequence()).unwrap();
+        }
+        drop(held);
+        (holds..depth).for_each(|_| drop(take()));
+    }
+    assert_eq!(writer.stats().dropped, more * (depth + 1));
 }
 
 /// Numbers that look random, from a seed.
