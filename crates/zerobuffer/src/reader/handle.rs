@@ -68,7 +68,7 @@ impl ReaderHandle {
     ///
     /// [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn metadata(&self) -> Result<Option<Metadata>> {
-        Metadata::read(&self.0)
+        self.0.shown_metadata()
     }
 
     /// Keeps the mapping alive, for bindings that hand out views.

@@ -1,15 +1,7 @@
 //! The metadata of a buffer, as its reader sees them.
 
-use super::ReaderShared;
-use crate::{
-    error::Result,
-    ring::{MetadataState, metadata},
-    sync::{Arc, lock},
-};
+use crate::{ring::MetadataState, sync::Arc};
 use std::{fmt, ops::Deref};
-
-/// How often a look is repeated because the metadata change under it.
-const ATTEMPTS: u32 = 8;
 
 /// The metadata of a buffer: a copy, since a later writer may replace them.
 ///
@@ -26,30 +18,9 @@ const ATTEMPTS: u32 = 8;
 pub struct Metadata(Arc<[u8]>);
 
 impl Metadata {
-    /// What a reader is shown now: those of the writer whose frames it takes.
-    pub(super) fn read(shared: &ReaderShared) -> Result<Option<Self>> {
-        for _ in 0..ATTEMPTS {
-            let state = MetadataState::load(&shared.region);
-            if !state.holds(metadata::taken(&shared.region)) {
-                break;
-            }
-            let copied = Self::copy(shared, state.written);
-            // They may have been replaced, or removed, meanwhile.
-            if MetadataState::load(&shared.region) == state {
-                return copied;
-            }
-        }
-        let writer = MetadataState::load(&shared.region).writer;
-        let shown = lock(&shared.earlier).shown(metadata::taken(&shared.region));
-        Ok(shown.or_else(|| shared.kept_metadata(writer)))
-    }
-
-    fn copy(shared: &ReaderShared, written: u64) -> Result<Option<Self>> {
-        let region = &shared.region;
-        let len = metadata::content_len(written, region.metadata_capacity())
-            .and_then(|len| metadata::check_prefix(region.metadata_prefix(), len).map(|()| len))
-            .map_err(|fault| shared.fault(&fault))?;
-        Ok(region.copy_metadata(len).map(|bytes| Self(bytes.into())))
+    /// A copy of what the block held.
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
     }
 
     /// The bytes that the writer gave; may be empty.
@@ -69,27 +40,16 @@ pub(crate) struct Earlier {
 }
 
 impl Earlier {
-    /// Makes a copy while nothing is taken of what was found unread, unless there is one.
-    #[cold]
-    pub(super) fn keep(shared: &ReaderShared, state: MetadataState) {
-        let (taken, Ok(Some(metadata))) =
-            (metadata::taken(&shared.region), Metadata::copy(shared, state.written))
-        else {
-            return;
-        };
-        if MetadataState::load(&shared.region) != state {
-            return;
-        }
-        let mut earlier = lock(&shared.earlier);
+    /// A copy was made while so many bytes of the stream were taken.
+    pub(super) fn keep(&mut self, state: MetadataState, metadata: Metadata, taken: u64) {
         // One whose writer has published nothing was never shown.
-        if let Some(held) = earlier.newest.replace((state, metadata)).filter(|(state, _)| state.holds(taken))
-        {
-            earlier.before = Some(held);
+        if let Some(held) = self.newest.replace((state, metadata)).filter(|(state, _)| state.holds(taken)) {
+            self.before = Some(held);
         }
     }
 
     /// What is shown while the block holds nothing, or what is not to be shown yet.
-    fn shown(&self, taken: u64) -> Option<Metadata> {
+    pub(super) fn shown(&self, taken: u64) -> Option<Metadata> {
         let newest = self.newest.as_ref().filter(|(state, _)| state.holds(taken));
         newest.or(self.before.as_ref()).map(|(_, metadata)| metadata.clone())
     }

@@ -14,6 +14,7 @@ mod newest;
 #[cfg(feature = "async")]
 mod select;
 mod shared;
+mod shown;
 #[cfg(feature = "stream")]
 mod stream;
 mod take;
@@ -341,7 +342,7 @@ impl Reader {
     /// [`Error::Corrupt`] if length and control block contradict each other; looked at anew by each
     /// call.
     pub fn metadata(&self) -> Result<Option<Metadata>> {
-        Metadata::read(&self.shared)
+        self.shared.shown_metadata()
     }
 
     /// Whether a live writer is attached.

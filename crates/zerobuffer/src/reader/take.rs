@@ -1,6 +1,6 @@
 //! Taking frames out of the ring: the short way that nearly every frame goes, and the full one.
 
-use super::{Frame, Latest, Reader, announced::Announced, metadata::Earlier};
+use super::{Frame, Latest, Reader, announced::Announced};
 use crate::{
     error::Result,
     link::Patience,
@@ -167,7 +167,7 @@ impl Reader {
         let is_known = self.seen_metadata.is_some_and(|seen| state.is_same(seen));
         if state.written != 0 && !is_known && !self.consumer.takes_free_sequences() {
             self.seen_metadata = Some(state);
-            Earlier::keep(&self.shared, state);
+            self.shared.keep_earlier(state);
         }
     }
 

@@ -4,7 +4,9 @@ use super::{
     companions,
     creation::{Place, lock_name},
     lock_file::{self, LockFile},
-    names, shm,
+    names,
+    segment::Segment,
+    shm,
 };
 use crate::{
     error::{Error, Result},
@@ -110,7 +112,7 @@ pub(crate) fn stray(name: &str, uid: u32) -> Objects {
 impl Place<'_> {
     /// Whether what was found may be removed. It must belong to the user that was named. A legacy
     /// reader's death must be proven by its lock file, which was found and is held here.
-    pub(super) fn check(&self, segment: &shm::Segment) -> Result<()> {
+    pub(super) fn check(&self, segment: &Segment) -> Result<()> {
         let Some(removal) = self.removal else { return Ok(()) };
         if segment.uid != removal.uid {
             let object = shm::path(self.name);

@@ -3,7 +3,7 @@
 //! Each counts only if the segment's own user has made it. So nobody makes another one's file look
 //! like a buffer.
 
-use super::{lock_file, names, semaphore, shm::Segment};
+use super::{lock_file, names, segment::Segment, semaphore};
 use crate::sys::{Signal, unix::Folder};
 use std::os::unix::fs::{FileExt, MetadataExt};
 

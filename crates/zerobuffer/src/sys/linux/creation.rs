@@ -4,8 +4,9 @@ use super::{
     companions, limits,
     lock_file::{self, LockFile, Locks},
     names,
+    segment::Segment,
     semaphore::{self, Semaphore},
-    shm::{self, Segment},
+    shm,
 };
 use crate::{
     crash,

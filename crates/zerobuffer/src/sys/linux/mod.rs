@@ -13,6 +13,7 @@ mod names;
 mod observe;
 mod presence;
 pub(crate) mod process;
+mod segment;
 mod semaphore;
 mod shm;
 
@@ -30,5 +31,6 @@ pub(crate) use names::check_name;
 pub(crate) use observe::{
     has_lock_file, is_being_made, names_from, noted_writer, objects, owners, tokens, traces,
 };
+pub(crate) use segment::{Segment, Watch};
 pub(crate) use semaphore::Semaphore;
-pub(crate) use shm::{Segment, Watch, path as shm_path};
+pub(crate) use shm::path as shm_path;

@@ -1,6 +1,6 @@
 //! Which buffers there are in `/dev/shm`, and what they consist of.
 
-use super::{lock_file, names, semaphore, shm, shm::Segment};
+use super::{lock_file, names, segment::Segment, semaphore, shm};
 use crate::{
     error::Result,
     sys::{Objects, Signal, Traces},
