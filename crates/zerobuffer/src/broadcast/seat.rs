@@ -215,6 +215,10 @@ impl Seat {
     }
 
     /// Takes the writer away, whose end takes its time. `None`: it is in use.
+    #[allow(
+        clippy::option_option,
+        reason = "the writer may have gone already; the outer one says whether it is in use"
+    )]
     pub(super) fn vacate(&self) -> Option<Option<Writer>> {
         let mut writing = match self.writing.try_lock() {
             Ok(writing) => writing,

@@ -64,8 +64,8 @@ pub(super) struct Refused {
 impl List {
     /// What a subscriber that goes has got and missed.
     fn add_up(&mut self, seat: &Seat) {
-        let (sent, dropped) = seat.counts();
-        self.sent += sent;
+        let (frames, dropped) = seat.counts();
+        self.sent += frames;
         self.dropped += dropped;
     }
 }
@@ -170,7 +170,9 @@ impl Shared {
     pub(super) fn clear(&self) {
         let seats = self.change(|list| {
             let seats = std::mem::take(&mut list.seats);
-            seats.iter().for_each(|seat| list.add_up(seat));
+            for seat in &seats {
+                list.add_up(seat);
+            }
             seats
         });
         for seat in &seats {

@@ -39,6 +39,7 @@ impl Reader {
     /// # Errors
     ///
     /// As [`Self::create`].
+    #[allow(clippy::needless_pass_by_value, reason = "as Reader::create takes it")]
     pub fn subscribe_with(name: &str, config: BufferConfig) -> Result<Self> {
         names::check(name)?;
         let pid = process::own_pid();
