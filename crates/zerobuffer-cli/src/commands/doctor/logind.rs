@@ -20,7 +20,7 @@ pub(super) fn removes_ipc(root: &Path) -> bool {
     }
     // The last word counts.
     let texts = main.into_iter().chain(dropped_in.into_values());
-    texts.filter_map(|text| setting(&text)).last().unwrap_or(true)
+    texts.filter_map(|text| setting(&text)).next_back().unwrap_or(true)
 }
 
 fn text(path: &Path) -> Option<String> {

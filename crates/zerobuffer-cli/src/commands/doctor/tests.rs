@@ -1,4 +1,6 @@
 //! Machines made of files, each with one thing wrong.
+// Outside test functions, too: a helper that fails is a failed test.
+#![allow(clippy::unwrap_used)]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -68,7 +70,7 @@ impl Fake {
     }
 
     /// Another user than the one who made the files.
-    fn as_user(mut self, uid: u32) -> Self {
+    fn of_user(mut self, uid: u32) -> Self {
         self.machine.uid = uid;
         self
     }
@@ -101,7 +103,7 @@ fn shared_memory_that_is_missing_closed_or_no_memory() {
     fs::remove_dir(fake.path("dev/shm")).unwrap();
     expect(&fake.machine.memory_folder(), Level::Problem, "no /dev/shm", "mount -t tmpfs");
 
-    let fake = Fake::new().as_user(54_321);
+    let fake = Fake::new().of_user(54_321);
     fake.folder("dev/shm", 0o755);
     expect(&fake.machine.memory_folder(), Level::Problem, "user 54321", "chmod 1777");
 
@@ -169,7 +171,7 @@ fn limits_of_the_process() {
 
 #[test]
 fn names_that_logind_removes() {
-    let fake = Fake::new().as_user(1000);
+    let fake = Fake::new().of_user(1000);
     expect(&fake.machine.remove_ipc(), Level::Ok, "does not run", "");
     fake.folder("run/systemd/seats", 0o755);
     expect(&fake.machine.remove_ipc(), Level::Warning, "user 1000", "RemoveIPC=no");
@@ -187,7 +189,7 @@ fn names_that_logind_removes() {
     fake.write("run/systemd/logind.conf.d/60-ipc.conf", "[Login]\nRemoveIPC=yes\n");
     expect(&fake.machine.remove_ipc(), Level::Warning, "user 1000", "system user");
 
-    let fake = fake.as_user(999);
+    let fake = fake.of_user(999);
     expect(&fake.machine.remove_ipc(), Level::Ok, "system user", "");
     fake.write("etc/login.defs", "SYS_UID_MAX 499\n");
     expect(&fake.machine.remove_ipc(), Level::Warning, "user 999", "RemoveIPC=no");
