@@ -2,6 +2,7 @@
 //!
 //! A step is one function; naming it in [`STEPS`] is all it takes to add one.
 
+mod bridge;
 mod c;
 mod deny;
 mod gstreamer;
@@ -72,6 +73,9 @@ const STEPS: &[Step] = &[
     Step::new("gstreamer", "the GStreamer plugin, and pictures beside GStreamer's own", gstreamer::check)
         .makes_buffers()
         .apart("five minutes from cold on two cores, for a plugin that has a workspace of its own"),
+    Step::new("bridge", "streams between two network namespaces, on Zenoh", bridge::check)
+        .makes_buffers()
+        .apart("ten minutes from cold on two cores, for an engine of 270 crates that nothing else needs"),
     Step::new("c", "the C library, as distributions and its users take it", c::check)
         .makes_buffers()
         .apart("a release build, and programs of three languages that need Debian packages"),

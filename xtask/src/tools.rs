@@ -112,6 +112,13 @@ pub(crate) const ULTRALYTICS: &[&str] = &[
     "pluggy==1.7.0",
 ];
 
+/// Network namespaces and certificates of the tests of the bridge.
+pub(crate) const NETWORK: &[Program] = &[
+    Program { name: "ip", package: "iproute2" },
+    Program { name: "tc", package: "iproute2" },
+    Program { name: "openssl", package: "openssl" },
+];
+
 /// The terminal of the tests of `top`.
 pub(crate) const TMUX: Program = Program { name: "tmux", package: "tmux" };
 

@@ -1,0 +1,363 @@
+//! What a bridge refuses, and says why.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use common::{Bridge, Pair, RGB, check, name, next, port, reader, wait_for, write, write_all, writer};
+
+#[test]
+fn a_loop_of_bridges_is_refused_by_the_one_that_would_close_it() {
+    // A to B, and back to A: two links that know nothing of each other.
+    let (a, b) = (name("a"), name("b"));
+    let there = format!("127.0.0.1:{}", port());
+    let back = format!("127.0.0.1:{}", port());
+    // The readers of both rings are bridges.
+    let send_b = Bridge::start(&["send", &format!("{b}=back"), "--listen", &back, "--ring", "1MiB"]);
+    let send_a = Bridge::start(&["send", &format!("{a}=there"), "--listen", &there, "--ring", "1MiB"]);
+    send_a.says("is published");
+    send_b.says("is published");
+    let recv_b = Bridge::start(&["recv", &format!("there={b}"), "--connect", &there]);
+    // The only writer that has frames of its own.
+    let mut source = writer(&a);
+    source.write(&[1; 1000]).unwrap();
+    send_a.says("is there");
+    let is_filled = || zerobuffer::observe::inspect(&b).is_ok_and(|info| info.writer.is_some());
+    wait_for("B is filled", is_filled, || recv_b.said());
+    let recv_a = Bridge::start(&["recv", &format!("back={a}"), "--connect", &back]);
+    recv_a.says("a loop of bridges");
+    send_b.says("a loop of bridges");
+    for bridge in [send_a, send_b, recv_a, recv_b] {
+        bridge.stop();
+    }
+}
+
+#[test]
+fn two_bridges_filling_one_ring_are_one_too_many() {
+    let (from, to) = (name("from"), name("to"));
+    let mut reader = reader(&to, 4, RGB);
+    let pair = Pair::start(&from, &to, &[], &[]);
+    let mut writer = writer(&from);
+    write(&mut writer, RGB, 1);
+    assert_eq!(check(&next(&mut reader)).0, 1);
+    let other = name("other");
+    let address = format!("127.0.0.1:{}", port());
+    let send = Bridge::start(&["send", &format!("{other}=cam"), "--listen", &address]);
+    let mut second = common::writer(&other);
+    second.write(&[1; 100]).unwrap();
+    let (code, said) = Bridge::start(&["recv", &format!("cam={to}"), "--connect", &address]).end();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("another bridge") && said.contains("no second bridge"), "{said}");
+    // The first one does not notice.
+    write(&mut writer, RGB, 2);
+    assert_eq!(check(&next(&mut reader)).0, 2);
+    let (code, said) = Bridge::start(&["send", &from, "--connect", &address]).end();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("already has a reader") && said.contains("--tap"), "{said}");
+    send.stop();
+    pair.send.stop();
+    pair.recv.stop();
+}
+
+#[test]
+fn a_ring_that_is_too_small_is_named_with_the_size_that_would_do() {
+    let (from, to) = (name("from"), name("to"));
+    let small = reader(&to, 1, 1000);
+    let pair = Pair::start(&from, &to, &[], &[]);
+    let mut writer = writer(&from);
+    write(&mut writer, RGB, 1);
+    pair.recv.says(&format!("a frame of {RGB} bytes came"));
+    pair.send.says("create it with at least");
+    // A ring that is large enough gets the frame, which was not lost.
+    drop(small);
+    let mut large = reader(&to, 4, RGB);
+    assert_eq!(check(&next(&mut large)).0, 1);
+    pair.send.stop();
+    pair.recv.stop();
+}
+
+#[test]
+fn metadata_that_do_not_fit_are_refused() {
+    let (from, to) = (name("from"), name("to"));
+    let _far = reader(&to, 4, 1000);
+    let pair = Pair::start(&from, &to, &[], &[]);
+    let mut writer = writer(&from);
+    writer.set_metadata(&[b'x'; 20_000]).unwrap();
+    write(&mut writer, 1000, 1);
+    pair.recv.says("20000 bytes of metadata do not fit");
+    pair.send.stop();
+    pair.recv.stop();
+}
+
+#[test]
+fn names_that_are_no_key_expressions() {
+    for (arguments, part) in [
+        (&["send", "cam=a//b"][..], "no key expression"),
+        (&["send", "cam=a*"], "%2A"),
+        (&["send", "cam=@zb/1"], "%40"),
+        (&["send", "a/b"], "a/b"),
+        (&["send", "cam", "cam"], "twice"),
+        (&["send", "cam", "--connect", "nowhere"], "is no endpoint"),
+        (&["recv", "a#b"], "no key expression"),
+        (&["recv", "a=x", "b=x"], "one buffer"),
+        (&["recv", "cam", "--config", "/no/such/file"], "/no/such/file"),
+        (&["recv", "cam", "--owner", "nobody?"], "is no owner"),
+        (&["send"], "required"),
+        (&["fly"], "unrecognized"),
+    ] {
+        let (code, said) = Bridge::start(arguments).end();
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(part), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn only_what_is_allowed_comes_in() {
+    let (from, to, other, secret) = (name("from"), name("to"), name("other"), name("secret"));
+    let mut wanted = reader(&to, 4, 1000);
+    let address = format!("127.0.0.1:{}", port());
+    let recv = Bridge::start(&["recv", &format!("lab/cam={to}"), "mic*", "--listen", &address]);
+    let (one, two) = (format!("{from}=lab/cam"), format!("{other}=lab/{secret}"));
+    let send = Bridge::start(&["send", &one, &two, "--connect", &address]);
+    // A ring is there that the other stream would fill.
+    let unwanted = reader(&format!("lab.{secret}"), 4, 1000);
+    recv.says(&format!("'lab/{secret}' is offered, and not allowed here"));
+    let mut writer = writer(&from);
+    write(&mut writer, 1000, 1);
+    assert_eq!(check(&next(&mut wanted)).0, 1);
+    assert!(!unwanted.is_writer_connected());
+    send.stop();
+    recv.stop();
+}
+
+#[test]
+fn garbage_on_the_port_disturbs_no_stream() {
+    let (from, to) = (name("from"), name("to"));
+    let mut reader = reader(&to, 4, RGB);
+    let pair = Pair::start(&from, &to, &[], &[]);
+    pair.send.says("is there");
+    let writing = write_all(&from, RGB, 1..=100, Duration::from_millis(10));
+    for kind in 0..40u8 {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", pair.port)) else { continue };
+        let bytes = match kind % 4 {
+            // The length of a batch, and too little behind it.
+            0 => vec![0xff, 0xff, 1],
+            1 => vec![kind; 200_000],
+            2 => b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            _ => vec![0; 3],
+        };
+        let _ = stream.write_all(&bytes);
+    }
+    (1..=100).for_each(|number| assert_eq!(check(&next(&mut reader)).0, number));
+    drop(writing.join().unwrap());
+    pair.send.stop();
+    pair.recv.stop();
+}
+
+/// A peer that speaks the engine's language, and lies.
+mod hostile {
+    use super::*;
+    use zenoh::qos::CongestionControl;
+    use zenoh::{Config, Session, Wait as _};
+
+    fn join(port: u16) -> Session {
+        let mut config = Config::default();
+        config.insert_json5("connect/endpoints", &format!("[\"tcp/127.0.0.1:{port}\"]")).unwrap();
+        config.insert_json5("listen/endpoints", "[]").unwrap();
+        config.insert_json5("scouting/multicast/enabled", "false").unwrap();
+        zenoh::open(config).wait().unwrap()
+    }
+
+    fn put(session: &Session, key: &str, payload: Vec<u8>, attachment: Vec<u8>) {
+        session
+            .put(key, payload)
+            .attachment(attachment)
+            .congestion_control(CongestionControl::Block)
+            .wait()
+            .unwrap();
+    }
+
+    /// A header of 64 bytes, see src/wire.rs.
+    fn header(kind: u8, epoch: u64, number: u64, run: u64, sequence: u64, length: u64) -> Vec<u8> {
+        let mut bytes = b"ZBBR\x01".to_vec();
+        bytes.extend_from_slice(&[kind, 0, 0]);
+        for number in [epoch, number, run, sequence, 0, 0, length] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// An opening of a live stream without metadata.
+    const OPENING: [u8; 8] = [1, 0, 0, 0, 0, 0, 0, 0];
+
+    /// Resident bytes of a process.
+    fn memory(pid: u32) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    #[test]
+    fn a_sender_that_lies_is_refused_and_costs_no_memory() {
+        let to = name("to");
+        let far = reader(&to, 4, RGB);
+        let port = port();
+        let recv = Bridge::start(&["recv", &format!("cam={to}"), "--listen", &format!("127.0.0.1:{port}")]);
+        std::thread::sleep(Duration::from_millis(500));
+        let session = join(port);
+        let sender = format!("{}-0", session.zid());
+        // Tokens that mean nothing, of another version, and of a stream that is not allowed.
+        let tokens: Vec<_> =
+            ["@zb/1/send/x", "@zb/9/send/evil/cam", "@zb/1/send/evil/other", "@zb/1/recv/a/b/c"]
+                .iter()
+                .map(|key| session.liveliness().declare_token(*key).wait().unwrap())
+                .collect();
+        recv.says("is offered by a bridge of version 9");
+        recv.says("'other' is offered, and not allowed");
+        let statuses = session.declare_subscriber(format!("@zb/1/back/{sender}/*/cam")).wait().unwrap();
+        let _token = session.liveliness().declare_token(format!("@zb/1/send/{sender}/cam")).wait().unwrap();
+        let key = || {
+            let status = statuses.recv_timeout(common::LIMIT).unwrap().expect("the bridge speaks");
+            status.key_expr().as_str().replace("/back/", "/data/")
+        };
+        let before = memory(recv.pid());
+        // Each is a lane of its own, which the bridge ends with a reason. What comes while it is
+        // just ending one is not heard.
+        let expect = |what: &str, attack: &dyn Fn(&str)| {
+            let until = std::time::Instant::now() + common::LIMIT;
+            while !recv.said().contains(what) {
+                assert!(std::time::Instant::now() < until, "'{what}' is not said: {}", recv.said());
+                while statuses.try_recv().is_ok_and(|status| status.is_some()) {}
+                attack(&key());
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        };
+        expect("which has at least 64", &|key| put(&session, key, vec![1; 10], vec![]));
+        expect("none of a bridge", &|key| put(&session, key, vec![1; 10], vec![b'x'; 64]));
+        expect("a message of unknown kind 77", &|key| put(&session, key, vec![], header(77, 1, 1, 1, 1, 0)));
+        expect("says that it has 9223372036854775808 bytes", &|key| {
+            put(&session, key, vec![1; 10], header(2, 1, 1, 1, 1, 1 << 63));
+        });
+        expect("a message of version 9", &|key| {
+            let mut bytes = header(2, 1, 1, 1, 1, 10);
+            bytes[4] = 9;
+            put(&session, key, vec![1; 10], bytes);
+        });
+        expect("4294967295 bytes of metadata", &|key| {
+            let bytes = vec![1, 1, 0, 0, 255, 255, 255, 255];
+            put(&session, key, bytes, header(1, 100, 1, 5, 0, 8));
+        });
+        expect("a frame of another run", &|key| {
+            put(&session, key, OPENING.to_vec(), header(1, 101, 1, 5, 0, 8));
+            put(&session, key, vec![1; 10], header(2, 101, 2, 6, 1, 10));
+        });
+        expect("a frame of 30000000 bytes came", &|key| {
+            put(&session, key, OPENING.to_vec(), header(1, 102, 1, 5, 0, 8));
+            put(&session, key, vec![1; 30_000_000], header(2, 102, 2, 5, 1, 30_000_000));
+        });
+        expect("a frame came while the stream had no writer", &|key| {
+            put(&session, key, vec![0; 8], header(1, 103, 1, 5, 0, 8));
+            put(&session, key, vec![1; 10], header(2, 103, 2, 5, 1, 10));
+        });
+        expect("the sender does not wait", &|key| {
+            put(&session, key, OPENING.to_vec(), header(1, 104, 1, 5, 0, 8));
+            // The ring takes four, and nobody reads.
+            for number in 2..=200 {
+                put(&session, key, vec![1; 2_000_000], header(2, 104, number, 5, number, 2_000_000));
+            }
+        });
+        let grown = memory(recv.pid()).saturating_sub(before);
+        println!("the attacks have cost {} MB at most", grown >> 20);
+        assert!(grown < 1 << 30, "{grown} bytes");
+        drop(tokens);
+        drop(far);
+        recv.stop();
+    }
+
+    #[test]
+    fn a_receiver_that_lies_gets_nothing_that_was_not_sent_and_holds_nobody_up() {
+        let (from, to) = (name("from"), name("to"));
+        let mut far = reader(&to, 4, RGB);
+        let pair = Pair::start(&from, &to, &["--policy", "latest"], &[]);
+        pair.send.says("is there");
+        // It joins the bridge that listens, and through its peer nobody: the sender connects only.
+        let port = port();
+        let other = name("other");
+        let send = Bridge::start(&["send", &format!("{other}=x"), "--listen", &format!("127.0.0.1:{port}")]);
+        let session = join(port);
+        wait_for("its token", || !tokens(&session, "@zb/1/send/*/x").is_empty(), String::new);
+        let token = tokens(&session, "@zb/1/send/*/x").remove(0);
+        let sender = token.split('/').nth(3).unwrap().to_owned();
+        let _one = session.liveliness().declare_token(format!("@zb/1/recv/evil/{sender}/x")).wait().unwrap();
+        send.says("receiver evil is there");
+        for bytes in [vec![], vec![0; 10], vec![0xff; 56], vec![0; 5000]] {
+            put(&session, &format!("@zb/1/back/{sender}/evil/x"), bytes, vec![]);
+        }
+        send.says("a receiver sends");
+        // 1000 names that come and go.
+        let many: Vec<_> = (0..1000)
+            .map(|n| {
+                session.liveliness().declare_token(format!("@zb/1/recv/e{n}/{sender}/x")).wait().unwrap()
+            })
+            .collect();
+        send.says("a receiver is refused");
+        drop(many);
+        session.close().wait().unwrap();
+        send.says("receiver evil is gone");
+        send.stop();
+        let mut writer = writer(&from);
+        write(&mut writer, RGB, 1);
+        assert_eq!(check(&next(&mut far)).0, 1);
+        pair.send.stop();
+        pair.recv.stop();
+    }
+
+    fn tokens(session: &Session, pattern: &str) -> Vec<String> {
+        let replies =
+            session.liveliness().get(pattern.to_owned()).timeout(Duration::from_secs(2)).wait().unwrap();
+        replies
+            .into_iter()
+            .filter_map(|reply| Some(reply.into_result().ok()?.key_expr().to_string()))
+            .collect()
+    }
+}
+
+#[test]
+fn ls_shows_both_ends() {
+    let (from, to) = (name("from"), name("to"));
+    let mut far = reader(&to, 4, RGB);
+    let pair = Pair::start(&from, &to, &["--policy", "latest"], &[]);
+    pair.send.says("is there");
+    let mut writer = writer(&from);
+    write(&mut writer, RGB, 1);
+    assert_eq!(check(&next(&mut far)).0, 1);
+    let address = format!("127.0.0.1:{}", pair.port);
+    let program = env!("CARGO_BIN_EXE_zerobuffer-bridge");
+    let ls = |options: &[&str]| {
+        let output = std::process::Command::new(program)
+            .args(["ls", "--connect", &address])
+            .args(options)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, text, errors) = ls(&[]);
+    println!("{text}{errors}");
+    assert_eq!(code, Some(0), "{text}{errors}");
+    assert!(text.contains("recv") && text.contains(&to) && text.contains("live"), "{text}");
+    let (_, text, _) = ls(&["--json"]);
+    let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((line["stream"].as_str(), line["frames"].as_u64()), (Some("cam"), Some(1)), "{text}");
+    pair.send.stop();
+    pair.recv.stop();
+    let (code, _, errors) = ls(&["--timeout", "1"]);
+    assert_eq!(code, Some(4), "{errors}");
+    assert!(errors.contains("no bridge answers"), "{errors}");
+}
