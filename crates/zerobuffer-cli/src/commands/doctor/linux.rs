@@ -201,7 +201,9 @@ impl Machine {
     }
 
     pub(super) fn remove_ipc(&self) -> Finding {
-        if !self.root.join("run/systemd/seats").is_dir() {
+        // The folder alone may be a package's; logind puts its seats into it.
+        let seats = fs::read_dir(self.root.join("run/systemd/seats"));
+        if seats.map_or(true, |mut seats| seats.next().is_none()) {
             return Finding::ok(REMOVE_IPC, "systemd-logind does not run here: it removes no names");
         }
         let last = self.last_system_user();

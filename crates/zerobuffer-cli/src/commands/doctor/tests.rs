@@ -173,7 +173,10 @@ fn limits_of_the_process() {
 fn names_that_logind_removes() {
     let fake = Fake::new().of_user(1000);
     expect(&fake.machine.remove_ipc(), Level::Ok, "does not run", "");
+    // A package makes the folder, and logind what is in it.
     fake.folder("run/systemd/seats", 0o755);
+    expect(&fake.machine.remove_ipc(), Level::Ok, "does not run", "");
+    fake.write("run/systemd/seats/seat0", "IS_SEAT0=1\n");
     expect(&fake.machine.remove_ipc(), Level::Warning, "user 1000", "RemoveIPC=no");
 
     // A comment, and another section, say nothing.
