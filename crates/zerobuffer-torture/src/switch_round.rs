@@ -145,12 +145,11 @@ impl Round {
         let mut reader = self.spawn(Role::Reader, &Place::Here)?;
         reader.expect("created").context("a native reader")?;
         self.leaves = false;
-        let mut writer = match survivor {
-            Some(writer) => writer,
-            None => {
-                let kind = self.kind();
-                self.sender(kind)?
-            }
+        let mut writer = if let Some(writer) = survivor {
+            writer
+        } else {
+            let kind = self.kind();
+            self.sender(kind)?
         };
         writer.end.expect("attached").context("the first writer")?;
         for _ in 0..self.rng.u32(1..6) {
