@@ -15,8 +15,10 @@ use std::num::NonZeroUsize;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use common::stamped::{Followed, follow, stamped};
-use common::{Name, Peer, expect_error, pattern};
+use common::stamped::{follow, stamped};
+use common::{Name, Peer, expect_error};
+#[cfg(target_os = "linux")]
+use common::{pattern, stamped::Followed};
 use zerobuffer::observe;
 use zerobuffer::{
     BroadcastConfig, Broadcaster, BufferConfig, Delivery, Error, FullRingPolicy, Reader, SlowPolicy, Writer,
