@@ -232,6 +232,8 @@ fn a_disk_without_room_says_so_and_keeps_what_is_whole() {
 
 #[test]
 fn a_recorder_that_is_killed_at_any_moment_leaves_what_came_first() {
+    /// Frames of 150,000 bytes until a chunk has its 4 MiB.
+    const A_CHUNK: u64 = 28;
     let name = name();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("killed.mcap");
@@ -265,12 +267,18 @@ fn a_recorder_that_is_killed_at_any_moment_leaves_what_came_first() {
             done.failed(3, &["cut short", &format!("{got} messages")]);
         }
         if let Some(python) = observers_python("mcap.reader") {
-            // The official reader of streams gives the same frames, then says where it ends.
+            // The official reader of streams gives the same frames, then says where it ends. It
+            // leaves out a chunk that a kill in the middle of its write has cut; replay plays what
+            // came whole.
             let script = "import sys\nfrom mcap.reader import NonSeekingReader\ncount = 0\n\
                 try:\n    for _ in NonSeekingReader(open(sys.argv[1], 'rb')).iter_messages(log_time_order=False):\n        count += 1\n\
                 except Exception as error: print(type(error).__name__, file=sys.stderr)\nprint(count)";
             let output = Command::new(python).args(["-c", script, path.to_str().unwrap()]).output().unwrap();
-            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), got.to_string(), "{output:?}");
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout).trim(),
+                (got - got % A_CHUNK).to_string(),
+                "{output:?}"
+            );
         }
         drop(reader);
     }

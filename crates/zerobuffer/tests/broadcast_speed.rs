@@ -1,5 +1,6 @@
 //! What a broadcast costs, beside plain copies of the same bytes. Run apart:
 //! `cargo test --release -p zerobuffer --test broadcast_speed -- --ignored --nocapture`.
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -33,7 +34,6 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 /// A mapping like that of a ring: shared, touched, in pages of the usual size.
-#[cfg(target_os = "linux")]
 fn shared_memory(bytes: usize) -> &'static mut [u8] {
     // SAFETY: an anonymous mapping of that size, which nobody else has and nothing unmaps.
     unsafe {
@@ -47,7 +47,6 @@ fn shared_memory(bytes: usize) -> &'static mut [u8] {
 
 /// The target of the broadcast is at most 1.1 times three plain copies. The rings are emptied while
 /// the clock stands still, so both sides are the copies of one thread and what comes with them.
-#[cfg(target_os = "linux")]
 #[test]
 #[ignore = "a measurement, for a machine with nothing else to do"]
 fn three_subscribers_beside_three_copies() {
