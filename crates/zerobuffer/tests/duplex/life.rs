@@ -223,3 +223,42 @@ fn many_clients_one_after_the_other() {
     }
     assert_eq!(peer.must("running"), "true");
 }
+
+/// The request buffer becomes unusable while somebody else has its name. Nothing announces that the
+/// name is free again: the server tries, and it stops as promptly as ever.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_unusable_request_buffer_is_made_anew_once_its_name_is_free() {
+    use crate::common::{Segment, segment::PUBLISHED};
+    for stops in [false, true] {
+        let channel = Channel::new("danew");
+        let mut peer = server(&channel, "echo", "");
+        let client = channel.connect();
+        check(client.call(&content(1, 50), LONG).unwrap().data(), 1).unwrap();
+        let segment = Segment::open(&channel.request);
+        assert!(segment.is_native());
+        let foreign = channel.request.shm();
+        std::fs::remove_file(&foreign).unwrap();
+        std::fs::write(&foreign, [0x5A; 4096]).unwrap();
+        segment.set_native(PUBLISHED, u64::MAX / 2);
+        channel.request.post_data();
+        eventually("it is reported", || peer.must("failures").contains("Buffer: "));
+        // Several tries.
+        std::thread::sleep(Duration::from_millis(400));
+        assert_eq!(std::fs::read(&foreign).unwrap(), [0x5A; 4096], "a foreign file was touched");
+        assert_eq!(peer.must("running"), "true");
+        drop(client);
+        if stops {
+            let answer = peer.must("stop");
+            let taken: u64 =
+                answer.strip_prefix("true ").unwrap_or_else(|| panic!("{answer}")).parse().unwrap();
+            println!("stopping took {taken} ms");
+            // The promise is 200 ms.
+            assert!(taken <= 2000, "stopping took {taken} ms");
+        } else {
+            std::fs::remove_file(&foreign).unwrap();
+            check(channel.connect().call(&content(2, 50), LONG).unwrap().data(), 2).unwrap();
+        }
+        assert_eq!(peer.must("failures").matches("Buffer: ").count(), 1, "reported once");
+    }
+}

@@ -228,8 +228,14 @@ impl Service {
     }
 
     /// The request buffer is unusable: a new one takes its place.
+    ///
+    /// Something may keep it from being made: a foreign file or a live reader of that name, or a
+    /// full `/dev/shm`. Nothing announces that this is over, so the server tries again once per
+    /// wait slice. Each try takes locks that all creations on the machine share. A stop is noticed
+    /// within one slice.
     fn recreate(&mut self) {
         self.run.close_reader();
+        let mut reported = String::new();
         while !self.run.is_asked(Stop::Drain) {
             match create_buffer(&self.run.channel, &self.run.config) {
                 Ok(reader) => {
@@ -238,7 +244,12 @@ impl Service {
                     return;
                 }
                 Err(error) => {
-                    log::warn!(target: "zerobuffer::duplex::server", "{error}");
+                    // Once for each obstacle, not with each try.
+                    let text = error.to_string();
+                    if text != reported {
+                        log::warn!(target: "zerobuffer::duplex::server", "{text}");
+                        reported = text;
+                    }
                     thread::sleep(WAIT_SLICE);
                 }
             }
