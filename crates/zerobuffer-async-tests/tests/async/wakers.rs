@@ -134,14 +134,7 @@ fn of_a_request_that_waits_for_room() {
         let channel = Channel::new("async-calling-room");
         let (server, open) = gated(&channel);
         let client = Arc::new(Client::connect_with(&channel.name, small()).unwrap());
-        let mut filling = Vec::new();
-        while let Poll::Ready(call) =
-            poll_by(pin!(client.submit_async(&content(1, 1000))), Waker::noop().clone())
-        {
-            filling.push(call.unwrap());
-        }
-        // The server has begun by then, and nothing moves any more.
-        thread::sleep(Duration::from_millis(200));
+        let filling = fill(&client);
         let done = Arc::new(AtomicU32::new(0));
         let calling = || {
             let client = Arc::clone(&client);
@@ -262,4 +255,90 @@ fn that_panic_keep_no_other_from_being_woken() {
         drop(calls);
         assert!(server.drain(LONG));
     });
+}
+
+/// A blocked call takes the wait for room from the tasks that share it, and gives it back.
+#[test]
+fn a_task_is_woken_behind_a_blocked_call_that_waits_for_room() {
+    ends(|| {
+        let channel = Channel::new("async-room-blocked");
+        let (server, open) = gated(&channel);
+        let client = Arc::new(Client::connect_with(&channel.name, patient()).unwrap());
+        let filling = fill(&client);
+        let (tasks, callers) = (Arc::clone(&client), Arc::clone(&client));
+        let task = thread::spawn(move || {
+            pollster::block_on(tasks.submit_async(&content(3, 1000))).map(|call| call.wait(LONG))
+        });
+        thread::sleep(Duration::from_millis(100));
+        let caller = thread::spawn(move || callers.submit(&content(4, 1000)).map(|call| call.wait(LONG)));
+        thread::sleep(Duration::from_millis(100));
+        assert!(!task.is_finished() && !caller.is_finished(), "there is no room for them");
+        drop(open);
+        for (key, sent) in [(3, task), (4, caller)] {
+            let answer = sent.join().unwrap().unwrap().unwrap().unwrap();
+            assert_eq!(answer.data(), content(key, 1000));
+        }
+        drop(filling);
+        assert!(server.drain(LONG));
+    });
+}
+
+/// A task whose time is over ends the wait that it shares with others.
+#[test]
+fn a_task_is_woken_when_another_gives_up_waiting_for_room() {
+    ends(|| {
+        let channel = Channel::new("async-room-shared");
+        let (server, open) = gated(&channel);
+        let timeout = Duration::from_millis(300);
+        let config = patient().write_timeout(Some(timeout));
+        let client = Arc::new(Client::connect_with(&channel.name, config).unwrap());
+        let filling = fill(&client);
+        let woken = Arc::new(AtomicU32::new(0));
+        let waker = || Waker::from(Arc::new(Counting(Arc::clone(&woken))));
+        let (early, late) = (content(3, 1000), content(4, 1000));
+        let mut first = Box::pin(client.submit_async(&early));
+        assert!(poll_by(first.as_mut(), Waker::noop().clone()).is_pending());
+        let began = Instant::now();
+        thread::sleep(timeout * 2 / 3);
+        let mut second = Box::pin(client.submit_async(&late));
+        assert!(poll_by(second.as_mut(), waker()).is_pending());
+        while began.elapsed() < timeout + Duration::from_millis(20) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        // It looks, and waits on; the other looks, and its time is over.
+        assert!(poll_by(second.as_mut(), waker()).is_pending());
+        let before = woken.load(Ordering::SeqCst);
+        assert!(matches!(poll_by(first.as_mut(), Waker::noop().clone()), Poll::Ready(Err(_))));
+        assert!(woken.load(Ordering::SeqCst) > before, "nobody waits for it any more, and it is not told");
+        drop((second, first));
+        drop(open);
+        drop(filling);
+        assert!(server.drain(LONG));
+    });
+}
+
+/// Counts how often it is woken.
+struct Counting(Arc<AtomicU32>);
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits for room as long as it takes.
+fn patient() -> zerobuffer::duplex::ClientConfig {
+    small().write_timeout(None)
+}
+
+/// Fills the request ring, whose server does not go on; the requests that it holds.
+fn fill(client: &Client) -> Vec<zerobuffer::duplex::Call> {
+    let mut filling = Vec::new();
+    while let Poll::Ready(call) = poll_by(pin!(client.submit_async(&content(1, 1000))), Waker::noop().clone())
+    {
+        filling.push(call.unwrap());
+    }
+    // The server has begun by then, and nothing moves any more.
+    thread::sleep(Duration::from_millis(200));
+    filling
 }
