@@ -289,7 +289,7 @@ fn a_task_is_woken_when_another_gives_up_waiting_for_room() {
     ends(|| {
         let channel = Channel::new("async-room-shared");
         let (server, open) = gated(&channel);
-        let timeout = Duration::from_millis(300);
+        let timeout = Duration::from_secs(2);
         let config = patient().write_timeout(Some(timeout));
         let client = Arc::new(Client::connect_with(&channel.name, config).unwrap());
         let filling = fill(&client);
