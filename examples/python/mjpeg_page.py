@@ -24,6 +24,7 @@ class Page:
         self.number = 0
         self.ended = False
         self.changed = asyncio.Condition()
+        self.answers: set["asyncio.Task[Any]"] = set()
 
     async def follow(self, name: str) -> None:
         """Encode the newest picture again and again; what nobody has time for is skipped."""
@@ -41,6 +42,9 @@ class Page:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one browser."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.answers.add(task)
         try:
             request = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10.0)
             if request.startswith(b"GET /stream.mjpeg "):
@@ -53,6 +57,7 @@ class Page:
             pass  # the browser has left, or speaks something else
         finally:
             writer.close()
+            self.answers.discard(task)
 
     async def stream(self, writer: asyncio.StreamWriter) -> None:
         """Send pictures as fast as this browser takes them."""
@@ -82,6 +87,9 @@ async def serve(name: str, port: int = 8080) -> None:
     async with server:
         print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", flush=True)
         await page.follow(name)
+        # Each browser gets its last picture, unless it takes none.
+        if page.answers:
+            await asyncio.wait(page.answers, timeout=10.0)
 
 
 if __name__ == "__main__":
