@@ -23,7 +23,7 @@ const FLAGS: [&str; 8] = [
     "--cfg=fuzzing",
 ];
 /// Several times what the tests take: only a hang meets it.
-const LIMIT: Duration = Duration::from_mins(10);
+const LIMIT: Duration = Duration::from_mins(20);
 
 /// The machine's own target, named: then the flags are not for build scripts and macros, which stay
 /// as they are.
