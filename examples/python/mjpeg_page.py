@@ -24,7 +24,7 @@ class Page:
         self.number = 0
         self.ended = False
         self.changed = asyncio.Condition()
-        self.answers: set["asyncio.Task[Any]"] = set()
+        self.answers: set[asyncio.Task[Any]] = set()
 
     async def follow(self, name: str) -> None:
         """Encode the newest picture again and again; what nobody has time for is skipped."""

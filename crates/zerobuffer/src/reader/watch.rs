@@ -29,9 +29,8 @@ pub(crate) struct WriterWatch {
     fresh: bool,
     /// Nothing was unread at some time after the last frame was taken.
     drained: bool,
-    /// A frame was taken while nobody was attached, and no writer was seen since. So its writer may
-    /// have come and gone between two looks.
-    unattended: bool,
+    /// A frame was taken. If no writer was ever seen, its writer came and went between two looks.
+    taken: bool,
     /// Nobody was attached while nothing was unread, and no frame was taken since. So the next
     /// frame is a new writer's, even if that one has left before it was seen.
     vacant: bool,
@@ -64,7 +63,7 @@ impl WriterWatch {
             died: false,
             fresh: false,
             drained: true,
-            unattended: false,
+            taken: false,
             vacant: false,
             owed_tokens: 0,
             judged: Instant::now(),
@@ -93,7 +92,7 @@ impl WriterWatch {
     pub(crate) fn took_frame(&mut self) {
         // A frame that was still unread when the successor came may be its predecessor's.
         self.fresh &= !self.drained;
-        self.unattended |= !self.is_attached();
+        self.taken = true;
         self.drained = false;
         self.vacant = false;
         // After a full lap the position is where it was, and yet has not stood still.
@@ -190,7 +189,7 @@ impl WriterWatch {
         }
         self.native = native;
         // The first writer of a buffer starts at 1; only a successor may start anywhere.
-        self.fresh = self.last != 0 || self.died || std::mem::take(&mut self.unattended);
+        self.fresh = self.last != 0 || self.died || self.taken;
         // What was drained before it came says nothing of the frames between.
         self.drained = false;
         self.last = pid;
