@@ -52,7 +52,9 @@ fn wrapped(page: &str) -> String {
     let mut text = String::new();
     for line in page.lines() {
         let mut column = 0;
-        if !line.starts_with(['#', '|', '!']) {
+        if line.starts_with(['#', '|', '!']) {
+            text.push_str(line);
+        } else {
             for word in line.split(' ') {
                 let width = word.chars().count();
                 if column + 1 + width > COLUMNS {
@@ -65,8 +67,6 @@ fn wrapped(page: &str) -> String {
                 text.push_str(word);
                 column += width;
             }
-        } else {
-            text.push_str(line);
         }
         text.push('\n');
     }
