@@ -8,7 +8,7 @@
 // library.
 #![cfg_attr(
     any(loom, shuttle),
-    allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations)
+    allow(dead_code, unused_imports, unreachable_pub, missing_docs, missing_debug_implementations)
 )]
 
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
@@ -59,7 +59,7 @@ pub use reader::FrameStream;
 pub use reader::{Frame, Frames, Latest, Metadata, Reader, ReaderHandle};
 #[cfg(not(any(loom, shuttle)))]
 pub use reader::{Newest, NewestFrame, NewestHandle};
-#[cfg(feature = "async")]
+#[cfg(all(feature = "async", not(any(loom, shuttle))))]
 pub use reader::{Select, wait_any};
 pub use stats::{ReaderStats, WriterStats};
 pub use writer::{FrameMut, Outcome, Writer, WriterHandle};
@@ -104,6 +104,18 @@ pub mod simulated {
     #[must_use]
     pub fn is_native(reader: &crate::Reader) -> bool {
         reader.is_native()
+    }
+
+    /// How many sleepers a reader's semaphore counts.
+    #[cfg(all(shuttle, feature = "async"))]
+    #[must_use]
+    pub fn sleepers(reader: &crate::Reader) -> u64 {
+        reader.sleepers()
+    }
+
+    #[cfg(all(shuttle, feature = "async"))]
+    pub mod steps {
+        pub use crate::sync::{End, STEPS, leave_out};
     }
 
     #[cfg(loom)]

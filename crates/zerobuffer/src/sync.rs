@@ -12,9 +12,13 @@ pub(crate) use counted::{Counted, Lender, Share};
 pub(crate) use edge::End;
 #[cfg(any(loom, shuttle))]
 pub use edge::End;
+#[cfg(feature = "async")]
+pub(crate) use edge::is_done;
 pub(crate) use edge::order;
 #[cfg(loom)]
 pub use edge::{ENDS, weaken};
+#[cfg(all(shuttle, feature = "async"))]
+pub use edge::{STEPS, leave_out};
 pub(crate) use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 #[cfg(not(any(loom, shuttle)))]
@@ -47,6 +51,17 @@ pub(crate) use {
 
 #[cfg(any(loom, shuttle))]
 pub(crate) use crate::sys::{Instant, sleep};
+
+/// What the thread that waits for futures is made of, and what an endpoint's own one waits with.
+#[cfg(all(feature = "async", not(any(loom, shuttle))))]
+pub(crate) use std::{sync::Condvar, thread::Builder};
+
+#[cfg(all(feature = "async", any(loom, shuttle)))]
+pub(crate) use crate::sys::Builder;
+#[cfg(all(feature = "async", loom))]
+pub(crate) use loom::sync::Condvar;
+#[cfg(all(feature = "async", shuttle))]
+pub(crate) use shuttle::sync::Condvar;
 
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use latch::{Latch, LatchGuard};

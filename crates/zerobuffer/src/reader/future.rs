@@ -12,7 +12,7 @@ use crate::{
         reactor::{LONGEST, Subject},
     },
     ring::TOMBSTONE,
-    sync::{Arc, Counted, Instant, Ordering, lock},
+    sync::{Arc, Counted, End, Instant, Ordering, is_done, lock},
     sys::{Role, Semaphore},
 };
 use std::{
@@ -172,13 +172,18 @@ impl Reader {
         // What moves from here on is something that the thread does not have to wake for, or wakes
         // for.
         let seen = words(&self.shared);
-        self.arm(context)?;
+        if is_done(End::ArmFirst) {
+            self.arm(context)?;
+        }
         let mut announced = Announced::No;
         loop {
             match self.round(&mut announced, Instant::now(), &mut Patience::forever())? {
                 Round::Found(frame) => return Ok(Some(frame)),
                 Round::Again | Round::Over => {}
                 Round::Wait(until) => {
+                    if !is_done(End::ArmFirst) {
+                        self.arm(context)?;
+                    }
                     let restless = self.has_more_to_look_at();
                     self.rest(seen, if restless { until } else { Instant::now() + LONGEST });
                     return Ok(None);

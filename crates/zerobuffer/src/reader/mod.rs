@@ -11,7 +11,7 @@ mod mode;
 mod names;
 #[cfg(not(any(loom, shuttle)))]
 mod newest;
-#[cfg(feature = "async")]
+#[cfg(all(feature = "async", not(any(loom, shuttle))))]
 mod select;
 mod shared;
 mod shown;
@@ -27,7 +27,7 @@ pub use handle::ReaderHandle;
 pub use metadata::Metadata;
 #[cfg(not(any(loom, shuttle)))]
 pub use newest::{Newest, NewestFrame, NewestHandle};
-#[cfg(feature = "async")]
+#[cfg(all(feature = "async", not(any(loom, shuttle))))]
 pub use select::{Select, wait_any};
 pub(crate) use shared::ReaderShared;
 #[cfg(feature = "stream")]
@@ -333,6 +333,11 @@ impl Reader {
     #[cfg(loom)]
     pub(crate) fn is_native(&self) -> bool {
         self.consumer.is_native()
+    }
+
+    #[cfg(all(shuttle, feature = "async"))]
+    pub(crate) fn sleepers(&self) -> u64 {
+        self.shared.data.word().fetch_add(0, crate::sync::Ordering::Relaxed) >> 32
     }
 
     /// The metadata: `None` while the writer has written none; possibly empty.

@@ -3,13 +3,15 @@
 
 use super::Ordering;
 
-/// One end of an edge. The two of E4 are of one kind: each has its place in the total order.
+/// One end of an edge. The two of E4 are of one kind: each has its place in the total order. Those
+/// without a number are steps of arming and disarming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(loom), expect(unreachable_pub, reason = "loom's tests name the ends"))]
+#[cfg_attr(not(any(loom, shuttle)), expect(unreachable_pub, reason = "the models' tests name the ends"))]
 #[cfg_attr(
     not(all(target_os = "linux", not(macos_sys))),
     allow(dead_code, reason = "the steps of the semaphores are the kernel's there")
 )]
+#[cfg_attr(not(feature = "async"), allow(dead_code, reason = "nothing is armed"))]
 pub enum End {
     /// `Writing::publish`, of either form: store of the write position, or of `published`.
     E1Release,
@@ -56,6 +58,18 @@ pub enum End {
     E10Release,
     /// `Consumer::newest_jump`: load of that number.
     E10Acquire,
+    /// `Entry::arm`: one sleeper more of the semaphore.
+    ArmSleeper,
+    /// `Entry::take`: one sleeper less.
+    DisarmSleeper,
+    /// `Seat::armed`: the thread's own word is counted up.
+    ArmCount,
+    /// `Seat::armed`: the thread is woken, unless it sleeps on the semaphore already.
+    ArmCall,
+    /// `Reader::look_or_arm`: arming comes before the last look, not behind it.
+    ArmFirst,
+    /// `Entry::pass_on`: a wake-up that came to the thread in the place of a blocked call.
+    PassOn,
 }
 
 /// All of them: each has a case of loom's that fails when it is weak.
@@ -85,6 +99,11 @@ pub const ENDS: [End; 22] = [
     End::E10Acquire,
 ];
 
+/// Steps of arming and disarming: each makes shuttle find a fault when it is left out.
+#[cfg(all(shuttle, feature = "async"))]
+pub const STEPS: [End; 6] =
+    [End::ArmSleeper, End::DisarmSleeper, End::ArmCount, End::ArmCall, End::ArmFirst, End::PassOn];
+
 /// The ordering of an access that is this end of an edge: the given one, unless loom's tests have
 /// weakened that end.
 #[cfg(not(loom))]
@@ -93,6 +112,17 @@ pub(crate) const fn order(_: End, ordering: Ordering) -> Ordering {
     ordering
 }
 
+/// Whether a step is done: always, unless shuttle's tests have it left out.
+#[cfg(all(feature = "async", not(shuttle)))]
+#[inline(always)]
+pub(crate) const fn is_done(_: End) -> bool {
+    true
+}
+
+#[cfg(all(feature = "async", shuttle))]
+pub(crate) use left_out::is_done;
+#[cfg(all(feature = "async", shuttle))]
+pub use left_out::leave_out;
 #[cfg(loom)]
 pub use weakened::weaken;
 #[cfg(loom)]
@@ -100,6 +130,24 @@ pub(crate) use weakened::{fence, order};
 
 #[cfg(shuttle)]
 pub(crate) fn fence(_: End) {}
+
+#[cfg(all(feature = "async", shuttle))]
+mod left_out {
+    use super::End;
+    use std::cell::Cell;
+
+    // All threads of a schedule run on one thread of the operating system.
+    std::thread_local!(static LEFT_OUT: Cell<Option<End>> = const { Cell::new(None) });
+
+    /// From now on that step, and no other one, is left out or done in the wrong order.
+    pub fn leave_out(step: End) {
+        LEFT_OUT.set(Some(step));
+    }
+
+    pub(crate) fn is_done(step: End) -> bool {
+        LEFT_OUT.get() != Some(step)
+    }
+}
 
 #[cfg(loom)]
 mod weakened {

@@ -35,7 +35,7 @@ mod blocked;
 #[cfg(all(any(windows, target_os = "macos", macos_sys), not(any(loom, shuttle))))]
 mod copy;
 mod held;
-#[cfg(feature = "async")]
+#[cfg(all(feature = "async", not(any(loom, shuttle))))]
 mod per_process;
 #[cfg(not(any(loom, shuttle)))]
 mod takeover;
@@ -67,7 +67,7 @@ pub(crate) use simulated::*;
 compile_error!("zerobuffer: this operating system is not supported yet");
 
 pub(crate) use held::Held;
-#[cfg(feature = "async")]
+#[cfg(all(feature = "async", not(any(loom, shuttle))))]
 pub(crate) use per_process::PerProcess;
 
 /// The roles that can be present (W8). The numbers are those of the bytes that stand for them where

@@ -6,6 +6,8 @@
 //! from a random seed or from `--from N`.
 
 #[cfg(shuttle)]
+mod futures;
+#[cfg(shuttle)]
 #[path = "../oracle/mod.rs"]
 mod oracle;
 #[cfg(shuttle)]

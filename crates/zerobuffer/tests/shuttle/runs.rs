@@ -1,6 +1,7 @@
 //! From seeds to schedules, and what is said of them.
 
 use crate::{
+    futures,
     random::{Random, RandomScheduler},
     readers, writers,
 };
@@ -8,10 +9,11 @@ use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 use std::{
     env,
     panic::{self, AssertUnwindSafe},
-    process::ExitCode,
+    process::{Command, ExitCode},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant, SystemTime},
 };
+use zerobuffer::simulated::steps::{End, STEPS, leave_out};
 
 /// What the schedules have done, over all of them.
 #[derive(Debug, Default)]
@@ -57,6 +59,7 @@ pub(crate) fn main() -> ExitCode {
         let value = arguments.iter().skip_while(|word| *word != name).nth(1)?;
         Some(value.parse::<u64>().unwrap_or_else(|_| panic!("{name} takes a number")))
     };
+    let word = |name: &str| arguments.iter().skip_while(|word| *word != name).nth(1).cloned();
     let clock = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos() as u64;
     let (first, time) = match option("--seed") {
         Some(seed) => {
@@ -68,8 +71,14 @@ pub(crate) fn main() -> ExitCode {
             Duration::from_secs(option("--seconds").unwrap_or(10)),
         ),
     };
+    if let Some(step) = word("--without") {
+        return without(&step);
+    }
     let started = Instant::now();
     let (mut schedules, mut violations) = (0, 0);
+    if option("--seed").is_none() {
+        violations += STEPS.into_iter().filter(|step| !is_needed(*step)).count();
+    }
     for seed in first.. {
         schedules += 1;
         if !holds(seed) {
@@ -94,6 +103,41 @@ pub(crate) fn main() -> ExitCode {
     if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Schedules in which a fault has to show.
+const ENOUGH: u64 = 20_000;
+
+/// Runs schedules of futures without a step, until one fails.
+fn without(step: &str) -> ExitCode {
+    let step = STEPS.into_iter().find(|known| format!("{known:?}") == step).expect("a step");
+    for number in 1..=ENOUGH {
+        leave_out(step);
+        if !holds(4 * number + FUTURES) {
+            println!("fails={number}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Whether a fault shows without that step; in a process of its own, which ends with the fault.
+fn is_needed(step: End) -> bool {
+    let mut command = Command::new(env::current_exe().unwrap());
+    let output = command.args(["--without", &format!("{step:?}")]).output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    let said = format!("{out}{}", String::from_utf8_lossy(&output.stderr));
+    let fails = out.lines().find_map(|line| line.strip_prefix("fails="));
+    // Somebody sleeps for ever, or the number of sleepers stays wrong for ever.
+    let is_fault = said.contains("deadlock") || said.contains("exceeded max_steps");
+    match fails.filter(|_| is_fault) {
+        Some(number) => println!("ok   without {step:?} schedule {number} of futures fails"),
+        None => println!("FAIL without {step:?} no schedule of {ENOUGH} fails as it must: {said}"),
+    }
+    fails.is_some() && is_fault
+}
+
+/// Seeds of this remainder have futures.
+const FUTURES: u64 = 3;
+
 /// Runs the one schedule of a seed. What is wrong has been printed when this is `false`.
 fn holds(seed: u64) -> bool {
     let mut config = Config::new();
@@ -103,7 +147,11 @@ fn holds(seed: u64) -> bool {
     config.silence_warnings = true;
     let scenario = move || {
         let random = Random::new(seed);
-        if seed.is_multiple_of(3) { readers::run(random) } else { writers::run(random) }
+        match seed % 4 {
+            0 => readers::run(random),
+            FUTURES => futures::run(random),
+            _ => writers::run(random),
+        }
     };
     let runner = Runner::new(RandomScheduler::new(seed), config);
     panic::catch_unwind(AssertUnwindSafe(|| runner.run(scenario))).is_ok()

@@ -1,10 +1,12 @@
 //! One registered endpoint: what it waits for, and whom to wake.
 
+#[cfg(all(target_os = "linux", not(macos_sys)))]
+use crate::sync::{End, is_done};
 use crate::{
-    sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock},
+    sync::{AtomicBool, AtomicU64, Instant, Mutex, Ordering, lock},
     sys::{PerProcess, Semaphore},
 };
-use std::{fmt, task::Waker, time::Instant};
+use std::{fmt, task::Waker};
 
 /// What an endpoint waits for.
 pub(crate) trait Subject: Send + Sync {
@@ -132,19 +134,23 @@ impl Entry {
     /// the endpoint.
     #[cfg(all(target_os = "linux", not(macos_sys)))]
     pub(super) fn pass_on(&self) {
-        if !self.is_armed() {
+        if !self.is_armed() && is_done(End::PassOn) {
             self.semaphore().pass_on();
         }
     }
 
     #[cfg(all(target_os = "linux", not(macos_sys)))]
     fn count_in(&self) {
-        self.semaphore().add_sleeper();
+        if is_done(End::ArmSleeper) {
+            self.semaphore().add_sleeper();
+        }
     }
 
     #[cfg(all(target_os = "linux", not(macos_sys)))]
     fn count_out(&self) {
-        self.semaphore().remove_sleeper();
+        if is_done(End::ArmSleeper) && is_done(End::DisarmSleeper) {
+            self.semaphore().remove_sleeper();
+        }
     }
 
     /// The kernel counts its sleepers.

@@ -2,7 +2,7 @@
 //! a thread of its own.
 
 use crate::{
-    sync::{Arc, AtomicBool, Mutex, Ordering, lock},
+    sync::{Arc, AtomicBool, Builder, Mutex, Ordering, lock},
     sys::fork::Birth,
 };
 use std::{
@@ -11,7 +11,6 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, Waker},
-    thread::Builder,
 };
 
 /// What the thread asks, for [`Patience::asking`](crate::Patience::asking).

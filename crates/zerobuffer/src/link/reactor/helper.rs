@@ -7,15 +7,10 @@
 use super::entry::{Entry, since_start};
 use crate::{
     config::WAIT_SLICE,
-    sync::{Arc, Mutex, lock},
+    sync::{Arc, Builder, Condvar, Instant, Mutex, PoisonError, lock},
     sys,
 };
-use std::{
-    io,
-    sync::{Condvar, PoisonError},
-    thread::Builder,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
 /// The endpoint's side.
 #[derive(Debug)]
@@ -38,7 +33,8 @@ impl Helper {
         Builder::new()
             .name("zerobuffer-wait".to_owned())
             .stack_size(256 * 1024)
-            .spawn(move || running.run())?;
+            .spawn(move || running.run())
+            .map(drop)?;
         Ok(Self(shared))
     }
 

@@ -31,12 +31,12 @@ pub(crate) use wakers::{Wakers, wake};
 
 use crate::{
     error::{Error, Result},
-    sync::Arc,
+    sync::{Arc, Instant},
     sys::fork::Birth,
 };
 use entry::Entry;
 use helper::Helper;
-use std::{io, task::Waker, time::Instant};
+use std::{io, task::Waker};
 #[cfg(all(target_os = "linux", not(macos_sys)))]
 use worker::Seat;
 

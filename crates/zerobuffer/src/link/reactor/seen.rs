@@ -9,7 +9,7 @@ pub(crate) struct Seen<const N: usize>([AtomicU64; N]);
 
 impl<const N: usize> Seen<N> {
     pub(crate) fn new() -> Self {
-        Self([const { AtomicU64::new(0) }; N])
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
     }
 
     pub(crate) fn note(&self, words: [u64; N]) {

@@ -9,14 +9,10 @@
 
 use super::entry::{Entry, since_start};
 use crate::{
-    sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock},
+    sync::{Arc, AtomicBool, AtomicU64, Builder, End, Instant, Mutex, Ordering, is_done, lock, sleep},
     sys::{self, PerProcess, Sleep, WaitSet},
 };
-use std::{
-    io,
-    thread::{self, Builder},
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
 /// The thread looks at everything that waits at least so often. It asks the kernel about each peer.
 /// Two hundred of them cost less than a hundredth of a processor so, and a death is noticed within
@@ -29,7 +25,7 @@ const SEATS: usize = WaitSet::MOST - 1;
 const LIVELY: Duration = Duration::from_secs(1);
 /// After so many sleeps that a changed value has prevented, the values of entries for which nobody
 /// waits are left out.
-const RESTLESS: u32 = 4;
+const RESTLESS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
 /// Between two looks where sleeping on many words was forbidden to a running process.
 const PAUSE: Duration = Duration::from_millis(1);
 /// The same while nobody waits.
@@ -87,7 +83,8 @@ pub(super) fn seat(entry: &Arc<Entry>) -> io::Result<Option<Seat>> {
         sleeps_until: AtomicU64::new(0),
     });
     let running = Arc::clone(&worker);
-    Builder::new().name("zerobuffer-wait".to_owned()).stack_size(256 * 1024).spawn(move || running.run())?;
+    let thread = Builder::new().name("zerobuffer-wait".to_owned()).stack_size(256 * 1024);
+    thread.spawn(move || running.run()).map(drop)?;
     workers.push(Arc::clone(&worker));
     Ok(Some(Seat(worker)))
 }
@@ -96,13 +93,15 @@ impl Seat {
     /// The entry was armed.
     pub(super) fn armed(&self, entry: &Entry) {
         let worker = &self.0;
-        worker.control.fetch_add(1, Ordering::SeqCst);
+        if is_done(End::ArmCount) {
+            worker.control.fetch_add(1, Ordering::SeqCst);
+        }
         // What the thread noted before it fell asleep is read behind the count, which it compares
         // when it does.
         let wanted = entry.deadline().min(since_start(Instant::now() + ROUND));
         let knows =
             entry.included.load(Ordering::SeqCst) && worker.sleeps_until.load(Ordering::SeqCst) <= wanted;
-        if !knows {
+        if !knows && is_done(End::ArmCall) {
             sys::wake(&worker.control);
         }
     }
@@ -141,6 +140,9 @@ impl Worker {
                     Entry::pass_on(entry);
                 }
                 members.clone_from(&*lock(&self.members));
+                if members.is_empty() && self.ends() {
+                    return;
+                }
             }
             let now = Instant::now();
             let asks = now >= slice_ends;
@@ -171,10 +173,29 @@ impl Worker {
                         log::warn!(target: "zerobuffer::reactor", "a thread may no longer sleep on many words ({error}): it looks every millisecond");
                     }
                     refused = true;
-                    thread::sleep(if until.is_some() { PAUSE } else { LONG_PAUSE });
+                    sleep(if until.is_some() { PAUSE } else { LONG_PAUSE });
                 }
             }
         }
+    }
+
+    /// Whether a thread without members ends, so nobody gets a seat with it any more. Only a model
+    /// checker's execution has to come to an end.
+    #[cfg(any(loom, shuttle))]
+    fn ends(&self) -> bool {
+        let reactor = REACTOR.get(|| Reactor { shares: true, workers: Mutex::new(Vec::new()) });
+        let mut workers = lock(&reactor.workers);
+        let ends = lock(&self.members).is_empty();
+        if ends {
+            workers.retain(|worker| !std::ptr::eq(&raw const **worker, self));
+        }
+        ends
+    }
+
+    #[cfg(not(any(loom, shuttle)))]
+    #[allow(clippy::unused_self, reason = "as in a model")]
+    fn ends(&self) -> bool {
+        false
     }
 }
 

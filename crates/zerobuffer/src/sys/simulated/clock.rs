@@ -21,6 +21,10 @@ impl Instant {
         self.0.checked_add(time).map(Self)
     }
 
+    pub(crate) fn checked_sub(self, time: Duration) -> Option<Self> {
+        self.0.checked_sub(time).map(Self)
+    }
+
     pub(crate) fn saturating_duration_since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }

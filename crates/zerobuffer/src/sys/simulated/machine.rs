@@ -3,6 +3,8 @@
 //! A wait ends by its token alone: the checker reports a lost wake-up as a deadlock. Once a process
 //! has died, nobody may ever post what others wait for, and waits end by their slices too.
 
+#[cfg(feature = "async")]
+use super::threads;
 use super::{file::Inode, futex};
 use crate::{
     config::WAIT_SLICE,
@@ -48,6 +50,8 @@ fn machine<T>(action: impl FnOnce(&mut Machine) -> T) -> T {
 /// Starts the machine anew: each execution of a model begins with this.
 pub fn boot() {
     futex::forget();
+    #[cfg(feature = "async")]
+    threads::forget();
     // Dropped outside the borrow.
     drop(machine(std::mem::take));
 }
@@ -155,6 +159,11 @@ pub fn kill(pid: u64) {
     futex::wake_all();
 }
 
+/// Parks the calling thread, at most until its process dies.
+pub fn park() {
+    futex::park();
+}
+
 /// Unwinds the threads of a dead process.
 struct Death;
 
@@ -172,7 +181,8 @@ pub(crate) fn point() {
     end_if_dead();
 }
 
-pub(crate) fn end_if_dead() {
+/// Ends the calling thread, if its process has died.
+pub fn end_if_dead() {
     // A destructor that runs while the thread unwinds does nothing that is seen anyway.
     if is_dead() && !std::thread::panicking() {
         panic::resume_unwind(Box::new(Death));
@@ -180,7 +190,8 @@ pub(crate) fn end_if_dead() {
 }
 
 /// Whether the calling thread's process is dead.
-pub(crate) fn is_dead() -> bool {
+#[must_use]
+pub fn is_dead() -> bool {
     !is_alive(own_pid())
 }
 

@@ -7,6 +7,10 @@
 
 mod clock;
 mod creation;
+/// Nobody waits for a descriptor here.
+#[cfg(feature = "async")]
+#[path = "../linux/event.rs"]
+mod event;
 mod file;
 mod futex;
 pub(crate) mod machine;
@@ -16,17 +20,25 @@ mod presence;
 /// The steps of the semaphores are those that ship.
 #[path = "../linux/semaphore.rs"]
 mod semaphore;
+#[cfg(feature = "async")]
+mod threads;
 
 pub(crate) use crate::layout::name::check as check_name;
 pub(crate) use clock::{Instant, sleep};
 pub(crate) use creation::{NameGuard, create};
+#[cfg(feature = "async")]
+pub(crate) use event::Event;
 #[cfg(shuttle)]
 pub(crate) use file::File;
 pub(crate) use file::{Mapping, Segment, path as shm_path};
+#[cfg(feature = "async")]
+pub(crate) use futex::{Sleep, WaitSet, wake};
 #[cfg(shuttle)]
 pub(crate) use mortal::AtomicU64;
 pub(crate) use presence::{Presence, is_shortage};
 pub(crate) use semaphore::Semaphore;
+#[cfg(feature = "async")]
+pub(crate) use threads::{Builder, PerProcess, block_signals, may_wait_for_many};
 
 // Where the steps of the semaphores look for files.
 use file as shm;
