@@ -1,16 +1,10 @@
 //! Ctrl-C while waiting for anything, and the death of either side.
-// The tests speak to the command by signals, FIFOs and files of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::io::Read as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::Stdio;
 
-use common::{
+use crate::common::{
     Running, assert_no_files, assert_same, command, feed, files, name, noise, run, start, start_command,
     until, y4m,
 };
@@ -58,7 +52,7 @@ fn recv_whose_output_nobody_empties() {
     // of the first.
     sender.write(&noise(20 << 20, 1));
     std::thread::sleep(std::time::Duration::from_millis(300));
-    rustix::process::kill_process(common::pid(receiver.id()), Signal::INT).unwrap();
+    rustix::process::kill_process(crate::common::pid(receiver.id()), Signal::INT).unwrap();
     let status = receiver.wait().unwrap();
     let mut stderr = String::new();
     receiver.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
@@ -165,7 +159,7 @@ fn ctrl_c_stops_a_loop_of_the_shell() {
     shell.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
     let mut shell = start_command(&mut shell);
     shell.wait_for("waiting for a writer");
-    rustix::process::kill_process_group(common::pid(shell.pid()), Signal::INT).unwrap();
+    rustix::process::kill_process_group(crate::common::pid(shell.pid()), Signal::INT).unwrap();
     let done = shell.wait();
     assert_eq!((done.signal, done.text().as_str()), (Some(2), ""), "{}", done.stderr);
     assert_no_files(&format!("{name}-1"));

@@ -1,17 +1,11 @@
 //! A real clip: ffmpeg → `send` → ring → `recv` → file → ffmpeg, byte-identical on the way.
-// The tests speak to the command by signals, FIFOs and files of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use common::{assert_no_files, command, name, run, start, start_command};
+use crate::common::{assert_no_files, command, name, run, start, start_command};
 
 /// The clip that the environment names, if ffmpeg is there to decode it; a missing one fails where
 /// tests are required.

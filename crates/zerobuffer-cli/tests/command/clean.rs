@@ -1,10 +1,6 @@
 //! `clean`: whose files it touches, and what proof it asks for.
 // The tests look at files of Linux and speak to the command by its signals.
 #![cfg(target_os = "linux")]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use common::elsewhere::{Elsewhere, NOBODY};
-use common::{assert_no_files, files, name, run, start};
+use crate::common::elsewhere::{Elsewhere, NOBODY};
+use crate::common::{assert_no_files, files, name, run, start};
 use rustix::{fs::FlockOperation, process::Signal};
 use serde_json::Value;
 
@@ -83,7 +79,7 @@ fn another_users_files_are_root_s_only_when_it_says_so() {
     let mut receiver = elsewhere.command(&["recv", &name, "--ring", "64KiB", "--format", "null"]);
     let mut receiver =
         receiver.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
-    common::until("it is there", || shm(&name).exists());
+    crate::common::until("it is there", || shm(&name).exists());
     receiver.kill().unwrap();
     receiver.wait().unwrap();
     let before = files(&name);

@@ -1,12 +1,6 @@
 //! `bench`: figures that fit together, and an end that leaves nothing.
-// The tests speak to the command by signals and files of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
-use common::{Terminal, children, in_shared_memory, run, start, until};
+use crate::common::{Terminal, children, in_shared_memory, run, start, until};
 use rustix::process::Signal;
 use serde_json::Value;
 

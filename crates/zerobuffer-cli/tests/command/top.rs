@@ -1,14 +1,8 @@
 //! `top` in a real terminal (tmux), and as lines of JSON.
-// The tests speak to the command by signals and a terminal of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::process::Command;
 
-use common::{name, run, start, until};
+use crate::common::{name, run, start, until};
 use rustix::process::Signal;
 use serde_json::Value;
 use zerobuffer::{BufferConfig, Reader, Writer};
@@ -23,7 +17,7 @@ impl Tmux {
         let (x, y) = (width.to_string(), String::from("12"));
         let made = tmux.run(&["-f", "/dev/null", "new-session", "-d", "-x", &x, "-y", &y, command]);
         if made.is_none() {
-            common::missing("tmux is not there");
+            crate::common::missing("tmux is not there");
         }
         made.map(|_| tmux)
     }

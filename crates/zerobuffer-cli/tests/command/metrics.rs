@@ -1,17 +1,11 @@
 //! `metrics`: printed, served, and read by the official Prometheus client.
-// The tests speak to the command by signals of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Running, name, run, start};
+use crate::common::{Running, name, run, start};
 use rustix::process::Signal;
 use zerobuffer::{BufferConfig, Reader, Writer};
 
@@ -67,7 +61,7 @@ fn served_until_stopped() {
     let mut writer = Writer::connect(&name).unwrap();
     writer.write(b"abc").unwrap();
     let page = || ask(&address, b"GET /metrics HTTP/1.1\r\nHost: localhost:9\r\n\r\n");
-    common::until("the frame is counted", || {
+    crate::common::until("the frame is counted", || {
         page().contains(&format!("zerobuffer_frames_total{{buffer=\"{name}\"}} 1\n"))
     });
     let page = page();
@@ -109,7 +103,7 @@ fn a_port_that_is_taken_and_an_address_that_is_none() {
 
 #[test]
 fn the_official_client_reads_them() {
-    let Some(python) = common::observers_python("prometheus_client") else { return };
+    let Some(python) = crate::common::observers_python("prometheus_client") else { return };
     let odd = format!("{} \"odd\"\\", name());
     let _reader = Reader::create(&odd, BufferConfig::ring(4096)).unwrap();
     let mut writer = Writer::connect(&odd).unwrap();

@@ -1,16 +1,10 @@
 //! `ls`, `inspect`, `clean`: what they show, and that they disturb and remove nothing alive.
-// The tests speak to the command by signals, FIFOs and files of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::fs::{self, Permissions};
 use std::os::unix::{fs::PermissionsExt, process::CommandExt};
 use std::process::{Command, Stdio};
 
-use common::{assert_no_files, command, files, name, run, start, start_command};
+use crate::common::{assert_no_files, command, files, name, run, start, start_command};
 use rustix::process::Signal;
 use serde_json::Value;
 use zerobuffer::{BufferConfig, Reader, Writer};
@@ -135,7 +129,7 @@ fn looking_at_a_stream_that_runs_changes_nothing() {
     let receiver = start(&["recv", &name, "--ring", "64KiB", "--output", "/dev/null", "--json"]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("raw");
-    std::fs::write(&path, common::noise(1000 * 1000, 1)).unwrap();
+    std::fs::write(&path, crate::common::noise(1000 * 1000, 1)).unwrap();
     let mut sender =
         start(&["send", &name, "--size", "1000", "--fps", "2000", "--input", path.to_str().unwrap()]);
     sender.wait_for("sending to");
@@ -184,7 +178,7 @@ fn what_may_not_be_looked_at_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("zerobuffer");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    common::copy_to(&program);
+    crate::common::copy_to(&program);
     let listed = Command::new(&program).args(["ls", "--json"]).uid(65534).gid(65534).output().unwrap();
     assert!(listed.status.success(), "{listed:?}");
     assert!(String::from_utf8(listed.stderr).unwrap().contains(&name));
@@ -265,13 +259,15 @@ fn buffers_of_another_user_are_written_to_only_where_that_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("zerobuffer");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    common::copy_to(&program);
+    crate::common::copy_to(&program);
     let mut other = Command::new(&program);
     other.args(["recv", &name, "--mode", "666", "--format", "raw"]).uid(65534).gid(65534);
     let mut other = start_command(other.stdin(Stdio::null()).stdout(Stdio::piped()));
     other.wait_for("waiting for a writer");
-    common::feed(&["send", &name, "--size", "3"], b"abc").failed(9, &[&name, "65534", "--owner 65534"]);
-    common::feed(&["send", &name, "--size", "3", "--owner", "nobody"], b"abc").failed(2, &["is no owner"]);
-    common::feed(&["send", &name, "--size", "3", "--owner", "65534"], b"abc").ok();
+    crate::common::feed(&["send", &name, "--size", "3"], b"abc")
+        .failed(9, &[&name, "65534", "--owner 65534"]);
+    crate::common::feed(&["send", &name, "--size", "3", "--owner", "nobody"], b"abc")
+        .failed(2, &["is no owner"]);
+    crate::common::feed(&["send", &name, "--size", "3", "--owner", "65534"], b"abc").ok();
     assert_eq!(other.finish().ok().text(), "abc");
 }

@@ -1,18 +1,12 @@
 //! `record` and `replay`: byte for byte, whatever ends the recorder, and read by the official
 //! package.
-// The tests speak to the command by signals of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{
+use crate::common::{
     Running, assert_no_files, assert_same, feed, name, noise, observers_python, run, start, start_command,
     until, y4m,
 };

@@ -1,19 +1,12 @@
 //! Frames that a sender drops, seen from outside: by `top`, `ls --watch`, `metrics` and `view`.
-// The tests speak to the command by signals of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
-mod viewer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{name, run, start};
+use crate::common::{name, run, start};
+use crate::viewer::{Viewer, within};
 use rustix::process::Signal;
 use serde_json::Value;
-use viewer::{Viewer, within};
 use zerobuffer::{BufferConfig, Reader};
 
 #[test]

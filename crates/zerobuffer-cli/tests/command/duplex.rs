@@ -1,12 +1,6 @@
 //! `serve` and `call`: a program as a duplex server.
-// The tests speak to the command by signals, FIFOs and files of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
-use common::{
+use crate::common::{
     Running, assert_no_files, assert_same, children, command, feed, name, noise, run, start, start_command,
     until,
 };

@@ -1,17 +1,11 @@
 //! `record --foxglove`: images byte for byte, decoded by the official packages by the schema in the
 //! file itself.
-// The tests speak to the command by signals of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_sign_loss)]
-
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{assert_same, feed, name, noise, observers_python, run, start};
+use crate::common::{assert_same, feed, name, noise, observers_python, run, start};
 use serde_json::Value;
 use zerobuffer::{Writer, WriterConfig};
 use zerobuffer_video::{Clock, Description, Format, Layout, Stamp, Video};
@@ -206,7 +200,7 @@ fn refused(path: &Path, metadata: &[u8], parts: &[&str]) {
     }
     writer.write(&[1; 128]).unwrap();
     recorder.finish().failed(3, &[&[name.as_str(), "record it without --foxglove"], parts].concat());
-    common::assert_no_files(&name);
+    crate::common::assert_no_files(&name);
 }
 
 #[test]
@@ -231,7 +225,7 @@ fn a_y4m_film_becomes_images() {
     let path = path.to_str().unwrap();
     let mut recorder = start(&["record", &name, "--foxglove", "--json", "-o", path]);
     recorder.wait_for("waiting for writers");
-    let film = common::y4m("YUV4MPEG2 W64 H48 F25:1", 4608, 10, "");
+    let film = crate::common::y4m("YUV4MPEG2 W64 H48 F25:1", 4608, 10, "");
     feed(&["send", &name, "--stamp"], &film).ok();
     assert_eq!(recorder.finish().ok().json()["frames"], 10);
     let output = Command::new(python).args(["-c", SCRIPT, path]).arg(folder.path()).output().unwrap();

@@ -1,16 +1,10 @@
 //! `send` and `recv`: what goes in comes out, byte by byte.
-// The tests speak to the command by signals, FIFOs and files of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{
+use crate::common::{
     Running, assert_no_files, assert_same, command, feed, name, noise, run, start, start_command, y4m,
 };
 
@@ -365,7 +359,7 @@ fn a_sender_goes_on_with_the_next_reader() {
     let mut sender = start(&["send", &name, "--size", "3", "--reconnect", "--json"]);
     for text in ["abc", "def", "ghi"] {
         let receiver = start(&["recv", &name, "--frames", "1"]);
-        common::until("the receiver is there", || zerobuffer::observe::inspect(&name).is_ok());
+        crate::common::until("the receiver is there", || zerobuffer::observe::inspect(&name).is_ok());
         if text != "abc" {
             // This one it notices when it has something to send, and waits.
             std::thread::sleep(Duration::from_millis(100));
@@ -406,7 +400,9 @@ fn the_newest_frame_is_taken_by_a_receiver_that_falls_behind() {
 #[test]
 fn a_person_at_a_terminal_sees_how_a_stream_goes() {
     let name = name();
-    let Some(mut receiver) = common::Terminal::start(&["recv", &name, "--format", "null"]) else { return };
+    let Some(mut receiver) = crate::common::Terminal::start(&["recv", &name, "--format", "null"]) else {
+        return;
+    };
     receiver.pid();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("raw");

@@ -1,14 +1,8 @@
 //! `demo`: two processes, every byte verified, figures that make sense.
-// The tests speak to the command by signals, FIFOs and files of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::fs;
 
-use common::{Terminal, assert_no_files, children, in_shared_memory, run, start, until, y4m};
+use crate::common::{Terminal, assert_no_files, children, in_shared_memory, run, start, until, y4m};
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
@@ -100,7 +94,7 @@ fn a_half_that_dies_is_reported() {
         });
         std::thread::sleep(std::time::Duration::from_millis(200));
         let pid = child(parent, victim).unwrap();
-        kill_process(common::pid(pid), Signal::KILL).unwrap();
+        kill_process(crate::common::pid(pid), Signal::KILL).unwrap();
         let done = demo.wait().failed(6, &["the demo's", parts, "signal: 9"]);
         assert_eq!(done.stdout, b"");
         assert_no_files(&format!("zb-demo-{parent}-0"));

@@ -1,12 +1,6 @@
 //! Help, version, completions: what the command says about itself.
-// The tests speak to the command by signals, FIFOs and files of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
-use common::run;
+use crate::common::run;
 
 const COMMANDS: [&str; 14] = [
     "demo",

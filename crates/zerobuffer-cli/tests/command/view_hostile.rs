@@ -1,11 +1,6 @@
 //! `view` before clients that mean no good, or none: what they cost, and that others do not notice.
 // The tests look into /proc.
 #![cfg(target_os = "linux")]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_precision_loss)]
-
-mod common;
-mod viewer;
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
@@ -13,9 +8,9 @@ use std::net::TcpStream;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use common::elsewhere::Elsewhere;
-use common::{assert_same, name, until};
-use viewer::{Stream, Viewer, encoded};
+use crate::common::elsewhere::Elsewhere;
+use crate::common::{assert_same, name, until};
+use crate::viewer::{Stream, Viewer, encoded};
 use zerobuffer::{BufferConfig, Reader};
 
 /// The most memory that the viewer has had, in bytes.
@@ -291,7 +286,7 @@ fn what_may_not_be_looked_at_ends_with_9() {
     }
     // It is on the list of nobody, and no hint that it exists in the viewer's answers.
     let mut viewer = elsewhere.command(&["view", "--listen", "127.0.0.1:0"]);
-    let mut process = common::start_command(viewer.stdin(std::process::Stdio::null()));
+    let mut process = crate::common::start_command(viewer.stdin(std::process::Stdio::null()));
     process.wait_for("in a browser");
     let address = process.stderr().split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
     let viewer = Viewer { process, address };

@@ -1,15 +1,11 @@
 //! `doctor` on this machine, and in places where something is missing.
 // Its facts are those of Linux here.
 #![cfg(target_os = "linux")]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::process::{Command, Stdio};
 
-use common::elsewhere::Elsewhere;
-use common::{Done, name, run, start, start_command};
+use crate::common::elsewhere::Elsewhere;
+use crate::common::{Done, name, run, start, start_command};
 use rustix::process::Signal;
 use serde_json::Value;
 

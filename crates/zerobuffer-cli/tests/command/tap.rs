@@ -1,13 +1,9 @@
 //! `recv --tap` and `record` beside a reader: every frame of a paced stream, and the reader gets
 //! them all.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{assert_no_files, assert_same, name, noise, run, start};
+use crate::common::{assert_no_files, assert_same, name, noise, run, start};
 use zerobuffer::{BufferConfig, Reader, Writer, WriterConfig};
 
 /// What `-v` says once a tap has looked for the first time: what comes now is seen.

@@ -1,16 +1,10 @@
 //! Everything that can be wrong: one line that names it, its exit code, and nothing left behind.
-// The tests speak to the command by signals, FIFOs and files of Unix.
-#![cfg(unix)]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use common::{assert_no_files, command, feed, name, noise, run, start, start_command, y4m};
+use crate::common::{assert_no_files, command, feed, name, noise, run, start, start_command, y4m};
 use zerobuffer::{BufferConfig, Reader, Writer};
 
 #[test]
@@ -40,7 +34,7 @@ fn a_stream_that_is_cut_short_gives_its_whole_frames_and_an_error() {
     let path = path.to_str().unwrap();
     run(&["send", &name, "--input", path]).failed(3, &[path, "frame 2 has 19 of 24 bytes", "ends at byte"]);
     let got = receiver.finish().ok().stdout;
-    common::assert_same(&got, &whole[..16 + 2 * 30]);
+    crate::common::assert_same(&got, &whole[..16 + 2 * 30]);
 
     let receiver = start(&["recv", &name]);
     feed(&["send", &name, "--size", "10"], &noise(25, 1)).failed(3, &["frame 2 has 5 of 10 bytes"]);

@@ -2,17 +2,13 @@
 //! without rights.
 // Namespaces of Linux.
 #![cfg(target_os = "linux")]
-// Outside test functions, too: a helper that fails is a failed test.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::start_command;
+use crate::common::start_command;
 
 const PICTURE: usize = 640 * 480 * 3;
 const COUNT: usize = 15;
@@ -48,7 +44,7 @@ fn camera_detector_and_screen_in_a_container() {
     }
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
-    common::copy_to(&folder.path().join("zerobuffer"));
+    crate::common::copy_to(&folder.path().join("zerobuffer"));
     for program in [&camera, &detector] {
         let copied = Command::new("cp").arg(program).arg(folder.path()).status();
         assert!(copied.unwrap().success(), "{}", program.display());

@@ -5,12 +5,6 @@
 //! survive byte for byte.
 // Files are those of Linux.
 #![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -41,7 +35,7 @@ fn foreign_files_survive() {
     let output = Command::new("unshare")
         .args(["-m", "--propagation", "private", "sh", "-c", mounts])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "foreign_files_survive", "--nocapture"])
+        .args(["--exact", "foreign::foreign_files_survive", "--nocapture"])
         .env(INSIDE, "1")
         .env_remove("TMPDIR")
         .output();
