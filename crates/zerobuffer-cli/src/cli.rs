@@ -9,8 +9,8 @@ use clap::{ArgAction, Parser, Subcommand};
 use log::{LevelFilter, Log};
 
 use crate::commands::{
-    bench, call, clean, completions, demo, doctor, inspect, ls, man, metrics, record, recv, replay, send,
-    serve, top, view,
+    bench, bridge, call, clean, completions, demo, doctor, inspect, ls, man, metrics, record, recv, replay,
+    send, serve, top, view,
 };
 use crate::exit::{self, Exit};
 use crate::fail::Fail;
@@ -78,6 +78,7 @@ enum PublicCommand {
     Replay(replay::Args),
     Serve(serve::Args),
     Call(call::Args),
+    Bridge(bridge::Args),
     Ls(ls::Args),
     Top(top::Args),
     View(view::Args),
@@ -117,6 +118,7 @@ fn dispatch(command: PublicCommand) -> Result<(), Fail> {
         PublicCommand::Replay(args) => with_signals(|| replay::run(&args)),
         PublicCommand::Serve(args) => with_signals(|| serve::run(&args)),
         PublicCommand::Call(args) => with_signals(|| call::run(&args)),
+        PublicCommand::Bridge(args) => Err(bridge::run(&args)),
         PublicCommand::Ls(args) => with_signals(|| ls::run(&args)),
         PublicCommand::Top(args) => with_signals(|| top::run(&args)),
         PublicCommand::View(args) => with_signals(|| view::run(&args)),

@@ -1,6 +1,7 @@
 //! The commands, one file each: its options and what it does.
 mod answer;
 pub(crate) mod bench;
+pub(crate) mod bridge;
 mod buffer;
 pub(crate) mod call;
 mod channel;

@@ -224,6 +224,11 @@ pub(crate) fn signal_of(status: ExitStatus) -> Option<i32> {
     status.signal()
 }
 
+/// This process becomes the command; an error, if that cannot be.
+pub(crate) fn become_program(command: &mut Command) -> io::Result<ExitStatus> {
+    Err(command.exec())
+}
+
 /// Has the command lead a process group of its own.
 pub(crate) fn lead_group(command: &mut Command) -> &mut Command {
     command.process_group(0)

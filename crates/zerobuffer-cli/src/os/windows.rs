@@ -165,6 +165,11 @@ pub(crate) fn signal_of(_status: ExitStatus) -> Option<i32> {
     None
 }
 
+/// Runs the command in this one's place: how it has ended.
+pub(crate) fn become_program(command: &mut Command) -> io::Result<ExitStatus> {
+    command.status()
+}
+
 /// A command has no group to be ended by; Ctrl-C at the console reaches it as well.
 pub(crate) fn lead_group(command: &mut Command) -> &mut Command {
     command

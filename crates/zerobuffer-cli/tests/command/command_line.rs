@@ -82,3 +82,22 @@ fn manual_pages_for_every_command() {
     assert_eq!(hidden.count(), 0);
     run(&["man", "/no/such/folder"]).failed(1, &["/no/such/folder"]);
 }
+
+#[test]
+fn the_bridge_is_a_program_of_its_own() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = |arguments: &[&str]| {
+        let mut command = common::command(arguments);
+        common::start_command(command.env("PATH", folder.path()).stdout(std::process::Stdio::piped())).wait()
+    };
+    bridge(&["bridge", "send", "cam"]).failed(1, &["zerobuffer-bridge", "not in the PATH", "cargo install"]);
+    let program = folder.path().join("zerobuffer-bridge");
+    std::fs::write(&program, "#!/bin/sh\necho \"$@\"\nexit 5\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let done = bridge(&["bridge", "send", "cam", "--connect", "host:7447", "--help"]);
+    assert_eq!(done.code, Some(5), "{}", done.stderr);
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "send cam --connect host:7447 --help\n");
+    assert_eq!(String::from_utf8_lossy(&bridge(&["bridge", "--help"]).stdout), "--help\n");
+    assert_eq!(String::from_utf8_lossy(&bridge(&["--quiet", "bridge", "ls"]).stdout), "--quiet ls\n");
+}
