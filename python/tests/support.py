@@ -161,3 +161,13 @@ def write_frames(name: str, count: int) -> None:
     with Writer(name, timeout=PATIENCE) as writer:
         for i in range(count):
             writer.write_frame(bytes([i]) * 1000)
+
+
+def in_container(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a shell script where shared memory is a container's 64 MiB; skip without the right to."""
+    mounted = f"mount -t tmpfs -o size=64m,mode=1777 tmpfs /dev/shm || exit 77\n{script}"
+    command = ["unshare", "--mount", "sh", "-c", mounted, "sh", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    if run.returncode == 77 or "unshare failed" in run.stderr or "not permitted" in run.stderr:
+        pytest.skip(f"no mount namespace here: {run.stderr.strip()}")
+    return run

@@ -1,5 +1,6 @@
 """``zerobuffer.video``: OpenCV's contract, stamps, changes of size, wrong input."""
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zerobuffer
-from support import PATIENCE, child, files_of, required, wait_until
+from support import PATIENCE, child, files_of, in_container, linux_only, required, unique_name, wait_until
 from zerobuffer import BufferConfig, Reader, video
 from zerobuffer.video import VideoError, VideoReader, VideoWriter
 
@@ -32,6 +33,34 @@ def picture(seed: int, height: int = 48, width: int = 64) -> Any:
 def pair(name: str) -> Iterator[tuple[VideoReader, VideoWriter]]:
     with VideoReader(name, timeout=PATIENCE) as reader, VideoWriter(name, 25, (64, 48)) as writer:
         yield reader, writer
+
+
+@linux_only
+def test_the_default_ring_fits_into_a_container() -> None:
+    """1080p and, two at a time, 4K as OpenCV gives them."""
+    script = f"""
+        for size in "1920, 1080" "3840, 2160"; do
+            "{sys.executable}" -c '
+import sys
+from zerobuffer.video import VideoReader
+with VideoReader(sys.argv[1], timeout=60.0) as reader:
+    for _ in range(4):
+        print(reader.read()[1].shape)
+' $1 & reader=$!
+            "{sys.executable}" -c '
+import sys
+import numpy as np
+from zerobuffer.video import VideoWriter
+width, height = map(int, sys.argv[2].split(","))
+with VideoWriter(sys.argv[1], 25, (width, height), timeout=60.0) as writer:
+    for _ in range(4):
+        writer.write(np.zeros((height, width, 3), np.uint8))
+' $1 "$size" && wait $reader || exit 1
+        done
+    """
+    run = in_container(script, unique_name("container"))
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == "(1080, 1920, 3)\n" * 4 + "(2160, 3840, 3)\n" * 4
 
 
 def test_the_loop_of_opencv(name: str) -> None:

@@ -46,7 +46,8 @@ class VideoReader(Closing):
         reconnect: when the sender has left, wait for the next one, in a new ring, instead of
             ending.
         caps: what the frames are, for senders that do not say so.
-        buffer_size: bytes of the ring. Two pictures must fit.
+        buffer_size: bytes of the ring. Two pictures must fit. The default holds two of 4K in RGB,
+            and fits into the shared memory of a container, which has 64 MiB by default.
         metadata_size: bytes of the metadata block.
         **options: those of :class:`zerobuffer.Reader`: ``mode``, ``wait``, ``prefault``.
 
@@ -67,7 +68,7 @@ class VideoReader(Closing):
         timeout: Optional[float] = 5.0,
         reconnect: bool = False,
         caps: Optional[str] = None,
-        buffer_size: int = 64 << 20,
+        buffer_size: int = 48 << 20,
         metadata_size: int = 4096,
         **options: Any,
     ) -> None:
