@@ -10,7 +10,7 @@ use log::{LevelFilter, Log};
 
 use crate::commands::{
     bench, bridge, call, clean, completions, demo, doctor, inspect, ls, man, metrics, record, recv, replay,
-    send, serve, top, view,
+    send, serve, tee, top, view,
 };
 use crate::exit::{self, Exit};
 use crate::fail::Fail;
@@ -76,6 +76,7 @@ enum PublicCommand {
     Recv(recv::Args),
     Record(record::Args),
     Replay(replay::Args),
+    Tee(tee::Args),
     Serve(serve::Args),
     Call(call::Args),
     Bridge(bridge::Args),
@@ -116,6 +117,7 @@ fn dispatch(command: PublicCommand) -> Result<(), Fail> {
         PublicCommand::Recv(args) => with_signals(|| recv::run(&args)),
         PublicCommand::Record(args) => with_signals(|| record::run(&args)),
         PublicCommand::Replay(args) => with_signals(|| replay::run(&args)),
+        PublicCommand::Tee(args) => with_signals(|| tee::run(&args)),
         PublicCommand::Serve(args) => with_signals(|| serve::run(&args)),
         PublicCommand::Call(args) => with_signals(|| call::run(&args)),
         PublicCommand::Bridge(args) => Err(bridge::run(&args)),

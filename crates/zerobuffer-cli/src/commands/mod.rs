@@ -20,5 +20,6 @@ pub(crate) mod recv;
 pub(crate) mod replay;
 pub(crate) mod send;
 pub(crate) mod serve;
+pub(crate) mod tee;
 pub(crate) mod top;
 pub(crate) mod view;

@@ -2,12 +2,13 @@
 
 use crate::common::run;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "send",
     "recv",
     "record",
     "replay",
+    "tee",
     "serve",
     "call",
     "ls",

@@ -34,6 +34,7 @@ mod record;
 mod signals;
 mod stream;
 mod tap;
+mod tee;
 mod top;
 mod tutorial;
 mod view_hostile;
