@@ -105,6 +105,9 @@ impl Seat {
 
     /// After [`Offered::Full`]: it is not waited for on, and misses the frame.
     pub(super) fn miss(&self) {
+        if self.counters.lost.get() == 0 {
+            log::warn!(target: LOG, "subscriber '{}' misses a frame, since its ring is full; further ones are counted, and not reported", self.buffer);
+        }
         self.counters.lost.add(1);
     }
 
@@ -155,7 +158,11 @@ impl Seat {
             }
             SlowPolicy::Block(_) | SlowPolicy::Drop => {}
         }
-        self.counters.lost.add(1);
+        if can_fit {
+            self.miss();
+        } else {
+            self.counters.lost.add(1);
+        }
         Offered::Dropped
     }
 
