@@ -1,6 +1,6 @@
 //! Help, version, completions: what the command says about itself.
 
-use crate::common::run;
+use crate::common::{self, run};
 
 const COMMANDS: [&str; 15] = [
     "demo",
