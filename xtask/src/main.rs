@@ -14,6 +14,7 @@ mod debian_rust;
 mod docs;
 mod env;
 mod fuzz;
+mod imports;
 mod install;
 mod instructions;
 mod loom;

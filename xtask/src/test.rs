@@ -52,7 +52,11 @@ const STEPS: &[Step] = &[
     Step::new("prose", "papers, comments and docstrings are plain English", prose::check),
     Step::new("docs", "the documentation's site builds; no link, list or word in it is wrong", docs::check),
     Step::new("deny", "licences, sources and bans of all dependencies", deny::check),
-    Step::new("clippy", "no lint warns", lint::clippy),
+    Step::new(
+        "clippy",
+        "no lint warns, and no modules of the core import each other in a circle",
+        lint::clippy,
+    ),
     Step::new("rustdoc", "the API documentation builds, no link is dead", lint::rustdoc),
     Step::new(
         "publish",

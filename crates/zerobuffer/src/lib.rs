@@ -24,6 +24,7 @@ pub mod duplex;
 mod error;
 mod layout;
 mod link;
+mod liveness;
 mod memory;
 #[cfg(not(any(loom, shuttle)))]
 pub mod observe;

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::imports;
 use crate::project::{Project, run};
 
 /// The comparison with other systems, a workspace of its own.
@@ -13,6 +14,7 @@ pub(super) fn fmt(project: &Project) -> Result<()> {
 }
 
 pub(super) fn clippy(project: &Project) -> Result<()> {
+    imports::check(project)?;
     run(&mut project.cargo("clippy --workspace --all-targets -- -D warnings"))?;
     let compare = project.cache.join("compare");
     let words = format!("clippy --locked {COMPARE} --all-targets -- -D warnings");

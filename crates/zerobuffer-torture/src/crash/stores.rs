@@ -29,7 +29,7 @@ const ELSEWHERE: [(&str, &str, &str); 8] = [
     ("ring/metadata.rs", "METADATA_GENERATION, generation + 1", "a client that follows a closed one"),
     ("ring/metadata.rs", "METADATA_FROM, 0", "a writer that dies before its metadata"),
     ("ring/consumer.rs", "native_add(NativeWord::FORM, 0", "adds nothing"),
-    ("legacy/reading.rs", "native_add(NativeWord::FORM, 0", "adds nothing"),
+    ("consumer/legacy.rs", "native_add(NativeWord::FORM, 0", "adds nothing"),
 ];
 
 fn sources() -> PathBuf {

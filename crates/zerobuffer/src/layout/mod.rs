@@ -21,3 +21,7 @@ pub const PROTOCOL_VERSION: (u8, u8, u8) = (1, 0, 0);
 
 /// Bytes of the control block; also the value of its first field.
 pub(crate) const CONTROL_SIZE: u64 = 128;
+
+/// Stands in `writer_pid` for "the dead writer's entry is being removed": no process has this
+/// number (W10).
+pub(crate) const TOMBSTONE: u64 = 0x7fff_ffff;

@@ -4,7 +4,6 @@ mod accessors;
 mod keepalive;
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 mod link;
-pub(crate) mod liveness;
 pub(crate) mod owner;
 mod patience;
 mod peer;

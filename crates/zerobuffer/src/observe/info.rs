@@ -5,10 +5,10 @@ use crate::{
     error::{Error, Result},
     layout::{
         ControlSnapshot, FRAME_HEADER_SIZE, FrameHeader, Geometry, NATIVE_SIZE, NativeSnapshot, NativeWord,
-        level,
+        TOMBSTONE, level,
     },
-    link::liveness::{Facts, KnownBy, NEVER_SEEN, Process},
-    ring::{Fault, TOMBSTONE, metadata::content_len},
+    liveness::{Facts, KnownBy, NEVER_SEEN, Process},
+    ring::{Fault, metadata::content_len},
     sys::{self, Role, Segment, Signal},
 };
 

@@ -5,13 +5,12 @@ use super::{Frame, Latest, Reader, ReaderShared, announced::Announced, wait::Rou
 use crate::{error::Error, link::reactor::EventFd};
 use crate::{
     error::Result,
-    layout::{NativeWord, Word},
+    layout::{NativeWord, TOMBSTONE, Word},
     link::{
         Patience,
-        liveness::Process,
         reactor::{LONGEST, Subject},
     },
-    ring::TOMBSTONE,
+    liveness::Process,
     sync::{Arc, Counted, End, Instant, Ordering, is_done, lock},
     sys::{Role, Semaphore},
 };

@@ -3,12 +3,10 @@
 use super::{Metadata, metadata::Earlier};
 use crate::{
     error::Error,
-    layout::Word,
-    link::{
-        Link,
-        liveness::{Facts, KnownBy, Life, Process},
-    },
-    ring::{Credit, Fault, MetadataState, TOMBSTONE},
+    layout::{TOMBSTONE, Word},
+    link::Link,
+    liveness::{Facts, KnownBy, Life, Process},
+    ring::{Credit, Fault, MetadataState},
     sync::{AtomicU64, Instant, Mutex, Ordering, fence_after_latch, lock, sleep},
     sys::{Held, Role, Semaphore},
 };

@@ -4,9 +4,10 @@
 use super::ReaderShared;
 use crate::{
     config::WAIT_SLICE,
-    layout::Word,
-    link::{Still, liveness::KnownBy},
-    ring::{Consumer, Fault, TOMBSTONE},
+    layout::{TOMBSTONE, Word},
+    link::Still,
+    liveness::KnownBy,
+    ring::{Consumer, Fault},
     sync::{End, Instant, Ordering, lock, order},
     sys::{Held, Role},
 };

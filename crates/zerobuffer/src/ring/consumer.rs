@@ -1,7 +1,10 @@
 //! The reader's half of the ring: find the next frame, know what is unread, repair after a crashed
 //! writer. The front of both forms.
 
-use super::{Credit, Fault, legacy, native};
+mod legacy;
+mod native;
+
+use super::{Credit, Fault};
 use crate::{
     layout::{FRAME_HEADER_SIZE, FrameHeader, NativeWord, ROUNDING, Word, rounded},
     memory::{Region, Span},

@@ -13,14 +13,12 @@ mod legacy;
 pub(crate) mod metadata;
 mod native;
 mod producer;
+mod shortage;
 
 pub(crate) use consumer::Consumer;
 pub(crate) use credit::Credit;
 pub(crate) use fault::Fault;
 pub(crate) use legacy::unread_frames;
 pub(crate) use metadata::MetadataState;
-pub(crate) use producer::{Attach, Producer, Refusal, Shortage, reader_movement};
-
-/// Stands in `writer_pid` for "the dead writer's entry is being removed": no process has this
-/// number (W10).
-pub(crate) const TOMBSTONE: u64 = 0x7fff_ffff;
+pub(crate) use producer::{Attach, Producer, reader_movement};
+pub(crate) use shortage::{Refusal, Shortage};

@@ -13,7 +13,7 @@
 //! | `Mapping` | memory of a segment, implements `memory::Memory`; unmapped on drop |
 //! | `Semaphore` | a wake-up: `value`, `post`, `take`, `take_all`, `wait(timeout)`; `retire` when its endpoint closes; `VALUE_IS_CHEAP`: it is read from memory; `forget_sleepers`; `noted_writer`, `note_writer`, `forget_writer`: a word that a native writer leaves its pid in |
 //! | `Presence` | "this endpoint lives", dropped by the kernel with the process (W8): `try_lock`, `unlock`, `is_held`, `level` (of others), `announce`; `is_unlinked`: the segment has lost its name |
-//! | `judge(&Segment) -> Verdict`, `remove_dead(name, Removal)` | whether a reader lives; removing what is left of a dead one, judged again |
+//! | `assess(&Segment) -> Verdict`, `remove_dead(name, Removal)` | whether a reader lives; removing what is left of a dead one, judged again |
 //! | `traces()`, `names_from(prefix)`, `objects(name, uid)`, `stray(name, uid)`, `owners(name)`, `own_uid()`, `has_lock_file(name)`, `is_being_made(name)`, `tokens(name, signal)`, `noted_writer(name, &Segment)` | for `observe`, the second one for `broadcast`: which buffers there may be, and what one consists of |
 //! | `shm_path(name)` | what messages call the segment |
 //! | `process::own_pid()`, `process::is_alive(pid)` | who has that number |
@@ -27,7 +27,7 @@
 //! `Semaphore::post`, `value`, `take`, `take_all`, `Birth::is_forked` and memory of a `Mapping`
 //! alone.
 
-use crate::layout::CONTROL_SIZE;
+use crate::{layout::CONTROL_SIZE, liveness::Process};
 use std::path::PathBuf;
 
 #[cfg(not(any(loom, shuttle)))]
@@ -88,6 +88,19 @@ pub(crate) enum Signal {
     Data,
     /// "Space was returned", posted by the reader.
     Space,
+}
+
+impl Process {
+    /// Looks for the number (system calls: not for the data path).
+    pub(crate) fn of(pid: u64) -> Self {
+        if pid == process::own_pid() {
+            Self::Own
+        } else if process::is_alive(pid) {
+            Self::Exists
+        } else {
+            Self::Missing
+        }
+    }
 }
 
 /// What to create.

@@ -4,11 +4,11 @@
 //! reader is written to and removed. A system reports what it finds ([`Site`]) and removes what the
 //! rule says.
 
-use super::{Segment, Verdict, blocked::Blocked};
+use super::{Verdict, blocked::Blocked};
 use crate::{
     error::{Error, Result},
     layout::ControlSnapshot,
-    link::liveness::{self, KnownBy, Life, NEVER_SEEN, Process, Reason},
+    liveness::{self, KnownBy, Life, NEVER_SEEN, Process, Reason},
 };
 use std::time::Duration;
 
@@ -110,25 +110,30 @@ pub(super) struct Hold<G> {
 /// What one system finds under a name, and does with it. All of it happens under the locks of
 /// creation.
 pub(super) trait Site {
+    /// What is found.
+    type Segment;
     /// What holds the reader's role until it is dropped.
     type Guard;
 
     fn name(&self) -> &str;
 
+    /// What messages call it.
+    fn object(&self) -> String;
+
     /// What has the name; `None` if nothing has.
-    fn find(&self) -> Result<Option<Segment>>;
+    fn find(&self) -> Result<Option<Self::Segment>>;
 
     /// Death is judged while holding the reader's role.
-    fn hold(&self, segment: &Segment) -> Result<Hold<Self::Guard>>;
+    fn hold(&self, segment: &Self::Segment) -> Result<Hold<Self::Guard>>;
 
     /// The facts of what was found, `held` being what [`Self::hold`] has returned.
-    fn facts(&self, segment: &Segment, held: Option<bool>) -> Facts;
+    fn facts(&self, segment: &Self::Segment, held: Option<bool>) -> Facts;
 
     /// A writer that is still attached to a dead reader's segment sees "no reader" at once.
-    fn tell_writer(&self, segment: &Segment, pid: u64);
+    fn tell_writer(&self, segment: &Self::Segment, pid: u64);
 
     /// Gives the name free. `Ok(false)`: somebody else has.
-    fn remove(&self, segment: Segment) -> Result<bool, Blocked>;
+    fn remove(&self, segment: Self::Segment) -> Result<bool, Blocked>;
 }
 
 /// Makes sure that nothing has the name, or says what has. `true`: a dead reader's buffer was
@@ -143,10 +148,7 @@ pub(super) fn take_over<S: Site>(site: &S) -> Result<bool, Blocked> {
         // Perhaps only another judge has the role, which is a matter of an instant.
         Verdict::Alive { pid } if is_busy => Err(Blocked { error: connected(pid), patience: JUDGING }),
         Verdict::Alive { pid } => Err(connected(pid).into()),
-        Verdict::Foreign => {
-            let object = super::shm_path(name);
-            Err(Error::NotABuffer { name: name.to_owned(), object }.into())
-        }
+        Verdict::Foreign => Err(Error::NotABuffer { name: name.to_owned(), object: site.object() }.into()),
         Verdict::Young => {
             let reason = "another process is creating it and does not finish";
             Err(Blocked { error: Error::NotReady { name: name.to_owned(), reason }, patience: 2 * YOUNG })

@@ -4,14 +4,11 @@ use super::{WriterShared, tokens};
 use crate::{
     config::Owner,
     error::{Error, Result},
-    layout::{ControlSnapshot, Word, level as capability},
-    link::{
-        Link, Patience, Peer,
-        liveness::{Facts, KnownBy, NEVER_SEEN, Process, Reason},
-        owner,
-    },
+    layout::{ControlSnapshot, TOMBSTONE, Word, level as capability},
+    link::{Link, Patience, Peer, owner},
+    liveness::{Facts, KnownBy, NEVER_SEEN, Process, Reason},
     memory::Region,
-    ring::{Attach, Producer, TOMBSTONE, metadata},
+    ring::{Attach, Producer, metadata},
     sync::{AtomicBool, AtomicU64, End, Instant, Ordering, order, sleep},
     sys::{self, Held, Presence, Role, Segment, Semaphore, Signal, is_shortage, process},
 };

@@ -9,9 +9,9 @@ use crate::{
     layout::Word,
     link::{
         Patience,
-        liveness::Process,
         reactor::{Errand, LONGEST, Subject},
     },
+    liveness::Process,
     memory::Slot,
     ring::{Shortage, reader_movement},
     sync::{Arc, Instant, Ordering, lock},

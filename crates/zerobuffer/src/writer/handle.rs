@@ -4,7 +4,8 @@ use super::WriterShared;
 use crate::{
     error::Error,
     layout::Word,
-    link::{buffer_accessors, debug_line, handle_controls, liveness},
+    link::{buffer_accessors, debug_line, handle_controls},
+    liveness,
     stats::WriterStats,
     sync::{Arc, Ordering},
 };

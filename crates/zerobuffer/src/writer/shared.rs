@@ -3,10 +3,8 @@
 use crate::{
     error::{Error, Result},
     layout::Word,
-    link::{
-        Link, Peer,
-        liveness::{Facts, KnownBy, Life, NEVER_SEEN, Process, Reason},
-    },
+    link::{Link, Peer},
+    liveness::{Facts, KnownBy, Life, NEVER_SEEN, Process, Reason},
     sync::{AtomicBool, AtomicU64, Ordering, lock},
     sys::{Presence, Role},
 };

@@ -21,7 +21,7 @@ pub(super) enum Handler {
     Edit(Box<dyn Fn(&mut Frame) -> HandlerResult + Send + Sync>),
     /// It begins a future that writes the response, and reports its end.
     #[cfg(feature = "async")]
-    Begin(Box<dyn Fn(Frame, Responder, super::task::Ending) + Send + Sync>),
+    Begin(Box<dyn Fn(Frame, Responder, super::tasks::Ending) + Send + Sync>),
 }
 
 impl Handler {

@@ -11,6 +11,8 @@ mod state;
 mod stop;
 #[cfg(feature = "async")]
 mod task;
+#[cfg(feature = "async")]
+mod tasks;
 mod turns;
 
 pub use responder::{Responder, ResponseMut};

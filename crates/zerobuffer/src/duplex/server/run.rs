@@ -33,7 +33,7 @@ pub(super) struct Run {
     ended: Condvar,
     /// Futures of handlers that have not ended.
     #[cfg(feature = "async")]
-    pub(super) tasks: super::task::Tasks,
+    pub(super) tasks: Arc<super::tasks::Tasks>,
 }
 
 #[derive(Default)]
@@ -57,7 +57,7 @@ impl Run {
             progress: Mutex::new(Progress::default()),
             ended: Condvar::new(),
             #[cfg(feature = "async")]
-            tasks: super::task::Tasks::default(),
+            tasks: Arc::default(),
         }))
     }
 

@@ -15,7 +15,7 @@ use super::{
 #[cfg(feature = "async")]
 use super::{
     handler::{Handler, caught},
-    task::Ending,
+    tasks::Ending,
 };
 use crate::{
     config::WAIT_SLICE,
@@ -276,7 +276,7 @@ impl Service {
             if let Handler::Begin(begin) = &run.handler {
                 let (channel, report) = (turns.channel.clone(), Arc::clone(&turns));
                 let told = move |failed| exchange.returned(&turns, place, request, failed);
-                let ending = Ending::new(&run, told);
+                let ending = Ending::new(&run.tasks, told);
                 // The executor's code: one that panics has dropped the request's future.
                 let begun = caught(|| {
                     begin(frame, responder, ending);

@@ -4,28 +4,18 @@ use super::{
     super::BoxError,
     Handler, Responder, Server,
     handler::{HandlerResult, panicked},
-    run::Run,
+    tasks::Ending,
 };
-use crate::{
-    config::WAIT_SLICE,
-    error::Result,
-    reader::Frame,
-    sync::{Arc, Mutex, lock},
-};
+use crate::{error::Result, reader::Frame};
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Condvar,
     task::Poll,
-    time::{Duration, Instant},
 };
 
 /// What [`Server::start_async`] gives to the executor: a future that handles one request.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// How long tasks are waited for once the server stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 impl Server {
     /// As [`Self::start`], with a handler that is an `async` function. `spawn` hands each request's
@@ -63,8 +53,8 @@ impl Server {
         let begin = move |frame, responder, ending: Ending| match catch_unwind(AssertUnwindSafe(|| {
             handler(frame, responder)
         })) {
-            Ok(future) => spawn(Box::pin(async move { ending.tell(caught(future).await) })),
-            Err(panic) => ending.tell(Err(panicked(&*panic))),
+            Ok(future) => spawn(Box::pin(async move { ending.tell(caught(future).await.err()) })),
+            Err(panic) => ending.tell(Some(panicked(&*panic))),
         };
         self.run(Handler::Begin(Box::new(begin)))
     }
@@ -78,63 +68,4 @@ async fn caught(future: impl Future<Output = HandlerResult>) -> HandlerResult {
             .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
     })
     .await
-}
-
-/// Tells how a request's future has ended, once; dropped untold, that it was given up.
-pub(super) struct Ending {
-    run: Arc<Run>,
-    tell: Option<Box<dyn FnOnce(Option<BoxError>) + Send>>,
-}
-
-impl Ending {
-    pub(super) fn new(run: &Arc<Run>, tell: impl FnOnce(Option<BoxError>) + Send + 'static) -> Self {
-        run.tasks.change(1);
-        Self { run: Arc::clone(run), tell: Some(Box::new(tell)) }
-    }
-
-    fn tell(mut self, outcome: HandlerResult) {
-        self.told(outcome.err());
-    }
-
-    fn told(&mut self, failed: Option<BoxError>) {
-        if let Some(tell) = self.tell.take() {
-            tell(failed);
-            self.run.tasks.change(-1);
-        }
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.told(None);
-    }
-}
-
-/// How many futures have not ended.
-#[derive(Default)]
-pub(super) struct Tasks {
-    count: Mutex<i64>,
-    fewer: Condvar,
-}
-
-impl Tasks {
-    fn change(&self, by: i64) {
-        *lock(&self.count) += by;
-        self.fewer.notify_all();
-    }
-
-    /// Waits until all have ended; not for long once the server `stops`. In slices: `meanwhile`
-    /// does what tasks leave to a thread that may block.
-    pub(super) fn wait(&self, stops: impl Fn() -> bool, meanwhile: impl Fn()) {
-        let mut deadline = None;
-        loop {
-            meanwhile();
-            let count = lock(&self.count);
-            let now = Instant::now();
-            if *count <= 0 || (stops() && now >= *deadline.get_or_insert(now + LAST_ANSWERS)) {
-                return;
-            }
-            drop(self.fewer.wait_timeout(count, WAIT_SLICE));
-        }
-    }
 }

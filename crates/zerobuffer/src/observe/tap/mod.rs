@@ -17,8 +17,7 @@ use self::{
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
-    layout::{CONTROL_SIZE, ControlSnapshot, Geometry, NativeWord, level},
-    ring::TOMBSTONE,
+    layout::{CONTROL_SIZE, ControlSnapshot, Geometry, NativeWord, TOMBSTONE, level},
     sys::{self, Role, Segment, Watch},
 };
 use std::{

@@ -3,11 +3,9 @@
 
 mod numbers;
 mod placement;
-mod reading;
 mod usable;
 mod writing;
 
-pub(super) use numbers::number;
 pub(crate) use numbers::unread_frames;
-pub(super) use reading::Reading;
+pub(super) use numbers::{is_full_ring, number};
 pub(super) use writing::Writing;

@@ -168,7 +168,7 @@ fn is_plausible(header: FrameHeader, capacity: u64) -> bool {
 ///
 /// A chain that ends otherwise is a writer at a wrap, which charges the tail before it moves.
 /// Behind the marker lie frames of this lap that were read long ago.
-pub(super) fn is_full_ring(
+pub(in crate::ring) fn is_full_ring(
     region: &Region,
     at: u64,
     expected: u64,

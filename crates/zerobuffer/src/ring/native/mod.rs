@@ -2,10 +2,8 @@
 //! behind the ring.
 
 mod enter;
-mod reading;
 mod runs;
 mod writing;
 
 pub(super) use enter::{enter, form};
-pub(super) use reading::Reading;
 pub(super) use writing::Writing;

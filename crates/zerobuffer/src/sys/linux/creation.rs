@@ -13,12 +13,12 @@ use crate::{
     error::{Error, Result},
     layout::{ControlSnapshot, Word},
     sys::{
-        Created, Removal, Request, Role, Signal,
+        Created, Removal, Request, Role, Signal, Verdict,
         blocked::{Blocked, retried},
-        takeover::{Facts, Hold, Site, take_over},
+        takeover::{self, Facts, Hold, Site, take_over},
         unix::{
-            FileId, Folder, Holder, Mapping, Presence, directory::DirectoryLock, facts, fork::Birth,
-            is_shortage, own_uid, refuse_early, set_mode, writers_only,
+            FileId, Folder, Holder, Mapping, Presence, directory::DirectoryLock, fork::Birth, is_shortage,
+            own_uid, refuse_early, set_mode, writers_only,
         },
     },
 };
@@ -33,7 +33,7 @@ const ATTEMPTS: u32 = 5;
 pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     let name = request.name;
     let path = shm::path(name);
-    refuse_early(name)?;
+    refuse_early(name, &Segment::open_read_only(name).map(|segment| assess(&segment)))?;
     let folder = Arc::new(shm::folder()?);
     let available = folder.available();
     if request.size > available {
@@ -270,11 +270,22 @@ pub(super) struct Place<'a> {
     pub(super) removal: Option<Removal>,
 }
 
+/// Judges a segment by its reader, for observers.
+pub(crate) fn assess(segment: &Segment) -> Verdict {
+    let (held, companions) = (segment.is_held(Role::Reader).ok(), segment.has_companions());
+    takeover::decide(&Facts { held, companions, ..segment.facts() })
+}
+
 impl Site for Place<'_> {
+    type Segment = Segment;
     type Guard = Option<Presence>;
 
     fn name(&self) -> &str {
         self.name
+    }
+
+    fn object(&self) -> String {
+        shm::path(self.name)
     }
 
     fn find(&self) -> Result<Option<Segment>> {
@@ -305,7 +316,7 @@ impl Site for Place<'_> {
     fn facts(&self, segment: &Segment, held: Option<bool>) -> Facts {
         let owners = self.locks.iter().filter_map(|lock| lock.found_of);
         let companions = companions::exist(self.folder, self.name, segment.uid, owners);
-        facts(segment, held, companions)
+        Facts { held, companions, ..segment.facts() }
     }
 
     fn tell_writer(&self, segment: &Segment, _: u64) {

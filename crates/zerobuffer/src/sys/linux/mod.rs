@@ -17,10 +17,10 @@ mod segment;
 mod semaphore;
 mod shm;
 
-pub(crate) use super::unix::{Mapping, Presence, assess, fork, is_shortage};
+pub(crate) use super::unix::{Mapping, Presence, fork, is_shortage};
 pub(crate) use super::unix::{block_signals, own_uid};
 pub(crate) use cleaning::{remove_dead, stray};
-pub(crate) use creation::{NameGuard, create};
+pub(crate) use creation::{NameGuard, assess, create};
 #[cfg(feature = "async")]
 pub(crate) use event::Event;
 pub(crate) use futex::may_wait_for_many;

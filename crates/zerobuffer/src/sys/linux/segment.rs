@@ -8,7 +8,8 @@ use crate::{
     error::{Error, Result},
     sys::{
         Role, Signal,
-        unix::{Folder, Presence, is_held, level},
+        takeover::Facts,
+        unix::{Folder, Presence, facts, is_held, level},
     },
 };
 use std::{
@@ -51,6 +52,11 @@ impl Segment {
         let changed = SystemTime::UNIX_EPOCH + changed;
         let (size, mode, uid) = (meta.len(), meta.mode() & 0o7777, meta.uid());
         Ok(Self { name: name.to_owned(), size, mode, uid, changed, file })
+    }
+
+    /// What it is by itself.
+    pub(super) fn facts(&self) -> Facts {
+        facts(self.control(), self.size, self.is_marked(), self.changed)
     }
 
     /// A copy of the control block; `None` if the segment is too short to have one.

@@ -5,7 +5,7 @@
 //! are all that wakes it early. Waits that their token ends leave it asleep, so a stream costs it
 //! one wake-up per slice.
 
-use super::semaphore::Handle;
+use super::handle::Handle;
 use crate::sys::{block_signals, fork::Birth};
 use std::{
     io, mem,

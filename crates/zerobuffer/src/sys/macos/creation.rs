@@ -15,10 +15,10 @@ use crate::{
     error::{Error, Result},
     layout::ControlSnapshot,
     sys::{
-        Created, Removal, Request, Role, Signal,
+        Created, Removal, Request, Role, Signal, Verdict,
         blocked::{Blocked, retried},
-        takeover::{Facts, Hold, Site, take_over},
-        unix::{FileId, Folder, Mapping, directory::DirectoryLock, facts, fork::Birth, refuse_early},
+        takeover::{self, Facts, Hold, Site, take_over},
+        unix::{FileId, Folder, Mapping, directory::DirectoryLock, fork::Birth, refuse_early},
     },
 };
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -33,7 +33,8 @@ const STICKY: u32 = 0o1000;
 /// Creates the buffer.
 pub(crate) fn create(request: &Request<'_>) -> Result<Created> {
     let folder = ensure_folder()?;
-    refuse_early(request.name)?;
+    let seen = Segment::open_read_only(request.name).map(|segment| assess(&segment));
+    refuse_early(request.name, &seen)?;
     // What blocks the name for a moment is waited for without holding the lock that everybody
     // needs.
     retried(|| publish(request, &folder))
@@ -193,11 +194,22 @@ struct Place<'a> {
     lock: &'a LockFile,
 }
 
+/// Judges a segment by its reader, for observers.
+pub(crate) fn assess(segment: &Segment) -> Verdict {
+    let (held, companions) = (segment.is_held(Role::Reader).ok(), segment.has_companions());
+    takeover::decide(&Facts { held, companions, ..segment.facts() })
+}
+
 impl Site for Place<'_> {
+    type Segment = Segment;
     type Guard = ();
 
     fn name(&self) -> &str {
         self.name
+    }
+
+    fn object(&self) -> String {
+        shm::path(self.name)
     }
 
     fn find(&self) -> Result<Option<Segment>> {
@@ -216,7 +228,7 @@ impl Site for Place<'_> {
 
     fn facts(&self, segment: &Segment, held: Option<bool>) -> Facts {
         let companions = self.lock.found_of == Some(segment.uid) || Semaphore::both_exist(self.name);
-        facts(segment, held, companions)
+        Facts { held, companions, ..segment.facts() }
     }
 
     fn tell_writer(&self, segment: &Segment, _: u64) {

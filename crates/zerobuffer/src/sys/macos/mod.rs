@@ -7,6 +7,7 @@
 
 mod alarm;
 mod creation;
+mod handle;
 mod lock_file;
 mod names;
 mod observe;
@@ -16,9 +17,9 @@ mod semaphore;
 mod shm;
 mod watch;
 
-pub(crate) use super::unix::{Mapping, Presence, assess, fork, is_shortage};
+pub(crate) use super::unix::{Mapping, Presence, fork, is_shortage};
 pub(crate) use super::unix::{block_signals, own_uid};
-pub(crate) use creation::{NameGuard, create, remove_dead};
+pub(crate) use creation::{NameGuard, assess, create, remove_dead};
 pub(crate) use names::check_name;
 pub(crate) use observe::{
     has_lock_file, is_being_made, names_from, noted_writer, objects, owners, stray, tokens, traces,

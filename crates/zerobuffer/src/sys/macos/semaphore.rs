@@ -6,7 +6,7 @@
 //! costs one wake-up. The alarm's token is taken out again by the wait that it ends. One that dies
 //! in between leaves a token too many, which does no harm (W5).
 
-use super::{alarm::Alarm, names};
+use super::{alarm::Alarm, handle::Handle, names};
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::sys::Signal;
@@ -25,47 +25,6 @@ const SOME: u32 = 2;
 pub(crate) struct Semaphore {
     handle: Arc<Handle>,
     alarm: Alarm,
-}
-
-/// An open semaphore.
-#[derive(Debug)]
-pub(crate) struct Handle(*mut libc::sem_t);
-
-// SAFETY: every call on a semaphore may be made from any thread; the pointer is only handed to the
-// system.
-unsafe impl Send for Handle {}
-// SAFETY: as above.
-unsafe impl Sync for Handle {}
-
-impl Handle {
-    /// Adds a token and wakes one sleeper. A full semaphore wakes everybody as it is.
-    #[cfg_attr(crash_points, track_caller)]
-    pub(crate) fn post(&self) {
-        // SAFETY: the semaphore is open as long as `self`.
-        crash::around(|| unsafe { libc::sem_post(self.0) });
-    }
-
-    /// Takes a token by `call`, again after a signal if `patient`.
-    #[cfg_attr(crash_points, track_caller)]
-    fn take_by(&self, call: unsafe extern "C" fn(*mut libc::sem_t) -> libc::c_int, patient: bool) -> bool {
-        loop {
-            // SAFETY: the semaphore is open as long as `self`.
-            if crash::around(|| unsafe { call(self.0) }) == 0 {
-                return true;
-            }
-            if !(patient && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted) {
-                return false;
-            }
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        // SAFETY: opened by `Semaphore::with`, and nobody has it any more. A forked child closes
-        // its own copy.
-        unsafe { libc::sem_close(self.0) };
-    }
 }
 
 impl Semaphore {
@@ -98,7 +57,7 @@ impl Semaphore {
             if semaphore == libc::SEM_FAILED {
                 Err(io::Error::last_os_error())
             } else {
-                Ok(Handle(semaphore))
+                Ok(Handle::of(semaphore))
             }
         })?;
         Ok(Self { handle: Arc::new(handle), alarm: Alarm::default() })

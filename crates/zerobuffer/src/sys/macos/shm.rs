@@ -10,7 +10,8 @@ use crate::{
     sys::{
         Role, Signal,
         copy::copy,
-        unix::{FileId, Mapping, Presence, fork::PrivateFd, is_held, is_shortage, level},
+        takeover::Facts,
+        unix::{FileId, Mapping, Presence, facts, fork::PrivateFd, is_held, is_shortage, level},
     },
 };
 use std::{
@@ -174,6 +175,11 @@ impl Segment {
             let (size, mode, uid) = (meta.len(), meta.mode() & 0o7777, meta.uid());
             return Ok(Self { file, size, mode, uid, changed, name: name.to_owned(), lock });
         }
+    }
+
+    /// What it is by itself.
+    pub(super) fn facts(&self) -> Facts {
+        facts(self.control(), self.size, self.is_marked(), self.changed)
     }
 
     /// A copy of the control block; `None` if the segment is too short to have one.

@@ -26,5 +26,4 @@ pub(crate) use mapping::Mapping;
 pub(crate) use presence::{Presence, is_shortage};
 pub(in crate::sys) use presence::{is_held, level};
 pub(crate) use signals::block_signals;
-pub(crate) use verdict::assess;
 pub(in crate::sys) use verdict::{facts, refuse_early};

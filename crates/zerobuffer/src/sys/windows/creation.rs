@@ -237,10 +237,15 @@ struct Place<'a> {
 }
 
 impl Site for Place<'_> {
+    type Segment = Segment;
     type Guard = Option<Presence>;
 
     fn name(&self) -> &str {
         self.name
+    }
+
+    fn object(&self) -> String {
+        super::shm_path(self.name)
     }
 
     fn find(&self) -> Result<Option<Segment>> {

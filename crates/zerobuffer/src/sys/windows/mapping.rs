@@ -1,7 +1,7 @@
 //! A view of a section.
 
 use super::object;
-use crate::memory::Memory;
+use crate::{memory::Memory, sys::copy};
 use std::{
     io, mem,
     os::windows::io::OwnedHandle,
@@ -53,6 +53,13 @@ impl Mapping {
         // violation.
         mapping.len = committed(base);
         Ok(mapping)
+    }
+
+    /// A copy of the bytes at `offset`.
+    pub(super) fn copy(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        // SAFETY: views begin at pages; theirs are committed and cannot be taken away while they
+        // are mapped.
+        unsafe { copy::copy(self.base, self.len, bytes, offset) }
     }
 
     /// Touches every page, so the stream does not pay a fault per page.

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     layout::{CONTROL_SIZE, ControlSnapshot, NATIVE_SIZE},
     memory::Memory,
-    sys::{Role, Signal, copy},
+    sys::{Role, Signal},
 };
 use std::{
     io,
@@ -103,7 +103,7 @@ impl Segment {
 
     /// A copy of the bytes at `offset`.
     pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        copy(&self.view, bytes, offset)
+        self.view.copy(bytes, offset)
     }
 
     /// Maps the first `len` bytes. The memory lives on when this segment is dropped; its name does
@@ -168,13 +168,7 @@ fn open_section(path: &str, access: u32) -> io::Result<OwnedHandle> {
 
 fn copy_of_control(view: &Mapping) -> Option<[u8; 128]> {
     let mut bytes = [0; 128];
-    copy(view, &mut bytes, 0).is_ok().then_some(bytes)
-}
-
-pub(super) fn copy(view: &Mapping, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    // SAFETY: views begin at pages; theirs are committed and cannot be taken away while they are
-    // mapped.
-    unsafe { copy::copy(view.base(), view.len(), bytes, offset) }
+    view.copy(&mut bytes, 0).is_ok().then_some(bytes)
 }
 
 pub(super) fn is_not_found(error: &Error) -> bool {

@@ -1,7 +1,7 @@
 //! A segment that is looked into for longer: a view that is only read, and no handle, so its name
 //! can go.
 
-use super::{Mapping, presence::Key, segment};
+use super::{Mapping, presence::Key};
 use crate::sys::Role;
 use std::io;
 
@@ -17,7 +17,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// A copy of the bytes at `offset`.
     pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        segment::copy(&self.view, bytes, offset)
+        self.view.copy(bytes, offset)
     }
 
     /// A section does not tell whether it has lost its name: the presence of its reader does.

@@ -1,11 +1,10 @@
 //! The reader's half in legacy form: what is unread by the positions, the end of the ring, the
 //! repair of `free` (W4, W10).
 
-use super::numbers::is_full_ring;
 use crate::{
     layout::{FRAME_HEADER_SIZE, NativeWord, Word},
     memory::Region,
-    ring::{Consumer, Credit, Fault, credit::CreditGuard},
+    ring::{Consumer, Credit, Fault, credit::CreditGuard, legacy::is_full_ring},
     sync::{End, Ordering, order},
 };
 

@@ -4,8 +4,9 @@
 //! A native endpoint is present for its life. Its process number proves nothing: it may belong to
 //! another process here, or to nobody in this pid namespace. A legacy endpoint has nothing but its
 //! number.
+#![forbid(unsafe_code)]
 
-use crate::{config::WAIT_SLICE, ring::TOMBSTONE, sys::process};
+use crate::{config::WAIT_SLICE, layout::TOMBSTONE};
 use std::time::Duration;
 
 /// What is known of the endpoint that `reader_pid` or `writer_pid` names.
@@ -120,19 +121,6 @@ impl Reason {
             Self::NotPresent | Self::Tombstone => "its reader died (no presence lock)",
             Self::NoProcess | Self::OwnNumber => "its reader died (no such process)",
             Self::BeingJudged => "its reader is being judged by another process",
-        }
-    }
-}
-
-impl Process {
-    /// Looks for the number (system calls: not for the data path).
-    pub(crate) fn of(pid: u64) -> Self {
-        if pid == process::own_pid() {
-            Self::Own
-        } else if process::is_alive(pid) {
-            Self::Exists
-        } else {
-            Self::Missing
         }
     }
 }
