@@ -18,6 +18,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::ptr::null;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::segment::{by_hand, semaphore_by_hand};
@@ -296,6 +297,87 @@ fn a_ring_beyond_the_limit_of_file_sizes() {
     agent.must(&format!("create {} 64 1048576", &*name));
     agent.must("close");
     name.assert_gone();
+}
+
+/// A control group with a memory limit of its own, gone when the test is over.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    /// `None` where nobody lets this process make one; the reason is printed.
+    fn new(limit: u64) -> Option<Self> {
+        let mut reasons = Vec::new();
+        for mount in fs::read_to_string("/proc/self/mounts").unwrap().lines() {
+            let words: Vec<&str> = mount.split(' ').collect();
+            let limits: &[(&str, u64)] = match words[2] {
+                "cgroup2" => &[("memory.swap.max", 0), ("memory.max", limit)],
+                "cgroup" if words[3].split(',').any(|option| option == "memory") => {
+                    &[("memory.limit_in_bytes", limit), ("memory.memsw.limit_in_bytes", limit)]
+                }
+                _ => continue,
+            };
+            let folder = Path::new(words[1]).join(format!("zerobuffer-test-{}", std::process::id()));
+            let made = fs::create_dir(&folder).map(|()| Self(folder.clone()));
+            match made.and_then(|group| group.limit(limits).map(|()| group)) {
+                Ok(group) => return Some(group),
+                Err(error) => reasons.push(format!("{}: {error}", folder.display())),
+            }
+        }
+        skipped(&format!("no memory control group can be made here: {reasons:?}"));
+        None
+    }
+
+    fn limit(&self, limits: &[(&str, u64)]) -> io::Result<()> {
+        // A kernel without an account of swap has no limit of it either.
+        let is_known = |file: &str| !file.contains("sw") || self.0.join(file).exists();
+        let mut known = limits.iter().filter(|(file, _)| is_known(file));
+        known.try_for_each(|(file, limit)| fs::write(self.0.join(file), limit.to_string()))
+    }
+
+    fn take_in(&self, agent: &Peer) {
+        fs::write(self.0.join("cgroup.procs"), agent.pid().to_string()).unwrap();
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        // Its last process is on its way out.
+        for _ in 0..200 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(thread::panicking(), "{} is left", self.0.display());
+    }
+}
+
+/// S9: beyond it the kernel would kill the process, at creation or at the first bytes.
+#[test]
+fn a_ring_beyond_the_limit_of_a_memory_group() {
+    const MIB: u64 = 1 << 20;
+    let Some(group) = MemoryGroup::new(96 * MIB) else { return };
+    let (mut agent, name, other) = (Peer::native(), Name::new("group"), Name::new("group-more"));
+    let mut second = Peer::native();
+    group.take_in(&agent);
+    group.take_in(&second);
+    let message = agent.must_fail(&format!("create {} 0 {}", &*name, 128 * MIB), "Limited");
+    // With the control block and the native one.
+    let needed = (128 * MIB + 128 + 1024).to_string();
+    for part in [&*name, &needed, "memory limit", group.0.to_str().unwrap()] {
+        assert!(message.contains(part), "no {part:?}: {message}");
+    }
+    name.assert_gone();
+    // What fits is there to its last byte, and counts from then on.
+    agent.must(&format!("create {} 0 {}", &*name, 48 * MIB));
+    agent.must(&format!("connect {} 5000", &*name));
+    agent.must(&format!("write 1 {} write", 40 * MIB));
+    let message = second.must_fail(&format!("create {} 0 {}", &*other, 48 * MIB), "Limited");
+    assert!(message.contains(&*other) && message.contains("memory limit"), "{message}");
+    agent.must("read 5000 1");
+    agent.must("close");
+    second.must(&format!("create {} 0 {}", &*other, 48 * MIB));
+    second.must("close");
+    drop((agent, second));
 }
 
 /// I4: programs that cannot be changed get their mode from the environment.
