@@ -148,3 +148,29 @@ fn waits_end_by_time_by_hook_by_handle_and_with_the_reader() {
     name.assert_gone();
     assert!(handle.metadata().unwrap().is_none());
 }
+
+/// A program that waits for a signal, in a thread that blocks it, gets it.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_thread_takes_no_signal_of_the_process() {
+    let name = Name::new("newest-signals");
+    let _newest = newest(&name, 4096);
+    let threads = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+        let read = |task: std::path::PathBuf| std::fs::read_to_string(task.join("status")).ok();
+        let ours = |status: &String| status.starts_with("Name:\tzb-newest\n");
+        tasks.filter_map(read).filter(ours).collect::<Vec<_>>()
+    };
+    let takes = |status: &String| {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).unwrap();
+        let blocked = u64::from_str_radix(mask, 16).unwrap();
+        [libc::SIGINT, libc::SIGTERM, libc::SIGALRM, libc::SIGUSR1].map(|signal| blocked >> (signal - 1) & 1)
+            != [1; 4]
+    };
+    // One that was just started has not come so far yet.
+    let begun = Instant::now();
+    while threads().is_empty() || threads().iter().any(takes) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", threads());
+        sleep(Duration::from_millis(10));
+    }
+}

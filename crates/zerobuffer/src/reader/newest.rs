@@ -17,6 +17,7 @@ use crate::{
     error::{Error, Result},
     link::Patience,
     stats::ReaderStats,
+    sys,
 };
 use shared::Shared;
 use std::{
@@ -85,9 +86,13 @@ impl Newest {
         let shared = Arc::new(Shared::new(reader.handle()));
         let draining = Arc::clone(&shared);
         // A name has at most 15 bytes on Linux.
+        let run = move || {
+            sys::block_signals();
+            drain::drain(reader, &draining)
+        };
         let started = Builder::new()
             .name("zb-newest".to_owned())
-            .spawn(move || drain::drain(reader, &draining))
+            .spawn(run)
             .map_err(|source| Error::os("start", "the thread that keeps the newest frame", source));
         started.map(|thread| Self { shared, thread: Some(thread) })
     }
