@@ -241,7 +241,14 @@ impl Seat {
         self.handle().is_some_and(|handle| handle.is_reader_connected())
     }
 
-    pub(super) fn handle(&self) -> Option<WriterHandle> {
+    /// Ends the write that waits, and each later one.
+    pub(super) fn interrupt(&self) {
+        if let Some(handle) = self.handle() {
+            handle.interrupt();
+        }
+    }
+
+    fn handle(&self) -> Option<WriterHandle> {
         lock(&self.handle).clone()
     }
 

@@ -199,6 +199,10 @@ impl Shared {
         if state != Offered::Sent {
             self.remove(&seat, state);
         }
+        // An interrupt that did not see it in the list was before this, and is seen here.
+        if self.is_interrupted() {
+            seat.interrupt();
+        }
     }
 
     /// Waits until `done`, or so long. `true`: it is done.
@@ -242,8 +246,8 @@ impl Shared {
         }
         self.interrupted.store(true, Ordering::SeqCst);
         let seats = self.list().seats.clone();
-        for handle in seats.iter().filter_map(|seat| seat.handle()) {
-            handle.interrupt();
+        for seat in &seats {
+            seat.interrupt();
         }
         self.change(|_| ());
     }
@@ -279,5 +283,31 @@ impl Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BroadcastConfig, BufferConfig, Reader, SlowPolicy};
+    use std::io::IoSlice;
+
+    /// The finder connects to it while another thread interrupts, and a write that has begun before
+    /// finds it in the list.
+    #[test]
+    fn who_is_admitted_beside_an_interrupt_holds_nobody_up() {
+        let name = crate::testing::name("zb-broadcast-admit");
+        let _full = Reader::create(&format!("{name}@v"), BufferConfig::ring(1024).metadata(0)).unwrap();
+        let long = Duration::from_secs(60);
+        let shared = Shared::new(&name, BroadcastConfig::default());
+        let mut writer = Writer::connect(&format!("{name}@v")).unwrap();
+        while writer.try_write(&[1; 100]).is_ok() {}
+        let seat = Seat::new("v", SlowPolicy::Block(long), writer);
+        shared.interrupt();
+        shared.admit(seat);
+        let seats = shared.list().seats.clone();
+        let limits = (Instant::now(), long);
+        let waited = seats[0].wait(&[IoSlice::new(&[1; 100])], &mut Patience::at_most(long), limits, true);
+        assert!(limits.0.elapsed() < long && waited == Offered::Gone, "{waited:?}");
     }
 }
