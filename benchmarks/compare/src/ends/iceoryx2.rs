@@ -38,8 +38,8 @@ pub(crate) type Event = Iceoryx2<EventMode>;
 
 /// Fields are dropped in this order: ports before their service before its node.
 pub(crate) struct Subscribed {
-    subscriber: Subscriber<ipc::Service, [u8], ()>,
-    listener: Option<Listener<ipc::Service>>,
+    pub(super) subscriber: Subscriber<ipc::Service, [u8], ()>,
+    pub(super) listener: Option<Listener<ipc::Service>>,
     _service: Port<[u8]>,
     _node: Node<ipc::Service>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Publishing {
     _node: Node<ipc::Service>,
 }
 
-fn failed(error: impl Debug) -> anyhow::Error {
+pub(super) fn failed(error: impl Debug) -> anyhow::Error {
     anyhow!("iceoryx2: {error:?}")
 }
 

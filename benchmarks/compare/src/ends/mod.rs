@@ -7,6 +7,7 @@ mod floor;
 mod iceoryx2;
 mod ours;
 mod socket;
+mod tokio;
 mod transport;
 
 use anyhow::{Result, bail};
@@ -59,10 +60,12 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<()> {
         "ours-block" => go::<ours::Block>(role, &task),
         "ours-spin" => go::<ours::Spin>(role, &task),
         "ours-whole" => go::<ours::Whole>(role, &task),
+        "ours-tokio" => go::<tokio::Ours>(role, &task),
         "ours-call" if role == Role::Server => drive::serve(&task),
         "ours-call" => drive::call(&task),
         "iceoryx2" => go::<iceoryx2::Polled>(role, &task),
         "iceoryx2-event" => go::<iceoryx2::Event>(role, &task),
+        "iceoryx2-tokio" => go::<tokio::Iceoryx2>(role, &task),
         "socket" => go::<socket::Socket>(role, &task),
         "floor" => go::<floor::Floor>(role, &task),
         other => bail!("no Rust end of `{other}`"),

@@ -40,7 +40,7 @@ pub(crate) type Spin = Ours<SpinWait>;
 pub(crate) type Whole = Ours<WholeRing>;
 
 pub(crate) struct Writing {
-    writer: Writer,
+    pub(super) writer: Writer,
     bytes: usize,
 }
 

@@ -53,6 +53,7 @@ const TARGETS: &[Target] = &[
     time("round trip 64 B saturated", (Kind::Trip, "64"), ("ours", "iceoryx2"), 0.4),
     time("duplex call 64 B", (Kind::Trip, "64"), ("ours-call", "ours"), 1.15),
     time("round trip 64 B paced", (Kind::Paced, "64"), ("ours", "iceoryx2-event"), 0.5),
+    time("round trip 64 B paced, tokio", (Kind::Paced, "64"), ("ours-tokio", "iceoryx2-tokio"), 0.7),
     time("round trip 1080p saturated", (Kind::Trip, "1080p"), ("ours", "iceoryx2-event"), 0.9),
     time("round trip 1080p paced", (Kind::Paced, "1080p"), ("ours", "iceoryx2-event"), 0.9),
     time("stream 64 B, C", (Kind::Stream, "64"), ("ours-c", "ours"), 1.05),
@@ -125,11 +126,13 @@ fn cpu(record: &Record) -> Vec<Verdict> {
     let python = ["py-old", "py-iceoryx2", "py-iceoryx2-event", "py-zmq", "py-pipe", "py-queue", "py-shm"];
     let unit = "s per 1,000";
     let paced = verdict("round trip 64 B paced, CPU", (Kind::Paced, "64"), "ours", "iceoryx2-event", unit);
+    let tokio = ("ours-tokio", "iceoryx2-tokio");
+    let tokio = verdict("round trip 64 B paced, tokio, CPU", (Kind::Paced, "64"), tokio.0, tokio.1, unit);
     let fps = |ours: &'static str, peers: &[&str]| -> Vec<Verdict> {
         let one = |peer: &&str| verdict("60 fps 1080p, CPU", (Kind::Fps, "1080p"), ours, peer, unit);
         peers.iter().filter_map(one).collect()
     };
-    paced.into_iter().chain(fps("ours", &rust)).chain(fps("py-ours", &python)).collect()
+    paced.into_iter().chain(tokio).chain(fps("ours", &rust)).chain(fps("py-ours", &python)).collect()
 }
 
 /// All targets whose cases the record has.

@@ -76,6 +76,7 @@ fn can(kind: Kind, size: Size, system: &System) -> bool {
         }
         _ if ["-duplex", "-call"].iter().any(|end| system.name.ends_with(end)) => kind.is_round_trip(),
         _ if system.name == "ours-whole" => kind == Kind::Stream,
+        _ if system.name.ends_with("-tokio") => kind.is_round_trip() && size.name == "64",
         _ if ["-async", "-uvloop"].iter().any(|end| system.name.ends_with(end)) => kind == Kind::Stream,
         Kind::Loan => system.loans,
         // The other ways to write of a package that is here already make no difference to these.
