@@ -83,15 +83,13 @@ impl Ended {
 
 /// Builds the test of that name with the cfg of that name, in a folder of its own, and runs it.
 fn engine(project: &Project, name: &'static str, arguments: &[String]) -> Result<Ended> {
-    // Futures are shuttle's.
-    let features = if name == "shuttle" { " --features async" } else { "" };
-    let mut command = project.cargo(&format!("test --quiet --package zerobuffer{features} --test"));
+    let mut command = project.cargo("test --quiet --package zerobuffer --features async --test");
     command.args([name, "--"]).args(arguments);
     command.env("RUSTFLAGS", format!("--cfg {name}"));
     command.env("CARGO_TARGET_DIR", project.cache.with_file_name("loom").join(name));
     command.env("RUST_BACKTRACE", "0");
     println!(
-        "$ RUSTFLAGS='--cfg {name}' cargo test --package zerobuffer{features} --test {name} -- {}",
+        "$ RUSTFLAGS='--cfg {name}' cargo test --package zerobuffer --features async --test {name} -- {}",
         arguments.join(" ")
     );
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;

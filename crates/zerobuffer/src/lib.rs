@@ -108,7 +108,7 @@ pub mod simulated {
     }
 
     /// How many sleepers a reader's semaphore counts.
-    #[cfg(all(shuttle, feature = "async"))]
+    #[cfg(all(any(loom, shuttle), feature = "async"))]
     #[must_use]
     pub fn sleepers(reader: &crate::Reader) -> u64 {
         reader.sleepers()

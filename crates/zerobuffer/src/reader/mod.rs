@@ -335,7 +335,7 @@ impl Reader {
         self.consumer.is_native()
     }
 
-    #[cfg(all(shuttle, feature = "async"))]
+    #[cfg(all(any(loom, shuttle), feature = "async"))]
     pub(crate) fn sleepers(&self) -> u64 {
         self.shared.data.word().fetch_add(0, crate::sync::Ordering::Relaxed) >> 32
     }

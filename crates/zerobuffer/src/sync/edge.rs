@@ -113,7 +113,7 @@ pub(crate) const fn order(_: End, ordering: Ordering) -> Ordering {
 }
 
 /// Whether a step is done: always, unless shuttle's tests have it left out.
-#[cfg(all(feature = "async", not(shuttle)))]
+#[cfg(all(feature = "async", not(any(loom, shuttle))))]
 #[inline(always)]
 pub(crate) const fn is_done(_: End) -> bool {
     true
@@ -123,6 +123,8 @@ pub(crate) const fn is_done(_: End) -> bool {
 pub(crate) use left_out::is_done;
 #[cfg(all(feature = "async", shuttle))]
 pub use left_out::leave_out;
+#[cfg(all(feature = "async", loom))]
+pub(crate) use weakened::is_done;
 #[cfg(loom)]
 pub use weakened::weaken;
 #[cfg(loom)]
@@ -164,6 +166,12 @@ mod weakened {
 
     fn is_weak(end: End) -> bool {
         WEAK.with_borrow(|weak| weak.contains(&end))
+    }
+
+    /// A weak step is left out.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_done(step: End) -> bool {
+        !is_weak(step)
     }
 
     pub(crate) fn order(end: End, ordering: Ordering) -> Ordering {

@@ -8,6 +8,8 @@
 #[cfg(loom)]
 mod edges;
 #[cfg(loom)]
+mod futures;
+#[cfg(loom)]
 mod large;
 #[cfg(loom)]
 mod legacy;

@@ -1,7 +1,7 @@
 //! The table of cases, and one process per run: what a failed execution leaves in loom ends with
 //! its process.
 
-use crate::{edges, large, legacy, streams};
+use crate::{edges, futures, large, legacy, streams};
 use std::{
     cell::Cell,
     env,
@@ -38,7 +38,7 @@ pub(crate) const ASLEEP: &str = "deadlock";
 pub(crate) const RACE: &str = "Causality violation";
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    [edges::CASES, legacy::CASES, large::CASES, streams::CASES].into_iter().flatten()
+    [edges::CASES, legacy::CASES, large::CASES, streams::CASES, futures::CASES].into_iter().flatten()
 }
 
 /// One run: a case as it ships, or with a weak end.

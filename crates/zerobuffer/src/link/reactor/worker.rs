@@ -49,7 +49,8 @@ struct Worker {
     /// Counts, in its low half, what the thread has to look at before it sleeps.
     control: AtomicU64,
     members: Mutex<Vec<Arc<Entry>>>,
-    /// The members have changed since the thread last copied them.
+    /// The members have changed since the thread last copied them. Only exchanged: see DESIGN.md on
+    /// what loom cannot express.
     changed: AtomicBool,
     /// In nanoseconds of [`since_start`].
     sleeps_until: AtomicU64,
@@ -71,7 +72,7 @@ pub(super) fn seat(entry: &Arc<Entry>) -> io::Result<Option<Seat>> {
         let mut members = lock(&worker.members);
         if members.len() < SEATS {
             members.push(Arc::clone(entry));
-            worker.changed.store(true, Ordering::SeqCst);
+            worker.changed.swap(true, Ordering::SeqCst);
             // The thread learns of it with the first arming.
             return Ok(Some(Seat(Arc::clone(worker))));
         }
@@ -110,7 +111,7 @@ impl Seat {
     pub(super) fn leave(&self, entry: &Arc<Entry>) {
         let worker = &self.0;
         lock(&worker.members).retain(|member| !Arc::ptr_eq(member, entry));
-        worker.changed.store(true, Ordering::SeqCst);
+        worker.changed.swap(true, Ordering::SeqCst);
         worker.control.fetch_add(1, Ordering::SeqCst);
         sys::wake(&worker.control);
     }
