@@ -1,34 +1,21 @@
 //! A stream on its way out: frames go from the source to one lane for each receiver, as the policy
 //! says. The engine never has to choose what to drop: a lane hands it only as much as the receiver
 //! has room for.
+mod item;
+mod lane;
+mod policy;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::item::{Chapter, Item, Next, What};
+use self::lane::{Flying, Lane, Rest, choose};
+pub(crate) use self::policy::Policy;
 use crate::say;
-use crate::source::Payload;
 use crate::wire::{Opening, Status};
-
-/// What happens to frames that come faster than a receiver takes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Policy {
-    /// Nothing is lost: the ring fills, and its writer waits. Without a receiver nothing is read.
-    Block,
-    /// The newest frame is sent next, older ones are left out.
-    Latest,
-    /// Frames that come while one is under way are left out.
-    Drop,
-}
-
-impl Policy {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Policy::Block => "block",
-            Policy::Latest => "latest",
-            Policy::Drop => "drop",
-        }
-    }
-}
 
 /// How long a message may be under way while the receiver says that it has not come. Then the
 /// engine has lost it, and the lane begins anew.
@@ -39,119 +26,6 @@ const OPENS: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 16;
 /// Receivers of one stream.
 const MOST_LANES: usize = 64;
-
-/// How the stream is from some frame on.
-#[derive(Debug, Default)]
-pub(crate) struct Chapter {
-    pub(crate) number: u64,
-    pub(crate) run: u64,
-    pub(crate) opening: Opening,
-}
-
-/// A frame that waits, or is under way.
-#[derive(Debug)]
-pub(crate) struct Item {
-    pub(crate) payload: Payload,
-    pub(crate) sequence: u64,
-    pub(crate) stamp: u64,
-    pub(crate) chapter: Arc<Chapter>,
-}
-
-/// A frame that the receiver has not yet said it has taken.
-#[derive(Debug)]
-struct Flying {
-    number: u64,
-    run: u64,
-    sequence: u64,
-    /// Kept to be sent again, where nothing may be lost.
-    item: Option<Arc<Item>>,
-}
-
-/// What is sent next.
-#[derive(Debug)]
-pub(crate) struct Next {
-    pub(crate) epoch: u64,
-    pub(crate) number: u64,
-    pub(crate) lost: u64,
-    pub(crate) what: What,
-}
-
-#[derive(Debug)]
-pub(crate) enum What {
-    Open(Arc<Chapter>),
-    Frame(Arc<Item>),
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    /// Another one if the same receiver came back.
-    serial: u64,
-    epoch: u64,
-    queue: VecDeque<Arc<Item>>,
-    flying: VecDeque<Flying>,
-    /// Of the epochs before: what of it has arrived, the first status will say.
-    uncertain: VecDeque<Flying>,
-    sent: u64,
-    received: u64,
-    taken: u64,
-    /// The receiver has seen the opening of this epoch.
-    opened: bool,
-    /// It has seen one, of this epoch or an earlier one.
-    ever: bool,
-    /// The chapter that it knows.
-    told: Option<u64>,
-    /// When the last message was handed to the engine, or the receiver last had one more.
-    moved: Option<Instant>,
-    lost: u64,
-    reason: say::Once,
-}
-
-impl Lane {
-    fn restart(&mut self, epoch: u64) {
-        self.epoch = epoch;
-        let flying = std::mem::take(&mut self.flying);
-        self.uncertain.extend(flying);
-        (self.sent, self.received, self.taken) = (0, 0, 0);
-        (self.opened, self.told, self.moved) = (false, None, None);
-    }
-
-    /// The first word of the receiver in this epoch tells which frames it has got before.
-    /// How many it has got.
-    fn settle(&mut self, run: u64, sequence: u64) -> u64 {
-        let has = |flying: &Flying| flying.run == run && flying.sequence <= sequence;
-        let arrived = self.uncertain.iter().rposition(has).map_or(0, |at| at + 1);
-        self.uncertain.drain(..arrived);
-        for flying in std::mem::take(&mut self.uncertain).into_iter().rev() {
-            match flying.item {
-                Some(item) => self.queue.push_front(item),
-                None => self.lost += 1,
-            }
-        }
-        arrived as u64
-    }
-
-    fn under_way(&self) -> u64 {
-        self.sent - self.taken
-    }
-
-    fn idle(&self) -> bool {
-        self.queue.is_empty() && self.flying.is_empty() && self.uncertain.is_empty()
-    }
-}
-
-/// What a lane still owed a receiver that left.
-#[derive(Debug, Default)]
-struct Rest {
-    uncertain: VecDeque<Flying>,
-    queue: VecDeque<Arc<Item>>,
-    lost: u64,
-}
-
-impl Rest {
-    fn has_frames(&self) -> bool {
-        !self.queue.is_empty() || self.uncertain.iter().any(|flying| flying.item.is_some())
-    }
-}
 
 #[derive(Debug, Default)]
 struct State {
@@ -477,157 +351,5 @@ impl Hub {
         }
         drop(guard);
         self.changed.notify_all();
-    }
-}
-
-/// What a lane can send now.
-fn choose(lane: &mut Lane, chapter: &Arc<Chapter>, window: u64) -> Option<What> {
-    let first = lane.queue.front();
-    let due = first.map_or(chapter, |item| &item.chapter);
-    if lane.told.is_none() {
-        return Some(What::Open(Arc::clone(due)));
-    }
-    if !lane.opened || lane.under_way() >= window {
-        return None;
-    }
-    if lane.told != Some(due.number) {
-        return Some(What::Open(Arc::clone(due)));
-    }
-    lane.queue.pop_front().map(What::Frame)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use super::*;
-
-    fn item(hub: &Hub, sequence: u64) -> Item {
-        Item { payload: Payload::Copied(vec![1]), sequence, stamp: 0, chapter: hub.chapter() }
-    }
-
-    fn hub(policy: Policy, window: u64) -> Hub {
-        let hub = Hub::new("test", policy, window);
-        hub.turn(7, Opening { live: true, ..Opening::default() });
-        hub
-    }
-
-    fn said(next: &Next, taken: u64, sequence: u64) -> Status {
-        Status { epoch: next.epoch, received: taken, taken, run: 7, sequence, ..Status::default() }
-    }
-
-    fn sequence(next: Next) -> u64 {
-        match next.what {
-            What::Frame(item) => item.sequence,
-            What::Open(_) => panic!("an opening"),
-        }
-    }
-
-    /// Opens the lane; the status that has done it.
-    fn open(hub: &Hub, serial: u64, sequence: u64) -> Status {
-        let open = hub.next("r", serial).unwrap();
-        assert!(matches!(open.what, What::Open(_)) && open.number == 1);
-        let status = said(&open, 1, sequence);
-        hub.status("r", &status);
-        status
-    }
-
-    #[test]
-    fn latest_sends_the_newest_and_counts_the_others() {
-        let hub = hub(Policy::Latest, 1);
-        let serial = hub.join("r").unwrap();
-        let opened = open(&hub, serial, 0);
-        hub.give(item(&hub, 1), 0);
-        assert_eq!(sequence(hub.next("r", serial).unwrap()), 1);
-        // While it is under way.
-        (2..=5).for_each(|number| hub.give(item(&hub, number), 0));
-        hub.give(item(&hub, 9), 3);
-        hub.status("r", &Status { received: 2, taken: 2, sequence: 1, ..opened });
-        let next = hub.next("r", serial).unwrap();
-        assert_eq!((next.lost, sequence(next)), (7, 9));
-        assert_eq!(hub.counts().lost, 7);
-    }
-
-    #[test]
-    fn drop_keeps_what_was_first() {
-        let hub = hub(Policy::Drop, 1);
-        let serial = hub.join("r").unwrap();
-        let opened = open(&hub, serial, 0);
-        (1..=3).for_each(|number| hub.give(item(&hub, number), 0));
-        assert_eq!(sequence(hub.next("r", serial).unwrap()), 1);
-        hub.give(item(&hub, 4), 0);
-        hub.status("r", &Status { received: 2, taken: 2, sequence: 1, ..opened });
-        hub.give(item(&hub, 5), 0);
-        assert_eq!(sequence(hub.next("r", serial).unwrap()), 5);
-        assert_eq!(hub.counts().lost, 3);
-    }
-
-    #[test]
-    fn block_sends_again_what_has_not_arrived_and_nothing_else() {
-        let hub = hub(Policy::Block, 4);
-        assert!(!hub.wants_frame(Duration::ZERO), "nobody takes it");
-        let serial = hub.join("r").unwrap();
-        open(&hub, serial, 0);
-        for number in 1..=4 {
-            assert!(hub.wants_frame(Duration::ZERO));
-            hub.give(item(&hub, number), 0);
-            assert_eq!(sequence(hub.next("r", serial).unwrap()), number);
-        }
-        hub.give(item(&hub, 5), 0);
-        assert!(!hub.wants_frame(Duration::ZERO), "one waits");
-        // The link breaks; 1 and 2 have arrived, and nothing was said of it.
-        hub.leave("r");
-        let serial = hub.join("r").unwrap();
-        open(&hub, serial, 2);
-        for number in 3..=5 {
-            assert_eq!(sequence(hub.next("r", serial).unwrap()), number);
-        }
-        assert_eq!(hub.counts().lost, 0);
-    }
-
-    #[test]
-    fn block_gives_the_heir_what_a_dead_receiver_has_not_got() {
-        let hub = hub(Policy::Block, 4);
-        let serial = hub.join("old").unwrap();
-        let open_old = hub.next("old", serial).unwrap();
-        hub.status("old", &said(&open_old, 1, 0));
-        hub.give(item(&hub, 1), 0);
-        assert_eq!(sequence(hub.next("old", serial).unwrap()), 1);
-        hub.leave("old");
-        assert!(hub.next("old", serial).is_none(), "its thread ends");
-        let serial = hub.join("r").unwrap();
-        open(&hub, serial, 0);
-        assert_eq!(sequence(hub.next("r", serial).unwrap()), 1);
-    }
-
-    #[test]
-    fn what_a_receiver_cannot_have_is_not_believed() {
-        let hub = hub(Policy::Latest, 1);
-        let serial = hub.join("r").unwrap();
-        let opened = open(&hub, serial, 0);
-        hub.give(item(&hub, 1), 0);
-        assert_eq!(sequence(hub.next("r", serial).unwrap()), 1);
-        hub.give(item(&hub, 2), 0);
-        for (received, taken) in [(u64::MAX, u64::MAX), (3, 3)] {
-            hub.status("r", &Status { received, taken, ..opened.clone() });
-        }
-        assert_eq!(hub.counts().frames, 0);
-        hub.status("stranger", &opened);
-        hub.status("r", &Status { received: 2, taken: 2, ..opened });
-        assert_eq!(hub.counts().frames, 1);
-    }
-
-    #[test]
-    fn a_changed_stream_is_told_before_its_first_frame_and_without_one() {
-        let hub = hub(Policy::Block, 4);
-        let serial = hub.join("r").unwrap();
-        let opened = open(&hub, serial, 0);
-        hub.give(item(&hub, 1), 0);
-        hub.turn(8, Opening { live: true, metadata: Some(vec![1]), ..Opening::default() });
-        assert_eq!(sequence(hub.next("r", serial).unwrap()), 1);
-        let next = hub.next("r", serial).unwrap();
-        assert!(matches!(&next.what, What::Open(chapter) if chapter.run == 8), "{next:?}");
-        hub.status("r", &Status { received: 3, taken: 3, ..opened });
-        hub.turn(8, Opening::default());
-        assert!(matches!(hub.next("r", serial).unwrap().what, What::Open(chapter) if !chapter.opening.live));
     }
 }
