@@ -61,6 +61,36 @@ fn a_failed_handler_is_reported_at_once() {
 }
 
 #[test]
+fn an_error_of_any_kind_is_told_also_after_the_handler_has_returned() {
+    let channel = Channel::new("dlater");
+    let server = Server::new(&channel.name, ServerConfig::default().on_error(|failure| panic!("{failure}")));
+    let name = channel.name.clone();
+    server
+        .start(move |request, mut response| {
+            let name = name.clone();
+            std::thread::spawn(move || {
+                let error = match request.data() {
+                    b"too large" => {
+                        let request = response.sequence();
+                        Error::ResponseTooLarge { name, request, size: 5000, max: 4080 }.into()
+                    }
+                    _ => HandlerError::new("format", "no picture").into(),
+                };
+                assert_eq!(response.fail_with(&error).unwrap().sequence(), Some(response.sequence()));
+            });
+            Ok(())
+        })
+        .unwrap();
+    let client = channel.connect();
+    match client.call(b"too large", LONG) {
+        Err(Error::ResponseTooLarge { request: 1, size: 5000, max: 4080, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    let (request, kind, message, _) = remote(client.call(b"other", LONG));
+    assert_eq!((request, &*kind, &*message), (2, "format", "no picture"));
+}
+
+#[test]
 fn a_handler_says_what_is_reported_to_its_client() {
     let channel = Channel::new("dsays");
     let server = Server::new(&channel.name, ServerConfig::default().on_error(|_| {}));

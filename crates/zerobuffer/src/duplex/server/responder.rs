@@ -2,7 +2,10 @@
 //! (D2).
 
 use super::{
-    super::remote::{HandlerError, Refusal},
+    super::{
+        BoxError,
+        remote::{HandlerError, Refusal},
+    },
     exchange::Exchange,
     turns::Turns,
 };
@@ -212,6 +215,20 @@ impl Responder {
         self.refuse(&payload)
     }
 
+    /// As [`Self::fail`], for an error of any kind: the client learns of it as of one that the
+    /// handler returns. For those who answer after the handler has returned.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn fail_with(&mut self, error: &BoxError) -> Result<Outcome> {
+        let Some(payload) = self.encoded(&Refusal::from_error(error)) else {
+            return Ok(Outcome::Dropped);
+        };
+        self.begin_as(self.sequence | FAILURE, payload.len())?;
+        self.refuse(&payload)
+    }
+
     /// As [`Self::fail`], without blocking. A future that is dropped has sent nothing.
     ///
     /// # Errors
@@ -226,12 +243,16 @@ impl Responder {
 
     /// What the client is sent; `None`: it is answered, or cannot learn of a failure.
     fn refusal(&self, failure: &HandlerError) -> Option<Vec<u8>> {
+        self.encoded(&Refusal::of(failure.clone()))
+    }
+
+    fn encoded(&self, refusal: &Refusal) -> Option<Vec<u8>> {
         if self.is_answered() {
             self.exchange.count_answer();
             return None;
         }
         let max = self.turns.handle.capacity().saturating_sub(FRAME_HEADER_SIZE);
-        self.turns.stamps.then(|| Refusal::of(failure.clone()).encode(max))
+        self.turns.stamps.then(|| refusal.encode(max))
     }
 
     fn refuse(&mut self, payload: &[u8]) -> Result<Outcome> {
