@@ -6,7 +6,10 @@
 //! - `@zb/1/recv/RECEIVER/SENDER/STREAM`, a token: a bridge has a ring for that sender's stream;
 //! - `@zb/1/data/SENDER/RECEIVER/STREAM`: openings and frames;
 //! - `@zb/1/back/SENDER/RECEIVER/STREAM`: statuses;
-//! - `@zb/1/info/BRIDGE/STREAM`: what `bridge ls` asks.
+//! - `@zb/1/info/BRIDGE/STREAM`: what `bridge ls` asks;
+//! - `@zb/1/offer/OFFERER/STREAM`, a token: a bridge offers a channel, whose server is there;
+//! - `@zb/1/terms/OFFERER/STREAM`, `@zb/1/call/OFFERER/STREAM`: what it is asked, and the requests;
+//! - `@zb/1/client/SESSION/OFFERER/STREAM`, a token: a client is there that may have requests.
 use zenoh::key_expr::KeyExpr;
 
 use crate::fail::Fail;
@@ -98,15 +101,54 @@ pub(crate) fn info(bridge: &str, stream: &str) -> String {
     format!("{ROOT}/{VERSION}/info/{bridge}/{stream}")
 }
 
+pub(crate) fn offer_token(offerer: &str, stream: &str) -> String {
+    format!("{ROOT}/{VERSION}/offer/{offerer}/{stream}")
+}
+
+/// Every offered channel of every version.
+pub(crate) const OFFERERS: &str = "@zb/*/offer/*/**";
+
+pub(crate) fn terms(offerer: &str, stream: &str) -> String {
+    format!("{ROOT}/{VERSION}/terms/{offerer}/{stream}")
+}
+
+pub(crate) fn call(offerer: &str, stream: &str) -> String {
+    format!("{ROOT}/{VERSION}/call/{offerer}/{stream}")
+}
+
+pub(crate) fn client_token(session: u64, offerer: &str, stream: &str) -> String {
+    format!("{ROOT}/{VERSION}/client/{session:016x}/{offerer}/{stream}")
+}
+
+/// Every client of one offered channel.
+pub(crate) fn clients(offerer: &str, stream: &str) -> String {
+    format!("{ROOT}/{VERSION}/client/*/{offerer}/{stream}")
+}
+
+/// The session of a key that is [`client_token`].
+pub(crate) fn session(key: &str) -> Option<u64> {
+    let part = key.split('/').nth(3)?;
+    u64::from_str_radix(part, 16).ok().filter(|session| part == format!("{session:016x}"))
+}
+
 /// What every bridge of every version is asked by.
 pub(crate) const INFOS: &str = "@zb/*/info/*/**";
 
 /// Version, sender and stream of a sender's token.
 pub(crate) fn parse_send(key: &str) -> Option<(&str, &str, &str)> {
+    parse("send", key)
+}
+
+/// Version, offerer and stream of an offer's token.
+pub(crate) fn parse_offer(key: &str) -> Option<(&str, &str, &str)> {
+    parse("offer", key)
+}
+
+fn parse<'k>(wanted: &str, key: &'k str) -> Option<(&'k str, &'k str, &'k str)> {
     let mut parts = key.splitn(5, '/');
     let (root, version, kind) = (parts.next()?, parts.next()?, parts.next()?);
     let (sender, stream) = (parts.next()?, parts.next()?);
-    (root == ROOT && kind == "send" && !stream.is_empty()).then_some((version, sender, stream))
+    (root == ROOT && kind == wanted && !stream.is_empty()).then_some((version, sender, stream))
 }
 
 /// The receiver of a key that is [`recv_token`] or [`back`].

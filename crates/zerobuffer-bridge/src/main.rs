@@ -12,7 +12,9 @@ mod fill;
 mod hub;
 mod keys;
 mod ls;
+mod offer;
 mod path;
+mod reach;
 mod recv;
 mod say;
 mod send;
@@ -33,7 +35,8 @@ use clap::{Parser, Subcommand};
 use crate::fail::Fail;
 use crate::stop::Stop;
 
-/// Carries streams between machines, on Zenoh: publishes buffers, and fills buffers.
+/// Carries streams and channels between machines, on Zenoh: publishes buffers and fills buffers,
+/// offers services and reaches them.
 ///
 /// Without --connect or --listen only bridges of this machine meet.
 #[derive(Debug, Parser)]
@@ -50,6 +53,8 @@ struct Cli {
 enum Command {
     Send(send::Args),
     Recv(recv::Args),
+    Offer(offer::Args),
+    Reach(reach::Args),
     Ls(ls::Args),
 }
 
@@ -78,6 +83,8 @@ fn run(command: &Command) -> Result<u8, Fail> {
     match command {
         Command::Send(args) => send::run(args, &stop)?,
         Command::Recv(args) => recv::run(args, &stop)?,
+        Command::Offer(args) => offer::run(args, &stop)?,
+        Command::Reach(args) => reach::run(args, &stop)?,
         Command::Ls(args) => return ls::run(args, &stop).map(|()| 0),
     }
     Ok(stop.code())

@@ -33,8 +33,15 @@ fn machine() -> String {
     std::env::var("HOSTNAME").or_else(|_| std::env::var("COMPUTERNAME")).unwrap_or_default()
 }
 
+const PREFIX: &str = "bridge.";
+
 fn name_of(ring: &str) -> String {
-    format!("bridge.{ring}")
+    format!("{PREFIX}{ring}")
+}
+
+/// Whether a buffer of this name says such a thing.
+pub(crate) fn is_mark(name: &str) -> bool {
+    name.starts_with(PREFIX)
 }
 
 /// The path of the stream that is in this ring, with the ring at its end.
@@ -44,14 +51,42 @@ pub(crate) fn of(ring: &str) -> Vec<Hop> {
     path
 }
 
+/// The path of requests that are read out of this ring, with the ring at its start.
+pub(crate) fn of_requests(ring: &str) -> Vec<Hop> {
+    let mut path = vec![hop(ring)];
+    let served = observe::inspect(ring).ok().and_then(|info| marked(ring, info.reader?.pid));
+    path.extend(served.unwrap_or_default());
+    path
+}
+
 /// The path of what a bridge fills the ring with, if one does.
 fn filled(ring: &str) -> Option<Vec<Hop>> {
     let writer = observe::inspect(ring).ok()?.writer?;
+    marked(ring, writer.pid)
+}
+
+/// The path that the bridge has said which this process is.
+fn marked(ring: &str, pid: u64) -> Option<Vec<Hop>> {
     let mark = observe::inspect(&name_of(ring)).ok()?;
     // One that was left by a bridge that was killed is not believed.
-    let reader = mark.reader.filter(|reader| reader.alive && reader.pid == writer.pid)?;
-    let _ = reader;
+    mark.reader.filter(|reader| reader.alive && reader.pid == pid)?;
+    // Nor one of somebody else, who would have streams refused by it.
+    if !is_of_user(pid, mark.uid) {
+        return None;
+    }
     parse(&mark.metadata?)
+}
+
+/// Whether that process is this user's.
+#[cfg(target_os = "linux")]
+fn is_of_user(pid: u64, uid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == uid)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_of_user(_pid: u64, _uid: u32) -> bool {
+    true
 }
 
 fn parse(bytes: &[u8]) -> Option<Vec<Hop>> {
@@ -71,7 +106,8 @@ pub(crate) struct Mark {
 impl Mark {
     pub(crate) fn new(ring: &str, path: &[Hop]) -> zerobuffer::Result<Mark> {
         let name = name_of(ring);
-        let reader = Reader::create(&name, BufferConfig::ring(64).metadata(1024))?;
+        // The bridge that sends the ring on may be another user's, and has to find it.
+        let reader = Reader::create(&name, BufferConfig::ring(64).metadata(1024).mode(0o644))?;
         let mut writer = Writer::connect(&name)?;
         let mut bytes = MAGIC.to_vec();
         path.iter().for_each(|hop| bytes.extend_from_slice(&hop.to_le_bytes()));

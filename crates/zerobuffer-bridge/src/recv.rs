@@ -15,7 +15,7 @@ use crate::keys::{self, Stream};
 use crate::ls::Info;
 use crate::stop::{LOOK, Stop};
 use crate::wire::VERSION;
-use crate::{say, size};
+use crate::{path, say, size};
 
 /// Streams that are filled at a time, each by a thread: more are refused.
 const MOST_STREAMS: usize = 64;
@@ -91,8 +91,15 @@ impl Allowed {
             return Some(ring.clone());
         }
         let key = KeyExpr::try_from(stream.to_owned()).ok()?;
-        self.patterns.iter().any(|pattern| pattern.includes(&key)).then(|| self.ring(stream)).flatten()
+        let is_allowed = self.patterns.iter().any(|pattern| pattern.includes(&key));
+        is_allowed.then(|| self.ring(stream)).flatten().filter(|ring| !is_internal(ring))
     }
+}
+
+/// A buffer that is a part of something else: of a channel, or of a bridge. A pattern does not mean
+/// it, or a peer could have requests of its own answered by every service of this machine.
+fn is_internal(ring: &str) -> bool {
+    path::is_mark(ring) || ring.ends_with("_request") || ring.ends_with("_response")
 }
 
 /// A thread, and the stream that it fills a buffer from.
@@ -253,6 +260,17 @@ mod tests {
         assert_eq!(buffer("mic2").as_deref(), Some("in-mic2"));
         assert_eq!(buffer("a%20b"), None);
         assert_eq!((buffer("cam2"), buffer("lab2/cam")), (None, None));
+    }
+
+    #[test]
+    fn a_pattern_does_not_mean_the_buffers_of_channels_and_bridges() {
+        let list = allowed(&["**", "own_request"], "").unwrap();
+        for stream in ["calc_request", "calc_response", "lab/calc_request", "bridge.cam", "bridge/cam"] {
+            assert_eq!(list.buffer(stream), None, "{stream}");
+        }
+        assert_eq!(list.buffer("calc%5Frequest"), None);
+        assert_eq!(list.buffer("own_request").as_deref(), Some("own_request"), "it is named");
+        assert_eq!(list.buffer("request").as_deref(), Some("request"));
     }
 
     #[test]

@@ -55,7 +55,8 @@ pub(crate) struct Args {
     mode: Option<u32>,
 }
 
-fn mode(text: &str) -> Result<u32, String> {
+/// Permission bits in octal digits.
+pub(crate) fn mode(text: &str) -> Result<u32, String> {
     u32::from_str_radix(text, 8).map_err(|_| format!("'{text}' is no octal number"))
 }
 

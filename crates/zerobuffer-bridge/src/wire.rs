@@ -4,7 +4,11 @@
 //! A message to the filling bridge is a header of 64 bytes, as attachment, and a payload. That is
 //! an opening, or a frame as it lies in the ring. The way back has one kind of message, a status.
 //! All numbers are little-endian.
+mod ask;
+
 use std::fmt;
+
+pub(crate) use self::ask::{Ask, Terms, Trouble};
 
 /// The version of these bytes. It is also a part of every key.
 pub(crate) const VERSION: u8 = 1;

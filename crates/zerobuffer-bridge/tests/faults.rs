@@ -1,7 +1,9 @@
 //! Bridges that are killed, links that break, and what the two ends see of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod chaos;
 mod common;
+mod duplex;
 
 use std::time::{Duration, Instant};
 
@@ -194,7 +196,8 @@ fn on_a_link_of_1_gigabit_block_uses_it_and_latest_stays_young() {
         ages.len()
     );
     assert!(ages.len() < 300, "the link takes all: nothing is shown");
-    assert!(median < promised * 10, "{median:?}");
+    // Of every frame, on a machine that is not busy with other things.
+    assert!(worst < promised * 10, "{worst:?}");
     drop(writing.join().unwrap());
     let (send, recv) = (send.stop(), recv.stop());
     assert!(count(&send, " left out,") > 0, "{send}{recv}");

@@ -1,0 +1,230 @@
+//! Where requests for one server come in: in the order in which they came, they go to it.
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use zenoh::Wait as _;
+use zenoh::query::Query;
+use zerobuffer::Owner;
+
+use super::line::{Line, Sent};
+use super::visitor::Visitor;
+use crate::say;
+use crate::stop::LOOK;
+use crate::wire::{Ask, Trouble};
+
+/// Clients of one service, on all machines.
+const MOST_VISITORS: usize = 64;
+/// Requests of one client that are under way.
+pub(super) const MOST_ASKS: usize = 64;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) answered: u64,
+    /// Bytes of responses.
+    pub(super) bytes: u64,
+    /// Requests whose client was told why there is no response, or that are lost with an end.
+    pub(super) failed: u64,
+    pub(super) clients: u64,
+}
+
+/// A request that waits for its turn.
+struct Asked {
+    ask: Ask,
+    query: Query,
+    visitor: Arc<Visitor>,
+}
+
+#[derive(Default)]
+struct State {
+    asked: VecDeque<Asked>,
+    /// Bytes of requests that wait.
+    bytes: u64,
+    visitors: BTreeMap<u64, Arc<Visitor>>,
+    counts: Counts,
+    ended: bool,
+    told: say::Once,
+}
+
+pub(super) struct Desk {
+    channel: String,
+    stream: String,
+    owner: Owner,
+    largest: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Desk {
+    pub(super) fn new(channel: &str, stream: &str, owner: Owner, largest: u64) -> Desk {
+        Desk {
+            channel: channel.to_owned(),
+            stream: stream.to_owned(),
+            owner,
+            largest,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let state = self.lock();
+        Counts { clients: state.visitors.len() as u64, ..state.counts }
+    }
+
+    pub(super) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// A client is there.
+    pub(super) fn join(&self, session: u64) {
+        let mut state = self.lock();
+        if state.ended || state.visitors.contains_key(&session) {
+            return;
+        }
+        if state.visitors.len() >= MOST_VISITORS {
+            let message = format!("{}: a client is refused, there are {MOST_VISITORS} already", self.stream);
+            return state.told.warn(message);
+        }
+        state.visitors.insert(session, Arc::new(Visitor::new(session)));
+    }
+
+    /// A client is gone, or out of reach.
+    pub(super) fn leave(&self, session: u64) {
+        let visitor = self.lock().visitors.remove(&session);
+        if let Some(visitor) = visitor {
+            visitor.end();
+        }
+        self.changed.notify_all();
+    }
+
+    /// A request came. This is the engine's thread: nothing is waited for. A query that is dropped
+    /// has no answer, and the asking bridge ends that client's channel.
+    pub(super) fn take(&self, query: Query) {
+        let attachment = query.attachment().filter(|bytes| bytes.len() <= Ask::MOST);
+        let decoded = Ask::decode(&attachment.map(zenoh::bytes::ZBytes::to_bytes).unwrap_or_default());
+        let length = query.payload().map_or(0, zenoh::bytes::ZBytes::len) as u64;
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let ask = match decoded {
+            Ok(ask) if ask.length == length && length > 0 => ask,
+            Ok(ask) => {
+                let message = format!(
+                    "{}: a request says that it has {} bytes, and has {length}",
+                    self.stream, ask.length
+                );
+                return state.told.warn(message);
+            }
+            Err(refused) => return state.told.warn(format!("{}: {refused}", self.stream)),
+        };
+        let Some(visitor) = state.visitors.get(&ask.session).filter(|_| !state.ended) else {
+            return state.told.warn(format!("{}: a request of a client that is not there", self.stream));
+        };
+        if !visitor.admits(ask.number) {
+            let message = format!(
+                "{}: request {} of a client that does not wait, or does not count; its channel ends",
+                self.stream, ask.number
+            );
+            return state.told.warn(message);
+        }
+        let most = self.largest.saturating_mul(4);
+        if state.bytes.saturating_add(length) > most {
+            let trouble = Trouble::new(
+                "busy",
+                format!(
+                    "{} bytes of requests wait for the server already; this one has {length}",
+                    state.bytes
+                ),
+            );
+            visitor.forget();
+            state.counts.failed += 1;
+            drop(guard);
+            let _ = query.reply_err(trouble.encode()).wait();
+            return;
+        }
+        let visitor = Arc::clone(visitor);
+        state.bytes += length;
+        state.asked.push_back(Asked { ask, query, visitor });
+        drop(guard);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let visitors = std::mem::take(&mut state.visitors);
+        let asked = std::mem::take(&mut state.asked);
+        drop(state);
+        visitors.into_values().for_each(|visitor| visitor.end());
+        drop(asked);
+        self.changed.notify_all();
+    }
+
+    /// The server is gone, or does not take what it has to.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().ended
+    }
+
+    pub(super) fn answered(&self, bytes: u64) {
+        let mut state = self.lock();
+        state.counts.answered += 1;
+        state.counts.bytes += bytes;
+    }
+
+    pub(super) fn failed(&self) {
+        self.lock().counts.failed += 1;
+    }
+
+    /// Gives the server one request after the other until there is no more server.
+    pub(super) fn run(self: &Arc<Desk>) {
+        let mut line: Option<Line> = None;
+        while let Some(next) = self.next(&mut line) {
+            let Some(Asked { ask, query, visitor }) = next else { continue };
+            if visitor.is_over() {
+                continue;
+            }
+            match Line::send(&mut line, self, &visitor, ask, &query) {
+                Sent::Call(call, largest) => visitor.await_answer(self, call, query, largest),
+                Sent::Refused(trouble) => {
+                    self.failed();
+                    visitor.forget();
+                    let _ = query.reply_err(trouble.encode()).wait();
+                }
+                Sent::ClientGone => {}
+                Sent::ServerGone => {
+                    self.failed();
+                    self.end();
+                }
+            }
+        }
+    }
+
+    /// The next request, or none within a while; `None` at the end. Clients that have left give
+    /// their line back.
+    #[allow(clippy::option_option, reason = "an end, a pause, and a request")]
+    fn next(&self, line: &mut Option<Line>) -> Option<Option<Asked>> {
+        let mut state = self.lock();
+        if state.asked.is_empty() && !state.ended {
+            state = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.ended {
+            return None;
+        }
+        let asked = state.asked.pop_front();
+        if let Some(Asked { ask, .. }) = &asked {
+            state.bytes -= ask.length;
+        }
+        drop(state);
+        if asked.is_none() && line.as_ref().is_some_and(|line| !line.is_used()) {
+            *line = None;
+        }
+        Some(asked)
+    }
+}

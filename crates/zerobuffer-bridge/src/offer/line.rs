@@ -1,0 +1,134 @@
+//! The bridge as the client of a server: one connection for all clients whose metadata are the same.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zenoh::query::Query;
+use zerobuffer::Error;
+use zerobuffer::duplex::{Call, Client, ClientConfig};
+
+use super::desk::Desk;
+use super::visitor::Visitor;
+use crate::stop::LOOK;
+use crate::wire::{Ask, Trouble};
+
+/// Between two looks whether a request is still wanted.
+const TRY: Duration = Duration::from_millis(200);
+/// How long a client may take to leave a line that another one needs with other metadata.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What has become of a request.
+pub(super) enum Sent {
+    /// The server has it; and bytes of the largest response that the client takes.
+    Call(Call, u64),
+    Refused(Trouble),
+    ClientGone,
+    ServerGone,
+}
+
+pub(super) struct Line {
+    client: Client,
+    metadata: Option<Vec<u8>>,
+    visitors: Vec<Arc<Visitor>>,
+}
+
+impl Line {
+    /// Whether a client is there that may have further requests.
+    pub(super) fn is_used(&self) -> bool {
+        self.visitors.iter().any(|visitor| !visitor.is_over())
+    }
+
+    /// Gives the server a request of this client, by a new connection if it needs one.
+    pub(super) fn send(
+        line: &mut Option<Line>,
+        desk: &Desk,
+        visitor: &Arc<Visitor>,
+        ask: Ask,
+        query: &Query,
+    ) -> Sent {
+        let largest = ask.largest;
+        visitor.keep_metadata(ask.metadata);
+        let metadata = visitor.metadata();
+        if line.as_ref().is_some_and(|line| line.metadata != metadata) {
+            // The server learns of other metadata by another client, and finishes with this one.
+            let until = Instant::now() + PATIENCE;
+            let pending = |line: &Line| line.visitors.iter().any(|other| other.is_served());
+            while line.as_ref().is_some_and(pending) && Instant::now() < until {
+                if desk.is_over() {
+                    return Sent::ServerGone;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            if line.as_ref().is_some_and(pending) {
+                return Sent::Refused(Trouble::new(
+                    "busy",
+                    "the server answers a client with other metadata; it has one client at a time",
+                ));
+            }
+            *line = None;
+        }
+        let line = match line {
+            Some(line) => line,
+            None => match Line::open(desk, metadata) {
+                Ok(opened) => line.insert(opened),
+                Err(sent) => return sent,
+            },
+        };
+        line.visitors.retain(|other| !other.is_over());
+        if !line.visitors.iter().any(|other| other.session == visitor.session) {
+            line.visitors.push(Arc::clone(visitor));
+        }
+        line.submit(desk, visitor, query).map_or_else(|sent| sent, |call| Sent::Call(call, largest))
+    }
+
+    fn open(desk: &Desk, metadata: Option<Vec<u8>>) -> Result<Line, Sent> {
+        let refused = |error: Error| match error {
+            Error::NoServer { .. } | Error::ServerNotReady { .. } | Error::ServerGone { .. } => {
+                Sent::ServerGone
+            }
+            error @ (Error::ClientAlreadyConnected { .. } | Error::WriterAlreadyConnected { .. }) => {
+                Sent::Refused(Trouble::new("busy", error.to_string()))
+            }
+            error => Sent::Refused(Trouble::of(error)),
+        };
+        let config = ClientConfig::default().owner(desk.owner()).write_timeout(Some(TRY));
+        let client = Client::connect_with(desk.channel(), config).map_err(refused)?;
+        if let Some(metadata) = &metadata {
+            client.set_metadata(metadata).map_err(refused)?;
+        }
+        Ok(Line { client, metadata, visitors: Vec::new() })
+    }
+
+    fn submit(&self, desk: &Desk, visitor: &Visitor, query: &Query) -> Result<Call, Sent> {
+        let Some(payload) = query.payload() else { return Err(Sent::ClientGone) };
+        loop {
+            // The length is that of the bytes that are here.
+            let mut loan = match self.client.loan(payload.len()) {
+                Ok(loan) => loan,
+                Err(Error::Full { .. } | Error::ResponsesUnread { .. }) => {
+                    if visitor.is_over() {
+                        return Err(Sent::ClientGone);
+                    }
+                    if desk.is_over() {
+                        return Err(Sent::ServerGone);
+                    }
+                    // Responses that nobody has read yet: their threads are just at it.
+                    std::thread::sleep(LOOK / 10);
+                    continue;
+                }
+                Err(Error::ServerGone { .. } | Error::ReaderGone { .. } | Error::Closed { .. }) => {
+                    return Err(Sent::ServerGone);
+                }
+                Err(error) => return Err(Sent::Refused(Trouble::of(error))),
+            };
+            let mut room = &mut loan[..];
+            for slice in payload.slices() {
+                let Some((target, rest)) = std::mem::take(&mut room).split_at_mut_checked(slice.len()) else {
+                    return Err(Sent::Refused(Trouble::new("bridge", "a request is longer than it says")));
+                };
+                target.copy_from_slice(slice);
+                room = rest;
+            }
+            return loan.submit().map_err(|_| Sent::ServerGone);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A client of another machine: its requests that are under way, and the thread that answers them.
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use zenoh::Wait as _;
+use zenoh::query::Query;
+use zerobuffer::Error;
+use zerobuffer::duplex::Call;
+
+use super::desk::{Desk, MOST_ASKS};
+use crate::say;
+use crate::stop::LOOK;
+use crate::wire::Trouble;
+
+/// A request that the server has.
+struct Pending {
+    call: Call,
+    query: Query,
+    largest: u64,
+}
+
+#[derive(Default)]
+struct State {
+    pending: VecDeque<Pending>,
+    /// The last request that came.
+    number: u64,
+    /// Requests that came and have no answer.
+    open: usize,
+    /// Those of them that the server has.
+    given: usize,
+    metadata: Option<Vec<u8>>,
+    answers: bool,
+    over: bool,
+}
+
+pub(super) struct Visitor {
+    pub(super) session: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Visitor {
+    pub(super) fn new(session: u64) -> Visitor {
+        Visitor { session, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this is the next request, and there is room for it. Else this client is given up.
+    pub(super) fn admits(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        let admits = !state.over && number == state.number + 1 && state.open < MOST_ASKS;
+        if admits {
+            state.number = number;
+            state.open += 1;
+        } else {
+            state.over = true;
+        }
+        admits
+    }
+
+    /// A request has its answer.
+    pub(super) fn forget(&self) {
+        self.lock().open -= 1;
+    }
+
+    /// What came with the first request.
+    pub(super) fn keep_metadata(&self, metadata: Option<Vec<u8>>) {
+        let mut state = self.lock();
+        state.metadata = state.metadata.take().or(metadata);
+    }
+
+    pub(super) fn metadata(&self) -> Option<Vec<u8>> {
+        self.lock().metadata.clone()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().over
+    }
+
+    /// Whether the server has a request of it.
+    pub(super) fn is_served(&self) -> bool {
+        let state = self.lock();
+        state.given > 0 && !state.over
+    }
+
+    /// Its requests get no answer any more.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.over = true;
+        let pending = std::mem::take(&mut state.pending);
+        drop(state);
+        drop(pending);
+        self.changed.notify_all();
+    }
+
+    /// The server has a request. A thread for each client: one that takes its responses slowly holds
+    /// up nobody else.
+    pub(super) fn await_answer(
+        self: &Arc<Visitor>,
+        desk: &Arc<Desk>,
+        call: Call,
+        query: Query,
+        largest: u64,
+    ) {
+        let mut state = self.lock();
+        if state.over {
+            // The engine is told without the lock.
+            drop(state);
+            return drop((call, query));
+        }
+        state.pending.push_back(Pending { call, query, largest });
+        state.given += 1;
+        if !std::mem::replace(&mut state.answers, true) {
+            let (own, desk) = (Arc::clone(self), Arc::clone(desk));
+            std::thread::spawn(move || own.answer_all(&desk));
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn answer_all(&self, desk: &Desk) {
+        loop {
+            let mut state = self.lock();
+            while state.pending.is_empty() && !state.over {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            let Some(Pending { call, query, largest }) = state.pending.pop_front() else { return };
+            let over = state.over;
+            drop(state);
+            if over || !self.answer(desk, &call, &query, largest) {
+                return;
+            }
+        }
+    }
+
+    /// `false`: there is no more server, or no more client.
+    fn answer(&self, desk: &Desk, call: &Call, query: &Query, largest: u64) -> bool {
+        let response = loop {
+            if self.is_over() {
+                return false;
+            }
+            match call.wait(LOOK) {
+                Ok(None) => {}
+                Ok(Some(response)) => break Ok(response),
+                Err(Error::ServerGone { .. } | Error::Closed { .. }) => {
+                    desk.failed();
+                    desk.end();
+                    return false;
+                }
+                Err(error) => break Err(Trouble::of(error)),
+            }
+        };
+        let response = response.and_then(|response| {
+            let size = response.data().len() as u64;
+            if size > largest { Err(Trouble::too_large(size, largest)) } else { Ok(response) }
+        });
+        let put = match response {
+            Ok(response) => {
+                let bytes = response.data().len() as u64;
+                // Lent, not copied: the ring gets its space back when the engine has sent it.
+                let put = query.reply(query.key_expr().clone(), Bytes::from_owner(response)).wait();
+                desk.answered(bytes);
+                put
+            }
+            Err(trouble) => {
+                desk.failed();
+                query.reply_err(trouble.encode()).wait()
+            }
+        };
+        let mut state = self.lock();
+        (state.open, state.given) = (state.open - 1, state.given - 1);
+        drop(state);
+        if let Err(error) = put {
+            say::warn(&format!("the engine does not send a response: {error}"));
+        }
+        true
+    }
+}
