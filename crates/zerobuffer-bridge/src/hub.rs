@@ -35,6 +35,7 @@ struct State {
     epochs: u64,
     counts: Counts,
     ends: bool,
+    told: say::Once,
 }
 
 /// Sums over all receivers there were.
@@ -90,7 +91,8 @@ impl Hub {
             return None;
         }
         if state.lanes.len() >= MOST_LANES {
-            say::warn(&format!("{}: a receiver is refused, there are {MOST_LANES} already", self.name));
+            let message = format!("{}: a receiver is refused, there are {MOST_LANES} already", self.name);
+            state.told.warn(message);
             return None;
         }
         state.epochs += 1;
@@ -112,10 +114,10 @@ impl Hub {
         Some(epoch)
     }
 
-    /// A receiver is gone, or out of reach.
-    pub(crate) fn leave(&self, receiver: &str) {
+    /// A receiver is gone, or out of reach. `false`: it had no lane.
+    pub(crate) fn leave(&self, receiver: &str) -> bool {
         let mut state = self.lock();
-        let Some(mut lane) = state.lanes.remove(receiver) else { return };
+        let Some(mut lane) = state.lanes.remove(receiver) else { return false };
         lane.restart(0);
         let mut rest = Rest { uncertain: lane.uncertain, queue: lane.queue, lost: lane.lost };
         // It counts, and if that receiver comes back it counts as that lane's again.
@@ -140,6 +142,7 @@ impl Hub {
         }
         drop(state);
         self.changed.notify_all();
+        true
     }
 
     /// What a receiver says.

@@ -162,6 +162,7 @@ impl Sending {
             hub: Arc::clone(&self.hub),
             sender: self.sender.clone(),
             stream: self.stream.clone(),
+            threads: Arc::default(),
         };
         let _receivers = session
             .liveliness()
@@ -220,23 +221,44 @@ struct Lanes {
     hub: Arc<Hub>,
     sender: String,
     stream: Stream,
+    /// Each thread that serves a lane has one.
+    threads: Arc<()>,
 }
+
+/// Threads of lanes. One that the engine makes wait stays for a while after its receiver has left.
+const MOST_THREADS: usize = 128;
+/// Letters of a receiver's name.
+const MOST_NAME: usize = 64;
 
 impl Lanes {
     /// A receiver came or went.
     fn notice(&self, sample: &Sample) {
         let Some(receiver) = keys::receiver(sample.key_expr()) else { return };
-        if sample.kind() == SampleKind::Delete {
-            self.hub.leave(receiver);
-            say::note(&format!("{}: receiver {receiver} is gone", self.stream));
+        if receiver.len() > MOST_NAME {
             return;
+        }
+        if sample.kind() == SampleKind::Delete {
+            if self.hub.leave(receiver) {
+                say::note(&format!("{}: receiver {receiver} is gone", self.stream));
+            }
+            return;
+        }
+        if Arc::strong_count(&self.threads) > MOST_THREADS {
+            return say::warn(&format!(
+                "{}: a receiver is refused, {MOST_THREADS} threads serve others, or wait for those that left",
+                self.stream
+            ));
         }
         let Some(serial) = self.hub.join(receiver) else { return };
         say::note(&format!("{}: receiver {receiver} is there", self.stream));
         let (session, hub) = (self.session.clone(), Arc::clone(&self.hub));
         let (key, receiver) = (keys::data(&self.sender, receiver, &self.stream), receiver.to_owned());
         // Not here: the engine waits for what this thread of it does.
-        std::thread::spawn(move || serve(&session, &hub, &key, &receiver, serial));
+        let thread = Arc::clone(&self.threads);
+        std::thread::spawn(move || {
+            serve(&session, &hub, &key, &receiver, serial);
+            drop(thread);
+        });
     }
 }
 
@@ -253,7 +275,8 @@ fn serve(session: &Session, hub: &Hub, key: &str, receiver: &str, serial: u64) {
         Ok(publisher) => publisher,
         Err(error) => {
             say::warn(&format!("a receiver cannot be served: {error}"));
-            return hub.leave(receiver);
+            hub.leave(receiver);
+            return;
         }
     };
     while let Some(next) = hub.next(receiver, serial) {

@@ -315,6 +315,211 @@ mod hostile {
         pair.recv.stop();
     }
 
+    /// The attachment of a request, see src/wire/ask.rs.
+    fn ask(session: u64, number: u64, length: u64) -> Vec<u8> {
+        let mut bytes = b"ZBBR\x01\x04\0\0".to_vec();
+        for number in [session, number, 1 << 20, length, 0] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn query(session: &Session, key: &str, payload: Vec<u8>, attachment: Vec<u8>) {
+        session
+            .get(key)
+            .payload(payload)
+            .attachment(attachment)
+            .congestion_control(CongestionControl::Block)
+            .timeout(Duration::from_secs(5))
+            .callback(|_| {})
+            .wait()
+            .unwrap();
+    }
+
+    #[test]
+    fn a_client_that_lies_has_no_request_carried_out_and_costs_no_memory() {
+        use zerobuffer::duplex::{Client, ClientConfig, Server, ServerConfig};
+        let (far, near, port) = (name("far"), name("near"), port());
+        let server = Server::new(&far, ServerConfig::default());
+        let count = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counted = std::sync::Arc::clone(&count);
+        server
+            .start(move |request, mut response| {
+                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(50));
+                Ok(response.write(request.data()).map(drop)?)
+            })
+            .unwrap();
+        let address = format!("127.0.0.1:{port}");
+        let offer = Bridge::start(&["offer", &format!("{far}=service"), "--listen", &address]);
+        offer.says("is offered");
+        let session = join(port);
+        wait_for("its token", || !tokens(&session, "@zb/1/offer/*/service").is_empty(), String::new);
+        let token = tokens(&session, "@zb/1/offer/*/service").remove(0);
+        let offerer = token.split('/').nth(3).unwrap().to_owned();
+        let call = format!("@zb/1/call/{offerer}/service");
+        let before = memory(offer.pid());
+        query(&session, &call, vec![1; 10], vec![]);
+        query(&session, &call, vec![1; 10], vec![b'x'; 48]);
+        query(&session, &call, vec![1; 10], vec![b'x'; 3_000_000]);
+        query(&session, &call, vec![1; 10], ask(7, 1, 1 << 63));
+        offer.says("a request says that it has 9223372036854775808 bytes");
+        query(&session, &call, vec![1; 10], ask(7, 1, 10));
+        offer.says("a request of a client that is not there");
+        let client = |number: u64| {
+            let key = format!("@zb/1/client/{number:016x}/{offerer}/service");
+            session.liveliness().declare_token(key).wait().unwrap()
+        };
+        // One that does not count.
+        let _one = client(1);
+        query(&session, &call, vec![1; 10], ask(1, 5, 10));
+        offer.says("request 5 of a client that does not wait, or does not count");
+        assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), 0, "none was carried out");
+        // One that does not wait.
+        let _two = client(2);
+        for number in 1..=500 {
+            query(&session, &call, vec![1; 1_000_000], ask(2, number, 1_000_000));
+        }
+        wait_for("it is given up", || offer.said().matches("does not wait").count() > 1, || offer.said());
+        let many: Vec<_> = (10..1000).map(client).collect();
+        offer.says("a client is refused, there are 64 already");
+        drop(many);
+        let grown = memory(offer.pid()).saturating_sub(before);
+        println!("the attacks have cost {} MB at most", grown >> 20);
+        assert!(grown < 512 << 20, "{grown} bytes");
+        session.close().wait().unwrap();
+        // An honest one is served as ever.
+        let reach = Bridge::start(&["reach", &format!("service={near}"), "--connect", &address]);
+        let config = ClientConfig::default().connect_timeout(common::LIMIT);
+        let honest = Client::connect_with(&near, config).unwrap();
+        assert_eq!(honest.call(b"hello", common::LIMIT).unwrap().data(), b"hello");
+        drop(honest);
+        reach.stop();
+        offer.stop();
+    }
+
+    #[test]
+    fn an_offer_that_lies_is_refused_or_told_to_the_client() {
+        use zerobuffer::duplex::{Client, ClientConfig};
+        let (near, port) = (name("near"), port());
+        let address = format!("127.0.0.1:{port}");
+        let reach =
+            Bridge::start(&["reach", &format!("service={near}"), "--listen", &address, "--ring", "1MiB"]);
+        wait_for("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok(), || reach.said());
+        let session = join(port);
+        let terms = |ring: u64, metadata: u64, hops: u64| {
+            let mut bytes = b"ZBBR\x01\x05\0\0".to_vec();
+            for number in [ring, metadata, u64::MAX, hops] {
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
+            bytes
+        };
+        let offer = |offerer: &str, terms: Vec<u8>| {
+            let key = format!("@zb/1/terms/{offerer}/service");
+            let own = key.clone();
+            let queryable = session
+                .declare_queryable(key)
+                .callback(move |query| query.reply(own.clone(), terms.clone()).wait().unwrap())
+                .wait()
+                .unwrap();
+            let token = session.liveliness().declare_token(format!("@zb/1/offer/{offerer}/service"));
+            (token.wait().unwrap(), queryable)
+        };
+        let _other = session.liveliness().declare_token("@zb/9/offer/a/service").wait().unwrap();
+        reach.says("is offered by a bridge of version 9");
+        for (bytes, says) in [
+            (vec![], "a message of 0 bytes"),
+            (vec![1; 5000], "terms of 5000 bytes"),
+            (vec![1; 40], "none of a bridge"),
+            (terms(1, 1, u64::MAX), "hops"),
+        ] {
+            let offered = offer("liar", bytes);
+            reach.says(says);
+            drop(offered);
+        }
+        // Lengths that nobody has: the ring is as large as --ring says at most.
+        let answers = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let turn = std::sync::Arc::clone(&answers);
+        let key = "@zb/1/call/huge/service";
+        let _calls = session
+            .declare_queryable(key)
+            .callback(move |query| match turn.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+                0 => query.reply_err(vec![0xff; 1000]).wait().unwrap(),
+                1 => query.reply(key, Vec::<u8>::new()).wait().unwrap(),
+                2 => query.reply(key, vec![1; 5_000_000]).wait().unwrap(),
+                3 => {
+                    query.reply(key, b"first".to_vec()).wait().unwrap();
+                    query.reply(key, b"second".to_vec()).wait().unwrap();
+                }
+                _ => {}
+            })
+            .wait()
+            .unwrap();
+        let _offered = offer("huge", terms(u64::MAX, u64::MAX, 0));
+        let config = ClientConfig::default().connect_timeout(common::LIMIT);
+        let client = Client::connect_with(&near, config).unwrap();
+        let info = zerobuffer::observe::inspect(&format!("{near}_request")).unwrap();
+        assert!(info.payload_size <= 1 << 20 && info.metadata_size <= 1 << 20, "{info:?}");
+        for _ in 0..2 {
+            match client.call(b"hello", common::LIMIT) {
+                Err(zerobuffer::Error::Remote { kind, .. }) => assert_eq!(kind, "bridge"),
+                other => panic!("{other:?}"),
+            }
+        }
+        let large = client.call(b"hello", common::LIMIT);
+        assert!(
+            matches!(large, Err(zerobuffer::Error::ResponseTooLarge { size: 5_000_000, .. })),
+            "{large:?}"
+        );
+        assert_eq!(client.call(b"hello", common::LIMIT).unwrap().data(), b"first");
+        // No answer at all: the server has dropped the query.
+        let gone = client.call(b"hello", common::LIMIT);
+        assert!(matches!(gone, Err(zerobuffer::Error::ServerGone { .. })), "{gone:?}");
+        reach.stop();
+    }
+
+    #[test]
+    fn a_pattern_lets_nobody_send_requests_to_a_service() {
+        use zerobuffer::duplex::{Server, ServerConfig};
+        let (channel, port) = (name("calc"), port());
+        let server = Server::new(&channel, ServerConfig::default());
+        let called = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let calls = std::sync::Arc::clone(&called);
+        server
+            .start(move |_, _| {
+                calls.store(true, std::sync::atomic::Ordering::SeqCst);
+                Ok(())
+            })
+            .unwrap();
+        let recv = Bridge::start(&["recv", "**", "--listen", &format!("127.0.0.1:{port}")]);
+        wait_for("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok(), || recv.said());
+        let session = join(port);
+        let key = format!("@zb/1/send/{}-0/{channel}_request", session.zid());
+        let _token = session.liveliness().declare_token(key).wait().unwrap();
+        recv.says(&format!("'{channel}_request' is offered, and not allowed here"));
+        let info = zerobuffer::observe::inspect(&format!("{channel}_request")).unwrap();
+        assert!(info.writer.is_none() && !called.load(std::sync::atomic::Ordering::SeqCst), "{info:?}");
+        recv.stop();
+    }
+
+    #[test]
+    fn a_peer_cannot_fill_a_disk_with_lines() {
+        let port = port();
+        let recv = Bridge::start(&["recv", &name("to"), "--listen", &format!("127.0.0.1:{port}")]);
+        wait_for("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok(), || recv.said());
+        let session = join(port);
+        for number in 0..3000 {
+            let key = format!("@zb/1/send/x/stream-{number}");
+            drop(session.liveliness().declare_token(key).wait().unwrap());
+        }
+        session.close().wait().unwrap();
+        std::thread::sleep(Duration::from_secs(3));
+        let lines = recv.said().lines().count();
+        println!("3000 offers of different names have caused {lines} lines");
+        assert!((100..400).contains(&lines), "{lines} lines");
+        recv.stop();
+    }
+
     fn tokens(session: &Session, pattern: &str) -> Vec<String> {
         let replies =
             session.liveliness().get(pattern.to_owned()).timeout(Duration::from_secs(2)).wait().unwrap();
@@ -360,4 +565,60 @@ fn ls_shows_both_ends() {
     let (code, _, errors) = ls(&["--timeout", "1"]);
     assert_eq!(code, Some(4), "{errors}");
     assert!(errors.contains("no bridge answers"), "{errors}");
+}
+
+/// This program again, as the reader of a buffer, as another user.
+fn reader_of_nobody(buffer: &str) -> Option<std::process::Child> {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["a_reader_of_another_user", "--exact", "--nocapture"]).uid(65_534).gid(65_534);
+    command.env("ZEROBUFFER_BRIDGE_READER", buffer).stdin(std::process::Stdio::piped());
+    match command.spawn() {
+        Ok(child) => Some(child),
+        Err(error) => {
+            assert!(std::env::var_os("ZEROBUFFER_BRIDGE_NAMESPACES").is_none(), "{error}");
+            println!("skipped: this user may not become another one");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_reader_of_another_user() {
+    let Ok(buffer) = std::env::var("ZEROBUFFER_BRIDGE_READER") else { return };
+    let config = zerobuffer::BufferConfig::ring(1 << 20).metadata(4096).mode(0o666);
+    let mut reader = zerobuffer::Reader::create(&buffer, config).unwrap();
+    // Until the test closes the pipe.
+    let ends = std::thread::spawn(|| std::io::stdin().read_line(&mut String::new()));
+    while !ends.is_finished() {
+        let _ = reader.read_timeout(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn buffers_of_other_users_are_neither_filled_nor_believed() {
+    let (from, theirs) = (name("from"), name("theirs"));
+    let Some(mut other) = reader_of_nobody(&theirs) else { return };
+    wait_for("it is there", || zerobuffer::observe::inspect(&theirs).is_ok(), String::new);
+    let pair = Pair::start(&from, &theirs, &[], &[]);
+    let mut writer = writer(&from);
+    writer.write(&[1; 100]).unwrap();
+    pair.recv.says("65534");
+    assert!(zerobuffer::observe::inspect(&theirs).unwrap().writer.is_none());
+    drop(other.stdin.take());
+    other.wait().unwrap();
+    drop(writer);
+    pair.send.stop();
+    pair.recv.stop();
+    // Told to, it does.
+    let mut other = reader_of_nobody(&theirs).unwrap();
+    let pair = Pair::start(&from, &theirs, &[], &["--owner", "any"]);
+    let mut writer = common::writer(&from);
+    writer.write(&[1; 100]).unwrap();
+    let is_read = || zerobuffer::observe::inspect(&theirs).is_ok_and(|info| info.read_count > 0);
+    wait_for("it is filled", is_read, || pair.recv.said());
+    drop(other.stdin.take());
+    other.wait().unwrap();
+    pair.send.stop();
+    pair.recv.stop();
 }

@@ -77,7 +77,7 @@ fn block_sends_again_what_has_not_arrived_and_nothing_else() {
     hub.give(item(&hub, 5), 0);
     assert!(!hub.wants_frame(Duration::ZERO), "one waits");
     // The link breaks; 1 and 2 have arrived, and nothing was said of it.
-    hub.leave("r");
+    assert!(hub.leave("r") && !hub.leave("r"));
     let serial = hub.join("r").unwrap();
     open(&hub, serial, 2);
     for number in 3..=5 {
@@ -94,7 +94,7 @@ fn block_gives_the_heir_what_a_dead_receiver_has_not_got() {
     hub.status("old", &said(&open_old, 1, 0));
     hub.give(item(&hub, 1), 0);
     assert_eq!(sequence(hub.next("old", serial).unwrap()), 1);
-    hub.leave("old");
+    assert!(hub.leave("old"));
     assert!(hub.next("old", serial).is_none(), "its thread ends");
     let serial = hub.join("r").unwrap();
     open(&hub, serial, 0);
