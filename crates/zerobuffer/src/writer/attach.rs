@@ -282,6 +282,13 @@ fn claim(
         if let Some(data) = data.filter(|_| stale) {
             data.post();
         }
+        // The reader that would repair the ring is gone: the next one makes another buffer.
+        if native_reader && !vacant && has_lost_reader(region, locks) {
+            return Err(Error::NotReady {
+                name: name.to_owned(),
+                reason: "its reader is dead or has closed it; start a new one, which takes the name over",
+            });
+        }
         if patience.pause(Duration::from_millis(1), started + REPAIR_GRACE).is_break() {
             return if stale && !vacant {
                 Err(Error::CrashNotNoticed { name: name.to_owned(), waited: started.elapsed() })
@@ -290,6 +297,12 @@ fn claim(
             };
         }
     }
+}
+
+/// Whether a reader that held its presence byte holds it no more.
+fn has_lost_reader(region: &Region, locks: Option<&Presence>) -> bool {
+    region.load(Word::ReaderPid, Ordering::SeqCst) == 0
+        || locks.is_some_and(|presence| presence.is_held(Role::Reader).is_ok_and(|held| !held))
 }
 
 /// Announces the level of this writer. `false`: another one's is still there.
@@ -331,6 +344,19 @@ mod tests {
         let Err(error) = failed else { panic!("attached beside a crashed writer") };
         assert_eq!(error.kind(), crate::ErrorKind::NotReady);
         assert!(matches!(error, Error::CrashNotNoticed { waited, .. } if waited < patience), "{error}");
+    }
+
+    /// The next reader makes another buffer, which may come any time: nothing is waited for here.
+    #[test]
+    fn a_crash_is_not_waited_for_beside_a_reader_that_has_gone() {
+        let name = crate::testing::name("attach-both");
+        let reader = Reader::create(&name, BufferConfig::ring(256).metadata(64)).unwrap();
+        let Ok(opened) = open(&name, Owner::Trusted) else { panic!("it does not open") };
+        opened.region.store(Word::WriterPid, TOMBSTONE, Ordering::SeqCst);
+        drop(reader);
+        // With a reader that is there it would be waited for, and then be `CrashNotNoticed`.
+        let failed = register(&name, opened, &mut Patience::at_most(Duration::from_secs(10)), false);
+        assert!(matches!(failed, Err(Error::NotReady { .. })), "{:?}", failed.err());
     }
 
     /// W7: what fails last fails before the predecessor's metadata are removed.
