@@ -20,8 +20,6 @@ use crate::wire::{Opening, Status};
 /// How long a message may be under way while the receiver says that it has not come. Then the
 /// engine has lost it, and the lane begins anew.
 const STALLED: Duration = Duration::from_mins(2);
-/// As long as the receiver needs to see an opening.
-const OPENS: Duration = Duration::from_secs(1);
 /// Receivers that left and may come back, of which it is remembered what they have not got.
 const REMEMBERED: usize = 16;
 /// Receivers of one stream.
@@ -160,10 +158,12 @@ impl Hub {
         }
         let moved_for = lane.moved.map_or(Duration::ZERO, |moved| moved.elapsed());
         if status.epoch != lane.epoch {
-            // It waits for an opening. One that is on its way gets its time; else it was lost.
-            if lane.sent > 0 && (moved_for > STALLED || status.epoch == 0 && moved_for > OPENS) {
+            // It waits for an opening. One that is on its way gets its time; else it was lost: where
+            // a link has just come back, the engine may know the receiver and not yet what it hears.
+            if lane.sent > 0 && moved_for > lane.opens_within() {
                 state.epochs += 1;
                 lane.restart(state.epochs);
+                lane.openings += 1;
                 self.changed.notify_all();
             }
             return;
@@ -180,7 +180,7 @@ impl Hub {
                 lane.uncertain.extend(rest.uncertain);
                 rest.queue.into_iter().rev().for_each(|item| lane.queue.push_front(item));
             }
-            (lane.opened, lane.ever) = (true, true);
+            (lane.opened, lane.ever, lane.openings) = (true, true, 0);
             state.counts.frames += lane.settle(status.run, status.sequence);
         }
         if status.received > lane.received {

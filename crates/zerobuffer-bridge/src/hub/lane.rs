@@ -1,10 +1,14 @@
 //! The way to one receiver: what waits for it, and what it has not yet said it has taken.
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::STALLED;
 use super::item::{Chapter, Item, What};
 use crate::say;
+
+/// As long as a receiver needs to see an opening that nothing holds up.
+const OPENS: Duration = Duration::from_millis(250);
 
 /// A frame that the receiver has not yet said it has taken.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub(super) struct Lane {
     pub(super) taken: u64,
     /// The receiver has seen the opening of this epoch.
     pub(super) opened: bool,
+    /// Openings that were given up since the last one that it has seen.
+    pub(super) openings: u32,
     /// It has seen one, of this epoch or an earlier one.
     pub(super) ever: bool,
     /// The chapter that it knows.
@@ -62,6 +68,12 @@ impl Lane {
             }
         }
         arrived as u64
+    }
+
+    /// How long an opening may take. Twice as long each time: one that waits behind large frames on a
+    /// slow link gets there, too.
+    pub(super) fn opens_within(&self) -> Duration {
+        OPENS.saturating_mul(1 << self.openings.min(16)).min(STALLED)
     }
 
     pub(super) fn under_way(&self) -> u64 {

@@ -7,7 +7,7 @@ use zenoh::query::Query;
 use zerobuffer::Owner;
 
 use super::line::{Line, Sent};
-use super::visitor::Visitor;
+use super::visitor::{Admission, Visitor};
 use crate::say;
 use crate::stop::LOOK;
 use crate::wire::{Ask, Trouble};
@@ -127,12 +127,16 @@ impl Desk {
         let Some(visitor) = state.visitors.get(&ask.session).filter(|_| !state.ended) else {
             return state.told.warn(format!("{}: a request of a client that is not there", self.stream));
         };
-        if !visitor.admits(ask.number) {
-            let message = format!(
-                "{}: request {} of a client that does not wait, or does not count; its channel ends",
-                self.stream, ask.number
-            );
-            return state.told.warn(message);
+        match visitor.admits(ask.number) {
+            Admission::Granted => {}
+            Admission::Over => return,
+            Admission::GivenUp => {
+                let message = format!(
+                    "{}: request {} of a client that does not wait, or does not count; its channel ends",
+                    self.stream, ask.number
+                );
+                return state.told.warn(message);
+            }
         }
         let most = self.largest.saturating_mul(4);
         if state.bytes.saturating_add(length) > most {

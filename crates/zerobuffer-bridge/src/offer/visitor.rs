@@ -34,6 +34,16 @@ struct State {
     over: bool,
 }
 
+/// What a request meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Granted,
+    /// This one was too much.
+    GivenUp,
+    /// An earlier one was, or the client has left.
+    Over,
+}
+
 pub(super) struct Visitor {
     pub(super) session: u64,
     state: Mutex<State>,
@@ -50,16 +60,18 @@ impl Visitor {
     }
 
     /// Whether this is the next request, and there is room for it. Else this client is given up.
-    pub(super) fn admits(&self, number: u64) -> bool {
+    pub(super) fn admits(&self, number: u64) -> Admission {
         let mut state = self.lock();
-        let admits = !state.over && number == state.number + 1 && state.open < MOST_ASKS;
-        if admits {
-            state.number = number;
-            state.open += 1;
-        } else {
-            state.over = true;
+        if state.over {
+            return Admission::Over;
         }
-        admits
+        if number != state.number + 1 || state.open >= MOST_ASKS {
+            state.over = true;
+            return Admission::GivenUp;
+        }
+        state.number = number;
+        state.open += 1;
+        Admission::Granted
     }
 
     /// A request has its answer.

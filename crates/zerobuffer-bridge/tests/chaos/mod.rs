@@ -279,6 +279,7 @@ fn each_of_the_four_is_killed_at_random_and_the_stream_goes_on() {
         }
         let victim = draw(4) as usize;
         tally[victim] += 1;
+        println!("kill {kill}: {}", ["writer", "sender", "receiver", "reader"][victim]);
         match victim {
             0 => {
                 writer.kill().unwrap();

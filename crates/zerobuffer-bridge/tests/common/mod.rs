@@ -53,7 +53,25 @@ impl Bridge {
                 command
             }
         };
-        let mut child = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Bridge::spawn(&mut command, arguments).unwrap()
+    }
+
+    /// As another user; `None`: this one may not, and nobody requires it.
+    pub(crate) fn start_as(user: u32, arguments: &[&str]) -> Option<Bridge> {
+        use std::os::unix::process::CommandExt as _;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zerobuffer-bridge"));
+        match Bridge::spawn(command.uid(user).gid(user), arguments) {
+            Ok(bridge) => Some(bridge),
+            Err(error) => {
+                assert!(std::env::var_os("ZEROBUFFER_BRIDGE_NAMESPACES").is_none(), "{error}");
+                println!("skipped: this user may not become another one");
+                None
+            }
+        }
+    }
+
+    fn spawn(command: &mut Command, arguments: &[&str]) -> std::io::Result<Bridge> {
+        let mut child = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let said = Arc::new(Mutex::new(String::new()));
         let (into, mut pipe) = (Arc::clone(&said), child.stderr.take().unwrap());
         std::thread::spawn(move || {
@@ -62,7 +80,7 @@ impl Bridge {
                 into.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         });
-        Bridge { child, said, what: arguments.join(" ") }
+        Ok(Bridge { child, said, what: arguments.join(" ") })
     }
 
     pub(crate) fn pid(&self) -> u32 {
