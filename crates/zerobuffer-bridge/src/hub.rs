@@ -158,8 +158,8 @@ impl Hub {
         }
         let moved_for = lane.moved.map_or(Duration::ZERO, |moved| moved.elapsed());
         if status.epoch != lane.epoch {
-            // It waits for an opening. One that is on its way gets its time; else it was lost: where
-            // a link has just come back, the engine may know the receiver and not yet what it hears.
+            // It waits for an opening. One that is on its way gets its time. Else it was lost:
+            // after a break the engine may know the receiver sooner than what that listens to.
             if lane.sent > 0 && moved_for > lane.opens_within() {
                 state.epochs += 1;
                 lane.restart(state.epochs);

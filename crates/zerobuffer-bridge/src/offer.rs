@@ -208,7 +208,7 @@ impl Offering {
             (line.live, line.peers) = (true, counts.clients);
         });
         let info = info.declare(session, &offerer, &self.stream).map_err(failed)?;
-        // Last: who sees the token finds all else.
+        // Last: a bridge that sees the token finds all else.
         let token = session
             .liveliness()
             .declare_token(keys::offer_token(&offerer, &self.stream))

@@ -10,7 +10,7 @@ pub(crate) fn set_quiet(quiet: bool) {
     QUIET.store(quiet, Ordering::Relaxed);
 }
 
-/// Peers cause lines, so that one of them could fill a disk. This many come at once, and then one
+/// Peers cause lines, and one of them could fill a disk. This many come at once, and then one
 /// more in each [`PACE`].
 const BURST: u32 = 200;
 const PACE: Duration = Duration::from_secs(1);

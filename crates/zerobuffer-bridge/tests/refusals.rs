@@ -615,7 +615,7 @@ fn buffers_of_other_users_are_neither_filled_nor_believed() {
     drop(writer);
     pair.send.stop();
     pair.recv.stop();
-    // Told to, it does.
+    // With the option it is filled.
     let mut other = reader_of_nobody(&theirs).unwrap();
     let pair = Pair::start(&from, &theirs, &[], &["--owner", "any"]);
     let mut writer = common::writer(&from);

@@ -70,8 +70,8 @@ impl Lane {
         arrived as u64
     }
 
-    /// How long an opening may take. Twice as long each time: one that waits behind large frames on a
-    /// slow link gets there, too.
+    /// How long an opening may take. Twice as long each time: one that waits behind large frames
+    /// on a slow link gets there, too.
     pub(super) fn opens_within(&self) -> Duration {
         OPENS.saturating_mul(1 << self.openings.min(16)).min(STALLED)
     }

@@ -22,7 +22,7 @@ pub(super) struct Counts {
     pub(super) answered: u64,
     /// Bytes of responses.
     pub(super) bytes: u64,
-    /// Requests whose client was told why there is no response, or that are lost with an end.
+    /// Requests whose client learns why there is no response, or that are lost with an end.
     pub(super) failed: u64,
     pub(super) clients: u64,
 }

@@ -1,4 +1,4 @@
-//! The bridge as the client of a server: one connection for all clients whose metadata are the same.
+//! The bridge as the client of a server: one connection for all clients with the same metadata.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -109,8 +109,8 @@ impl Visitor {
         self.changed.notify_all();
     }
 
-    /// The server has a request. A thread for each client: one that takes its responses slowly holds
-    /// up nobody else.
+    /// The server has a request. A thread for each client: one that takes its responses slowly
+    /// holds up nobody else.
     pub(super) fn await_answer(
         self: &Arc<Visitor>,
         desk: &Arc<Desk>,
@@ -120,7 +120,7 @@ impl Visitor {
     ) {
         let mut state = self.lock();
         if state.over {
-            // The engine is told without the lock.
+            // The engine learns of it without the lock.
             drop(state);
             return drop((call, query));
         }

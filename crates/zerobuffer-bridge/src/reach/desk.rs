@@ -1,5 +1,5 @@
-//! Where the requests of a channel leave this machine, and where their answers come back: to the
-//! client they go in the order of the requests.
+//! Where the requests of a channel leave this machine, and where their answers come back. The
+//! client gets those in the order of its requests.
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -134,7 +134,7 @@ impl Desk {
         let (pending, visit) = (std::mem::take(&mut state.pending), state.visit.take());
         state.counts.failed += pending.len() as u64;
         drop(state);
-        // The engine is told, and responders leave their turns, without the lock.
+        // The engine learns of it, and responders leave their turns, without the lock.
         drop((pending, visit));
         self.changed.notify_all();
     }
@@ -226,7 +226,7 @@ impl Desk {
             while !is_due(&state) && !state.over {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            // What has come before the end is still told.
+            // What has come before the end still gets to the client.
             if !is_due(&state) {
                 return;
             }
@@ -251,7 +251,7 @@ impl Desk {
     fn post(&self, mut responder: Responder, answer: Answer) -> Option<u64> {
         match answer {
             Answer::Response(bytes) if !bytes.is_empty() => {
-                // What does not fit, or finds no room, is told to the client.
+                // The client learns of what does not fit, or finds no room.
                 let mut loan = responder.loan(bytes.len()).ok()?;
                 let mut room = &mut loan[..];
                 for slice in bytes.slices() {

@@ -102,7 +102,7 @@ fn start(kind: u8) -> Vec<u8> {
     [&MAGIC[..], &[VERSION, kind, 0, 0]].concat()
 }
 
-/// Why a request has no response: what its client is told.
+/// Why a request has no response, for its client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Trouble {

@@ -251,8 +251,8 @@ fn each_of_the_four_is_killed_at_random_and_the_stream_goes_on() {
     let (mut last, mut frames, mut twice, mut gaps) = (0u64, 0u64, 0u64, 0u64);
     let mut tally = [0u32; 4];
     for kill in 0..=kills {
-        // A gap is a ring that was lost with its reader; a writer's last frames come before those of
-        // the next one.
+        // A gap is a ring that was lost with its reader. A writer's last frames come before those
+        // of the next one.
         let mut take = |number: u64| {
             frames += 1;
             if number <= last {

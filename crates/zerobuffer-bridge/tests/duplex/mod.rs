@@ -182,7 +182,7 @@ fn requests_and_responses_cross_between_two_machines_byte_for_byte() {
     let second = Client::connect(&near).unwrap_err();
     assert!(matches!(second, Error::ClientAlreadyConnected { .. }), "{second}");
     client.close().unwrap();
-    // The next one is told to the server as another one.
+    // To the server the next one is another one.
     let next = call_anew(&near, 500);
     assert_eq!(seen.metadata(), [Some(b"who: a client".to_vec()), None]);
     next.close().unwrap();
