@@ -692,3 +692,46 @@ fn a_subscriber_with_a_writer_of_its_own() {
     broadcaster.write(&stamped(SEED, 2, 100)).unwrap();
     assert_eq!(follow(&mut reader, SEED, 100, 2).unwrap().last, 2);
 }
+
+/// What the library has said of broadcasts.
+static SAID: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+
+struct Listen;
+
+impl log::Log for Listen {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if record.target() == "zerobuffer::broadcast" {
+            SAID.lock().unwrap().push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Anybody can make a file whose name begins like a subscriber's. The log must not show its lines
+/// and colours as if they were the library's.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_of_planted_files_write_no_lines_into_the_log() {
+    log::set_logger(&Listen).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    let name = Name::new("bc-log");
+    let planted = of(&name, "x\n\u{1b}[31mall is lost");
+    std::fs::write(planted.shm(), b"x").unwrap();
+    let said = |part: &str| {
+        let mut ours = SAID.lock().unwrap().clone();
+        ours.retain(|text| text.contains(&*name));
+        assert!(ours.iter().all(|text| !text.contains(char::is_control)), "{ours:?}");
+        ours.iter().any(|text| text.contains(part) && text.contains("all is lost"))
+    };
+    let most = BroadcastConfig::default().max_subscribers(NonZeroUsize::new(1).unwrap());
+    let broadcaster = Broadcaster::with_config(&name, most).unwrap();
+    until("it is looked at", || said("waits: "));
+    let _reader = subscriber(&name, "v", 1024);
+    until("it has to wait", || said("as many as it may have"));
+    drop(broadcaster);
+}

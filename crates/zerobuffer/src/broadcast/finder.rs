@@ -89,7 +89,7 @@ impl Finder {
             }
             if seated.len() >= most {
                 if !std::mem::replace(&mut self.said_full, true) {
-                    log::warn!(target: "zerobuffer::broadcast", "broadcast '{}' has {most} subscribers, as many as it may have: '{buffer}' waits until one leaves", self.shared.name);
+                    log::warn!(target: "zerobuffer::broadcast", "broadcast '{}' has {most} subscribers, as many as it may have: '{}' waits until one leaves", self.shared.name, buffer.escape_debug());
                 }
                 break;
             }
@@ -108,7 +108,9 @@ impl Finder {
                     seated.insert(buffer);
                 }
                 Err(error) => {
-                    log::debug!(target: "zerobuffer::broadcast", "subscriber '{buffer}' waits: {error}");
+                    // Anybody can give a file such a name.
+                    let error = error.to_string().replace(char::is_control, "?");
+                    log::debug!(target: "zerobuffer::broadcast", "subscriber '{}' waits: {error}", buffer.escape_debug());
                     let pause = later.map_or(LOOK_AGAIN.0, |later| (later.pause * 2).min(longest));
                     self.later.insert(buffer, Later { at: Instant::now() + pause, pause });
                 }
