@@ -175,8 +175,9 @@ impl Fill {
     fn lane(&self, sender: &str, target: &mut Target, stop: &Stop) -> End {
         let inbox = Arc::new(Inbox::default());
         let into = Arc::clone(&inbox);
-        // No sender has more than a few frames under way.
-        let most = self.largest.saturating_mul(8);
+        // No sender has more than a few frames under way, and the ring takes none that is larger.
+        let ring = observe::inspect(&self.ring).map_or(u64::MAX, |info| info.payload_size);
+        let most = self.largest.saturating_mul(8).min(ring.saturating_mul(32));
         let subscriber = self
             .session
             .declare_subscriber(keys::data(sender, &self.receiver, &self.stream))

@@ -520,6 +520,36 @@ mod hostile {
         recv.stop();
     }
 
+    #[test]
+    fn what_waits_for_a_small_ring_is_bounded_by_the_ring() {
+        let to = name("to");
+        // Nobody reads.
+        let far = reader(&to, 8, 100_000);
+        let port = port();
+        let recv = Bridge::start(&["recv", &format!("cam={to}"), "--listen", &format!("127.0.0.1:{port}")]);
+        wait_for("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok(), || recv.said());
+        let session = join(port);
+        let sender = format!("{}-0", session.zid());
+        let statuses = session.declare_subscriber(format!("@zb/1/back/{sender}/*/cam")).wait().unwrap();
+        let _token = session.liveliness().declare_token(format!("@zb/1/send/{sender}/cam")).wait().unwrap();
+        let status = statuses.recv_timeout(common::LIMIT).unwrap().expect("the bridge speaks");
+        let key = status.key_expr().as_str().replace("/back/", "/data/");
+        let before = memory(recv.pid());
+        put(&session, &key, OPENING.to_vec(), header(1, 1, 1, 5, 0, 8));
+        for number in 2..=14 {
+            put(&session, &key, vec![1; 100_000], header(2, 1, number, 5, number, 100_000));
+        }
+        for number in 15..=30 {
+            put(&session, &key, vec![1; 20_000_000], header(2, 1, number, 5, number, 20_000_000));
+        }
+        recv.says("the sender does not wait");
+        let grown = memory(recv.pid()).saturating_sub(before);
+        println!("320 MB for a ring of 800 kB have cost {} MB", grown >> 20);
+        assert!(grown < 150 << 20, "{grown} bytes");
+        drop(far);
+        recv.stop();
+    }
+
     fn tokens(session: &Session, pattern: &str) -> Vec<String> {
         let replies =
             session.liveliness().get(pattern.to_owned()).timeout(Duration::from_secs(2)).wait().unwrap();

@@ -52,7 +52,11 @@ impl Inbox {
                 waiting.broken =
                     Some(format!("a message says that it has {} bytes, and has {length}", header.length));
             }
-            Ok(_) if waiting.messages.len() >= MOST_MESSAGES || waiting.bytes + length > most => {
+            // One that is too large for the ring is refused as that.
+            Ok(_)
+                if waiting.messages.len() >= MOST_MESSAGES
+                    || !waiting.messages.is_empty() && waiting.bytes + length > most =>
+            {
                 waiting.broken = Some(format!(
                     "the sender does not wait: {} messages of {} bytes are here already",
                     waiting.messages.len(),
