@@ -135,6 +135,27 @@ fn freezing_and_a_tab_that_is_busy() {
 }
 
 #[test]
+fn an_idle_picture_is_as_old_as_it_is() {
+    let Some(mut browser) = Browser::start() else { return };
+    let mut stream = Stream::new(&name(), "GRAY8", 16, 16);
+    let viewer = Viewer::start(&[&stream.name]);
+    stream.show(&[40; 256]);
+    // Seen by the server, and old before a page opens.
+    let url = format!("http://{}/#/{}", viewer.address, stream.name);
+    let first = browser.open(&url, 800, 600, "dark");
+    let shown = "document.querySelectorAll('.tile b')[2]?.textContent";
+    let age = format!("Number(/^([0-9.]+)\\u202fs$/.exec({shown})?.[1])");
+    browser.wait(&first, &format!("{age} >= 3"));
+    let second = browser.open(&url, 800, 600, "dark");
+    let drawn = "[...document.querySelectorAll('dd')].some((fact) => fact.textContent.startsWith('no. '))";
+    browser.wait(&second, drawn);
+    // The number of the age is written four times a second.
+    std::thread::sleep(Duration::from_millis(600));
+    let age = browser.eval(&second, &age).as_f64();
+    assert!(age.is_some_and(|age| age >= 3.0), "{}", browser.eval(&second, shown));
+}
+
+#[test]
 fn markup_stays_text() {
     let Some(mut browser) = Browser::start() else { return };
     let odd =

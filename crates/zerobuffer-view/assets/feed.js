@@ -113,8 +113,9 @@ export class Feed {
       const lost = now.number - before.number - (now.sequence - before.sequence);
       if (lost > 0) stats.dropped += lost;
     }
+    // The first one was there before the page; a change of form sends the same one again.
+    if (before && now.sequence !== before.sequence) stats.last = performance.now();
     stats.head = now;
-    stats.last = performance.now();
   }
 
   /** Frames drawn per second, over the last two. */
