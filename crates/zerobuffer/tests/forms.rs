@@ -254,6 +254,42 @@ fn writers_of_both_kinds_follow_each_other_and_numbers_go_on() {
     }
 }
 
+/// Each begins at 1. The last one's frames, behind those of the others, fill the ring to its end.
+#[test]
+fn frames_of_writers_that_came_and_went_between_two_looks() {
+    // Looks before the first of them: none, at the empty ring, and at a frame of another one.
+    for looks in 0..3 {
+        let name = Name::new("unseen");
+        let mut reader = Reader::create(&name, BufferConfig::ring(RING).metadata(0)).unwrap();
+        if looks == 1 {
+            assert!(reader.try_read().unwrap().is_none());
+        }
+        let mut expect = |number: u64, data: &[u8]| {
+            let frame = reader.read_timeout(LONG).unwrap().unwrap();
+            assert_eq!((frame.sequence(), &*frame), (number, data), "{looks} looks");
+        };
+        if looks == 2 {
+            let mut seen = OldWriter::attach(&name);
+            assert!(seen.write(&[9; 48]));
+            expect(1, &[9; 48]);
+        }
+        for count in [2, 1, 3] {
+            let mut writer = OldWriter::attach(&name);
+            (0..count).for_each(|number| assert!(writer.write(&[number; 48])));
+        }
+        let mut last = OldWriter::attach(&name);
+        for count in [2, 1, 3] {
+            (1..=count).for_each(|number| expect(number, &[number as u8 - 1; 48]));
+        }
+        let left = usize::try_from(RING).unwrap() - 16 - 64 * (6 + usize::from(looks == 2));
+        assert!(last.write(&vec![7; left]));
+        expect(1, &vec![7; left]);
+        drop(last);
+        reader.close().unwrap();
+        name.assert_gone();
+    }
+}
+
 /// The reader sees its number while the native writer, whose place it took, still holds the lock.
 /// When that one has left, the legacy one is no native one that has died.
 #[test]

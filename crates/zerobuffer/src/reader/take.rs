@@ -39,7 +39,8 @@ impl Reader {
         }
         let shared = &self.shared;
         let span = self.consumer.next_in_window(&shared.region)?;
-        self.watch.took_frame();
+        // Whose it is stays open until the next look.
+        self.watch.took_frame(false);
         Some(self.hand_out(span))
     }
 
@@ -134,7 +135,7 @@ impl Reader {
             self.shared.wake_writer();
         }
         if taken.span.is_some() {
-            self.watch.took_frame();
+            self.watch.took_frame(native);
         }
         Ok(taken.span)
     }

@@ -32,6 +32,8 @@ pub(crate) struct WriterWatch {
     drained: bool,
     /// A frame was taken. If no writer was ever seen, its writer came and went between two looks.
     taken: bool,
+    /// Frames may be unread of legacy writers that came and went between two looks. Each began at 1.
+    unseen: bool,
     /// Nobody was attached while nothing was unread, and no frame was taken since. So the next
     /// frame is a new writer's, even if that one has left before it was seen.
     vacant: bool,
@@ -65,6 +67,7 @@ impl WriterWatch {
             fresh: false,
             drained: true,
             taken: false,
+            unseen: true,
             vacant: false,
             owed_tokens: 0,
             judged: Instant::now(),
@@ -87,12 +90,15 @@ impl WriterWatch {
     /// look that finds nothing go unnoted (see [`Self::drained`]).
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
-        self.is_attached() && !self.fresh
+        self.is_attached() && !self.fresh && !self.unseen
     }
 
-    pub(crate) fn took_frame(&mut self) {
+    /// `native`: it was in native form.
+    pub(crate) fn took_frame(&mut self, native: bool) {
         // A frame that was still unread when the successor came may be its predecessor's.
         self.fresh &= !self.drained;
+        // No legacy writer has put one behind it, unless such a one is attached.
+        self.unseen &= !(native && self.native);
         self.taken = true;
         self.drained = false;
         self.vacant = false;
@@ -123,7 +129,7 @@ impl WriterWatch {
 
     /// Whether a writer of another implementation may begin to count at 1 now.
     pub(crate) fn may_restart(&self) -> bool {
-        self.fresh && !self.native
+        self.unseen || (self.fresh && !self.native)
     }
 
     pub(crate) fn died(&self) -> bool {
@@ -132,6 +138,7 @@ impl WriterWatch {
 
     pub(crate) fn drained(&mut self) {
         self.drained = true;
+        self.unseen &= !self.is_attached();
         self.vacant |= !self.is_attached();
     }
 
@@ -140,7 +147,9 @@ impl WriterWatch {
     /// `native`: it was published in native form, which only native writers do.
     pub(crate) fn accepts(&mut self, sequence: u64, native_form: bool) -> bool {
         // After a death a native writer may have come and gone unseen, so its kind is not known.
-        let accepted = if native_form || self.native || (self.died && self.vacant) {
+        let accepted = if self.unseen && sequence == 1 && !native_form {
+            true
+        } else if native_form || self.native || (self.died && self.vacant) {
             self.fresh || self.vacant
         } else {
             sequence == 1 && (self.fresh || self.drained)
@@ -173,6 +182,7 @@ impl WriterWatch {
     #[cold]
     fn changed(&mut self, shared: &ReaderShared, pid: u64) {
         self.pid = pid;
+        self.unseen = true;
         self.still.forget();
         if !self.is_attached() {
             log::info!(target: "zerobuffer::reader", "buffer '{}': writer {} has left", shared.name, self.last);
