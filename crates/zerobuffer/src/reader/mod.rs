@@ -325,6 +325,11 @@ impl Reader {
         }
     }
 
+    /// Whether a frame is there that has not been read. What is wrong with it is told by reading.
+    pub(crate) fn has_unread(&mut self) -> bool {
+        self.consumer.has_available() || (self.refresh().is_ok() && self.consumer.has_available())
+    }
+
     /// Whether a writer was attached at the last look.
     pub(crate) fn is_attached(&self) -> bool {
         self.watch.is_attached()

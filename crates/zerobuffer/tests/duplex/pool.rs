@@ -65,6 +65,24 @@ fn drain_answers_all_and_stop_what_has_begun() {
     assert_eq!(peer.must("failures"), "", "handlers were left in peace");
 }
 
+/// The server may not even have seen the client yet.
+#[test]
+fn drain_answers_what_was_sent_just_before() {
+    for round in 0..20 {
+        let channel = Channel::new("ddrain-new");
+        let mut peer = server(&channel, "slow:1", if round % 2 == 0 { "" } else { "pool=2" });
+        let client = channel.connect();
+        for key in 1..=3 {
+            client.send(&content(key, 64)).unwrap();
+        }
+        assert_eq!(peer.must("drain 20000"), "true");
+        assert_eq!(peer.must("handled"), "3", "round {round}");
+        for key in 1..=3 {
+            check(client.receive(LONG).unwrap().unwrap().data(), key).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_drain_that_takes_too_long_stops() {
     let channel = Channel::new("dlong");

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
-    reader::Frame,
+    reader::{Frame, Reader},
     sync::lock,
 };
 use sight::Numbers;
@@ -127,7 +127,7 @@ impl Service {
         if let Some(client) = &self.client {
             client.turns.send_left();
         }
-        if self.run.is_asked(Stop::Drain) && !matches!(self.state, State::Draining(_)) {
+        if self.run.is_asked(Stop::Drain) && !self.is_to_meet_a_client() {
             self.apply(Event::Drain);
         }
         self.cause = None;
@@ -136,6 +136,12 @@ impl Service {
             Ok(None) => {}
             Err(error) => self.fail(error),
         }
+    }
+
+    /// Whether requests were sent by a client that has not been met: they are answered, too.
+    fn is_to_meet_a_client(&self) -> bool {
+        matches!(self.state, State::Idle { .. } | State::Unanswerable { .. })
+            && lock(&self.run.reader).as_mut().is_some_and(Reader::has_unread)
     }
 
     /// The request buffer cannot be read: it was closed, or it is unusable.
