@@ -325,7 +325,7 @@ impl Reader {
         }
     }
 
-    /// Whether a frame is there that has not been read. What is wrong with it is told by reading.
+    /// Whether a frame is there that has not been read, be it whole or damaged.
     pub(crate) fn has_unread(&mut self) -> bool {
         self.consumer.has_available() || (self.refresh().is_ok() && self.consumer.has_available())
     }

@@ -32,7 +32,7 @@ pub(crate) struct WriterWatch {
     drained: bool,
     /// A frame was taken. If no writer was ever seen, its writer came and went between two looks.
     taken: bool,
-    /// Frames may be unread of legacy writers that came and went between two looks. Each began at 1.
+    /// Frames of legacy writers that came and went between two looks may be unread. All begin at 1.
     unseen: bool,
     /// Nobody was attached while nothing was unread, and no frame was taken since. So the next
     /// frame is a new writer's, even if that one has left before it was seen.
