@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import zerobuffer
 from support import PATIENCE, unique_name
-from zerobuffer import BufferConfig, Client, Frame, Reader, Server, Tap, Writer
+from zerobuffer import Broadcaster, BufferConfig, Client, Frame, Reader, Server, Tap, Writer
 from zerobuffer.duplex import DuplexClient, ImmutableDuplexServer
 
 
@@ -24,6 +24,7 @@ class Ends:
         self.lonely = stack.enter_context(Reader(f"{name}-lonely"))
         self.writer = stack.enter_context(Writer(name))
         self.tap = stack.enter_context(Tap(name))
+        self.broadcaster = stack.enter_context(Broadcaster(name))
         self.server = Server(f"{name}-s")
         self.server.handler(self.handle)
         stack.enter_context(self.server)
@@ -73,6 +74,7 @@ CALLS: dict[str, Callable[[Ends, Any], Any]] = {
     "wait": lambda ends, timeout: zerobuffer.wait([ends.reader, ends.lonely], timeout),
     "Tap.next": lambda ends, timeout: ends.tap.next(timeout),
     "Tap.latest": lambda ends, timeout: ends.tap.latest(timeout),
+    "wait_for_subscribers": lambda ends, timeout: ends.broadcaster.wait_for_subscribers(1, timeout),
     "is_writer_connected": lambda ends, timeout: ends.lonely.is_writer_connected(milliseconds(timeout)),
     "Writer": lambda ends, timeout: Writer(ends.absent, timeout=timeout),
     "Writer.connect_async": lambda ends, timeout: asyncio.run(Writer.connect_async(ends.absent, timeout=timeout)),
@@ -110,6 +112,8 @@ def make(ends: Ends, what: str) -> None:
         ends.writer.write_frame(b"at last")
     elif what == "answers":
         ends.go.set()
+    elif what == "subscriber":
+        made.append(Reader.subscribe(ends.name).close)
     else:
         server = Server(ends.absent)
         server.handler(bytes)
@@ -131,6 +135,7 @@ made: "list[Callable[[], None]]" = []
         ("latest_async", "frame"),
         ("wait", "frame"),
         ("Tap.next", "frame"),
+        ("wait_for_subscribers", "subscriber"),
         ("Writer", "peer"),
         ("Writer.connect_async", "peer"),
         ("Client", "peer"),

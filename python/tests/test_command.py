@@ -27,7 +27,7 @@ def command(*words: str, given: Optional[bytes] = None, code: int = 0) -> str:
 def test_version_and_help() -> None:
     assert command("--version").split() == ["zerobuffer", zerobuffer.__version__]
     listed = command("--help")
-    for name in ("ls", "top", "inspect", "clean", "send", "recv", "record", "replay", "bench", "serve", "call"):
+    for name in ("ls", "top", "inspect", "clean", "send", "recv", "record", "replay", "tee", "bench", "serve", "call"):
         assert f"  {name} " in listed
     said = command("nonsense", code=2)
     assert said.startswith("zerobuffer: error: ")

@@ -107,6 +107,18 @@ WAYS = {
             threading.Thread(target=target, daemon=True).start()
         time.sleep(0.3)
     """,
+    "broadcaster": """
+        reader = Reader.subscribe(NAME); broadcaster = zerobuffer.Broadcaster(NAME)
+        broadcaster.wait_for_subscribers(); broadcaster.write_frame(b"x")
+    """,
+    "daemon thread broadcasts": """
+        reader = Reader(NAME + "@stuck", SMALL); broadcaster = zerobuffer.Broadcaster(NAME, policy=600.0)
+        broadcaster.wait_for_subscribers()
+        def write():
+            while True:
+                broadcaster.write_frame(bytes(30000))
+        threading.Thread(target=write, daemon=True).start(); time.sleep(0.2)
+    """,
     "thread that ends soon": """
         reader, writer = pair()
         thread = threading.Thread(target=reader.read_frame, args=(0.3,)); thread.start()
@@ -184,5 +196,5 @@ def test_the_interpreter_ends_well(name: str, way: str) -> None:
     said = {"exception": "ended\n"}.get(way, "")
     if way != "keyboard interrupt":
         assert done.stderr == said
-    left = [f"{name}{end}" for end in ("", "_request", "_response") if files_of(f"{name}{end}")]
+    left = [f"{name}{end}" for end in ("", "_request", "_response", "@stuck") if files_of(f"{name}{end}")]
     assert left == []

@@ -21,6 +21,7 @@ CHECKERS = {"mypy": ["mypy", "--strict", "--no-incremental"], "pyright": ["pyrig
 RIGHT = """
     from typing import Optional
     from zerobuffer import Client, Frame, Reader, ReaderStats, Response, Server, Writer, WriterStats, observe
+    from zerobuffer import Broadcaster, BroadcastStats, Delivery, Subscriber
 
     def right(reader: Reader, writer: Writer, client: Client) -> None:
         frame: Frame = reader.read_frame(None)
@@ -34,6 +35,18 @@ RIGHT = """
         infos: list[observe.BufferInfo] = observe.list()
         print(perhaps, stats, response, infos)
 
+    class Own(Reader):
+        pass
+
+    def broadcast(camera: Broadcaster) -> None:
+        sent: Delivery = camera.write_frame(b"x")
+        camera.write_array([1, 2], timestamp=5)
+        own: Own = Own.subscribe("x", newest=True)
+        subscribers: list[Subscriber] = camera.subscribers
+        total: BroadcastStats = camera.stats
+        print(sent.dropped, own, subscribers, total)
+
+    Broadcaster("x", policy=0.5, policies={"a*": "disconnect", "b": 1}, owner=5, max_subscribers=3)
     Reader("x", newest=True, wait="spin")
     Writer("x", full="drop", owner="any", reconnect=True)
     Server("x", owner=1000)
@@ -45,6 +58,8 @@ WRONG = [
     'Writer("x", write_timeout="5 s")',
     'Reader("x", mode="0600")',
     "Reader(5)",
+    'Broadcaster("x", policy="wait")',
+    'Broadcaster("x", policies={"a": "never"})',
     'Client("x", wait="never")',
 ]
 
@@ -102,6 +117,8 @@ def test_hover_in_an_editor_that_uses_jedi() -> None:
         "zerobuffer.Client('x').call": "RemoteError",
         "zerobuffer.Reader": "Creates a buffer",
         "zerobuffer.Tap": "without taking part",
+        "zerobuffer.Broadcaster": "any number of subscribers",
+        "zerobuffer.Reader.subscribe": "Subscribe to a broadcast",
         "zerobuffer.observe.clean": "dead",
     }
     for call, words in wanted.items():

@@ -10,6 +10,7 @@ from ._server import Server
 from ._wait import wait
 from ._zerobuffer import Loan
 from ._zerobuffer import __version__ as __version__
+from .broadcast import Broadcaster, BroadcastStats, Delivery, Subscriber
 from .duplex import (
     DuplexChannelFactory,
     DuplexClient,
@@ -55,11 +56,14 @@ _logging.configure()
 __all__ = [
     "OIEB",
     "AccessDeniedException",
+    "BroadcastStats",
+    "Broadcaster",
     "BufferConfig",
     "BufferFullException",
     "BufferNotFoundException",
     "Client",
     "ClosedException",
+    "Delivery",
     "DuplexChannelFactory",
     "DuplexClient",
     "DuplexResponse",
@@ -89,6 +93,7 @@ __all__ = [
     "ResponseTooLargeException",
     "SequenceError",
     "Server",
+    "Subscriber",
     "Tap",
     "TapFrame",
     "WriteTimeoutException",

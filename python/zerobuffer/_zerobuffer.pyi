@@ -13,6 +13,7 @@ from .types import BufferConfig
 
 __all__ = [
     "Bell",
+    "BroadcasterBase",
     "DuplexClientBase",
     "DuplexResponder",
     "DuplexServerBase",
@@ -55,6 +56,7 @@ _Data: TypeAlias = Union[Buffer, SupportsBytes, Iterable[int]]
 _Wait: TypeAlias = Literal["adaptive", "block", "spin"]
 _Full: TypeAlias = Literal["block", "refuse", "drop"]
 _Owner: TypeAlias = Union[int, Literal["trusted", "any"], None]
+_Policy: TypeAlias = Union[Literal["drop", "block", "disconnect"], float]
 
 @disjoint_base
 class Frame:
@@ -201,8 +203,11 @@ class ReaderBase:
         prefault: bool = True,
         global_: bool = False,
         newest: bool = False,
+        subscribe: bool = False,
     ) -> None: ...
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    @property
+    def _buffer(self) -> str: ...
     @overload
     def read_frame(self, timeout: None) -> Frame: ...
     @overload
@@ -546,3 +551,50 @@ class TapBase:
 
     def close(self) -> None:
         """Close the tap; a waiting call of another thread ends within 100 ms."""
+
+@disjoint_base
+class BroadcasterBase:
+    """The native half of ``zerobuffer.Broadcaster``."""
+
+    def __new__(
+        cls,
+        name: str,
+        policy: _Policy,
+        policies: Sequence[tuple[str, _Policy]],
+        owner: _Owner,
+        wait: _Wait,
+        max_subscribers: int,
+    ) -> Self: ...
+    def _write(self, data: _Data, timestamp: Optional[int], metadata: Optional[bytes]) -> tuple[int, int, int]: ...
+    def set_metadata(self, data: _Data) -> None: ...
+    def wait_for_subscribers(self, count: int = 1, timeout: Optional[float] = 5.0) -> bool:
+        """Wait until so many subscribers are connected.
+
+        Args:
+            count: how many.
+            timeout: seconds; None waits for ever, 0 not at all.
+
+        Returns:
+            False if there are not so many in time.
+
+        Raises:
+            ClosedException: the broadcaster is closed.
+        """
+
+    def _subscribers(
+        self,
+    ) -> list[tuple[str, str, str, int, int, int, int, float, float, Optional[str]]]: ...
+    def _stats(self) -> tuple[int, int, int, int, int, int, int]: ...
+    @property
+    def name(self) -> str:
+        """The name of the broadcast."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` has run."""
+
+    def close(self) -> None:
+        """End the broadcast; a blocked call of another thread ends at once. May be repeated.
+
+        Each subscriber reads what it has, and sees then that its writer has gone.
+        """

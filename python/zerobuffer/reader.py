@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Literal, Optional
+from typing import Any, Literal, Optional, TypeVar
 
 from ._aio import ReadLane
 from ._context import AsyncClosing
@@ -18,6 +18,8 @@ from .types import FrameHeader as FrameHeader
 from .types import align_to_boundary as align_to_boundary
 
 __all__ = ["Reader"]
+
+_Own = TypeVar("_Own", bound="Reader")
 
 #: Frames in a row of an asynchronous iteration, after which the event loop gets a turn.
 _TURN = 32
@@ -61,6 +63,8 @@ class Reader(ReaderBase, AsyncClosing):
 
     name: str
     _newest = False
+    #: The name is that of a broadcast, and that of the buffer is to be chosen.
+    _subscribes = False
 
     def __init__(
         self,
@@ -83,11 +87,39 @@ class Reader(ReaderBase, AsyncClosing):
             prefault=prefault,
             global_=global_,
             newest=newest,
+            subscribe=self._subscribes,
         )
-        self.name = name
+        self.name = self._buffer
         self._newest = newest
         self._lane: Optional[ReadLane] = None
         remember(self)
+
+    @classmethod
+    def subscribe(cls: type[_Own], name: str, config: Optional[BufferConfig] = None, **options: Any) -> _Own:
+        """Subscribe to a broadcast: of a :class:`Broadcaster`, or of ``zerobuffer tee``.
+
+        The reader creates a buffer ``NAME@SUBSCRIBER``, under a name that is free. The broadcaster
+        connects to it when it is there. The reader gets the metadata, and each frame from then on.
+        How much it may fall behind is what its ring holds::
+
+            with zerobuffer.Reader.subscribe("camera", BufferConfig(4096, 64 << 20)) as reader:
+                for frame in reader:
+                    show(frame.array())
+
+        Args:
+            name: name of the broadcast.
+            config: sizes. By default those of the buffer ``name``, at most 256 MiB, where there is
+                one, as beside ``zerobuffer tee``. Otherwise those of a :class:`Reader`.
+            **options: those of a :class:`Reader`.
+
+        Raises:
+            InvalidNameException: no such name is possible.
+            ZeroBufferException: as for a :class:`Reader`.
+        """
+        reader = cls.__new__(cls)
+        reader._subscribes = True
+        reader.__init__(name, config, **options)  # type: ignore[misc]
+        return reader
 
     @property
     def stats(self) -> ReaderStats:

@@ -89,7 +89,13 @@ class _Described(NamedTuple):
         fields = {"shape": list(shape), "dtype": dtype, "frame_prefix": _STAMP.size if stamped else 0}
         return cls(json.dumps(fields).encode(), shape, dtype, stamped)
 
-    def check(self, name: str, array: "np.ndarray[Any, Any]", stamped: bool) -> None:
+    def check(
+        self,
+        name: str,
+        array: "np.ndarray[Any, Any]",
+        stamped: bool,
+        remedy: str = "metadata are written once: use another buffer, or write_frame",
+    ) -> None:
         """Raise ValueError for an array that the reader would take for something else."""
         shape: Optional[tuple[int, ...]] = self.shape
         dtype, promised = self.dtype, self.stamped
@@ -107,8 +113,7 @@ class _Described(NamedTuple):
         stamps = {True: "with a timestamp", False: "without a timestamp"}
         raise ValueError(
             f"'{name}': an array of shape {array.shape} and dtype {array.dtype.str} {stamps[stamped]} does not fit the "
-            f"stream, whose metadata say shape {shape}, dtype {dtype}, {stamps[promised]}; metadata are written once: "
-            "use another buffer, or write_frame"
+            f"stream, whose metadata say shape {shape}, dtype {dtype}, {stamps[promised]}; {remedy}"
         )
 
 

@@ -6,6 +6,7 @@
 //! Waits are cut into slices so that signals are seen. Unsafe code lives in `pin.rs` alone.
 #![deny(unsafe_code)]
 
+mod broadcast;
 mod claim;
 mod command;
 mod duplex_client;
@@ -54,6 +55,7 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<writer::Writer>()?;
     module.add_class::<loan::Loan>()?;
     module.add_class::<tap::Tap>()?;
+    module.add_class::<broadcast::Broadcaster>()?;
     module.add_class::<event::Event>()?;
     module.add_class::<event::Bell>()?;
     module.add_class::<duplex_server::DuplexServer>()?;

@@ -1,5 +1,5 @@
-//! Python's loggers `zerobuffer.reader` and `zerobuffer.writer`, for the glue and for records of
-//! the core.
+//! Python's loggers `zerobuffer.reader`, `zerobuffer.writer` and `zerobuffer.broadcast`, for the
+//! glue and for records of the core.
 //!
 //! The core logs while it may hold its own locks. So its records are queued per thread and handed
 //! to Python once the call has returned and the thread is attached again. Threads of a duplex
@@ -23,8 +23,8 @@ const DEBUG: u8 = 10;
 const MAX_QUEUED: usize = 10_000;
 /// What logs on threads that may never come back to Python.
 const SERVER: &str = "zerobuffer::duplex::server";
-/// The thread of a reader of the newest frame, which never does.
-const NEWEST: &str = "zb-newest";
+/// Threads that never do: of a reader of the newest frame, and of a broadcaster.
+const OWN_THREADS: [&str; 2] = ["zb-newest", "zb-broadcast"];
 
 /// One Python logger, with a cheap test of its level.
 pub(crate) struct Channel {
@@ -42,6 +42,7 @@ struct Parts {
 
 pub(crate) static READER: Channel = Channel::new("zerobuffer.reader", 1);
 pub(crate) static WRITER: Channel = Channel::new("zerobuffer.writer", 2);
+pub(crate) static BROADCAST: Channel = Channel::new("zerobuffer.broadcast", 4);
 
 impl Channel {
     const fn new(name: &'static str, bit: usize) -> Self {
@@ -172,7 +173,8 @@ impl Log for Queue {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let returns = !record.target().starts_with(SERVER) && thread::current().name() != Some(NEWEST);
+        let returns = !record.target().starts_with(SERVER)
+            && !thread::current().name().is_some_and(|name| OWN_THREADS.contains(&name));
         let kept = returns
             && RECORDS
                 .try_with(|records| records.0.try_borrow_mut().map(|mut own| put(&mut own, record)))

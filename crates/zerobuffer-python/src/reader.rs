@@ -248,7 +248,7 @@ impl Reader {
         Self { core: OnceLock::new() }
     }
 
-    #[pyo3(signature = (name, config = None, *, mode = Natural(0o600), wait = "adaptive", reclaim_on_release = false, prefault = true, global_ = false, newest = false))]
+    #[pyo3(signature = (name, config = None, *, mode = Natural(0o600), wait = "adaptive", reclaim_on_release = false, prefault = true, global_ = false, newest = false, subscribe = false))]
     #[expect(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -265,31 +265,36 @@ impl Reader {
         prefault: bool,
         global_: bool,
         newest: bool,
+        subscribe: bool,
     ) -> PyResult<()> {
-        let (metadata, payload): (u64, u64) = match config {
-            None => (1024, 1024 * 1024),
-            Some(config) => (
+        let sizes: Option<(u64, u64)> = match config {
+            None if subscribe => None,
+            None => Some((1024, 1024 * 1024)),
+            Some(config) => Some((
                 config.getattr(intern!(py, "metadata_size"))?.extract::<Natural<u64>>()?.0,
                 config.getattr(intern!(py, "payload_size"))?.extract::<Natural<u64>>()?.0,
-            ),
+            )),
         };
-        let config = BufferConfig::ring(payload)
-            .metadata(metadata)
-            .mode(mode.0)
-            .wait(options::wait_strategy(wait)?)
-            .prefault(prefault)
-            .global(global_);
+        let wait = options::wait_strategy(wait)?;
         if READER.debugging(py)? {
-            let text =
-                format!("Creating reader: buffer='{name}', metadata_size={metadata}, payload_size={payload}");
-            READER.debug(py, &text)?;
+            let what = if subscribe { "subscriber: broadcast" } else { "reader: buffer" };
+            let sizes = sizes.map_or_else(String::new, |(metadata, payload)| {
+                format!(", metadata_size={metadata}, payload_size={payload}")
+            });
+            READER.debug(py, &format!("Creating {what}='{name}'{sizes}"))?;
         }
         let reader = py.detach(|| {
-            if newest {
-                Newest::create(name, config).map(Receiver::Newest)
+            let config = match sizes {
+                Some((metadata, payload)) => BufferConfig::ring(payload).metadata(metadata),
+                None => BufferConfig::for_subscriber(name),
+            };
+            let config = config.mode(mode.0).wait(wait).prefault(prefault).global(global_);
+            let reader = if subscribe {
+                zerobuffer::Reader::subscribe_with(name, config)?
             } else {
-                zerobuffer::Reader::create(name, config).map(Receiver::Ring)
-            }
+                zerobuffer::Reader::create(name, config)?
+            };
+            if newest { Newest::of(reader).map(Receiver::Newest) } else { Ok(Receiver::Ring(reader)) }
         });
         logging::flush(py)?;
         let reader = match reader {
@@ -388,6 +393,12 @@ impl Reader {
             }
         };
         Ok(in_slices(py, &deadline, slice, nothing)?.unwrap_or_else(connected))
+    }
+
+    /// The buffer's name.
+    #[getter]
+    fn _buffer(&self) -> PyResult<String> {
+        Ok(self.core()?.name())
     }
 
     /// Frames handed out so far.

@@ -66,9 +66,10 @@ fn is_taken(error: &Error) -> bool {
 }
 
 impl BufferConfig {
-    /// The sizes that [`Reader::subscribe`] takes: those of the buffer of the broadcast, if there
-    /// is one of an owner to be trusted.
-    fn for_subscriber(name: &str) -> Self {
+    /// What [`Reader::subscribe`] takes: the sizes of the buffer of the broadcast, at most 256 MiB,
+    /// if there is one of an owner to be trusted. All else is as in [`Self::default`].
+    #[must_use]
+    pub fn for_subscriber(name: &str) -> Self {
         let default = Self::default();
         let Ok(info) = observe::inspect(name) else { return default };
         let is_trusted = info.uid == 0 || info.uid == own_uid();
