@@ -22,6 +22,21 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+// Broadcaster: copies in the rings of subscribers.
+#define ZB_STAT_SENT 8
+
+// Broadcaster: subscribers that came.
+#define ZB_STAT_JOINED 9
+
+// Broadcaster: subscribers that closed their buffers or died.
+#define ZB_STAT_LEFT 10
+
+// Broadcaster: subscribers that were disconnected.
+#define ZB_STAT_DISCONNECTED 11
+
+// Broadcaster: subscribers that are connected.
+#define ZB_STAT_SUBSCRIBERS 12
+
 // Level: nothing is logged.
 #define ZB_LOG_OFF 0
 
@@ -100,8 +115,8 @@
 // Writer: what happens when the ring is full, a ZB_FULL_ value.
 #define ZB_FULL_RING 9
 
-// Writer, server, client: whose buffers it attaches to: ZB_OWNER_TRUSTED, ZB_OWNER_ANY, or the
-// number of one more user.
+// Writer, server, client, broadcaster: whose buffers it attaches to: ZB_OWNER_TRUSTED,
+// ZB_OWNER_ANY, or the number of one more user.
 #define ZB_OWNER 10
 
 // Writer: 1: frames go through the whole ring in turn; taps see each for longer.
@@ -121,6 +136,13 @@
 
 // Server: ns without a client after which that is reported; negative (default): never.
 #define ZB_CLIENT_TIMEOUT 16
+
+// Broadcaster: what becomes of a frame for which a subscriber's ring has no room. A ZB_SLOW_
+// value, or how long that subscriber is waited for, ns.
+#define ZB_SLOW 17
+
+// Broadcaster: how many subscribers are connected at once, 64 by default.
+#define ZB_MAX_SUBSCRIBERS 18
 
 // Sleep at once.
 #define ZB_WAIT_BLOCK 0
@@ -146,13 +168,19 @@
 // Anybody's.
 #define ZB_OWNER_ANY -2
 
+// The subscriber misses the frame, which is counted. The default.
+#define ZB_SLOW_DROP -1
+
+// The subscriber is disconnected, until it creates its buffer anew.
+#define ZB_SLOW_DISCONNECT -2
+
 // Frames handed out, or published.
 #define ZB_STAT_FRAMES 0
 
 // Their payload bytes.
 #define ZB_STAT_BYTES 1
 
-// Frames that were skipped (reader), dropped (writer) or missed (tap).
+// Frames that were skipped (reader), dropped (writer), or missed (tap, subscriber).
 #define ZB_STAT_LOST 2
 
 // Calls that had to wait.
@@ -172,7 +200,7 @@
 
 // The interface that this header describes: 65536 times its number, plus its additions. A library
 // has to have the same number, and at least as many additions.
-#define ZB_ABI_VERSION 131073
+#define ZB_ABI_VERSION 131074
 
 // What became of a call: 0 success, positive an ordinary outcome, negative an error.
 enum zb_status
@@ -247,6 +275,10 @@ typedef int32_t zb_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// The sending end of a stream with any number of subscribers, each of which has a buffer of its
+// own.
+typedef struct zb_broadcaster zb_broadcaster;
+
 // The asking end of a channel.
 typedef struct zb_client zb_client;
 
@@ -273,11 +305,25 @@ typedef struct zb_responder zb_responder;
 // The answering end of a channel.
 typedef struct zb_server zb_server;
 
+// One connected subscriber. Valid during the callback that gets it.
+typedef struct zb_subscriber zb_subscriber;
+
 // Sees the frames of a live stream, and disturbs nothing.
 typedef struct zb_tap zb_tap;
 
 // The writing end of a buffer.
 typedef struct zb_writer zb_writer;
+
+// One piece of a frame.
+typedef struct {
+    // Its bytes.
+    const void *data;
+    // How many.
+    size_t size;
+} zb_part;
+
+// Gets one subscriber. Another number than 0 ends the list.
+typedef int32_t (*zb_subscriber_fn)(void *user, const zb_subscriber *subscriber);
 
 // Gets one line of the log, with a ZB_LOG_ level. On whichever thread logs, perhaps several at a
 // time, and perhaps under locks of the library: it must not call the library.
@@ -298,17 +344,103 @@ typedef void (*zb_init_fn)(void *user, const void *data, size_t size);
 // which the client and the error callback learn.
 typedef int32_t (*zb_handler_fn)(void *user, zb_frame *request, zb_responder *responder);
 
-// One piece of a frame.
-typedef struct {
-    // Its bytes.
-    const void *data;
-    // How many.
-    size_t size;
-} zb_part;
-
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// Starts the broadcast `name`. Its subscribers are the readers of buffers `name@ANYTHING`, for
+// instance of zb_reader_subscribe. A thread of the library finds them as they come. `options` may
+// be NULL; ZB_SLOW and zb_options_slow say what becomes of a frame for which a ring has no room.
+// Any thread.
+//
+// # Safety
+//
+// `name` is a text; `broadcaster` can be written to.
+zb_status zb_broadcaster_new(const char *name,
+                             const zb_options *options,
+                             zb_broadcaster **broadcaster);
+
+// Ends the broadcast: each subscriber reads what it has, and sees that its writer has gone. A call
+// that another thread is in ends with ZB_CLOSED first. Any thread.
+zb_status zb_broadcaster_close(zb_broadcaster *broadcaster);
+
+// Copies `size` bytes into the ring of each subscriber as one frame. `sent` gets how many have it,
+// and `missed` how many miss it, for their rings had no room; both may be NULL. Nobody is waited
+// for before all others have it. One thread at a time.
+//
+// # Safety
+//
+// `data` points to `size` bytes; `sent` and `missed` are NULL or can be written to.
+zb_status zb_broadcaster_write(zb_broadcaster *broadcaster,
+                               const void *data,
+                               size_t size,
+                               size_t *sent,
+                               size_t *missed);
+
+// As zb_broadcaster_write, for a frame that lies in `count` pieces. One thread at a time.
+//
+// # Safety
+//
+// `parts` points to `count` parts, each of which points to its bytes; `sent` and `missed` are NULL
+// or can be written to.
+zb_status zb_broadcaster_write_parts(zb_broadcaster *broadcaster,
+                                     const zb_part *parts,
+                                     size_t count,
+                                     size_t *sent,
+                                     size_t *missed);
+
+// Sets the metadata of the stream, for the subscribers that are there and that come. It may be
+// called again with other ones: a subscriber sees them with the first frame behind them. One
+// thread at a time.
+//
+// # Safety
+//
+// `data` points to `size` bytes.
+zb_status zb_broadcaster_set_metadata(zb_broadcaster *broadcaster, const void *data, size_t size);
+
+// Waits until so many subscribers are connected; ZB_TIMEOUT: there are not in time. One thread at
+// a time.
+zb_status zb_broadcaster_wait_for_subscribers(zb_broadcaster *broadcaster,
+                                              size_t count,
+                                              int64_t timeout_ns);
+
+// A number about the broadcast: ZB_STAT_FRAMES and ZB_STAT_BYTES that were written, the copies
+// ZB_STAT_SENT and ZB_STAT_LOST, ZB_STAT_JOINED, ZB_STAT_LEFT, ZB_STAT_DISCONNECTED or
+// ZB_STAT_SUBSCRIBERS. Any thread, at any time.
+//
+// # Safety
+//
+// `value` can be written to.
+zb_status zb_broadcaster_stat(const zb_broadcaster *broadcaster, int32_t key, uint64_t *value);
+
+// Ends the blocked call of another thread, and each later one, with ZB_CLOSED. It cannot be taken
+// back. Any thread, at any time.
+zb_status zb_broadcaster_interrupt(zb_broadcaster *broadcaster);
+
+// Shows each connected subscriber to `function`. Any thread, at any time.
+//
+// # Safety
+//
+// `function` may be called with `user` during the call.
+zb_status zb_broadcaster_subscribers(const zb_broadcaster *broadcaster,
+                                     zb_subscriber_fn function,
+                                     void *user);
+
+// The subscriber's buffer, `NAME@SUBSCRIBER`; NULL for what is no subscriber. Valid during the
+// callback.
+const char *zb_subscriber_buffer(const zb_subscriber *subscriber);
+
+// What keeps the subscriber from getting everything, in words: metadata or frames that do not fit.
+// NULL: nothing. Valid during the callback.
+const char *zb_subscriber_problem(const zb_subscriber *subscriber);
+
+// A number about the subscriber: ZB_STAT_FRAMES and ZB_STAT_BYTES that it got, ZB_STAT_LOST,
+// ZB_STAT_WAITS, ZB_STAT_BLOCKED_NS or ZB_STAT_USED_PPM.
+//
+// # Safety
+//
+// `value` can be written to.
+zb_status zb_subscriber_stat(const zb_subscriber *subscriber, int32_t key, uint64_t *value);
 
 // Connects to the server of `channel`; waits for that as ZB_CONNECT_TIMEOUT says, by default not
 // at all. `options` may be NULL. Any thread.
@@ -529,6 +661,14 @@ zb_status zb_options_new(zb_options **options);
 // ZB_INVALID_ARGUMENT; sizes are judged when they are used. Any thread.
 zb_status zb_options_set(zb_options *options, int32_t key, int64_t value);
 
+// As ZB_SLOW, for some subscribers: by what stands behind the @ in the names of their buffers. A *
+// at the end stands for anything. The first call that fits a subscriber counts. Any thread.
+//
+// # Safety
+//
+// `subscriber` is a text.
+zb_status zb_options_slow(zb_options *options, const char *subscriber, int64_t policy);
+
 // Frees options. NULL is ZB_INVALID_HANDLE and harmless. Any thread.
 zb_status zb_options_free(zb_options *options);
 
@@ -539,6 +679,23 @@ zb_status zb_options_free(zb_options *options);
 //
 // `name` is a text; `reader` can be written to.
 zb_status zb_reader_create(const char *name, const zb_options *options, zb_reader **reader);
+
+// Subscribes to the broadcast `name`: creates a buffer `name@SUBSCRIBER` under a name that is
+// free. The broadcaster need not be there yet. `options` are those of zb_reader_create; by default
+// the ring is as large as that of the buffer `name`, where there is one. Any thread.
+//
+// # Safety
+//
+// `name` is a text; `reader` can be written to.
+zb_status zb_reader_subscribe(const char *name, const zb_options *options, zb_reader **reader);
+
+// Copies the name of the reader's buffer into `name`, cut to `capacity` bytes with the NUL; `size`
+// gets its length without the NUL. Any thread, at any time.
+//
+// # Safety
+//
+// `name` points to `capacity` bytes that can be written, or is NULL; `size` can be written to.
+zb_status zb_reader_name(const zb_reader *reader, char *name, size_t capacity, size_t *size);
 
 // Tells the writer, removes the buffer's names and frees the reader. Frames stay readable. A call
 // that another thread is in ends with ZB_CLOSED first. Any thread.

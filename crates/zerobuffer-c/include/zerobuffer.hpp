@@ -9,6 +9,7 @@
 
 #include "zerobuffer/types.h"
 
+#include "zerobuffer/broadcaster.h"
 #include "zerobuffer/newest.h"
 #include "zerobuffer/reader.h"
 #include "zerobuffer/writer.h"

@@ -11,6 +11,7 @@
 
 mod arguments;
 mod border;
+mod broadcaster;
 mod client;
 mod event;
 mod fault;
@@ -31,6 +32,7 @@ mod tap;
 mod version;
 mod writer;
 
+pub use broadcaster::*;
 pub use client::*;
 pub use frame::*;
 pub use last_error::zb_last_error;

@@ -155,7 +155,7 @@ pub unsafe extern "C" fn zb_newest_stat(newest: *const zb_newest, key: i32, valu
 fn numbers(handle: &NewestHandle) -> Numbers {
     Numbers {
         counters: stat::of_reader(handle.stats()),
-        capacity: handle.capacity(),
+        capacity: Some(handle.capacity()),
         metadata_capacity: None,
         utilization: handle.utilization(),
     }

@@ -2,7 +2,7 @@
 //! one.
 
 use crate::{
-    arguments::{Out, time},
+    arguments::{Out, text, time},
     border::border,
     fault::Fault,
     slots::Kind,
@@ -10,12 +10,13 @@ use crate::{
     table::Table,
 };
 use std::{
+    ffi::c_char,
     num::NonZeroUsize,
     ptr,
     sync::{Arc, Mutex, PoisonError},
 };
 use zerobuffer::{
-    BufferConfig, FullRingPolicy, Owner, WaitStrategy, WriterConfig,
+    BroadcastConfig, BufferConfig, FullRingPolicy, Owner, SlowPolicy, WaitStrategy, WriterConfig,
     duplex::{ClientConfig, ProcessingMode, ServerConfig},
 };
 
@@ -37,8 +38,8 @@ pub const ZB_WRITE_TIMEOUT: i32 = 7;
 pub const ZB_CONNECT_TIMEOUT: i32 = 8;
 /// Writer: what happens when the ring is full, a ZB_FULL_ value.
 pub const ZB_FULL_RING: i32 = 9;
-/// Writer, server, client: whose buffers it attaches to: ZB_OWNER_TRUSTED, ZB_OWNER_ANY, or the
-/// number of one more user.
+/// Writer, server, client, broadcaster: whose buffers it attaches to: ZB_OWNER_TRUSTED,
+/// ZB_OWNER_ANY, or the number of one more user.
 pub const ZB_OWNER: i32 = 10;
 /// Writer: 1: frames go through the whole ring in turn; taps see each for longer.
 pub const ZB_WHOLE_RING: i32 = 11;
@@ -52,6 +53,12 @@ pub const ZB_THREADS: i32 = 14;
 pub const ZB_PERSISTENT: i32 = 15;
 /// Server: ns without a client after which that is reported; negative (default): never.
 pub const ZB_CLIENT_TIMEOUT: i32 = 16;
+
+/// Broadcaster: what becomes of a frame for which a subscriber's ring has no room. A ZB_SLOW_
+/// value, or how long that subscriber is waited for, ns.
+pub const ZB_SLOW: i32 = 17;
+/// Broadcaster: how many subscribers are connected at once, 64 by default.
+pub const ZB_MAX_SUBSCRIBERS: i32 = 18;
 
 /// Sleep at once.
 pub const ZB_WAIT_BLOCK: i64 = 0;
@@ -72,18 +79,30 @@ pub const ZB_OWNER_TRUSTED: i64 = -1;
 /// Anybody's.
 pub const ZB_OWNER_ANY: i64 = -2;
 
+/// The subscriber misses the frame, which is counted. The default.
+pub const ZB_SLOW_DROP: i64 = -1;
+/// The subscriber is disconnected, until it creates its buffer anew.
+pub const ZB_SLOW_DISCONNECT: i64 = -2;
+
 /// Options of an endpoint. They may be used for any number of endpoints, and be freed after each.
 #[derive(Debug)]
 pub struct zb_options {
     _opaque: (),
 }
 
-const KEYS: usize = 17;
+const KEYS: usize = 19;
 
 /// The values that were set, by key.
 pub(crate) type Values = [Option<i64>; KEYS];
 
-static OPTIONS: Table<(), Arc<Mutex<Values>>> = Table::new(Kind::Options, "options object");
+#[derive(Clone, Debug, Default)]
+struct Set {
+    values: Values,
+    /// Of some subscribers of a broadcast.
+    slow: Vec<(String, i64)>,
+}
+
+static OPTIONS: Table<(), Arc<Mutex<Set>>> = Table::new(Kind::Options, "options object");
 
 /// Makes options that have all defaults. Any thread.
 ///
@@ -96,7 +115,7 @@ pub unsafe extern "C" fn zb_options_new(options: *mut *mut zb_options) -> zb_sta
         // SAFETY: the caller's promise.
         let out = unsafe { Out::required(options, "options") }?;
         out.set(ptr::null_mut());
-        out.set(OPTIONS.insert((), Arc::new(Mutex::new([None; KEYS])))?);
+        out.set(OPTIONS.insert((), Arc::default())?);
         Ok(ZB_OK)
     })
 }
@@ -106,12 +125,35 @@ pub unsafe extern "C" fn zb_options_new(options: *mut *mut zb_options) -> zb_sta
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_options_set(options: *mut zb_options, key: i32, value: i64) -> zb_status {
     border(|| {
-        let values = OPTIONS.control(options)?;
+        let set = OPTIONS.control(options)?;
         check(key, value)?;
-        let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = usize::try_from(key).ok().and_then(|key| values.get_mut(key)) {
+        let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = usize::try_from(key).ok().and_then(|key| set.values.get_mut(key)) {
             *place = Some(value);
         }
+        Ok(ZB_OK)
+    })
+}
+
+/// As ZB_SLOW, for some subscribers: by what stands behind the @ in the names of their buffers. A *
+/// at the end stands for anything. The first call that fits a subscriber counts. Any thread.
+///
+/// # Safety
+///
+/// `subscriber` is a text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zb_options_slow(
+    options: *mut zb_options,
+    subscriber: *const c_char,
+    policy: i64,
+) -> zb_status {
+    border(|| {
+        let set = OPTIONS.control(options)?;
+        // SAFETY: the caller's promise.
+        let subscriber = unsafe { text(subscriber, "the subscriber") }?;
+        check(ZB_SLOW, policy)?;
+        let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
+        set.slow.push((subscriber.to_owned(), policy));
         Ok(ZB_OK)
     })
 }
@@ -129,6 +171,8 @@ fn check(key: i32, value: i64) -> Result<(), Fault> {
         ZB_WAIT => (ZB_WAIT_BLOCK, ZB_WAIT_SPIN),
         ZB_FULL_RING => (ZB_FULL_BLOCK, ZB_FULL_DROP),
         ZB_OWNER => (ZB_OWNER_ANY, i64::from(u32::MAX)),
+        ZB_SLOW => (ZB_SLOW_DISCONNECT, i64::MAX),
+        ZB_MAX_SUBSCRIBERS => (1, i64::from(u32::MAX)),
         ZB_PREFAULT | ZB_GLOBAL | ZB_WHOLE_RING | ZB_PERSISTENT => (0, 1),
         ZB_THREADS => (0, 1024),
         ZB_WRITE_TIMEOUT | ZB_CONNECT_TIMEOUT | ZB_CLIENT_TIMEOUT => (i64::MIN, i64::MAX),
@@ -146,16 +190,25 @@ fn check(key: i32, value: i64) -> Result<(), Fault> {
 
 /// What was set; NULL stands for all defaults. An option that does not concern `what` is refused.
 pub(crate) fn values(options: *const zb_options, what: &str, concerned: &[i32]) -> Result<Values, Fault> {
-    if options.is_null() {
-        return Ok([None; KEYS]);
+    let set = set(options, what, concerned)?;
+    if set.slow.is_empty() {
+        Ok(set.values)
+    } else {
+        Err(Fault::argument(format!("zb_options_slow is none of a {what}")))
     }
-    let values = *OPTIONS.control(options)?.lock().unwrap_or_else(PoisonError::into_inner);
-    for (key, value) in (0..).zip(&values) {
+}
+
+fn set(options: *const zb_options, what: &str, concerned: &[i32]) -> Result<Set, Fault> {
+    if options.is_null() {
+        return Ok(Set::default());
+    }
+    let set = OPTIONS.control(options)?.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for (key, value) in (0..).zip(&set.values) {
         if value.is_some() && !concerned.contains(&key) {
             return Err(Fault::argument(format!("option {key} is none of a {what}")));
         }
     }
-    Ok(values)
+    Ok(set)
 }
 
 fn get(values: &Values, key: i32) -> Option<i64> {
@@ -193,7 +246,11 @@ fn owner(values: &Values) -> Owner {
 const OF_BUFFER: [i32; 6] = [ZB_RING_SIZE, ZB_METADATA_SIZE, ZB_MODE, ZB_WAIT, ZB_PREFAULT, ZB_GLOBAL];
 
 fn buffer(values: &Values) -> BufferConfig {
-    let mut config = size(values, ZB_RING_SIZE).map_or_else(BufferConfig::default, BufferConfig::ring);
+    fit(size(values, ZB_RING_SIZE).map_or_else(BufferConfig::default, BufferConfig::ring), values)
+}
+
+/// All but the size of the ring.
+fn fit(mut config: BufferConfig, values: &Values) -> BufferConfig {
     if let Some(bytes) = size(values, ZB_METADATA_SIZE) {
         config = config.metadata(bytes);
     }
@@ -224,6 +281,41 @@ pub(crate) fn writer(options: *const zb_options) -> Result<WriterConfig, Fault> 
         _ => FullRingPolicy::Block,
     };
     Ok(config.full_ring(policy).whole_ring(flag(&values, ZB_WHOLE_RING).unwrap_or(false)))
+}
+
+/// What a subscriber's buffer is to be: by default as large as the buffer of the broadcast.
+pub(crate) fn subscriber(options: *const zb_options, name: &str) -> Result<BufferConfig, Fault> {
+    let values = values(options, "subscriber", &OF_BUFFER)?;
+    let base = match size(&values, ZB_RING_SIZE) {
+        Some(bytes) => BufferConfig::ring(bytes),
+        None => BufferConfig::for_subscriber(name),
+    };
+    Ok(fit(base, &values))
+}
+
+pub(crate) fn broadcaster(options: *const zb_options) -> Result<BroadcastConfig, Fault> {
+    let concerned = [ZB_WAIT, ZB_OWNER, ZB_SLOW, ZB_MAX_SUBSCRIBERS];
+    let Set { values, slow } = set(options, "broadcaster", &concerned)?;
+    let mut config = BroadcastConfig::default().wait(wait(&values)).owner(owner(&values));
+    if let Some(policy) = get(&values, ZB_SLOW) {
+        config = config.policy(slow_policy(policy));
+    }
+    for (subscriber, policy) in slow {
+        config = config.policy_for(&subscriber, slow_policy(policy));
+    }
+    let most = size(&values, ZB_MAX_SUBSCRIBERS).and_then(|most| usize::try_from(most).ok());
+    Ok(match most.and_then(NonZeroUsize::new) {
+        Some(most) => config.max_subscribers(most),
+        None => config,
+    })
+}
+
+fn slow_policy(value: i64) -> SlowPolicy {
+    match (value, time(value)) {
+        (ZB_SLOW_DISCONNECT, _) => SlowPolicy::Disconnect,
+        (_, Some(time)) => SlowPolicy::Block(time),
+        (_, None) => SlowPolicy::Drop,
+    }
 }
 
 /// And how long to wait for the server, ns.

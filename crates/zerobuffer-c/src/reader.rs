@@ -95,6 +95,62 @@ pub unsafe extern "C" fn zb_reader_create(
     })
 }
 
+/// Subscribes to the broadcast `name`: creates a buffer `name@SUBSCRIBER` under a name that is
+/// free. The broadcaster need not be there yet. `options` are those of zb_reader_create; by default
+/// the ring is as large as that of the buffer `name`, where there is one. Any thread.
+///
+/// # Safety
+///
+/// `name` is a text; `reader` can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zb_reader_subscribe(
+    name: *const c_char,
+    options: *const zb_options,
+    reader: *mut *mut zb_reader,
+) -> zb_status {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::required(reader, "the reader") }?;
+        out.set(ptr::null_mut());
+        // SAFETY: the caller's promise.
+        let name = unsafe { text(name, "the name") }?;
+        let reader = Reader::subscribe_with(name, options::subscriber(options, name)?)?;
+        let handle = reader.handle();
+        out.set(READERS.insert(Reading { reader, places: Places::new() }, handle)?);
+        Ok(ZB_OK)
+    })
+}
+
+/// Copies the name of the reader's buffer into `name`, cut to `capacity` bytes with the NUL; `size`
+/// gets its length without the NUL. Any thread, at any time.
+///
+/// # Safety
+///
+/// `name` points to `capacity` bytes that can be written, or is NULL; `size` can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zb_reader_name(
+    reader: *const zb_reader,
+    name: *mut c_char,
+    capacity: usize,
+    size: *mut usize,
+) -> zb_status {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (out, room) = unsafe { (Out::required(size, "the size")?, room(name.cast(), capacity)?) };
+        out.set(0);
+        let handle = READERS.control(reader)?;
+        out.set(handle.name().len());
+        if let Some((end, room)) = room.split_last_mut() {
+            *end = 0;
+            let bytes = handle.name().bytes().chain(std::iter::repeat(0));
+            for (to, from) in room.iter_mut().zip(bytes) {
+                *to = from;
+            }
+        }
+        Ok(ZB_OK)
+    })
+}
+
 /// Tells the writer, removes the buffer's names and frees the reader. Frames stay readable. A call
 /// that another thread is in ends with ZB_CLOSED first. Any thread.
 #[unsafe(no_mangle)]
@@ -268,7 +324,7 @@ pub unsafe extern "C" fn zb_reader_stat(reader: *const zb_reader, key: i32, valu
 pub(crate) fn numbers(handle: &ReaderHandle) -> Numbers {
     Numbers {
         counters: stat::of_reader(handle.stats()),
-        capacity: handle.capacity(),
+        capacity: Some(handle.capacity()),
         metadata_capacity: Some(handle.metadata_capacity()),
         utilization: handle.utilization(),
     }

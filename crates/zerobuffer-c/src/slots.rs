@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Info,
     Tap,
     Newest,
+    Broadcaster,
+    Subscriber,
 }
 
 const INDEX_BITS: u32 = 20;

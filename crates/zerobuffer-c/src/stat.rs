@@ -12,7 +12,7 @@ use zerobuffer::{ReaderStats, WriterStats};
 pub const ZB_STAT_FRAMES: i32 = 0;
 /// Their payload bytes.
 pub const ZB_STAT_BYTES: i32 = 1;
-/// Frames that were skipped (reader), dropped (writer) or missed (tap).
+/// Frames that were skipped (reader), dropped (writer), or missed (tap, subscriber).
 pub const ZB_STAT_LOST: i32 = 2;
 /// Calls that had to wait.
 pub const ZB_STAT_WAITS: i32 = 3;
@@ -28,7 +28,7 @@ pub const ZB_STAT_USED_PPM: i32 = 7;
 /// What an endpoint tells.
 pub(crate) struct Numbers {
     pub(crate) counters: [u64; 5],
-    pub(crate) capacity: u64,
+    pub(crate) capacity: Option<u64>,
     pub(crate) metadata_capacity: Option<u64>,
     pub(crate) utilization: f64,
 }
@@ -48,7 +48,7 @@ impl Numbers {
             return Ok(Some(*counter));
         }
         match key {
-            ZB_STAT_CAPACITY => Ok(Some(self.capacity)),
+            ZB_STAT_CAPACITY => Ok(self.capacity),
             ZB_STAT_METADATA_CAPACITY => Ok(self.metadata_capacity),
             #[allow(clippy::cast_sign_loss, reason = "a share is 0 to 1")]
             ZB_STAT_USED_PPM => Ok(Some((self.utilization * 1e6) as u64)),

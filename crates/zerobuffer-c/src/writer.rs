@@ -134,21 +134,28 @@ pub unsafe extern "C" fn zb_writer_write_parts(
 ) -> zb_status {
     border(|| {
         // SAFETY: the caller's promise.
-        let out = unsafe { Out::optional(sequence) };
-        let parts = if count == 0 {
-            &[]
-        } else if parts.is_null() || !parts.is_aligned() || count > isize::MAX as usize / size_of::<zb_part>()
-        {
-            return Err(Fault::argument(format!("{count} parts at {parts:p} cannot be")));
-        } else {
-            // SAFETY: it is not NULL and so large that it can be; the rest is the caller's promise.
-            unsafe { slice::from_raw_parts(parts, count) }
-        };
-        // SAFETY: the caller's promise, for each part.
-        let pieces = parts.iter().map(|part| Ok(IoSlice::new(unsafe { bytes(part.data, part.size) }?)));
-        let pieces = pieces.collect::<Result<Vec<_>, Fault>>()?;
+        let (out, pieces) = unsafe { (Out::optional(sequence), pieces(parts, count)?) };
         WRITERS.call(writer, |writer| Ok(sent(writer.write_vectored(&pieces)?, out.as_ref())))
     })
+}
+
+/// The pieces of a frame.
+///
+/// # Safety
+///
+/// `parts` points to `count` parts, each of which points to its bytes, and these stay as they are
+/// for `'a`.
+pub(crate) unsafe fn pieces<'a>(parts: *const zb_part, count: usize) -> Result<Vec<IoSlice<'a>>, Fault> {
+    let parts = if count == 0 {
+        &[]
+    } else if parts.is_null() || !parts.is_aligned() || count > isize::MAX as usize / size_of::<zb_part>() {
+        return Err(Fault::argument(format!("{count} parts at {parts:p} cannot be")));
+    } else {
+        // SAFETY: it is not NULL and so large that it can be; the rest is the caller's promise.
+        unsafe { slice::from_raw_parts(parts, count) }
+    };
+    // SAFETY: the caller's promise, for each part.
+    parts.iter().map(|part| Ok(IoSlice::new(unsafe { bytes(part.data, part.size) }?))).collect()
 }
 
 /// Lends `size` bytes of the ring, to be filled in place; `data` gets where. They stay lent until
@@ -283,7 +290,7 @@ pub unsafe extern "C" fn zb_writer_stat(writer: *const zb_writer, key: i32, valu
 pub(crate) fn numbers(handle: &WriterHandle) -> Numbers {
     Numbers {
         counters: stat::of_writer(handle.stats()),
-        capacity: handle.capacity(),
+        capacity: Some(handle.capacity()),
         metadata_capacity: Some(handle.metadata_capacity()),
         utilization: handle.utilization(),
     }

@@ -19,6 +19,17 @@ public:
         options.set(config);
         detail::check(zb_reader_create(name.c_str(), options.get(), &handle_), detail::End::writer);
     }
+    /* Subscribes to a broadcast: the buffer is name@SUBSCRIBER, under a name that is free. Its ring
+     * is as large as that of the buffer `name`, where there is one. */
+    static Reader subscribe(const std::string& name) {
+        detail::Options options;
+        return subscriber(name, options);
+    }
+    static Reader subscribe(const std::string& name, const BufferConfig& config) {
+        detail::Options options;
+        options.set(config);
+        return subscriber(name, options);
+    }
     Reader(Reader&& other) noexcept
         : handle_(std::exchange(other.handle_, nullptr)), name_(std::move(other.name_)),
           metadata_(std::move(other.metadata_)) {}
@@ -163,6 +174,18 @@ public:
     iterator end() { return iterator(); }
 
 private:
+    explicit Reader(zb_reader* handle) noexcept : handle_(handle) {}
+    static Reader subscriber(const std::string& name, const detail::Options& options) {
+        detail::check_abi();
+        zb_reader* handle = nullptr;
+        detail::check(zb_reader_subscribe(name.c_str(), options.get(), &handle), detail::End::writer);
+        Reader reader(handle);
+        std::size_t size = 0;
+        char own[256] = "";
+        detail::check(zb_reader_name(handle, own, sizeof own, &size), detail::End::writer);
+        reader.name_ = own;
+        return reader;
+    }
     Frame read_ns(std::int64_t timeout) {
         zb_frame* frame = nullptr;
         void* data = nullptr;

@@ -78,6 +78,7 @@ public:
         if (config.mode >= 0) set(ZB_MODE, config.mode);
     }
     const zb_options* get() const { return options_; }
+    zb_options* writable() { return options_; }
 
 private:
     zb_options* options_ = nullptr;

@@ -319,6 +319,135 @@ static void events(const char *run)
 }
 #endif
 
+struct listed {
+    int count;
+    uint64_t frames, lost;
+    const zb_subscriber *kept;
+};
+
+static int list_subscriber(void *user, const zb_subscriber *subscriber)
+{
+    struct listed *listed = (struct listed *)user;
+    uint64_t frames = 0, lost = 0, other = 0;
+    CHECK(strchr(zb_subscriber_buffer(subscriber), '@') != NULL);
+    CHECK(zb_subscriber_problem(subscriber) == NULL);
+    GIVES(ZB_OK, zb_subscriber_stat(subscriber, ZB_STAT_FRAMES, &frames));
+    GIVES(ZB_OK, zb_subscriber_stat(subscriber, ZB_STAT_LOST, &lost));
+    GIVES(ZB_OK, zb_subscriber_stat(subscriber, ZB_STAT_USED_PPM, &other));
+    GIVES(ZB_NONE, zb_subscriber_stat(subscriber, ZB_STAT_CAPACITY, &other));
+    GIVES(ZB_INVALID_ARGUMENT, zb_subscriber_stat(subscriber, 99, &other));
+    listed->count++;
+    listed->frames += frames;
+    listed->lost += lost;
+    listed->kept = subscriber;
+    return 0;
+}
+
+/* Two subscribers get all, of which one takes nothing; one is disconnected. */
+static void broadcast(const char *run)
+{
+    const char *name = own_name("broadcast", run);
+    zb_options *options = NULL, *small = NULL;
+    zb_broadcaster *broadcaster = NULL;
+    zb_reader *first = NULL, *second = NULL, *out = NULL, *other = NULL;
+    zb_writer *writer = NULL;
+    zb_frame *frame = NULL;
+    struct listed listed = {0, 0, 0, NULL};
+    char text[256], own[256], metadata[8];
+    size_t size = 0, sent = 9, missed = 9;
+    uint64_t number = 0;
+    static unsigned char data[1000];
+    const zb_part parts[2] = {{data, 10}, {data + 10, 990}};
+
+    GIVES(ZB_OK, zb_options_new(&small));
+    GIVES(ZB_OK, zb_options_set(small, ZB_RING_SIZE, 4096));
+    GIVES(ZB_OK, zb_reader_subscribe(name, small, &first));
+    GIVES(ZB_OK, zb_reader_subscribe(name, small, &second));
+    GIVES(ZB_OK, zb_reader_name(first, own, sizeof own, &size));
+    GIVES(ZB_OK, zb_reader_name(second, text, sizeof text, &size));
+    CHECK(strlen(text) == size && strncmp(text, name, strlen(name)) == 0 && text[strlen(name)] == '@');
+    CHECK(strcmp(text, own) != 0);
+    GIVES(ZB_OK, zb_reader_name(first, text, 4, &size));
+    CHECK(strlen(text) == 3 && size == strlen(own));
+    GIVES(ZB_OK, zb_reader_name(first, NULL, 0, &size));
+    snprintf(text, sizeof text, "%s@out", name);
+    GIVES(ZB_OK, zb_reader_create(text, small, &out));
+
+    GIVES(ZB_OK, zb_options_new(&options));
+    GIVES(ZB_INVALID_ARGUMENT, zb_options_set(options, ZB_SLOW, -3));
+    GIVES(ZB_INVALID_ARGUMENT, zb_options_set(options, ZB_MAX_SUBSCRIBERS, 0));
+    GIVES(ZB_INVALID_ARGUMENT, zb_options_slow(options, "out", -3));
+    GIVES(ZB_INVALID_ARGUMENT, zb_options_slow(options, NULL, ZB_SLOW_DROP));
+    GIVES(ZB_OK, zb_options_slow(options, "ou*", ZB_SLOW_DISCONNECT));
+    GIVES(ZB_OK, zb_options_slow(options, "out", ZB_SLOW_DROP));
+    GIVES(ZB_INVALID_ARGUMENT, zb_writer_connect(text, options, &writer));
+    GIVES(ZB_OK, zb_options_set(options, ZB_SLOW, ZB_SLOW_DROP));
+    GIVES(ZB_OK, zb_broadcaster_new(name, options, &broadcaster));
+    GIVES(ZB_OK, zb_broadcaster_wait_for_subscribers(broadcaster, 3, 20 * SECOND));
+    GIVES(ZB_TIMEOUT, zb_broadcaster_wait_for_subscribers(broadcaster, 4, 0));
+    GIVES(ZB_OK, zb_broadcaster_set_metadata(broadcaster, "about", 5));
+    GIVES(ZB_EMPTY_FRAME, zb_broadcaster_write(broadcaster, data, 0, &sent, &missed));
+    CHECK(sent == 0 && missed == 0);
+
+    for (uint64_t at = 1; at <= 20; at++) {
+        fill(data, sizeof data, at);
+        if (at % 2)
+            GIVES(ZB_OK, zb_broadcaster_write(broadcaster, data, sizeof data, &sent, &missed));
+        else
+            GIVES(ZB_OK, zb_broadcaster_write_parts(broadcaster, parts, 2, &sent, &missed));
+        CHECK(sent >= 1);
+        GIVES(ZB_OK, zb_reader_read(first, 20 * SECOND, &frame));
+        CHECK(zb_frame_sequence(frame) == at && zb_frame_size(frame) == sizeof data);
+        CHECK(is_right(zb_frame_data(frame), zb_frame_size(frame), at));
+        GIVES(ZB_OK, zb_frame_release(frame));
+    }
+    GIVES(ZB_OK, zb_reader_metadata(first, metadata, sizeof metadata, &size));
+    CHECK(size == 5 && memcmp(metadata, "about", 5) == 0);
+    CHECK(sent == 1 && missed == 1);
+    GIVES(ZB_OK, zb_broadcaster_subscribers(broadcaster, list_subscriber, &listed));
+    CHECK(listed.count == 2 && listed.frames + listed.lost == 40 && listed.lost > 10);
+    CHECK(zb_subscriber_buffer(listed.kept) == NULL && zb_subscriber_problem(NULL) == NULL);
+    GIVES(ZB_INVALID_HANDLE, zb_subscriber_stat(listed.kept, ZB_STAT_FRAMES, &number));
+    GIVES(ZB_INVALID_ARGUMENT, zb_broadcaster_subscribers(broadcaster, NULL, NULL));
+    const struct {
+        int32_t key;
+        uint64_t value;
+    } numbers[] = {
+        {ZB_STAT_FRAMES, 20}, {ZB_STAT_BYTES, 20000},       {ZB_STAT_SUBSCRIBERS, 2},
+        {ZB_STAT_JOINED, 3},  {ZB_STAT_DISCONNECTED, 1}, {ZB_STAT_LEFT, 0},
+    };
+    for (size_t at = 0; at < sizeof numbers / sizeof numbers[0]; at++) {
+        GIVES(ZB_OK, zb_broadcaster_stat(broadcaster, numbers[at].key, &number));
+        CHECK(number == numbers[at].value);
+    }
+    GIVES(ZB_OK, zb_broadcaster_stat(broadcaster, ZB_STAT_SENT, &number));
+    GIVES(ZB_OK, zb_broadcaster_stat(broadcaster, ZB_STAT_LOST, &listed.lost));
+    CHECK(number >= 20 && listed.lost > 10);
+    GIVES(ZB_INVALID_ARGUMENT, zb_broadcaster_stat(broadcaster, ZB_STAT_CAPACITY, &number));
+
+    /* It has what it got before, and then no writer. */
+    zb_status status = ZB_OK;
+    while ((status = zb_reader_read(out, 20 * SECOND, &frame)) == ZB_OK)
+        GIVES(ZB_OK, zb_frame_release(frame));
+    GIVES(ZB_PEER_GONE, status);
+    GIVES(ZB_OK, zb_broadcaster_interrupt(broadcaster));
+    GIVES(ZB_CLOSED, zb_broadcaster_write(broadcaster, data, 1, NULL, NULL));
+    GIVES(ZB_OK, zb_broadcaster_close(broadcaster));
+    GIVES(ZB_INVALID_HANDLE, zb_broadcaster_close(broadcaster));
+    GIVES(ZB_INVALID_HANDLE, zb_broadcaster_write((zb_broadcaster *)first, data, 1, NULL, NULL));
+    GIVES(ZB_PEER_GONE, zb_reader_read(first, 20 * SECOND, &frame));
+    GIVES(ZB_INVALID_ARGUMENT, zb_reader_subscribe("a/b", NULL, &other));
+    GIVES(ZB_INVALID_ARGUMENT, zb_reader_subscribe(NULL, NULL, &other));
+    GIVES(ZB_INVALID_ARGUMENT, zb_broadcaster_new("", NULL, &broadcaster));
+    GIVES(ZB_INVALID_ARGUMENT, zb_broadcaster_new(name, NULL, NULL));
+    CHECK(other == NULL && broadcaster == NULL);
+    GIVES(ZB_OK, zb_reader_close(first));
+    GIVES(ZB_OK, zb_reader_close(second));
+    GIVES(ZB_OK, zb_reader_close(out));
+    GIVES(ZB_OK, zb_options_free(options));
+    GIVES(ZB_OK, zb_options_free(small));
+}
+
 static void misuse(void)
 {
     int descriptor = -1;
@@ -687,6 +816,7 @@ int main(int count, char **words)
     in_one_call(run);
     newest(run);
     events(run);
+    broadcast(run);
     misuse();
     wrong_data(run);
     duplex(run);

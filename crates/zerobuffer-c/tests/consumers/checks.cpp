@@ -220,6 +220,38 @@ static void events(const std::string& name) {
     CHECK(writer.try_write_frame(data.data(), data.size()));
 }
 
+static void broadcast(const std::string& name) {
+    zb::Reader first = zb::Reader::subscribe(name);
+    zb::Reader second = zb::Reader::subscribe(name, zb::BufferConfig(64, 4096));
+    CHECK(first.name() != second.name() && second.name().rfind(name + "@", 0) == 0);
+    zb::BroadcastConfig config;
+    config.policy = zb::SlowPolicy::block(10s);
+    const std::string own = second.name().substr(name.size() + 1);
+    config.policies.emplace_back(own, zb::SlowPolicy::disconnect());
+    config.policies.emplace_back("*", zb::SlowPolicy::drop());
+    zb::Broadcaster broadcaster(name, config);
+    CHECK(broadcaster.wait_for_subscribers(2, 10s) && !broadcaster.wait_for_subscribers(3, 0s));
+    broadcaster.set_metadata("m", 1);
+    const std::vector<std::uint8_t> data(1000, 1);
+    for (int number = 0; number < 20; number++) CHECK(broadcaster.write_frame(data).sent >= 1);
+    for (std::uint64_t number = 1; number <= 20; number++) {
+        zb::Frame frame = first.read_frame(10s);
+        CHECK(frame.sequence() == number && frame.size() == 1000);
+    }
+    CHECK(first.get_metadata_size() == 1);
+    const std::vector<zb::Subscriber> subscribers = broadcaster.subscribers();
+    CHECK(subscribers.size() == 1 && subscribers[0].buffer == first.name() && subscribers[0].frames == 20);
+    CHECK(subscribers[0].problem.empty() && subscribers[0].missed == 0);
+    CHECK(broadcaster.stat(ZB_STAT_DISCONNECTED) == 1);
+    zb::Broadcaster moved(std::move(broadcaster));
+    throws<zb::ZeroBufferException>("moved away", [&] { broadcaster.write_frame(data); });
+    moved.interrupt();
+    throws<zb::ClosedException>("interrupted", [&] { moved.write_frame(data); });
+    moved.close();
+    throws<zb::WriterDeadException>("no broadcaster", [&] { first.read(); });
+    throws<zb::ZeroBufferException>("no such name", [&] { zb::Reader::subscribe("a/b"); });
+}
+
 int main(int count, char** words) {
     const char* run = count > 1 ? words[1] : "0";
     stream(own_name("cpp", run));
@@ -228,5 +260,6 @@ int main(int count, char** words) {
     observe(own_name("cpp-observe", run));
     newest(own_name("cpp-newest", run));
     events(own_name("cpp-events", run));
+    broadcast(own_name("cpp-broadcast", run));
     std::puts("checks: all right");
 }
