@@ -48,6 +48,7 @@ fn gstreamer(project: &Project, options: &[OsString]) -> Result<()> {
     let manifest = "--release --locked --manifest-path crates/gst-plugin-zerobuffer/Cargo.toml";
     run_command(&mut project.cargo(&format!("build {manifest}")))?;
     run_command(&mut project.cargo(&format!("build {manifest} --example unpainted")))?;
+    run_command(&mut project.cargo("build --release --locked -p zerobuffer-cli --bin zerobuffer"))?;
     run_command(project.command("python3").arg("benchmarks/gstreamer/compare.py").args(options))
 }
 

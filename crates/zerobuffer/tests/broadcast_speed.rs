@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::Name;
+use common::stamped::{Followed, stamped};
+use common::{Name, Peer};
 use zerobuffer::{BroadcastConfig, Broadcaster, BufferConfig, Error, Reader, SlowPolicy};
 
 const SUBSCRIBERS: usize = 3;
@@ -133,5 +134,100 @@ fn a_stream_to_three_readers() {
     println!(
         "{:.0} frames of {SIZE} bytes a second to each of 3 readers",
         f64::from(FRAMES * 5) / took.as_secs_f64()
+    );
+}
+
+/// Processor time of this thread, or of the whole process.
+fn processor_time(clock: libc::clockid_t) -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a clock that exists, and a place that can be written to.
+    assert_eq!(unsafe { libc::clock_gettime(clock, &raw mut time) }, 0);
+    Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
+}
+
+/// Memory that this process alone has, in KiB.
+fn own_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+    let private = text.lines().filter(|line| line.starts_with("Private_"));
+    private.map(|line| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// Memory and processor time of a broadcaster with eight subscribers, each a process of its own, at
+/// 30 pictures a second. Beside it are plain copies of the same bytes.
+#[test]
+#[ignore = "a measurement, for a machine with nothing else to do"]
+fn eight_subscribers_take_so_much() {
+    const EIGHT: usize = 8;
+    const SEED: u64 = 5;
+    const PICTURES: u64 = 150;
+    const PACE: Duration = Duration::from_micros(33_333);
+    let name = Name::new("bc-eight");
+    let ring = PLACES * (SIZE + 64);
+    let mut peers: Vec<Peer> = (0..EIGHT).map(|_| Peer::native()).collect();
+    let mut source = vec![0; SIZE];
+    let mut areas: Vec<&mut [u8]> = (0..EIGHT).map(|_| shared_memory(PLACES * SIZE)).collect();
+    let before = own_memory();
+    let mut broadcaster = Broadcaster::new(&name).unwrap();
+    let alone = own_memory();
+    let buffers: Vec<String> =
+        peers.iter_mut().map(|peer| peer.must(&format!("subscribe {} {ring}", &*name))).collect();
+    assert!(broadcaster.wait_for_subscribers(EIGHT, Duration::from_secs(10)).unwrap());
+    let with_all = own_memory();
+    let shared: u64 = buffers
+        .iter()
+        .map(|buffer| {
+            let file = std::fs::metadata(format!("/dev/shm/{buffer}")).unwrap();
+            std::os::unix::fs::MetadataExt::blocks(&file) * 512 / 1024
+        })
+        .sum();
+    println!(
+        "memory of the broadcaster: {} KiB, with {EIGHT} subscribers {} KiB; their rings in /dev/shm: {shared} KiB",
+        alone.cast_signed() - before.cast_signed(),
+        with_all.cast_signed() - before.cast_signed()
+    );
+    for peer in &mut peers {
+        peer.tell(&format!("follow {SEED} {SIZE} 0"));
+    }
+    let (mut plain, mut written) = (Duration::ZERO, Duration::ZERO);
+    let whole = processor_time(libc::CLOCK_PROCESS_CPUTIME_ID);
+    let own = processor_time(libc::CLOCK_THREAD_CPUTIME_ID);
+    let begun = Instant::now();
+    for key in 1..=PICTURES {
+        let frame = stamped(SEED, key, SIZE as u64);
+        source[..frame.len()].copy_from_slice(&frame);
+        let picture = &source[..frame.len()];
+        let at = key as usize % PLACES * SIZE;
+        let start = processor_time(libc::CLOCK_THREAD_CPUTIME_ID);
+        for area in &mut areas {
+            area[at..at + frame.len()].copy_from_slice(black_box(picture));
+        }
+        let middle = processor_time(libc::CLOCK_THREAD_CPUTIME_ID);
+        broadcaster.write(black_box(picture)).unwrap();
+        written += processor_time(libc::CLOCK_THREAD_CPUTIME_ID).saturating_sub(middle);
+        plain += middle.saturating_sub(start);
+        thread::sleep((PACE * u32::try_from(key).unwrap()).saturating_sub(begun.elapsed()));
+    }
+    let took = begun.elapsed();
+    let of_this_thread = processor_time(libc::CLOCK_THREAD_CPUTIME_ID).saturating_sub(own);
+    let finder =
+        processor_time(libc::CLOCK_PROCESS_CPUTIME_ID).saturating_sub(whole).saturating_sub(of_this_thread);
+    let stats = broadcaster.stats();
+    broadcaster.close().unwrap();
+    for peer in &mut peers {
+        assert!(Followed::parse(&peer.must_reply()).frames > 0);
+        peer.must("close");
+    }
+    let copies = u32::try_from(stats.sent).unwrap();
+    let (ours, plain) = (written / copies, plain / u32::try_from(EIGHT as u64 * PICTURES).unwrap());
+    println!(
+        "{} frames of {} bytes on average, {copies} copies, {} dropped: {ours:?} of processor time a copy, {:.2} of a plain one",
+        stats.frames,
+        stats.bytes / stats.frames,
+        stats.dropped,
+        ours.as_secs_f64() / plain.as_secs_f64()
+    );
+    println!(
+        "the thread that finds subscribers: {finder:?} in {took:?}, {:.2} % of a processor",
+        finder.as_secs_f64() / took.as_secs_f64() * 100.0
     );
 }
