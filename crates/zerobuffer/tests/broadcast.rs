@@ -734,4 +734,15 @@ fn names_of_planted_files_write_no_lines_into_the_log() {
     let _reader = subscriber(&name, "v", 1024);
     until("it has to wait", || said("as many as it may have"));
     drop(broadcaster);
+    // So do the names of true subscribers.
+    std::fs::remove_file(planted.shm()).unwrap();
+    let reader = reader(&planted, 1024);
+    let mut broadcaster = Broadcaster::new(&name).unwrap();
+    assert!(broadcaster.wait_for_subscribers(2, PATIENCE).unwrap());
+    for _ in 0..20 {
+        broadcaster.write(&[1; 100]).unwrap();
+    }
+    assert!(said("has come") && said("misses a frame"));
+    drop(reader);
+    until("it has left", || said("has left"));
 }

@@ -106,7 +106,7 @@ impl Seat {
     /// After [`Offered::Full`]: it is not waited for on, and misses the frame.
     pub(super) fn miss(&self) {
         if self.counters.lost.get() == 0 {
-            log::warn!(target: LOG, "subscriber '{}' misses a frame, since its ring is full; further ones are counted, and not reported", self.buffer);
+            log::warn!(target: LOG, "subscriber '{}' misses a frame, since its ring is full; further ones are counted, and not reported", self.buffer.escape_debug());
         }
         self.counters.lost.add(1);
     }

@@ -156,7 +156,7 @@ impl Shared {
         });
         if was_there {
             let how = if is_disconnected { "was disconnected" } else { "has left" };
-            log::info!(target: "zerobuffer::broadcast", "subscriber '{}' {how}", seat.buffer);
+            log::info!(target: "zerobuffer::broadcast", "subscriber '{}' {how}", seat.buffer.escape_debug());
         }
     }
 
@@ -195,7 +195,7 @@ impl Shared {
             list.seats.push(Arc::clone(&seat));
             state
         });
-        log::info!(target: "zerobuffer::broadcast", "subscriber '{}' has come", seat.buffer);
+        log::info!(target: "zerobuffer::broadcast", "subscriber '{}' has come", seat.buffer.escape_debug());
         if state != Offered::Sent {
             self.remove(&seat, state);
         }
