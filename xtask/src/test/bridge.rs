@@ -23,6 +23,8 @@ pub(super) fn check(project: &Project) -> Result<()> {
     run(judge.args(["check", "bans", "licenses", "sources"]))?;
     run(&mut project.cargo(&format!("clippy {BRIDGE} --all-targets -- -D warnings")))?;
     run(&mut project.cargo("build -p zerobuffer-cli --bin zerobuffer"))?;
+    // The limit is for the tests. Building the engine from cold takes as long again.
+    run(&mut project.cargo(&format!("test {BRIDGE} --no-run")))?;
     // One test at a time: each measures, or ends processes, and has four of them.
     let mut test = project.cargo(&format!("test {BRIDGE} --no-fail-fast -- --nocapture --test-threads=1"));
     test.env("ZEROBUFFER_COMMAND", project.binary("zerobuffer"));
