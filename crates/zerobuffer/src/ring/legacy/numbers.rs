@@ -146,7 +146,7 @@ fn next_sequence(
 pub(crate) fn unread_frames(region: &Region, read_pos: u64) -> u64 {
     let capacity = region.capacity();
     let (from, to) = (read_pos % capacity, region.load(Word::WritePos, Ordering::Acquire) % capacity);
-    let mut chain = Chain::from(region, from);
+    let mut chain = Chain { restarts: true, ..Chain::from(region, from) };
     let mut frames = 0;
     while chain.at % capacity != to && chain.walked <= capacity {
         match chain.follow() {
@@ -163,7 +163,7 @@ fn is_plausible(header: FrameHeader, capacity: u64) -> bool {
 }
 
 /// Whether frames fill the ring exactly, from `at` round to `at`. They are numbered from `expected`
-/// or, if `may_restart`, from 1. The last of them has `owed` bytes, if so many are known to be
+/// on. If `may_restart`, each may be the first of a legacy writer, with 1. The last of them has `owed` bytes, if so many are known to be
 /// owed: those a legacy writer has published and not charged yet.
 ///
 /// A chain that ends otherwise is a writer at a wrap, which charges the tail before it moves.
@@ -175,7 +175,7 @@ pub(in crate::ring) fn is_full_ring(
     may_restart: bool,
     owed: Option<u64>,
 ) -> bool {
-    let mut chain = Chain::from(region, at);
+    let mut chain = Chain { restarts: may_restart, ..Chain::from(region, at) };
     let mut last_total = 0;
     while chain.walked < region.capacity() {
         let (first, before) = (chain.last.is_none(), chain.walked);
@@ -355,6 +355,9 @@ mod tests {
         put(region, put(region, 0, 48, 1), 48, 2);
         assert!(is_full_ring(region, 0, 7, true, Some(64)));
         assert!(!is_full_ring(region, 0, 7, false, Some(64)));
+        put(region, put(region, 0, 48, 7), 48, 1);
+        assert!(is_full_ring(region, 0, 7, true, None), "behind a frame of its predecessor");
+        assert!(!is_full_ring(region, 0, 7, false, None));
     }
 
     #[test]
