@@ -90,7 +90,7 @@ impl WriterWatch {
     /// look that finds nothing go unnoted (see [`Self::drained`]).
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
-        self.is_attached() && !self.fresh && !self.unseen
+        self.is_attached() && !self.fresh
     }
 
     /// `native`: it was in native form.
@@ -146,13 +146,12 @@ impl WriterWatch {
     ///
     /// `native`: it was published in native form, which only native writers do.
     pub(crate) fn accepts(&mut self, sequence: u64, native_form: bool) -> bool {
+        // Each legacy writer begins at 1, and several may have come and gone between two looks.
         // After a death a native writer may have come and gone unseen, so its kind is not known.
-        let accepted = if self.unseen && sequence == 1 && !native_form {
+        let accepted = if sequence == 1 && !native_form {
             true
-        } else if native_form || self.native || (self.died && self.vacant) {
-            self.fresh || self.vacant
         } else {
-            sequence == 1 && (self.fresh || self.drained)
+            (native_form || self.native || (self.died && self.vacant)) && (self.fresh || self.vacant)
         };
         self.fresh &= !accepted;
         accepted

@@ -163,8 +163,9 @@ fn is_plausible(header: FrameHeader, capacity: u64) -> bool {
 }
 
 /// Whether frames fill the ring exactly, from `at` round to `at`. They are numbered from `expected`
-/// on. If `may_restart`, each may be the first of a legacy writer, with 1. The last of them has `owed` bytes, if so many are known to be
-/// owed: those a legacy writer has published and not charged yet.
+/// on. If `may_restart`, each may be the first of a legacy writer, with 1. The last of them has
+/// `owed` bytes, if so many are known to be owed: those a legacy writer has published and not
+/// charged yet.
 ///
 /// A chain that ends otherwise is a writer at a wrap, which charges the tail before it moves.
 /// Behind the marker lie frames of this lap that were read long ago.
