@@ -33,7 +33,7 @@ fn pkg_config(dist: &Path, words: &[&str]) -> Vec<String> {
 pub(crate) fn program(dist: &Path, compiler: &str, source: &str, flags: &[&str], link: Link) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/consumers");
     let label = source.replace('/', "-").replace("..", "");
-    let name = format!("{label}-{compiler}-{}-{link:?}", flags.concat().replace(['=', ','], "-"));
+    let name = format!("{label}-{compiler}-{}-{link:?}", flags.concat().replace(['=', ',', '/'], "-"));
     let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut command = Command::new(compiler);
     let (libraries, flags): (Vec<&str>, Vec<&str>) =
