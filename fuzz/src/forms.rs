@@ -202,8 +202,8 @@ impl World {
 
     fn write_natively(&mut self, script: &mut Script<'_>) {
         if self.native.is_none() {
-            // It would wait for the place of a live one. All native writers here have this process's
-            // number: in a ring without room the reader takes it for the one that it saw before.
+            // It would wait for the place of a live one. All native writers here have the number of
+            // this process: in a ring without room the reader takes it for the one it saw before.
             if self.legacy.is_some() || self.segment.get(FREE) == 0 {
                 return;
             }

@@ -97,8 +97,8 @@ impl WriterWatch {
     pub(crate) fn took_frame(&mut self, native: bool) {
         // A frame that was still unread when the successor came may be its predecessor's.
         self.fresh &= !self.drained;
-        // No legacy writer has put one behind it, unless such a one is attached.
-        self.unseen &= !(native && self.native);
+        // Behind it there is none of a legacy writer, since its own native writer is there.
+        self.unseen &= !(native && self.native && self.is_attached());
         self.taken = true;
         self.drained = false;
         self.vacant = false;
@@ -138,7 +138,7 @@ impl WriterWatch {
 
     pub(crate) fn drained(&mut self) {
         self.drained = true;
-        self.unseen &= !self.is_attached();
+        self.unseen = !self.is_attached();
         self.vacant |= !self.is_attached();
     }
 
