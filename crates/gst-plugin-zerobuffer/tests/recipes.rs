@@ -183,6 +183,17 @@ const RECIPES: &[Recipe] = &[
         &[],
         Shows::Words("Got EOS from element"),
     ),
+    // docs/command.md
+    Recipe {
+        line: "zerobuffer tee cam --follow",
+        before: &[
+            "zerobuffer recv cam@screen --quiet --frames 25 --output got.y4m",
+            "until zerobuffer inspect cam@screen; do sleep 0.1; done",
+        ],
+        after: &[SEND_PACED],
+        shows: Shows::Pictures("got.y4m", FRAMES),
+        is_endless: true,
+    },
     // docs/viewer.md
     Recipe {
         line: "zerobuffer view camera depth --listen 127.0.0.1:0",
