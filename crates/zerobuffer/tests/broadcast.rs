@@ -694,10 +694,13 @@ fn a_subscriber_with_a_writer_of_its_own() {
 }
 
 /// What the library has said of broadcasts.
+#[cfg(target_os = "linux")]
 static SAID: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
 
+#[cfg(target_os = "linux")]
 struct Listen;
 
+#[cfg(target_os = "linux")]
 impl log::Log for Listen {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
