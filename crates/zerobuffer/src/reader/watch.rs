@@ -129,7 +129,12 @@ impl WriterWatch {
 
     /// Whether a writer of another implementation may begin to count at 1 now.
     pub(crate) fn may_restart(&self) -> bool {
-        self.unseen || (self.fresh && !self.native)
+        self.fresh && !self.native
+    }
+
+    /// Whether frames of several legacy writers may be unread, each of which began at 1.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.unseen
     }
 
     pub(crate) fn died(&self) -> bool {
