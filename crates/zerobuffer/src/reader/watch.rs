@@ -32,7 +32,7 @@ pub(crate) struct WriterWatch {
     drained: bool,
     /// A frame was taken. If no writer was ever seen, its writer came and went between two looks.
     taken: bool,
-    /// Frames of legacy writers that came and went between two looks may be unread. All begin at 1.
+    /// Frames of writers that came and went between two looks may be unread.
     unseen: bool,
     /// Nobody was attached while nothing was unread, and no frame was taken since. So the next
     /// frame is a new writer's, even if that one has left before it was seen.
@@ -90,14 +90,14 @@ impl WriterWatch {
     /// look that finds nothing go unnoted (see [`Self::drained`]).
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
-        self.is_attached() && !self.fresh
+        self.is_attached() && !self.fresh && !self.unseen
     }
 
     /// `native`: it was in native form.
     pub(crate) fn took_frame(&mut self, native: bool) {
         // A frame that was still unread when the successor came may be its predecessor's.
         self.fresh &= !self.drained;
-        // Behind it there is none of a legacy writer, since its own native writer is there.
+        // Behind it there is none in legacy form, since its own writer is still there.
         self.unseen &= !(native && self.native && self.is_attached());
         self.taken = true;
         self.drained = false;
@@ -132,7 +132,7 @@ impl WriterWatch {
         self.fresh && !self.native
     }
 
-    /// Whether frames of several legacy writers may be unread, each of which began at 1.
+    /// Whether frames of writers that nobody saw may be unread.
     pub(crate) fn is_unseen(&self) -> bool {
         self.unseen
     }
@@ -151,12 +151,12 @@ impl WriterWatch {
     ///
     /// `native`: it was published in native form, which only native writers do.
     pub(crate) fn accepts(&mut self, sequence: u64, native_form: bool) -> bool {
-        // Each legacy writer begins at 1, and several may have come and gone between two looks.
-        // After a death a native writer may have come and gone unseen, so its kind is not known.
-        let accepted = if sequence == 1 && !native_form {
-            true
+        let accepted = if native_form {
+            self.fresh || self.vacant
         } else {
-            (native_form || self.native || (self.died && self.vacant)) && (self.fresh || self.vacant)
+            // Each legacy writer begins at 1, and the number of a native one may be any. Several of
+            // both kinds may have come and gone between two looks.
+            sequence == 1 || self.unseen || self.vacant || (self.fresh && self.native)
         };
         self.fresh &= !accepted;
         accepted
