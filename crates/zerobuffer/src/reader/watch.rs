@@ -79,7 +79,7 @@ impl WriterWatch {
         self.pid != 0 && self.pid != TOMBSTONE
     }
 
-    /// Whether a published position alone announces frames: the writer releases it, or is gone. An
+    /// Whether a published position alone announces frames: the writer releases it, or is gone. A
     /// legacy writer's plain stores may be seen out of order, so its tokens count (W5).
     #[inline]
     pub(crate) fn publishes_in_order(&self) -> bool {

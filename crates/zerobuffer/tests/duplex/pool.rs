@@ -1,7 +1,11 @@
 //! Handlers in parallel, and how they end (D3, D6).
 
 use crate::{Channel, LONG, common::check, common::content, eventually, server};
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+use zerobuffer::duplex::{Server, ServerConfig};
 
 /// Time for `count` requests of 60 ms each.
 fn time_of(options: &str, count: u64) -> Duration {
@@ -80,6 +84,28 @@ fn drain_answers_what_was_sent_just_before() {
         for key in 1..=3 {
             check(client.receive(LONG).unwrap().unwrap().data(), key).unwrap();
         }
+    }
+}
+
+/// The handler has returned, and its responder answers from another thread.
+#[test]
+fn drain_waits_for_responders_that_were_moved_away() {
+    for round in 0..10 {
+        let channel = Channel::new("ddrain-moved");
+        let server = Server::new(&channel.name, ServerConfig::default());
+        server
+            .start(|_, mut response| {
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(20));
+                    response.write(b"late").map(drop)
+                });
+                Ok(())
+            })
+            .unwrap();
+        let client = channel.connect();
+        client.send(b"q").unwrap();
+        assert!(server.drain(LONG), "round {round}");
+        assert_eq!(client.receive(LONG).unwrap().unwrap().data(), b"late", "round {round}");
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     pool::{JobEnd, Pool},
     responder::Responder,
     run::{Run, create_buffer},
-    state::{Action, Event, Rules, State},
+    state::{Action, Event, Report, Rules, State},
     stop::Stop,
 };
 #[cfg(feature = "async")]
@@ -96,6 +96,7 @@ impl Service {
         #[cfg(feature = "async")]
         run.tasks.wait(|| run.is_asked(Stop::Now), send_left);
         send_left();
+        turns.iter().for_each(|turns| turns.wait_for_answers());
         if let Some(turns) = turns {
             turns.close();
         }
@@ -138,9 +139,10 @@ impl Service {
         }
     }
 
-    /// Whether requests were sent by a client that has not been met: they are answered, too.
+    /// Whether requests were sent by a client that has not been met: they are answered, too. Those
+    /// of one that was reported to have no response buffer never are.
     fn is_to_meet_a_client(&self) -> bool {
-        matches!(self.state, State::Idle { .. } | State::Unanswerable { .. })
+        matches!(self.state, State::Idle { .. } | State::Unanswerable { obstacle: Report::Due, .. })
             && lock(&self.run.reader).as_mut().is_some_and(Reader::has_unread)
     }
 

@@ -271,6 +271,27 @@ impl Turns {
         }
     }
 
+    /// Waits until each request has its answer or its end, also by a responder that was moved away.
+    /// Not for a client that has gone, and not once the server stops.
+    pub(super) fn wait_for_answers(&self) {
+        let mut order = lock(&self.order);
+        while !order.closed
+            && order.next < order.entered
+            && !self.is_stopping()
+            && self.handle.reader_loss(true).is_none()
+        {
+            if order.is_left() {
+                self.go_on(order, Refusing::Patiently);
+                order = lock(&self.order);
+                continue;
+            }
+            order.waiting += 1;
+            let waited = self.returned.wait_timeout(order, WAIT_SLICE);
+            order = waited.unwrap_or_else(PoisonError::into_inner).0;
+            order.waiting -= 1;
+        }
+    }
+
     /// Tells the client that a request has no answer.
     fn refuse(
         &self,
