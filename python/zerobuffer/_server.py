@@ -304,6 +304,8 @@ def _run_loop(loop: asyncio.AbstractEventLoop, name: str, handlers: "set[asyncio
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
+        # Those that were handed over and have not begun do so now.
+        loop.run_until_complete(asyncio.sleep(0))
         loop.run_until_complete(_finish(name, set(handlers)))
         # What handlers have started beside themselves.
         tasks = asyncio.all_tasks(loop)

@@ -10,13 +10,13 @@ use crate::{os, say};
 /// What does it: the engine between machines is large, and most people do not need it.
 const PROGRAM: &str = "zerobuffer-bridge";
 
-/// Carry streams between machines, on Zenoh: `send`, `recv`, `ls`.
+/// Carry streams and channels between machines, on Zenoh: `send`, `recv`, `offer`, `reach`, `ls`.
 ///
 /// A program of its own does it, zerobuffer-bridge, which has to be in the PATH.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// send, recv or ls, and its options; --help explains them.
+    /// send, recv, offer, reach or ls, and its options; --help explains them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
