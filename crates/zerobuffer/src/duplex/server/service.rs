@@ -96,8 +96,8 @@ impl Service {
         #[cfg(feature = "async")]
         run.tasks.wait(|| run.is_asked(Stop::Now), send_left);
         send_left();
-        turns.iter().for_each(|turns| turns.wait_for_answers());
         if let Some(turns) = turns {
+            turns.wait_for_answers();
             turns.close();
         }
         run.close_reader();
