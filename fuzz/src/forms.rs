@@ -202,9 +202,8 @@ impl World {
 
     fn write_natively(&mut self, script: &mut Script<'_>) {
         if self.native.is_none() {
-            // It would wait for the place of a live one. All native writers here have the number of
-            // this process: in a ring without room the reader takes it for the one it saw before.
-            if self.legacy.is_some() || self.segment.get(FREE) == 0 {
+            // It would wait for the place of a live one.
+            if self.legacy.is_some() {
                 return;
             }
             self.native = judge(&self.name, Writer::connect_with(&self.name, hurried()));

@@ -147,7 +147,6 @@ impl Reader {
         self.watch.refresh(shared);
         let legacy = self.watch.legacy_writer();
         self.consumer.set_writer(self.watch.has_native_writer(), self.watch.may_restart(), legacy);
-        self.consumer.set_unseen(self.watch.is_unseen());
         self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
         self.look_at_metadata();
         if self.consumer.has_available() {

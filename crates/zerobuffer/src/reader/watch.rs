@@ -132,11 +132,6 @@ impl WriterWatch {
         self.fresh && !self.native
     }
 
-    /// Whether frames of writers that nobody saw may be unread.
-    pub(crate) fn is_unseen(&self) -> bool {
-        self.unseen
-    }
-
     pub(crate) fn died(&self) -> bool {
         self.died
     }

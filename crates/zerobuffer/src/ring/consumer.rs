@@ -60,11 +60,6 @@ impl Consumer {
         self.legacy.legacy_writer = legacy_writer;
     }
 
-    /// Whether frames of several legacy writers may be unread, each of which began at 1.
-    pub(crate) fn set_unseen(&mut self, unseen: bool) {
-        self.legacy.unseen = unseen;
-    }
-
     /// Whether the frames are of a writer in native form. Its counter alone announces them,
     /// whatever writer is registered.
     #[inline]

@@ -19,8 +19,6 @@ pub(in crate::ring) struct Reading {
     pub(in crate::ring) legacy_writer: u64,
     /// The last writer is a new one that may begin to count at 1.
     pub(in crate::ring) may_restart: bool,
-    /// Frames of several legacy writers may be unread, each of which began at 1.
-    pub(in crate::ring) unseen: bool,
 }
 
 /// Whether a writer may come while the reader looks.
@@ -113,9 +111,12 @@ impl Consumer {
             // is entering the native form.
             free => {
                 let owed = (free != 0).then_some(free);
-                // Without room at all, what lies there is unread. While a writer owes something, a
-                // frame that was read long ago could be taken for the first of another one.
-                let may_restart = self.legacy.may_restart || (free == 0 && self.legacy.unseen);
+                // Without room at all, what was counted and not read may be of several writers that
+                // came and went between two looks. While a writer owes something, a frame that was
+                // read long ago could be taken for the first of another one.
+                let is_counted =
+                    || region.load(Word::WrittenCount, Ordering::SeqCst) != self.legacy.read_count;
+                let may_restart = self.legacy.may_restart || (free == 0 && is_counted());
                 // Frames in native form may look like such a chain. The form is asked before the
                 // walk, so no header of such a frame is read while its writer stores it. It is
                 // asked after the walk too, since a writer may have entered meanwhile.
