@@ -1,5 +1,7 @@
 """``zerobuffer.video``: OpenCV's contract, stamps, changes of size, wrong input."""
 
+import os
+import signal
 import sys
 import threading
 import time
@@ -357,6 +359,34 @@ def test_senders_in_close_succession_lose_nothing(name: str) -> None:
             del frame
         sender.finish()
     assert seen == [(size, index) for size in (64, 32, 48, 64) for index in range(10)]
+
+
+@linux_only
+def test_a_sender_that_comes_and_goes_unseen_loses_nothing(name: str) -> None:
+    """The viewer does not run while it waits for the next sender of its ring."""
+    code = """
+        import sys
+        from zerobuffer.video import VideoReader
+        with VideoReader(sys.argv[1], reconnect=True, timeout=5.0) as reader:
+            print("open")
+            for shown in range(2):
+                ok, image = reader.read()
+                print(*image.shape if ok else "lost", flush=True)
+    """
+    with child(code, name) as viewer:
+        assert viewer.line() == "open"
+        with VideoWriter(name, 25, (64, 64), timeout=PATIENCE) as writer:
+            writer.write(picture(1, 64, 64))
+        assert viewer.line() == "64 64 3"
+        time.sleep(0.05)
+        os.kill(viewer.pid, signal.SIGSTOP)
+        try:
+            with VideoWriter(name, 25, (32, 32), timeout=PATIENCE) as writer:
+                writer.write(picture(2, 32, 32))
+        finally:
+            os.kill(viewer.pid, signal.SIGCONT)
+        assert viewer.line() == "32 32 3"
+        viewer.finish()
 
 
 def test_iteration_ends_with_the_sender(name: str) -> None:

@@ -197,20 +197,19 @@ class VideoReader(Closing):
     def _take(self, timeout: Optional[float]) -> Optional[VideoFrame]:
         """Take a frame out of the ring."""
         end = None if timeout is None else time.monotonic() + timeout
+        # No sender has come for a while; the next look tells whether pictures of one are there.
+        deserted = False
         while True:
             reader = self._reader
             if reader is None:
                 return None
             try:
-                frame: Union[Frame, TapFrame, None]
-                if self.newest:
-                    frame = reader.latest(timeout)
-                else:
-                    frame = reader.next(timeout) if isinstance(reader, Tap) else reader.read_frame(timeout)
+                frame = self._read(reader, 0.0 if deserted else timeout)
                 if frame is not None:
                     return self._described(frame)
-                if timeout is not None:
+                if timeout is not None and not deserted:
                     return None
+                deserted = False
             except ClosedException:
                 self._ended = True
                 return None
@@ -218,10 +217,21 @@ class VideoReader(Closing):
                 if not self._reconnect:
                     self._ended = True
                     return None
-                if not self._renew(reader, end):
+                if isinstance(reader, Reader) and not deserted:
+                    # A native successor replaces the metadata of this ring; a legacy one needs a
+                    # new ring. Either may send and leave before anybody sees it.
+                    deserted = not reader.is_writer_connected(_SUCCESSION_MS)
+                elif self._renew(reader, end):
+                    deserted = False
+                else:
                     return None
             if end is not None:
                 timeout = max(0.0, end - time.monotonic())
+
+    def _read(self, reader: Union[Reader, Tap], timeout: Optional[float]) -> Union[Frame, TapFrame, None]:
+        if self.newest:
+            return reader.latest(timeout)
+        return reader.next(timeout) if isinstance(reader, Tap) else reader.read_frame(timeout)
 
     def _opened(self) -> Union[Reader, Tap]:
         if self._tap:
@@ -229,10 +239,7 @@ class VideoReader(Closing):
         return Reader(self.name, self._config, newest=self.newest, **self._options)
 
     def _renew(self, reader: Union[Reader, Tap], end: Optional[float]) -> bool:
-        """Make ready for the next sender; False if there is none to look at in time."""
-        if isinstance(reader, Reader) and reader.is_writer_connected(_SUCCESSION_MS):
-            # A native successor replaces the metadata of this ring; a legacy one needs a new ring.
-            return True
+        """Make a new ring, or find the one to look at; False if there is none in time."""
         reader.close()
         # Until another thread releases this.
         while self._reader is reader:
