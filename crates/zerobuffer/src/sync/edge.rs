@@ -66,6 +66,8 @@ pub enum End {
     ArmCount,
     /// `Seat::armed`: the thread is woken, unless it sleeps on the semaphore already.
     ArmCall,
+    /// `Worker::run`: the thread's own word is compared last, when it sleeps on all semaphores.
+    CountLast,
     /// `Reader::look_or_arm`: arming comes before the last look, not behind it.
     ArmFirst,
     /// `Entry::pass_on`: a wake-up that came to the thread in the place of a blocked call.
@@ -101,8 +103,15 @@ pub const ENDS: [End; 22] = [
 
 /// Steps of arming and disarming: each makes shuttle find a fault when it is left out.
 #[cfg(all(shuttle, feature = "async"))]
-pub const STEPS: [End; 6] =
-    [End::ArmSleeper, End::DisarmSleeper, End::ArmCount, End::ArmCall, End::ArmFirst, End::PassOn];
+pub const STEPS: [End; 7] = [
+    End::ArmSleeper,
+    End::DisarmSleeper,
+    End::ArmCount,
+    End::ArmCall,
+    End::CountLast,
+    End::ArmFirst,
+    End::PassOn,
+];
 
 /// The ordering of an access that is this end of an edge: the given one, unless loom's tests have
 /// weakened that end.
