@@ -1,17 +1,8 @@
 //! Each failure has its error, and the message has the buffer's name and the numbers.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{Name, content, expect_error};
+use crate::common::{Name, content, expect_error};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig};
 
 #[test]

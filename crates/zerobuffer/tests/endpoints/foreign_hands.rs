@@ -1,15 +1,5 @@
 //! What others do to a buffer that is in use: read locks on its presence bytes, names that are
 //! taken away.
-#![cfg(all(target_os = "linux", not(macos_sys)))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a test that meets the unexpected panics"
-)]
-
-mod common;
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -20,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Name, Peer, skipped};
+use crate::common::{Name, Peer, skipped};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig, observe};
 
 const NOBODY: u32 = 65534;

@@ -1,19 +1,9 @@
 //! Both forms of the ring in one buffer's life. Writers of this implementation and of another one
 //! follow each other, and one of the other comes in without asking.
 // glibc semaphores are posted by hand here.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
 
-mod common;
-
-use common::segment::{FREE, METADATA, WRITE_POS, WRITER_PID, WRITTEN_COUNT};
-use common::{Name, Segment, check, content};
+use crate::common::segment::{FREE, METADATA, WRITE_POS, WRITER_PID, WRITTEN_COUNT};
+use crate::common::{Name, Segment, check, content};
 use std::{
     fs::OpenOptions,
     process::{Child, Command},

@@ -2,23 +2,14 @@
 //! `tests/golden`.
 //!
 //! `ZEROBUFFER_TEST_BLESS=1` writes the files anew; a difference is a change of the wire format.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
-
-mod common;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use common::segment::{READ_POS, READER_PID, WRITER_PID};
-use common::{Name, Peer, Segment};
+use crate::common::segment::{READ_POS, READER_PID, WRITER_PID};
+use crate::common::{Name, Peer, Segment};
 
 /// Control block, metadata block, ring; a native reader makes the native block behind them.
 const LEN: usize = 128 + 64 + 256;

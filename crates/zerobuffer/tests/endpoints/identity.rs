@@ -1,23 +1,13 @@
 //! The owner of a place or a name: pids that are overwritten or reused, names that are taken away
 //! by force.
 // Names are unlinked and pids chosen by means of Linux.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
-
-mod common;
 
 use std::fs;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use common::segment::{READER_PID, WRITER_PID};
-use common::{Name, Peer, Segment, check, content, expect_error, skipped};
+use crate::common::segment::{READER_PID, WRITER_PID};
+use crate::common::{Name, Peer, Segment, check, content, expect_error, skipped};
 use zerobuffer::{BufferConfig, Error, Reader, Writer};
 
 /// A wait that was meant to last much longer was ended by the peer, not by the clock.

@@ -3,19 +3,9 @@
 //! Letters with digits (A1, B4 …) name known faults of the older implementations;
 //! `docs/PROTOCOL.md` rules are W numbers.
 // The published Python package runs on Linux only.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
 
-mod common;
-
-use common::segment::{READ_POS, WRITE_POS};
-use common::{Name, Peer, Segment};
+use crate::common::segment::{READ_POS, WRITE_POS};
+use crate::common::{Name, Peer, Segment};
 
 /// The largest frame that our writer can always place for a legacy reader, whatever the position.
 fn placeable(ring: u64) -> u64 {

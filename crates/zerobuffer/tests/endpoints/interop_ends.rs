@@ -3,25 +3,15 @@
 //! Letters with digits (C7, D8 …) name known faults of the older implementations; W numbers are
 //! protocol rules.
 // The published Python package runs on Linux only.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::pattern::mix;
-use common::segment::{FREE, READER_PID, WRITE_POS, WRITER_PID};
-use common::{Name, Peer, Segment, content};
+use crate::common::pattern::mix;
+use crate::common::segment::{FREE, READER_PID, WRITE_POS, WRITER_PID};
+use crate::common::{Name, Peer, Segment, content};
 
 const RING: u64 = 4096;
 /// Placeable for either kind of reader at every position.

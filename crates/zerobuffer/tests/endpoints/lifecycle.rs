@@ -1,19 +1,10 @@
 //! Endpoints that come, close, die, fork, race for a name and come back, across processes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
-
-mod common;
 
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use common::pattern::mix;
-use common::{Name, Peer, Segment, check, content, expect_error};
+use crate::common::pattern::mix;
+use crate::common::{Name, Peer, Segment, check, content, expect_error};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig};
 
 /// A wait that was meant to last much longer was ended by the peer, not by the clock.

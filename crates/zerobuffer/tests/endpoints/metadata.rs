@@ -1,16 +1,7 @@
 //! Metadata belong to the writer: a successor replaces them, and the reader shows these with that
 //! writer's first frame.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
 
-mod common;
-
-use common::{Name, Peer, Segment, content};
+use crate::common::{Name, Peer, Segment, content};
 use std::time::{Duration, Instant};
 use zerobuffer::{BufferConfig, Error, ErrorKind, Reader, Writer, WriterConfig};
 
@@ -224,7 +215,7 @@ fn killed_senders_leave_whole_metadata() {
         sender.tell(&format!("set-meta {round} {}", size(round)));
         let dies_early = round % 3 == 1;
         if dies_early {
-            std::thread::sleep(Duration::from_micros(common::pattern::mix(round) % 3000));
+            std::thread::sleep(Duration::from_micros(crate::common::pattern::mix(round) % 3000));
             sender.kill();
         } else {
             sender.must_reply();
@@ -237,7 +228,7 @@ fn killed_senders_leave_whole_metadata() {
             sender.must(&format!("write {round} 100 write"));
             assert!(reader.read_timeout(LONG).unwrap().is_some());
             last = Some(size(round));
-            common::check(&shown(&reader).unwrap(), round).unwrap();
+            crate::common::check(&shown(&reader).unwrap(), round).unwrap();
             sender.kill();
         }
         assert_eq!(shown(&reader).map(|bytes| bytes.len()), last, "round {round}: after its death");

@@ -1,23 +1,13 @@
 //! Buffers and leftovers that no native endpoint has made: files in `/dev/shm` under a buffer's
 //! name.
 // The files are those of Linux.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
-
-mod common;
 
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::segment::{self, by_hand, semaphore_by_hand};
-use common::{Name, Segment, check, content, expect_error};
+use crate::common::segment::{self, by_hand, semaphore_by_hand};
+use crate::common::{Name, Segment, check, content, expect_error};
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig, observe};
 
 /// The pid of a process that is dead and reaped.
@@ -173,7 +163,7 @@ fn segments_that_a_writer_must_not_attach_to() {
         assert_eq!(fs::read(name.shm()).unwrap(), segment, "a failed attach leaves no trace");
         match result {
             Ok(_) => panic!("attached to a damaged segment"),
-            Err(error) => (common::variant(&error), error.to_string()),
+            Err(error) => (crate::common::variant(&error), error.to_string()),
         }
     };
     let with = |offset: u64, value: u64| {
@@ -238,7 +228,7 @@ fn a_buffer_without_its_semaphores() {
         plant(&name, &image);
         fs::remove_file(&name.semaphores()[missing]).unwrap();
         let error = Writer::connect(&name).map(drop).unwrap_err();
-        let kind = common::variant(&error);
+        let kind = crate::common::variant(&error);
         assert!(["NotReady", "NotFound", "Os"].contains(&kind.as_str()), "{kind}: {error}");
         assert_eq!(fs::read(name.shm()).unwrap(), image, "a failed attach leaves no trace");
     }

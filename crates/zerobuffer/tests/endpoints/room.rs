@@ -1,16 +1,7 @@
 //! What a ring of a size holds, with default settings, whichever end pauses, holds or bursts; and
 //! how a writer learns of returned space.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
 
-mod common;
-
-use common::{Name, Peer, check, content};
+use crate::common::{Name, Peer, check, content};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -116,7 +107,7 @@ fn a_stopped_reader_leaves_the_whole_ring() {
         peer.tell(&format!("drain {} 20 0 {size}", key + 1));
         for _ in 0..20 {
             key += 1;
-            writer.write(&content(key, common::size_of(0, key, size as u64))).unwrap();
+            writer.write(&content(key, crate::common::size_of(0, key, size as u64))).unwrap();
             thread::sleep(Duration::from_millis(2));
         }
         peer.must_reply();
@@ -129,7 +120,7 @@ fn a_stopped_reader_leaves_the_whole_ring() {
         let first = key + 1;
         for _ in 0..depth - 1 {
             key += 1;
-            let frame = content(key, common::size_of(1, key, size as u64));
+            let frame = content(key, crate::common::size_of(1, key, size as u64));
             writer.try_write(&frame).unwrap_or_else(|error| panic!("asleep {asleep}, frame {key}: {error}"));
         }
         send_signal(&peer, libc::SIGCONT);

@@ -1,14 +1,5 @@
 //! Streams of frames between two native ends: sizes, rings, waits, write and read calls, full
 //! rings, held frames.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
-
-mod common;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -17,9 +8,9 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::agent::send;
-use common::pattern::{fill, mix};
-use common::{LESS, Name, Peer, Segment, check, content, expect_error, size_of};
+use crate::common::agent::send;
+use crate::common::pattern::{fill, mix};
+use crate::common::{LESS, Name, Peer, Segment, check, content, expect_error, size_of};
 use zerobuffer::{BufferConfig, Error, Frame, FullRingPolicy, Outcome, Reader, Writer, WriterConfig};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -89,7 +80,7 @@ fn a_ring_of_five_gib() {
     let memory = available_memory();
     let wanted = ring + (1 << 30);
     if free < wanted || memory < wanted {
-        common::skipped(&format!(
+        crate::common::skipped(&format!(
             "/dev/shm has {free} and the machine {memory} bytes free, {wanted} are needed"
         ));
         return;

@@ -1,18 +1,9 @@
 //! Taps: what a passive observer sees of a live stream, between processes, and what the stream
 //! notices of it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
-
-mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Name, Peer, check, content, expect_error, size_of};
+use crate::common::{Name, Peer, check, content, expect_error, size_of};
 use zerobuffer::observe::{Tap, TapState};
 use zerobuffer::{BufferConfig, Reader, Writer, WriterConfig};
 
@@ -207,7 +198,7 @@ fn a_file_that_is_shortened_is_an_error_and_no_signal() {
 fn read_permission_is_enough_and_is_needed() {
     // SAFETY: asks for a number.
     if unsafe { libc::geteuid() } != 0 {
-        common::skipped("only root can become another user");
+        crate::common::skipped("only root can become another user");
         return;
     }
     for (mode, may) in [(0o644, true), (0o600, false)] {

@@ -1,20 +1,11 @@
 //! Waiting: every strategy delivers, and a blocked end uses no processor time.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected panics"
-)]
-
-mod common;
 
 use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::agent::send;
-use common::{LESS, Name, Peer, check, size_of};
+use crate::common::agent::send;
+use crate::common::{LESS, Name, Peer, check, size_of};
 use zerobuffer::{BufferConfig, Error, Patience, Reader, WaitStrategy, Writer, WriterConfig};
 
 const LONG: Duration = Duration::from_secs(60);
