@@ -123,12 +123,17 @@ impl Consumer {
                 let is_legacy = || region.native_add(NativeWord::FORM, 0, Ordering::SeqCst).is_multiple_of(2);
                 // A writer that enters the native form has taken `free` away and not yet changed
                 // the form. The frames there are leftovers, and both counts are equal. They are
-                // equal too where a writer died before it counted a frame that fills the ring.
+                // equal too where a writer died before it counted a frame that fills the ring:
+                // after a death a word tells.
                 let writer = region.load(Word::WriterPid, Ordering::SeqCst);
-                let is_entering = beside == Beside::AnyWriter
-                    && writer != 0
-                    && writer != self.legacy.legacy_writer
-                    && region.load(Word::WrittenCount, Ordering::SeqCst) == self.legacy.read_count;
+                let may_enter = match beside {
+                    Beside::AnyWriter => writer != 0 && writer != self.legacy.legacy_writer,
+                    Beside::NoNativeWriter => {
+                        let form = region.native_load(NativeWord::FORM, Ordering::SeqCst);
+                        region.native_load(NativeWord::ENTERING, Ordering::SeqCst) == form + 1
+                    }
+                };
+                let is_entering = may_enter && !is_counted();
                 let full = !is_entering
                     && is_legacy()
                     && is_full_ring(region, self.at, self.expected, may_restart, owed)
@@ -240,6 +245,7 @@ impl Consumer {
                 continue;
             }
             region.exchange(Word::WritePos, region.capacity(), 0);
+            region.native_store(NativeWord::ENTERING, 0, Ordering::Relaxed);
             // Edge E8, release end: the next writer finds the ring repaired.
             let repaired = order(End::E8Release, Ordering::SeqCst);
             if pid == 0 || region.exchange_as(Word::WriterPid, pid, 0, repaired) {
@@ -289,6 +295,22 @@ mod tests {
         assert!(consumer.repair(&region, &credit, |pid| pid == 7).unwrap());
         let words = [Word::PayloadFree, Word::WriterPid];
         assert_eq!(words.map(|word| region.load(word, Ordering::Relaxed)), [256, 0]);
+    }
+
+    /// The same beside what looks like a frame that fills the ring: its writer began it and died.
+    #[test]
+    fn a_frame_that_was_begun_is_none_where_a_writer_died_on_its_way_into_native_form() {
+        let (region, credit, mut consumer) = filled(256, 0);
+        region.native_store(NativeWord::ENTERING, 1, Ordering::Relaxed);
+        region.store(Word::WriterPid, 7, Ordering::Relaxed);
+        consumer.refresh(&region, &credit).unwrap();
+        assert!(!consumer.has_available());
+        assert!(consumer.repair(&region, &credit, |pid| pid == 7).unwrap());
+        let words = [Word::PayloadFree, Word::WriterPid];
+        assert_eq!(words.map(|word| region.load(word, Ordering::Relaxed)), [256, 0]);
+        assert_eq!(region.native_load(NativeWord::ENTERING, Ordering::Relaxed), 0);
+        consumer.refresh(&region, &credit).unwrap();
+        assert!(!consumer.has_available() && !consumer.has_unread(&region, &credit));
     }
 
     /// A legacy writer died before it counted the frame that fills the ring, and before its token.

@@ -46,7 +46,7 @@ pub(in crate::ring) fn enter(
     let next = region.native_load(NativeWord::NEXT, Ordering::Acquire);
     let was_legacy = form.is_multiple_of(2);
     let account = Account::read(region)?;
-    if was_legacy && !begin(region, number.max(next), own_pid, &account)? {
+    if was_legacy && !begin(region, form, number.max(next), own_pid, &account)? {
         return Ok(None);
     }
     if account.retracted {
@@ -67,7 +67,7 @@ pub(in crate::ring) fn enter(
 }
 
 /// From legacy form into the native one. `false`: not now.
-fn begin(region: &Region, number: u64, own_pid: u64, account: &Account) -> Result<bool, Fault> {
+fn begin(region: &Region, form: u64, number: u64, own_pid: u64, account: &Account) -> Result<bool, Fault> {
     let capacity = region.capacity();
     let position = |word| region.load(word, Ordering::Acquire) % capacity;
     if position(Word::WritePos) != position(Word::ReadPos) {
@@ -77,14 +77,19 @@ fn begin(region: &Region, number: u64, own_pid: u64, account: &Account) -> Resul
         let expected = format!("{} (published)", account.published);
         return Err(Fault::field("credited", account.credited, expected));
     }
+    // If this writer dies without room in the ring, the repair knows that nothing fills it.
+    let tell = |form| region.native_store(NativeWord::ENTERING, form, Ordering::SeqCst);
+    tell(form + 1);
     // From here on a writer of another implementation, however it gets in, finds no room.
     if !region.exchange(Word::PayloadFree, capacity, 0) {
+        tell(0);
         return Ok(false);
     }
     // One that got in beside this writer may have looked at `free` before that, and charges its
     // frame in a moment (model `form-no-look-back`).
     if region.load(Word::WriterPid, Ordering::SeqCst) != own_pid {
         region.add(Word::PayloadFree, capacity);
+        tell(0);
         return Ok(false);
     }
     if account.published > 0 {
@@ -175,13 +180,14 @@ mod tests {
         let region = &heap::region(0, 128);
         let state = || {
             let form = region.native_load(NativeWord::FORM, Ordering::Relaxed);
-            (region.load(Word::PayloadFree, Ordering::Relaxed), form)
+            let entering = region.native_load(NativeWord::ENTERING, Ordering::Relaxed);
+            (region.load(Word::PayloadFree, Ordering::Relaxed), form, entering)
         };
         region.store(Word::WriterPid, 8, Ordering::Relaxed);
         assert!(enter(region, 0, 5, 7, false).unwrap().is_none());
-        assert_eq!(state(), (128, 0), "nothing has changed");
+        assert_eq!(state(), (128, 0, 0), "nothing has changed");
         assert!(enter(region, 0, 5, 8, false).unwrap().is_some());
-        assert_eq!(state(), (0, 1));
+        assert_eq!(state(), (0, 1, 1));
         // It dies before its first frame.
         assert_eq!(enter(region, 1, 1, 9, false).unwrap().unwrap().next, 5);
     }
