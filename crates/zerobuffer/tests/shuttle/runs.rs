@@ -74,6 +74,7 @@ pub(crate) fn main() -> ExitCode {
     if let Some(step) = word("--without") {
         return without(&step);
     }
+    let most = option("--schedules").unwrap_or(u64::MAX);
     let started = Instant::now();
     let (mut schedules, mut violations) = (0, 0);
     if option("--seed").is_none() {
@@ -86,7 +87,7 @@ pub(crate) fn main() -> ExitCode {
             println!("FAIL the schedule of seed {seed}: cargo xtask loom --seed {seed} repeats it");
             break;
         }
-        if started.elapsed() >= time {
+        if schedules == most || started.elapsed() >= time {
             break;
         }
     }
@@ -104,7 +105,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Schedules in which a fault has to show.
-const ENOUGH: u64 = 20_000;
+const ENOUGH: u64 = 60_000;
 
 /// Runs schedules of futures without a step, until one fails.
 fn without(step: &str) -> ExitCode {
