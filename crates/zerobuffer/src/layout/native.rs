@@ -45,8 +45,8 @@ impl NativeWord {
     pub(crate) const FORM: Self = Self(128);
     /// Of the writer: number of the newest claim.
     pub(crate) const CLAIMS: Self = Self(136);
-    /// Of an entering writer: what [`Self::FORM`] will be, from before it takes `free` away; 0 if it
-    /// gives that back. Cleared by the reader's repair.
+    /// Of an entering writer: what [`Self::FORM`] will be, stored before `free` is taken away. It
+    /// is 0 again if the writer gives that back, and after the reader's repair.
     pub(crate) const ENTERING: Self = Self(144);
 
     /// The entry of jump `number`: frames from that byte of the stream on lie from that ring offset

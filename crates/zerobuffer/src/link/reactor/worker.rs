@@ -1,11 +1,11 @@
 //! The thread that sleeps for many endpoints at a time, on a word of its own and all their
 //! semaphores.
 //!
-//! It reads its own word, then every value, and sleeps unless one of them has changed since. Its own
-//! word is compared last. Arming an entry counts up that word *after* the waker is in its place. A
-//! thread that is about to sleep then polls again. One that sleeps is woken by the peer's post,
-//! whose address it sleeps on already. So arming makes a system call only if the thread does not
-//! sleep on that semaphore, or sleeps longer than the entry has time.
+//! It reads its own word, then every value, and sleeps unless one of them has changed since. Its
+//! own word is compared last. Arming an entry counts up that word *after* the waker is in its
+//! place. A thread that is about to sleep then polls again. One that sleeps is woken by the peer's
+//! post, whose address it sleeps on already. So arming makes a system call only if the thread does
+//! not sleep on that semaphore, or sleeps longer than the entry has time.
 
 use super::entry::{Entry, since_start};
 use crate::{
@@ -156,8 +156,8 @@ impl Worker {
             }
             let look = look(&members, &mut set, now, asks, restless < RESTLESS);
             if is_done(End::CountLast) {
-                // The kernel compares one word after the other. Who arms after this comparison
-                // finds the thread on all semaphores, whatever their values were.
+                // The kernel compares one word after the other. A future that arms after this
+                // comparison finds the thread on all semaphores, whatever their values were.
                 set.push(&self.control, control as u32);
             }
             if look.fired {
