@@ -17,6 +17,7 @@ figures are the machine's.
 
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -164,7 +165,8 @@ def run_three(way: str, folder: str, environment: dict[str, str], frames: int) -
     # The receivers end by themselves. Then the source is stopped, and the tee first.
     for child in [*children[len(senders) :], *children[: len(senders)]]:
         if child in children[: len(senders)]:
-            child.terminate()
+            # gst-launch removes the memory of shmsink after an interrupt alone.
+            child.send_signal(signal.SIGINT)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         ends.append(child.returncode)
