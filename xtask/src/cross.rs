@@ -39,7 +39,7 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
 pub(crate) fn quick(project: &Project) -> Result<()> {
     let rust = DebianRust::install(project)?;
     macos::lint(&rust, macos::ARM)?;
-    macos::link(project, &rust, macos::INTEL, macos::LIBRARY)?;
+    macos::link(project, &rust, macos::INTEL, macos::CALLERS)?;
     let targets = LINUX.map(|target| format!("--target {target}")).join(" ");
     run_command(&mut rust.cargo(&format!("check --locked -p zerobuffer {targets}")))
 }

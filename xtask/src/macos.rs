@@ -25,6 +25,8 @@ pub(crate) const INTEL: &str = "x86_64-apple-darwin";
 const PACKAGES: &str = "--locked -p zerobuffer -p zerobuffer-cli";
 /// The library alone.
 pub(crate) const LIBRARY: &str = "--locked -p zerobuffer";
+/// Two programs that call all of the library, for the quick step.
+pub(crate) const CALLERS: &str = "--locked -p zerobuffer --test endpoints --test duplex";
 /// The library's features.
 pub(crate) const FUTURES: &str = "--features zerobuffer/stream";
 
@@ -37,7 +39,7 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
     for target in [ARM, INTEL] {
         check(&rust, target)?;
         lint(&rust, target)?;
-        link(project, &rust, target, PACKAGES)?;
+        link(project, &rust, target, &format!("{PACKAGES} --tests --bins"))?;
     }
     println!("macOS: checked, linted and linked for {ARM} and {INTEL}; nothing was run");
     Ok(())
@@ -54,13 +56,11 @@ pub(crate) fn lint(rust: &DebianRust<'_>, target: &str) -> Result<()> {
     run_command(&mut rust.clippy(&words))
 }
 
-/// Links every test and program against the stubs of the system library that zig brings.
-pub(crate) fn link(project: &Project, rust: &DebianRust<'_>, target: &str, packages: &str) -> Result<()> {
+/// Links programs against the stubs of the system library that zig brings.
+pub(crate) fn link(project: &Project, rust: &DebianRust<'_>, target: &str, programs: &str) -> Result<()> {
     let zig = Zig::install(project)?;
-    let mut build = rust.command(
-        zig.bin.join("cargo-zigbuild"),
-        &format!("zigbuild {packages} --tests --bins --target {target}"),
-    );
+    let mut build =
+        rust.command(zig.bin.join("cargo-zigbuild"), &format!("zigbuild {programs} --target {target}"));
     zig.prepare(&mut build)?;
     run_command(&mut build)
 }
