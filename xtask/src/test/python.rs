@@ -17,7 +17,7 @@ use crate::{install, tools};
 const LIMIT: Duration = Duration::from_mins(20);
 
 /// Interpreters whose tests run side by side: most of the time they wait.
-const AT_A_TIME: usize = 2;
+const AT_A_TIME: usize = 3;
 
 pub(super) fn test(project: &Project) -> Result<()> {
     let pairs = wheels(project, &interpreters(project)?)?;
