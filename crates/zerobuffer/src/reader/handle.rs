@@ -3,9 +3,10 @@
 use super::{Metadata, ReaderShared};
 use crate::{
     error::Result,
+    layout::{NativeWord, Word},
     link::{Keepalive, buffer_accessors, debug_line, handle_controls},
     stats::ReaderStats,
-    sync::{Arc, Counted},
+    sync::{Arc, Counted, Ordering},
 };
 
 /// Usable while another thread is blocked in a read: state, counters, and ending that read.
@@ -69,6 +70,23 @@ impl ReaderHandle {
     /// [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn metadata(&self) -> Result<Option<Metadata>> {
         self.0.shown_metadata()
+    }
+
+    /// The metadata, if the ring is in native form. There a successor may replace them at any time,
+    /// so they are looked at before it is asked whether [the sender has left](Self::has_sender_left).
+    pub(crate) fn native_metadata(&self) -> Option<Result<Option<Metadata>>> {
+        self.0.region.is_native().then(|| self.metadata())
+    }
+
+    /// Whether the writer of frame `sequence` leaves or has left, while one is registered. This is
+    /// known of a ring in native form alone: there nobody counts below the number that the last
+    /// one has left.
+    pub(crate) fn has_sender_left(&self, sequence: u64) -> bool {
+        let region = &self.0.region;
+        // The registration first: a registered writer has found the number of its predecessor.
+        region.is_native()
+            && region.load(Word::WriterPid, Ordering::Acquire) != 0
+            && sequence < region.native_load(NativeWord::NEXT, Ordering::Acquire)
     }
 
     /// Keeps the mapping alive, for bindings that hand out views.

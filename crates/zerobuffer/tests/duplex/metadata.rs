@@ -1,6 +1,11 @@
 //! What a client tells the server before its first request (D7).
 
 use crate::{Channel, LONG, common::content, common::expect_error, server};
+use std::sync::{Arc, Mutex, PoisonError};
+use zerobuffer::{
+    BufferConfig,
+    duplex::{Server, ServerConfig},
+};
 
 #[test]
 fn absent_empty_and_present_metadata() {
@@ -53,6 +58,51 @@ fn metadata_of_a_killed_client_do_not_reach_the_next_one() {
     let client = channel.connect();
     drop(client.call(b"x", LONG).unwrap());
     assert_eq!(server.must("inits"), "100 102 none");
+}
+
+/// A client sends and leaves, and the server often meets the next one in its place. Whatever is
+/// handled is handled after the metadata of who has sent it.
+#[test]
+fn a_request_is_never_handled_with_the_metadata_of_the_next_client() {
+    let mut wrong = Vec::new();
+    for round in 0..150_u32 {
+        let channel = Channel::new("dmeta4");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let note = |seen: &Mutex<Vec<String>>, bytes: &[u8]| {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(String::from_utf8_lossy(bytes).into());
+        };
+        let [met, handled] = [Arc::clone(&seen), Arc::clone(&seen)];
+        let config = ServerConfig::default()
+            .buffer(BufferConfig::ring(4096).metadata(64))
+            .on_error(|_| {})
+            .on_init(move |metadata| {
+                note(&met, metadata.unwrap_or(b"no metadata"));
+                Ok(())
+            });
+        let server = Server::new(&channel.name, config);
+        let answer = move |request: zerobuffer::Frame, mut response: zerobuffer::duplex::Responder| {
+            note(&handled, request.data());
+            Ok(response.write(request.data()).map(drop)?)
+        };
+        server.start(answer).unwrap();
+        let first = channel.connect_with(4096);
+        first.set_metadata(b"first").unwrap();
+        first.send(b"of the first").unwrap();
+        drop(first);
+        let next = channel.connect_with(4096);
+        let mut expected = ["first", "of the first", "no metadata", "of the next"];
+        if round % 2 == 0 {
+            next.set_metadata(b"next").unwrap();
+            expected[2] = "next";
+        }
+        let answered = next.call(b"of the next", LONG);
+        let seen = seen.lock().unwrap().clone();
+        let is_right = seen == expected || seen == expected[2..];
+        if !is_right || answered.as_ref().is_ok_and(|answer| answer.data() != b"of the next") {
+            wrong.push(format!("round {round}: {seen:?}, {answered:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of 150 rounds:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// A client of another implementation by hand: its writer stores words, its process is another one,

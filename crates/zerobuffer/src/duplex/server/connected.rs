@@ -6,7 +6,7 @@ use super::{
     run::Run,
     turns::Turns,
 };
-use crate::sync::lock;
+use crate::{error::Result, reader::Metadata, sync::lock};
 use std::sync::Arc;
 
 /// A client with a way back to it.
@@ -21,10 +21,10 @@ impl Connected {
         Self { turns, knows_metadata: false }
     }
 
-    /// Before the client's first request.
-    pub(super) fn begin(&mut self, run: &Run) {
+    /// Before the client's first request. `seen`: its metadata, if they were looked at before.
+    pub(super) fn begin(&mut self, run: &Run, seen: Option<Result<Option<Metadata>>>) {
         let handle = lock(&run.handle).clone();
-        let metadata = handle.metadata();
+        let metadata = seen.unwrap_or_else(|| handle.metadata());
         self.knows_metadata = !matches!(metadata, Ok(None));
         if let Ok(Some(metadata)) = &metadata {
             handle.keep_metadata(metadata);

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
-    reader::{Frame, Reader},
+    reader::{Frame, Metadata, Reader},
     sync::lock,
 };
 use sight::Numbers;
@@ -44,6 +44,8 @@ pub(super) struct Service {
     client: Option<Connected>,
     /// A request that was read and is neither handled nor dropped.
     request: Option<Frame>,
+    /// What a client begins with, in native form: looked at together with its first request.
+    metadata: Option<Result<Option<Metadata>>>,
     numbers: Numbers,
     /// Requests are there whose sender had gone when they were found.
     left_behind: bool,
@@ -65,6 +67,7 @@ impl Service {
             state: State::new(Instant::now()),
             client: None,
             request: None,
+            metadata: None,
             numbers: Numbers::default(),
             left_behind: false,
             cause: None,
@@ -167,8 +170,9 @@ impl Service {
     fn act(&mut self, action: Action, before: State) {
         match action {
             Action::Begin => {
+                let seen = self.metadata.take();
                 if let Some(client) = &mut self.client {
-                    client.begin(&self.run);
+                    client.begin(&self.run, seen);
                 }
             }
             Action::Handle => self.handle(),

@@ -292,13 +292,12 @@ fn after_report(now: Instant) -> State {
 
 /// An unanswerable client's response buffer is there.
 fn met(obstacle: Report, request: Held) -> (State, &'static [Action]) {
+    let fresh = State::Serving(Client::Fresh { farewell: Report::Due });
     match (request, obstacle) {
-        (Held::Request, _) => (State::Serving(Client::Begun), &[Action::Begin, Action::Handle]),
         // What it has sent so far was dropped; what comes now need not be its first.
-        (Held::Nothing, Report::Made) => {
-            (State::Serving(Client::Fresh { farewell: Report::Due }), &[Action::Forget])
-        }
-        (Held::Nothing, Report::Due) => (State::Serving(Client::Fresh { farewell: Report::Due }), &[]),
+        (Held::Nothing, Report::Made) => (fresh, &[Action::Forget]),
+        // A request that is held is looked at as one that comes now: its client may have gone.
+        (Held::Nothing, Report::Due) | (Held::Request, _) => (fresh, &[]),
     }
 }
 

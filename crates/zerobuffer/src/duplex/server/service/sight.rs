@@ -14,7 +14,7 @@ use crate::{
     config::WriterConfig,
     error::{Error, Result},
     link::Patience,
-    reader::ReaderHandle,
+    reader::{Frame, ReaderHandle},
     sync::lock,
     writer::{Writer, WriterHandle},
 };
@@ -72,18 +72,30 @@ impl Service {
         {
             return Ok(None);
         }
-        let read = match lock(&self.run.reader).as_mut() {
-            Some(reader) if drains => reader.try_read(),
-            Some(reader) => reader.read_with(&mut Patience::forever().asking(&mut go_on)),
-            None => return Err(Error::closed(lock(&self.run.handle).name())),
+        let held = self.request.take();
+        // One that was held is somebody's first.
+        let starts = held.is_some();
+        let read = match (held, lock(&self.run.reader).as_mut()) {
+            (Some(frame), _) => Ok(Some(frame)),
+            (None, Some(reader)) if drains => reader.try_read(),
+            (None, Some(reader)) => reader.read_with(&mut Patience::forever().asking(&mut go_on)),
+            (None, None) => return Err(Error::closed(lock(&self.run.handle).name())),
         };
         let (event, cause) = match read {
             Ok(Some(frame)) => {
-                let order = self.numbers.place(frame.sequence());
+                let order = if starts { Order::Starts } else { self.numbers.place(frame.sequence()) };
                 // A client leaves its response buffer before its successor can send. One that was
                 // killed is known by its presence where a successor cannot reach what it has left.
                 // This is asked only where another client's requests may begin.
                 let gone = responses.has_reader_closed() || (order == Order::Starts && is_lost(responses));
+                let order = if order == Order::Starts {
+                    let handle = lock(&self.run.handle);
+                    self.metadata = handle.native_metadata();
+                    // Its successor may have been met in its place: then it is not that one's.
+                    if handle.has_sender_left(frame.sequence()) { Order::Continues } else { Order::Starts }
+                } else {
+                    order
+                };
                 self.request = Some(frame);
                 (Event::Request(order, if gone { Peer::Gone } else { Peer::There }), None)
             }
@@ -113,7 +125,10 @@ impl Service {
             return Ok(Some(Event::NoWriter));
         }
         let handle = lock(&self.run.handle).clone();
-        if left || !handle.is_writer_connected() {
+        let held = self.request.as_ref().map(Frame::sequence);
+        // Also if its successor is there already, whose response buffer may be late.
+        let is_held_left = held.is_some_and(|request| handle.has_sender_left(request));
+        if left || is_held_left || !handle.is_writer_connected() {
             self.left_behind = left;
             return Ok(Some(Event::Leftovers));
         }
@@ -165,7 +180,10 @@ impl Service {
             match read {
                 Ok(Some(frame)) => {
                     let order = self.numbers.place(frame.sequence());
-                    if order == Order::Starts && !mem::take(&mut of_the_last) && handle.is_writer_connected()
+                    if order == Order::Starts
+                        && !mem::take(&mut of_the_last)
+                        && handle.is_writer_connected()
+                        && !handle.has_sender_left(frame.sequence())
                     {
                         self.request = Some(frame);
                         // What is reported is the end of those that were dropped.

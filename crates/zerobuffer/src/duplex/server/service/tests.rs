@@ -5,6 +5,7 @@ use super::{
         super::ServerConfig,
         handler::Handler,
         state::{Client, Dropped, Found, Held, Report},
+        turns::Turns,
     },
     *,
 };
@@ -59,6 +60,56 @@ fn a_request_is_kept_although_there_was_no_response_buffer() {
     assert_eq!(held(&service), 5);
 }
 
+/// A service that keeps the request of a client that has no response buffer; and that client.
+fn keeping(channel: &str) -> (Service, Writer) {
+    let mut service = service(channel);
+    let unanswerable = client(channel, 1);
+    while !matches!(service.state, State::Unanswerable { request: Held::Request, .. }) {
+        service.advance();
+    }
+    (service, unanswerable)
+}
+
+fn responses(channel: &str) -> Reader {
+    let config = crate::BufferConfig::ring(4096).metadata(0).free_sequences(true);
+    Reader::create(&response_name(channel), config).unwrap()
+}
+
+#[test]
+fn a_kept_request_goes_when_its_clients_successor_has_come() {
+    let channel = format!("zb-service-kept-{}", std::process::id());
+    let (mut service, unanswerable) = keeping(&channel);
+    drop(unanswerable);
+    let _successor = client(&channel, 1);
+    let _responses = responses(&channel);
+    service.advance();
+    assert!(
+        matches!(service.state, State::Unanswerable { request: Held::Request, .. }),
+        "{:?}",
+        service.state
+    );
+    assert_eq!(held(&service), 3, "the successor's");
+}
+
+/// It has come after the last look at the request that was kept.
+#[test]
+fn a_kept_request_is_not_handled_with_the_successor_that_was_met() {
+    let channel = format!("zb-service-met-{}", std::process::id());
+    let (mut service, unanswerable) = keeping(&channel);
+    drop(unanswerable);
+    let mut successor = client(&channel, 0);
+    let _responses = responses(&channel);
+    let writer = Writer::connect(&response_name(&channel)).unwrap();
+    let stop = Arc::clone(&service.run.stop);
+    service.client = Some(Connected::new(Turns::new(&channel, writer, None, stop, Arc::new(|_| {}))));
+    service.state = State::Serving(Client::Fresh { farewell: Report::Due });
+    service.advance();
+    assert_eq!(service.state, State::Serving(Client::Fresh { farewell: Report::Made }));
+    successor.write(b"x").unwrap();
+    service.advance();
+    assert_eq!(service.state, State::Serving(Client::Begun));
+}
+
 #[test]
 fn a_client_whose_response_buffer_comes_late_is_served_from_then_on() {
     let channel = format!("zb-service-late-{}", std::process::id());
@@ -67,8 +118,7 @@ fn a_client_whose_response_buffer_comes_late_is_served_from_then_on() {
     while !matches!(service.state, State::Unanswerable { obstacle: Report::Made, .. }) {
         service.advance();
     }
-    let config = crate::BufferConfig::ring(4096).metadata(0).free_sequences(true);
-    let _responses = crate::Reader::create(&response_name(&channel), config).unwrap();
+    let _responses = responses(&channel);
     while service.client.is_none() {
         service.advance();
     }

@@ -122,19 +122,9 @@ fn a_client_without_a_response_buffer() {
             (unanswerable(1_000, due, one), Event::Leftovers, (new, &[Sweep]), None),
             (unanswerable(1_000, due, none), Event::Responses, (State::Serving(FRESH), &[]), None),
             (unanswerable(1_000, made, none), Event::Responses, (State::Serving(FRESH), &[Forget]), None),
-            (
-                unanswerable(1_000, due, one),
-                Event::Responses,
-                (State::Serving(Client::Begun), &[Begin, Handle]),
-                None,
-            ),
+            (unanswerable(1_000, due, one), Event::Responses, (State::Serving(FRESH), &[]), None),
             // The number of the request that was kept is the one that the next follows.
-            (
-                unanswerable(1_000, made, one),
-                Event::Responses,
-                (State::Serving(Client::Begun), &[Begin, Handle]),
-                None,
-            ),
+            (unanswerable(1_000, made, one), Event::Responses, (State::Serving(FRESH), &[]), None),
             (
                 unanswerable(5_001, due, one),
                 Event::NoResponses(Obstacle::Passing),
