@@ -20,11 +20,13 @@ use super::{
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
+    link::Patience,
     reader::{Frame, Metadata, Reader},
     sync::lock,
 };
 use sight::Numbers;
 use std::{
+    ops::ControlFlow,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -247,8 +249,14 @@ impl Service {
     /// within one slice.
     fn recreate(&mut self) {
         self.run.close_reader();
+        let stops = || self.run.is_asked(Stop::Drain);
+        let mut go_on = || if stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let mut patience = Patience::forever().asking(&mut go_on);
         let mut reported = String::new();
-        while !self.run.is_asked(Stop::Drain) {
+        if stops() {
+            return;
+        }
+        loop {
             match create_buffer(&self.run.channel, &self.run.config) {
                 Ok(reader) => {
                     *lock(&self.run.handle) = reader.handle();
@@ -262,7 +270,10 @@ impl Service {
                         log::warn!(target: "zerobuffer::duplex::server", "{text}");
                         reported = text;
                     }
-                    thread::sleep(WAIT_SLICE);
+                    if patience.pause(WAIT_SLICE, Instant::now()).is_break() || patience.ends(Instant::now())
+                    {
+                        return;
+                    }
                 }
             }
         }
