@@ -371,7 +371,7 @@ impl Callbacks {
     }
 
     fn call(&self, frame: zerobuffer::Frame, responder: Responder) -> Result<(), BoxError> {
-        let handle = self.server.lock().upgrade().and_then(|server| server.request_buffer());
+        let handle = self.server.lock().upgrade().and_then(|server| server.handled_buffer());
         let Some(handle) = handle else { return Err(stopped()) };
         let called = Python::try_attach(|py| {
             let Some(Functions { handler, .. }) = self.functions(py) else {

@@ -1,7 +1,10 @@
 //! Start, stop, restart, from everywhere and at any time (D1, D5, D6).
 
 use crate::{Channel, LONG, SMALL, agent, common::check, common::content, eventually, server};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    time::{Duration, Instant},
+};
 use zerobuffer::{
     BufferConfig,
     duplex::{Client, ClientConfig, Server, ServerConfig},
@@ -93,6 +96,36 @@ fn stop_from_a_handler_lets_it_answer() {
         // The same object, again.
         peer.must(&format!("serve {} echo", channel.name));
         check(channel.connect().call(&content(1, 50), LONG).unwrap().data(), 1).unwrap();
+    }
+}
+
+#[test]
+fn a_stopped_server_has_no_request_buffer_although_its_handler_is_busy() {
+    for from_the_handler in [false, true] {
+        let channel = Channel::new("dbusy");
+        let server = Arc::new(Server::new(&channel.name, ServerConfig::default()));
+        let (begun, is_begun) = mpsc::channel();
+        let (finish, may_finish) = mpsc::channel::<()>();
+        let (own, may_finish) = (Arc::downgrade(&server), Mutex::new(may_finish));
+        let handler = move |_: zerobuffer::Frame, _: zerobuffer::duplex::Responder| {
+            let server = own.upgrade().unwrap();
+            let stopped = from_the_handler && !server.stop() && server.request_buffer().is_some();
+            begun.send(stopped).unwrap();
+            drop(server);
+            let _ = may_finish.lock().unwrap().recv();
+            Ok(())
+        };
+        server.start(handler).unwrap();
+        let client = channel.connect();
+        client.send(b"x").unwrap();
+        assert!(!is_begun.recv_timeout(LONG).unwrap(), "a buffer after a stop by the handler");
+        assert!(from_the_handler || server.request_buffer().is_some(), "nobody has stopped it");
+        assert!(!server.stop(), "the handler is busy");
+        assert!(server.request_buffer().is_none() && !server.is_running());
+        channel.request.assert_gone();
+        drop(finish);
+        assert!(server.wait(Some(LONG)));
+        assert!(server.request_buffer().is_none());
     }
 }
 

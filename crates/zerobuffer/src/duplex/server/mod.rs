@@ -185,12 +185,18 @@ impl Server {
         &self.channel
     }
 
-    /// The request buffer: the client's metadata, counters. `None` while the server is stopped.
+    /// The request buffer: the client's metadata, counters. `None` while the server is stopped,
+    /// also if a handler is still busy.
     #[must_use]
     pub fn request_buffer(&self) -> Option<ReaderHandle> {
-        let run = self.current().filter(|run| !run.has_ended())?;
-        let handle = lock(&run.handle).clone();
-        Some(handle)
+        self.current().filter(|run| !run.is_asked(Stop::Now)).and_then(|run| buffer(&run))
+    }
+
+    /// The buffer of the requests that handlers have, also after [`Self::stop`]. For bindings.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn handled_buffer(&self) -> Option<ReaderHandle> {
+        self.current().and_then(|run| buffer(&run))
     }
 
     /// The last run, unless it is of the parent of this process.
@@ -212,6 +218,11 @@ fn start(channel: &str, config: ServerConfig, handler: Handler) -> Result<Arc<Ru
     let started = thread.spawn(move || within(around.as_ref(), || Service::new(serving).serve()));
     started.map_err(|source| Error::Os { operation: "start", object: "a thread".to_owned(), source })?;
     Ok(run)
+}
+
+/// The request buffer of a run that has not ended.
+fn buffer(run: &Run) -> Option<ReaderHandle> {
+    (!run.has_ended()).then(|| lock(&run.handle).clone())
 }
 
 /// `false`: this is called from a handler, which must not wait.
