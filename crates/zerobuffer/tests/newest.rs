@@ -149,6 +149,52 @@ fn waits_end_by_time_by_hook_by_handle_and_with_the_reader() {
     assert!(handle.metadata().unwrap().is_none());
 }
 
+/// Without memory for its copy a frame is passed over: it is counted with the next one.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_frame_that_could_not_be_copied_is_counted() {
+    const SIZE: usize = 16 << 20;
+    // The limit is one of the whole process.
+    if std::env::var_os("ZEROBUFFER_TEST_MEMORY").is_none() {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_frame_that_could_not_be_copied_is_counted", "--nocapture"])
+            .env("ZEROBUFFER_TEST_MEMORY", "1")
+            // All of its memory counts only once it is used, and what is large goes back at once.
+            .env("MALLOC_ARENA_MAX", "1")
+            .env("MALLOC_MMAP_THRESHOLD_", "1048576")
+            .status()
+            .unwrap();
+        return assert!(status.success());
+    }
+    let limit_memory = |more: Option<u64>| {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the structure outlives the calls; the hard limit stays.
+        let done = unsafe {
+            let read = libc::getrlimit(libc::RLIMIT_AS, &raw mut limit);
+            limit.rlim_cur = more.map_or(limit.rlim_max, |more| pages * 4096 + more);
+            read | libc::setrlimit(libc::RLIMIT_AS, &raw const limit)
+        };
+        assert_eq!(done, 0);
+    };
+    let name = Name::new("newest-memory");
+    let mut newest = newest(&name, 4 * SIZE as u64);
+    let mut writer = Writer::connect(&name).unwrap();
+    writer.write(&vec![1; SIZE]).unwrap();
+    let next = vec![2; SIZE];
+    limit_memory(Some(4 << 20));
+    let failed = newest.read_timeout(PATIENCE).map(|frame| frame.map(|frame| frame.sequence()));
+    limit_memory(None);
+    let text = expect_error(failed, "Limited");
+    assert!(text.contains(&*name) && text.contains("16777"), "{text}");
+    assert_eq!((newest.stats().frames, newest.stats().skipped), (0, 1));
+    writer.write(&next).unwrap();
+    let frame = newest.read_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!((frame.sequence(), frame.skipped()), (2, 1));
+    assert_eq!((newest.stats().frames, newest.stats().skipped), (1, 1));
+}
+
 /// A program that waits for a signal, in a thread that blocks it, gets it.
 #[cfg(target_os = "linux")]
 #[test]

@@ -192,8 +192,11 @@ impl Shared {
             self.counters.waited(started.elapsed(), patience.counts());
         }
         let Some((frame, passed)) = taken? else { return Ok(None) };
+        let copy = self.pool.copy(&frame, passed, self.reader.name()).inspect_err(|_| {
+            // Passed over like those before it, for the next one.
+            lock(&self.state).passed += passed + 1;
+        })?;
         self.counters.lost.add(passed);
-        let copy = self.pool.copy(&frame, passed, self.reader.name())?;
         // Its space returns to the writer.
         drop(frame);
         self.counters.frames.add(1);
