@@ -127,7 +127,8 @@ impl WriterWatch {
         if self.is_attached() && !self.native { self.pid } else { 0 }
     }
 
-    /// Whether a writer of another implementation may begin to count at 1 now.
+    /// Whether the first frame of a new legacy writer may be unread: the numbers in a full ring may
+    /// go back to 1. A number is [accepted](Self::accepts) by more than this.
     pub(crate) fn may_restart(&self) -> bool {
         self.fresh && !self.native
     }

@@ -51,8 +51,9 @@ impl Consumer {
         }
     }
 
-    /// Which writer writes in legacy form from now on. A native one charges before it publishes; a
-    /// new one may count from 1. `legacy_writer`: its pid if it is known to be a legacy one, else
+    /// Which writer writes in legacy form from now on. A native one charges before it publishes.
+    /// `may_restart`: the first frame of a new legacy writer may be unread, and the numbers in a
+    /// full ring may go back to 1. `legacy_writer`: its pid if it is known to be a legacy one, else
     /// 0.
     pub(crate) fn set_writer(&mut self, charged_first: bool, may_restart: bool, legacy_writer: u64) {
         self.legacy.charged_first = charged_first;

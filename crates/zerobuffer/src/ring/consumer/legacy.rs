@@ -17,7 +17,8 @@ pub(in crate::ring) struct Reading {
     pub(in crate::ring) charged_first: bool,
     /// The registered pid of a writer that is known to be a legacy one; 0: nobody knows of one.
     pub(in crate::ring) legacy_writer: u64,
-    /// The last writer is a new one that may begin to count at 1.
+    /// A legacy writer has come whose first frame may be unread: the numbers in a full ring may go
+    /// back to 1.
     pub(in crate::ring) may_restart: bool,
 }
 
