@@ -100,7 +100,7 @@ mod tests {
     /// Calls of a system that change nothing which others see, or that stand in one of the
     /// functions above. Every other call of a system is a change.
     const OTHERS: &str = "_exit clock_gettime close eventfd fchmod fcntl fstat fstatat fstatvfs \
-        geteuid getpid getrlimit kill madvise mmap munmap openat proc_pidinfo pthread_atfork \
+        geteuid getpid getrlimit kill madvise major minor mmap munmap openat proc_pidinfo pthread_atfork \
         pthread_sigmask readlinkat sem_close sem_open shm_open sigfillset syscall sysconf waitpid \
         read_dir read_to_string set_permissions symlink_metadata \
         CreateEventW CreateFileMappingW CreateSemaphoreW GetCurrentProcess GetKernelObjectSecurity \

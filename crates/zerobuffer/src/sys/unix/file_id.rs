@@ -22,6 +22,14 @@ impl FileId {
         Entry::of(file.as_raw_fd()).map(|entry| entry.id)
     }
 
+    /// Major and minor number, as lists of the kernel name it.
+    #[cfg(target_os = "linux")]
+    #[cfg_attr(macos_sys, allow(dead_code, reason = "has no such lists"))]
+    pub(in crate::sys) fn device(self) -> (u32, u32) {
+        let device = libc::dev_t::try_from(self.device).unwrap_or_default();
+        (libc::major(device), libc::minor(device))
+    }
+
     /// As lists of the kernel name it.
     #[cfg_attr(any(target_os = "macos", macos_sys), allow(dead_code, reason = "has no such lists"))]
     pub(in crate::sys) fn inode(self) -> u64 {
