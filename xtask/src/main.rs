@@ -5,6 +5,7 @@
 
 mod attacks;
 mod bench;
+mod beside;
 mod c_abi;
 mod c_dist;
 mod crashpoints;
@@ -53,6 +54,7 @@ const COMMANDS: &[Command] = &[
     attacks::COMMAND,
     crashpoints::COMMAND,
     torture::COMMAND,
+    beside::COMMAND,
     fuzz::COMMAND,
     macos::COMMAND,
     cross::COMMAND,

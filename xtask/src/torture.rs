@@ -36,8 +36,12 @@ pub(crate) fn short(project: &Project) -> Result<()> {
 /// Builds the binary; the old Python package stands ready for the rounds that have it at one end.
 fn prepare(project: &Project) -> Result<std::process::Command> {
     let old_python = install::venv(project, &tools::OLD_PYTHON)?.join("bin/python");
-    run_command(&mut project.cargo("build --quiet --package zerobuffer-torture"))?;
-    let mut command = project.command(project.binary("zerobuffer-torture"));
+    let mut command = build(project)?;
     command.env("ZEROBUFFER_TEST_OLD_PYTHON", old_python);
     Ok(command)
+}
+
+pub(crate) fn build(project: &Project) -> Result<std::process::Command> {
+    run_command(&mut project.cargo("build --quiet --package zerobuffer-torture"))?;
+    Ok(project.command(project.binary("zerobuffer-torture")))
 }

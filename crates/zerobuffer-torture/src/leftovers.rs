@@ -4,12 +4,16 @@ use std::{fs, path::PathBuf};
 
 /// Files of that name: segment, semaphores, lock files of both folders.
 pub(crate) fn of(name: &str) -> Vec<PathBuf> {
-    let temp = std::env::temp_dir();
+    let [memory, locks @ ..] = folders();
     let shared = [name.to_owned(), format!("sem.sem-w-{name}"), format!("sem.sem-r-{name}")];
-    let locks = [PathBuf::from("/tmp/zerobuffer"), temp.join("zerobuffer/locks")];
-    let shared = shared.iter().map(|file| PathBuf::from("/dev/shm").join(file));
+    let shared = shared.iter().map(|file| memory.join(file));
     let locks = locks.iter().map(|folder| folder.join(format!("{name}.lock")));
     shared.chain(locks).filter(|path| fs::symlink_metadata(path).is_ok()).collect()
+}
+
+/// Where buffers have their files.
+pub(crate) fn folders() -> [PathBuf; 3] {
+    ["/dev/shm".into(), "/tmp/zerobuffer".into(), std::env::temp_dir().join("zerobuffer/locks")]
 }
 
 /// Removes them, so one failure does not spoil what comes after it.

@@ -7,6 +7,7 @@ compile_error!(
     "zerobuffer-torture is for Linux: it makes namespaces and mounts, and counts files in /dev/shm"
 );
 
+mod beside;
 mod child;
 mod crash;
 mod duplex_round;
@@ -74,6 +75,8 @@ fn dispatch() -> Result<bool> {
             let name: String = arguments.free_from_str()?;
             soak::steady(&name).map(|()| true)
         }
+        Some("beside") => beside::run().map(|()| true),
+        Some("hand") => beside::hand(&arguments.free_from_str::<String>()?).map(|()| true),
         Some("crashpoints") => crash::run(arguments),
         Some("victim") => {
             let words: Vec<String> =
