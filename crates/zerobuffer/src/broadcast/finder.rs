@@ -154,9 +154,9 @@ impl Finder {
         for seat in &seats {
             let state = seat.try_settle();
             if state != Offered::Sent {
-                self.shared.remove(seat, state);
+                self.shared.try_remove(seat, state);
             } else if asks && !seat.is_connected() {
-                self.shared.remove(seat, Offered::Gone);
+                self.shared.try_remove(seat, Offered::Gone);
             }
         }
         drop(self.shared.take_retired());

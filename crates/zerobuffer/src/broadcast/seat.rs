@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     link::Patience,
     stats::Counters,
-    sync::{Mutex, lock},
+    sync::{Mutex, MutexGuard, lock},
     writer::{Writer, WriterHandle},
 };
 use std::{
@@ -221,19 +221,28 @@ impl Seat {
         Ok(())
     }
 
-    /// Takes the writer away, whose end takes its time. `None`: it is in use.
+    /// Takes the writer away, whose end takes its time. For those that write: the finder has it for
+    /// a moment only.
+    pub(super) fn vacate(&self) -> Option<Writer> {
+        self.vacated(lock(&self.writing))
+    }
+
+    /// The same for the finder, which waits for no write. `None`: the writer is in use.
     #[allow(
         clippy::option_option,
         reason = "the writer may have gone already; the outer one says whether it is in use"
     )]
-    pub(super) fn vacate(&self) -> Option<Option<Writer>> {
-        let mut writing = match self.writing.try_lock() {
-            Ok(writing) => writing,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
+    pub(super) fn try_vacate(&self) -> Option<Option<Writer>> {
+        match self.writing.try_lock() {
+            Ok(writing) => Some(self.vacated(writing)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(self.vacated(poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn vacated(&self, mut writing: MutexGuard<'_, Writing>) -> Option<Writer> {
         lock(&self.handle).take();
-        Some(writing.writer.take())
+        writing.writer.take()
     }
 
     /// Whether the subscriber lives and has its buffer. Makes system calls.
@@ -280,4 +289,53 @@ pub(super) fn connect(buffer: &str, config: &BroadcastConfig) -> Result<Writer> 
     let mut not_for_long = || ControlFlow::Break(());
     let mut patience = Patience::at_most(Duration::ZERO).asking(&mut not_for_long);
     Writer::connect_within(buffer, config.writer(), &mut patience)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shared::Shared;
+    use super::*;
+    use crate::{BufferConfig, Reader};
+    use std::thread;
+
+    fn shared(what: &str) -> (Shared, Reader, Arc<Seat>) {
+        let name = crate::testing::name(what);
+        let reader = Reader::create(&format!("{name}@v"), BufferConfig::ring(1024).metadata(0)).unwrap();
+        let shared = Shared::new(&name, BroadcastConfig::default());
+        let writer = Writer::connect(reader.name()).unwrap();
+        shared.admit(Seat::new("v", SlowPolicy::Disconnect, writer));
+        let seat = Arc::clone(&shared.list().seats[0]);
+        (shared, reader, seat)
+    }
+
+    /// It has missed a frame, and would get the next one if it stayed.
+    #[test]
+    fn who_is_disconnected_is_gone_though_the_finder_looks_at_it() {
+        let (shared, _reader, seat) = shared("zb-seat-out");
+        let frame = [IoSlice::new(&[1; 100])];
+        while seat.offer(&frame) == Offered::Sent {}
+        let looks = lock(&seat.writing);
+        thread::scope(|scope| {
+            let removing = scope.spawn(|| shared.remove(&seat, Offered::Disconnected));
+            thread::sleep(Duration::from_millis(50));
+            drop(looks);
+            removing.join().unwrap();
+        });
+        assert_eq!(shared.stats().disconnected, 1);
+        assert_eq!(shared.list().seats.len(), 0);
+        assert_eq!(seat.offer(&frame), Offered::Gone, "no frame comes behind the one that is missing");
+    }
+
+    /// The finder does not wait for a write that waits.
+    #[test]
+    fn the_finder_passes_over_who_is_written_to() {
+        let (shared, _reader, seat) = shared("zb-seat-busy");
+        let writes = lock(&seat.writing);
+        shared.try_remove(&seat, Offered::Gone);
+        assert_eq!(shared.list().seats.len(), 1);
+        drop(writes);
+        shared.try_remove(&seat, Offered::Gone);
+        assert_eq!(shared.list().seats.len(), 0);
+        assert_eq!(shared.stats().left, 1);
+    }
 }

@@ -129,9 +129,21 @@ impl Shared {
         Some(list.seats.clone())
     }
 
-    /// Removes a subscriber that was found to be gone, or is to go.
+    /// Removes a subscriber that was found to be gone, or is to go, at once: it gets nothing behind
+    /// a frame that it has missed uncounted.
     pub(super) fn remove(&self, seat: &Arc<Seat>, why: Offered) {
-        let Some(writer) = seat.vacate() else { return };
+        self.strike_out(seat, seat.vacate(), why);
+    }
+
+    /// The same for the finder. One that is written to right now is passed over: the write notices
+    /// by itself, and the finder looks again.
+    pub(super) fn try_remove(&self, seat: &Arc<Seat>, why: Offered) {
+        if let Some(writer) = seat.try_vacate() {
+            self.strike_out(seat, writer, why);
+        }
+    }
+
+    fn strike_out(&self, seat: &Arc<Seat>, writer: Option<Writer>, why: Offered) {
         let refused = writer.as_ref().map(|writer| Refused {
             pid: writer.reader_pid(),
             ring: writer.capacity(),
@@ -197,7 +209,7 @@ impl Shared {
         });
         log::info!(target: "zerobuffer::broadcast", "subscriber '{}' has come", seat.buffer.escape_debug());
         if state != Offered::Sent {
-            self.remove(&seat, state);
+            self.try_remove(&seat, state);
         }
         // An interrupt that did not see it in the list was before this, and is seen here.
         if self.is_interrupted() {
