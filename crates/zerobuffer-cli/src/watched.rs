@@ -42,18 +42,24 @@ impl Watched {
         self.tap.as_ref()
     }
 
+    /// Opens the buffer if it is there; it may come later. An error: nobody may look at it.
+    pub(crate) fn open(&mut self) -> Result<(), Fail> {
+        match Tap::open(&self.name) {
+            Ok(tap) => self.tap = Some(tap),
+            Err(Error::NotFound { .. } | Error::NotReady { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
     /// Waits for a frame, for at most `slice`.
     pub(crate) fn look(&mut self, newest: bool, bytes: &mut Vec<u8>, slice: Duration) -> Result<Seen, Fail> {
-        let tap = match &mut self.tap {
-            Some(tap) => tap,
-            none => match Tap::open(&self.name) {
-                Ok(tap) => none.insert(tap),
-                Err(Error::NotFound { .. } | Error::NotReady { .. }) => {
-                    signals::sleep(slice.min(LOOK));
-                    return Ok(Seen::Nothing { present: false });
-                }
-                Err(error) => return Err(error.into()),
-            },
+        if self.tap.is_none() {
+            self.open()?;
+        }
+        let Some(tap) = &mut self.tap else {
+            signals::sleep(slice.min(LOOK));
+            return Ok(Seen::Nothing { present: false });
         };
         let found = if newest { tap.latest(bytes, slice) } else { tap.next(bytes, slice) };
         if std::mem::take(&mut self.fresh) {

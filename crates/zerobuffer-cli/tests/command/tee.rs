@@ -300,6 +300,8 @@ fn what_cannot_be() {
     run(&["tee", &name, "--policy", "wait"]).failed(2, &["drop, block, block:SECONDS or disconnect"]);
     run(&["tee", &name, "--to", "a/b"]).failed(2, &["a/b"]);
     run(&["tee", &format!("{name}@v"), "--to", &name]).failed(2, &["is a subscriber of"]);
+    // The broadcast feeds no channels, so it is none of its subscribers.
+    run(&["tee", &format!("{name}@v_request"), "--to", &name, "--wait", "0.2"]).failed(4, &["no writer"]);
     run(&["tee", &name, "--most", "0"]).failed(2, &["--most"]);
     run(&["tee", &name, "--tap", "--ring", "1MiB"]).failed(2, &["--tap", "--ring"]);
     run(&["tee", &name, "--for", "x"]).failed(2, &["SUBSCRIBER=POLICY"]);
@@ -307,4 +309,20 @@ fn what_cannot_be() {
     run(&["tee", &name, "--tap", "--wait", "0.2"]).failed(4, &["no writer", "0.2 s"]);
     let _reader = Reader::create(&name, BufferConfig::ring(4096)).unwrap();
     run(&["tee", &name]).failed(5, &["already has a reader"]);
+}
+
+/// One that gets no frames touches no subscriber: these wait for the writer that has some.
+#[test]
+fn one_that_cannot_begin_leaves_the_subscribers_alone() {
+    let name = name();
+    let config = || BufferConfig::ring(4096).metadata(64);
+    let _taken = Reader::create(&name, config()).unwrap();
+    let _subscriber = Reader::create(&format!("{name}@v"), config()).unwrap();
+    let done = run(&["tee", &name, "-v"]).failed(5, &["already has a reader"]);
+    assert!(!done.stderr.contains("has come"), "{}", done.stderr);
+    let bad = format!("{name}-bad");
+    std::fs::write(format!("/dev/shm/{bad}"), [0xA5; 4096]).unwrap();
+    let done = run(&["tee", &bad, "-v", "--tap", "--to", &name]).failed(8, &[&bad]);
+    assert!(!done.stderr.contains("has come"), "{}", done.stderr);
+    std::fs::remove_file(format!("/dev/shm/{bad}")).unwrap();
 }

@@ -129,6 +129,20 @@ impl Broadcaster {
         })
     }
 
+    /// Whether a buffer that is called `buffer` is a subscriber of the broadcast `name`. What reads
+    /// from a subscriber's buffer and broadcasts under that name would feed itself.
+    ///
+    /// ```
+    /// use zerobuffer::Broadcaster;
+    /// assert!(Broadcaster::is_subscriber("cam", "cam@viewer"));
+    /// assert!(!Broadcaster::is_subscriber("cam", "cam@viewer@copy"), "it is one of cam@viewer");
+    /// assert!(!Broadcaster::is_subscriber("cam", "cam@service_request"), "it belongs to a channel");
+    /// ```
+    #[must_use]
+    pub fn is_subscriber(name: &str, buffer: &str) -> bool {
+        names::subscriber(&names::prefix(name), buffer).is_some()
+    }
+
     /// Sets the metadata of the stream, for all subscribers: those that are there and those that
     /// come. It may be called again, with other ones. A subscriber sees them with the first frame
     /// behind them, and until it has taken those before, its ring counts as full.
