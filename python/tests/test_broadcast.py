@@ -7,7 +7,7 @@ import signal
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -291,6 +291,78 @@ def test_arrays_beside_metadata_of_the_program(cam: str) -> None:
             assert frame.array().shape == (2, 4, 3)
         with pytest.raises(TypeError):
             broadcaster.write_array(np.array([object()]))
+
+
+def thread_at_rest(act: "Callable[[], object]") -> "tuple[threading.Thread, list[BaseException]]":
+    """Run it in a thread, until that waits; what it has raised."""
+    raised: list[BaseException] = []
+    begun = threading.Event()
+
+    def run() -> None:
+        begun.set()
+        try:
+            act()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert begun.wait(PATIENCE)
+    time.sleep(0.2)
+    assert thread.is_alive()
+    return thread, raised
+
+
+def test_metadata_of_one_thread_beside_arrays_of_another(cam: str) -> None:
+    """Each call sees what was set by those whose turn was before it."""
+    caps = b"video/x-raw, format=(string)RGB, width=(int)4, height=(int)2"
+    with Reader(f"{cam}@v", BufferConfig(256, 1024)) as reader, Broadcaster(cam, policy=3600.0) as broadcaster:
+        assert broadcaster.wait_for_subscribers()
+        five = np.full(5, 7, np.uint8)
+        while broadcaster.subscribers[0].utilization < 0.9:
+            broadcaster.write_array(five)
+        # One that waits for room, one whose turn is behind it, and one whose turn is last.
+        first, of_first = thread_at_rest(lambda: [broadcaster.write_array(five) for _ in range(40)])
+        second, of_second = thread_at_rest(lambda: broadcaster.set_metadata(caps))
+        third, of_third = thread_at_rest(lambda: broadcaster.write_array(five))
+        while first.is_alive() or second.is_alive() or third.is_alive():
+            frame = reader.read_frame(0.1)
+            if frame is not None:
+                with frame:
+                    assert frame.array().shape == (5,)
+        assert of_second == []
+        # Their arrays do not fit any more.
+        for raised in (of_first, of_third):
+            assert [type(error) for error in raised] == [ValueError], raised
+            assert "the frame has 5 bytes" in str(raised[0])
+        assert broadcaster.write_array(np.zeros((2, 4, 3), np.uint8)).sent == 1
+        frame = reader.read_frame(PATIENCE)
+        assert frame is not None
+        with frame:
+            assert frame.array().shape == (2, 4, 3)
+        metadata = reader.get_metadata()
+        assert metadata is not None
+        assert bytes(metadata) == caps
+
+
+def test_metadata_of_an_iterator_are_those_that_arrays_must_fit(cam: str) -> None:
+    caps = b"video/x-raw, format=(string)RGB, width=(int)4, height=(int)2"
+    with Reader.subscribe(cam) as reader, Broadcaster(cam) as broadcaster:
+        assert broadcaster.wait_for_subscribers()
+        broadcaster.set_metadata(iter(caps))
+        with pytest.raises(ValueError, match="the frame has 5 bytes"):
+            broadcaster.write_array(np.zeros(5, np.uint8))
+        assert broadcaster.write_array(np.zeros((2, 4, 3), np.uint8)).sent == 1
+        metadata = reader.get_metadata()
+        assert metadata is not None
+        assert bytes(metadata) == caps
+    with Reader(f"{cam}-plain", BufferConfig(256, 4096)) as reader, Writer(f"{cam}-plain") as writer:
+        writer.set_metadata(iter(caps))
+        with pytest.raises(ValueError, match="the frame has 5 bytes"):
+            writer.write_array(np.zeros(5, np.uint8))
+        metadata = reader.get_metadata()
+        assert metadata is not None
+        assert bytes(metadata) == caps
 
 
 def test_an_empty_array_describes_nothing(cam: str) -> None:

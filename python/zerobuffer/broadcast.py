@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Union
 
 from ._context import Closing
 from ._exit import remember
-from ._zerobuffer import BroadcasterBase, DuplexResponder
+from ._zerobuffer import BroadcasterBase
 from .exceptions import ZeroBufferException
 from .writer import _Described, _nanosecond
 
@@ -127,9 +127,10 @@ class Broadcaster(BroadcasterBase, Closing):
         remember(self)
         return self
 
-    #: What the stream's metadata say of its arrays, and whether :meth:`write_array` wrote them.
-    _description: Optional[_Described] = None
-    _is_own = False
+    #: The metadata that :meth:`set_metadata` has set, and how often that was.
+    _given: tuple[int, Optional[_Described]] = (0, None)
+    #: The metadata of :meth:`write_array`, for arrays of the kind that came last.
+    _own: Optional[_Described] = None
 
     def write_frame(self, data: "_Data") -> Delivery:
         """Copy one frame into the ring of each subscriber.
@@ -145,14 +146,15 @@ class Broadcaster(BroadcasterBase, Closing):
             ClosedException: the broadcaster is closed.
             TypeError: as for :meth:`Writer.write_frame`.
         """
-        return Delivery(*self._write(data, None, None))
+        return Delivery(*self._write(data, None, None, None))
 
     def write_array(self, array: Any, *, timestamp: Optional[int] = None) -> Delivery:
         """Copy an array to each subscriber; ``frame.array()`` there has its shape and dtype.
 
         Shape and dtype go into the metadata. An array of another kind changes them, and each
         subscriber sees that with the first such frame. Metadata of :meth:`set_metadata` stay as
-        they are: an array that does not fit them is refused.
+        they are: an array that does not fit them is refused. Where another thread sets metadata
+        meanwhile, each call sees those of all calls whose turn was before.
 
         Args:
             array: as for :meth:`Writer.write_array`.
@@ -175,19 +177,33 @@ class Broadcaster(BroadcasterBase, Closing):
             timestamp = _nanosecond(timestamp)
         taken = taken_array(array)
         stamped = timestamp is not None
-        described = self._description
-        if described is not None and not self._is_own:
-            described.check(self.name, taken, stamped, remedy="set other metadata, or use write_frame")
-            return Delivery(*self._write(taken, timestamp, None))
-        if described is None or (described.shape, described.dtype, described.stamped) != (
-            taken.shape,
-            taken.dtype.str,
-            stamped,
-        ):
-            described = _Described.of(taken.shape, taken.dtype.str, stamped)
-        sent = Delivery(*self._write(taken, timestamp, described.metadata))
-        self._description, self._is_own = described, True
-        return sent
+        while True:
+            # Another thread may set metadata until it is this call's turn: then it looks again.
+            times, given = self._look()
+            metadata = None
+            if given is not None:
+                given.check(self.name, taken, stamped, remedy="set other metadata, or use write_frame")
+            else:
+                metadata = self._described(taken, stamped)
+            sent = self._write(taken, timestamp, metadata, times)
+            if sent is not None:
+                return Delivery(*sent)
+
+    def _look(self) -> "tuple[int, Optional[_Described]]":
+        """Return how often metadata were set, and the last ones."""
+        given = self._given
+        newer = self._metadata_since(given[0])
+        if newer is not None:
+            times, data = newer
+            self._given = given = (times, _Described(data))
+        return given
+
+    def _described(self, array: Any, stamped: bool) -> bytes:
+        """Return metadata for arrays of this kind."""
+        own = self._own
+        if own is None or (own.shape, own.dtype, own.stamped) != (array.shape, array.dtype.str, stamped):
+            self._own = own = _Described.of(array.shape, array.dtype.str, stamped)
+        return own.metadata
 
     def set_metadata(self, data: "_Data") -> None:
         """Set the metadata of the stream, for the subscribers that are there and that come.
@@ -201,7 +217,6 @@ class Broadcaster(BroadcasterBase, Closing):
             ClosedException: the broadcaster is closed.
         """
         super().set_metadata(data)
-        self._description, self._is_own = _Described(DuplexResponder.copy(data)), False
 
     @property
     def subscribers(self) -> list[Subscriber]:

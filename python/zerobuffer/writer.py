@@ -204,8 +204,10 @@ class Writer(WriterBase, AsyncClosing):
         Raises:
             MetadataAlreadyWrittenException: there are others.
         """
+        # An iterator has its bytes once.
+        data = DuplexResponder.copy(data)
         super().set_metadata(data)
-        self._description = _Described(DuplexResponder.copy(data))
+        self._description = _Described(data)
 
     def write_array(self, array: Any, *, timestamp: Optional[int] = None) -> None:
         """Write an array as one frame; ``frame.array()`` of the reader has its shape and dtype.

@@ -6,9 +6,10 @@ use std::io::IoSlice;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyString};
+use pyo3::types::{PyBool, PyBytes, PyString};
 use zerobuffer::{
     BroadcastConfig, Broadcaster as Core, BroadcasterHandle, Delivery, Error, Patience, SlowPolicy,
 };
@@ -29,6 +30,15 @@ const PATIENT: Duration = Duration::from_secs(5);
 pub(crate) struct Broadcaster {
     handle: BroadcasterHandle,
     turns: Turns,
+    /// Changed by those only whose turn it is. Held for moments.
+    given: Mutex<Given>,
+}
+
+/// The metadata that the program has set, and how often it has.
+#[derive(Default)]
+struct Given {
+    times: u64,
+    metadata: Vec<u8>,
 }
 
 /// A delivery: sent, dropped, gone.
@@ -66,7 +76,9 @@ impl Broadcaster {
         let core = py.detach(|| Core::with_config(name, config));
         logging::flush(py)?;
         match core {
-            Ok(core) => Ok(Self { handle: core.handle(), turns: Turns::new(name, core) }),
+            Ok(core) => {
+                Ok(Self { handle: core.handle(), turns: Turns::new(name, core), given: Mutex::default() })
+            }
             Err(error) => {
                 BROADCAST.error(py, &format!("Cannot start the broadcast '{name}': {error}"))?;
                 Err(raise(error))
@@ -75,29 +87,52 @@ impl Broadcaster {
     }
 
     /// Copies a frame to all subscribers: how many got it, miss it, are gone. With a `timestamp` a
-    /// stamp stands in front of it. With `metadata` these are set before.
-    #[pyo3(signature = (data, timestamp, metadata))]
+    /// stamp stands in front of it. With `metadata` these are set before. None, and nothing is
+    /// done, if the program has set metadata more often than `times` by then.
+    #[pyo3(signature = (data, timestamp, metadata, times))]
     fn _write(
         &self,
         py: Python<'_>,
         data: &Bound<'_, PyAny>,
         timestamp: Option<u64>,
         metadata: Option<&[u8]>,
-    ) -> PyResult<Sums> {
+        times: Option<u64>,
+    ) -> PyResult<Option<Sums>> {
         let delivery = with_bytes(data, |bytes| {
             self.turns.take(py, |core, patience| {
+                if times.is_some_and(|times| times != self.given.lock().times) {
+                    return Ok(None);
+                }
                 if let Some(metadata) = metadata.filter(|_| timestamp.is_some() || !bytes.is_empty()) {
                     core.set_metadata(metadata)?;
                 }
-                write(core, bytes, timestamp, patience)
+                write(core, bytes, timestamp, patience).map(Some)
             })
         })?;
-        Ok((delivery.sent, delivery.dropped, delivery.gone))
+        Ok(delivery.map(|delivery| (delivery.sent, delivery.dropped, delivery.gone)))
     }
 
     /// Sets the metadata, for those that are there and those that come.
     fn set_metadata(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        with_bytes(data, |bytes| self.turns.take(py, |core, _| core.set_metadata(bytes)))
+        with_bytes(data, |bytes| {
+            self.turns.take(py, |core, _| {
+                core.set_metadata(bytes)?;
+                let mut given = self.given.lock();
+                *given = Given { times: given.times + 1, metadata: bytes.to_vec() };
+                Ok(())
+            })
+        })
+    }
+
+    /// How often the program has set metadata, and the last ones; None if that is `times`.
+    fn _metadata_since<'py>(
+        &self,
+        py: Python<'py>,
+        times: u64,
+    ) -> PyResult<Option<(u64, Bound<'py, PyBytes>)>> {
+        self.turns.refuse_fork()?;
+        let given = self.given.lock();
+        Ok((given.times != times).then(|| (given.times, PyBytes::new(py, &given.metadata))))
     }
 
     /// Waits until there are so many subscribers; False if there are not in time.
