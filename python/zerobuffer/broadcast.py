@@ -178,7 +178,7 @@ class Broadcaster(BroadcasterBase, Closing):
         taken = taken_array(array)
         stamped = timestamp is not None
         while True:
-            # Another thread may set metadata until it is this call's turn: then it looks again.
+            # Another thread may set metadata until this call has its turn.
             times, given = self._look()
             metadata = None
             if given is not None:

@@ -149,7 +149,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
         ));
     }
     let started = Instant::now();
-    // First: where there are no frames to be had, the subscribers keep the writer that they wait for.
+    // First: where there are no frames to be had, no subscriber meets a writer that leaves at once.
     let mut watched = Watched::new(&args.name);
     let source = if args.tap {
         watched.open()?;

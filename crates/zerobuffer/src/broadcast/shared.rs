@@ -129,14 +129,14 @@ impl Shared {
         Some(list.seats.clone())
     }
 
-    /// Removes a subscriber that was found to be gone, or is to go, at once: it gets nothing behind
-    /// a frame that it has missed uncounted.
+    /// Removes a subscriber that was found to be gone, or is to go. It goes at once, and gets
+    /// nothing behind a frame that it has missed uncounted.
     pub(super) fn remove(&self, seat: &Arc<Seat>, why: Offered) {
         self.strike_out(seat, seat.vacate(), why);
     }
 
-    /// The same for the finder. One that is written to right now is passed over: the write notices
-    /// by itself, and the finder looks again.
+    /// The same for the finder. One that is written to right now is passed over. The write notices
+    /// by itself, and the finder comes back to it.
     pub(super) fn try_remove(&self, seat: &Arc<Seat>, why: Offered) {
         if let Some(writer) = seat.try_vacate() {
             self.strike_out(seat, writer, why);
