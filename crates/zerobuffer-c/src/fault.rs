@@ -46,7 +46,9 @@ impl From<Error> for Fault {
 
 fn status_of(error: &Error) -> zb_status {
     match error {
-        Error::ReaderAlreadyConnected { .. } | Error::ClientAlreadyConnected { .. } => ZB_READER_CONNECTED,
+        Error::ReaderAlreadyConnected { .. }
+        | Error::ClientAlreadyConnected { .. }
+        | Error::TooManyClients { .. } => ZB_READER_CONNECTED,
         Error::WriterAlreadyConnected { .. } | Error::Replaced { .. } => ZB_WRITER_CONNECTED,
         Error::FrameTooLarge { .. } | Error::Unplaceable { .. } | Error::RingTooSmall { .. } => {
             ZB_FRAME_TOO_LARGE

@@ -91,6 +91,7 @@ fn exit_of(error: &Error) -> Exit {
         Error::ReaderAlreadyConnected { .. }
         | Error::WriterAlreadyConnected { .. }
         | Error::ClientAlreadyConnected { .. }
+        | Error::TooManyClients { .. }
         | Error::ServerRunning { .. }
         | Error::NotABuffer { .. }
         | Error::CrashNotNoticed { .. } => Exit::Taken,

@@ -84,9 +84,9 @@ pub(crate) fn raise(error: Error) -> PyErr {
             new(|c| &c.access_denied, text)
         }
         Error::Closed { .. } => new(|c| &c.closed, text),
-        Error::ReaderAlreadyConnected { .. } | Error::ClientAlreadyConnected { .. } => {
-            new(|c| &c.reader_connected, text)
-        }
+        Error::ReaderAlreadyConnected { .. }
+        | Error::ClientAlreadyConnected { .. }
+        | Error::TooManyClients { .. } => new(|c| &c.reader_connected, text),
         Error::WriterAlreadyConnected { .. } | Error::CrashNotNoticed { .. } | Error::Replaced { .. } => {
             new(|c| &c.writer_connected, text)
         }

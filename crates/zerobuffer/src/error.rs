@@ -443,6 +443,19 @@ pub enum Error {
         pid: u64,
     },
 
+    /// A server of several clients has as many as it takes.
+    #[error(
+        "channel '{name}': {clients} of {most} clients are connected: close one first, or let the server take more"
+    )]
+    TooManyClients {
+        /// The channel.
+        name: String,
+        /// Those that are connected, or about to be.
+        clients: u64,
+        /// Those that the server takes.
+        most: u64,
+    },
+
     /// The server of a channel closed or died; what it had answered before is read.
     #[error("channel '{name}': the server{} is gone: {reason}; connect anew when there is one again", numbered(*pid))]
     ServerGone {

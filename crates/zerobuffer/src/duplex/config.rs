@@ -7,8 +7,8 @@ use crate::{
 };
 use std::{fmt, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
-type OnError = Arc<dyn Fn(&Failure) + Send + Sync>;
-type OnInit = Arc<dyn Fn(Option<&[u8]>) -> Result<(), super::BoxError> + Send + Sync>;
+pub(super) type OnError = Arc<dyn Fn(&Failure) + Send + Sync>;
+pub(super) type OnInit = Arc<dyn Fn(Option<&[u8]>) -> Result<(), super::BoxError> + Send + Sync>;
 /// What a thread's work is done within.
 pub(super) type Around = Arc<dyn Fn(&mut (dyn FnMut() + Send)) + Send + Sync>;
 
@@ -49,6 +49,7 @@ pub struct ServerConfig {
     pub(super) mode: ProcessingMode,
     pub(super) owner: Owner,
     pub(super) persistent: bool,
+    pub(super) clients: usize,
     pub(super) client_timeout: Option<Duration>,
     pub(super) write_timeout: Option<Duration>,
     pub(super) wait: WaitStrategy,
@@ -66,6 +67,7 @@ impl Default for ServerConfig {
             mode: ProcessingMode::default(),
             owner: Owner::default(),
             persistent: true,
+            clients: 0,
             client_timeout: None,
             write_timeout: Some(Duration::from_secs(5)),
             wait: WaitStrategy::default(),
@@ -77,6 +79,37 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// How many clients [`Self::several_clients`] serves at the same time.
+    pub const CLIENTS: usize = 64;
+
+    /// Serves up to `most` clients at the same time, each on a channel of its own. 0, the default,
+    /// serves one after the other, as all handlers can that keep what they know of *the* client.
+    ///
+    /// A [`Client`](super::Client) of such a server asks for a channel and gets one by itself. That
+    /// is called `NAME+` and 16 digits, and is removed with its client. The channel `NAME`
+    /// is what it always is: for one client that does not ask, such as one of another
+    /// implementation.
+    ///
+    /// - The threads of [`Self::mode`] call the handlers of all clients; requests of one client are
+    ///   answered in their order. [`Responder::channel`](super::Responder::channel) tells clients
+    ///   apart.
+    /// - A client that does not read its responses holds up nobody else. What its ring has no room
+    ///   for is kept in memory, at most as much as the ring holds besides what is being handled.
+    ///   It waits there for the [write timeout](Self::write_timeout); then it is dropped and
+    ///   reported.
+    /// - Such a server is [persistent](Self::persistent).
+    #[must_use]
+    pub fn clients(mut self, most: usize) -> Self {
+        self.clients = most;
+        self
+    }
+
+    /// [Serves](Self::clients) up to [`Self::CLIENTS`] clients at the same time.
+    #[must_use]
+    pub fn several_clients(self) -> Self {
+        self.clients(Self::CLIENTS)
+    }
+
     /// The request buffer, which the server creates. Its [`BufferConfig::global`] and
     /// [`ClientConfig::global`] are chosen apart: a channel between two sessions needs both.
     #[must_use]
@@ -186,6 +219,7 @@ impl fmt::Debug for ServerConfig {
             .field("mode", &self.mode)
             .field("owner", &self.owner)
             .field("persistent", &self.persistent)
+            .field("clients", &self.clients)
             .field("client_timeout", &self.client_timeout)
             .field("write_timeout", &self.write_timeout)
             .field("wait", &self.wait)
@@ -212,6 +246,7 @@ pub struct ClientConfig {
     pub(super) mode: Option<u32>,
     pub(super) owner: Owner,
     pub(super) global: bool,
+    pub(super) own_channel: bool,
     pub(super) connect_timeout: Duration,
     pub(super) succession: Duration,
     pub(super) write_timeout: Option<Duration>,
@@ -229,6 +264,7 @@ impl Default for ClientConfig {
             mode: None,
             owner: Owner::default(),
             global: false,
+            own_channel: true,
             connect_timeout: Duration::ZERO,
             succession: Duration::from_millis(500),
             write_timeout: Some(Duration::from_secs(5)),
@@ -284,7 +320,17 @@ impl ClientConfig {
         self
     }
 
-    /// How long to wait for the server to appear.
+    /// Whether the client asks a server of [several clients](ServerConfig::clients) for a channel
+    /// of its own (the default). Without it the client takes the plain channel, which has room for
+    /// one; so it does at any other server.
+    #[must_use]
+    pub fn own_channel(mut self, on: bool) -> Self {
+        self.own_channel = on;
+        self
+    }
+
+    /// How long to wait for the server to appear, and for a place among its
+    /// [clients](ServerConfig::clients).
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;

@@ -36,6 +36,7 @@
 
 mod client;
 mod config;
+mod entrance;
 mod failure;
 mod remote;
 mod server;

@@ -48,6 +48,7 @@ impl Error {
             | Self::ReaderAlreadyConnected { .. }
             | Self::WriterAlreadyConnected { .. }
             | Self::ClientAlreadyConnected { .. }
+            | Self::TooManyClients { .. }
             | Self::ServerRunning { .. } => ErrorKind::InUse,
             Self::InvalidName { .. }
             | Self::InvalidConfig { .. }
@@ -120,6 +121,7 @@ impl Error {
             | Self::ServerNotReady { name, .. }
             | Self::ServerRunning { name }
             | Self::ClientAlreadyConnected { name, .. }
+            | Self::TooManyClients { name, .. }
             | Self::ServerGone { name, .. }
             | Self::NoResponse { name, .. }
             | Self::Remote { name, .. }

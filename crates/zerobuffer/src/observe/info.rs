@@ -98,6 +98,15 @@ pub fn list() -> Result<Vec<BufferInfo>> {
     Ok(names.iter().filter_map(|name| inspect(name).ok()).filter(is_a_buffer).collect())
 }
 
+/// The names of all buffers on the machine, also of those that are half made or half removed.
+pub(crate) fn names() -> Result<Vec<String>> {
+    let sys::Traces { buffers, companions } = sys::traces()?;
+    let mut names: Vec<_> = buffers.into_iter().chain(companions).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// The names of buffers that exist and may not be looked at: another user's, whose mode forbids it.
 ///
 /// # Errors

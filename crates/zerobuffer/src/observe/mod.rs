@@ -17,9 +17,11 @@ mod orphans;
 mod tap;
 mod walk;
 
+pub(crate) use info::names;
 pub use info::{BufferInfo, Peer, inspect, list, unreadable};
 #[doc(hidden)]
 pub use machine::memory_limits_below;
 pub use machine::{MemoryLimit, memory_limits, waits_for_many};
+pub(crate) use orphans::remove_dead;
 pub use orphans::{Orphan, Owner, orphans, orphans_of, remove, remove_unproven};
 pub use tap::{Tap, TapFrame, TapState};

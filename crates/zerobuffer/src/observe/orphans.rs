@@ -106,6 +106,16 @@ fn removed(orphan: &Orphan, forced: bool) -> Result<Vec<PathBuf>> {
     sys::remove_dead(&orphan.name, Removal { uid: orphan.uid, forced })
 }
 
+/// Removes the buffer `name` if its reader, a process of the caller's own user, is proven dead.
+/// Removes what is left of one that was half made, too. Says what was removed.
+pub(crate) fn remove_dead(name: &str) -> Result<Vec<PathBuf>> {
+    let orphan = dead_buffer(name, Owner::Caller);
+    match orphan.or_else(|| stray_companions(name, Owner::Caller).pop()) {
+        Some(orphan) => remove(&orphan),
+        None => Ok(Vec::new()),
+    }
+}
+
 fn dead_buffer(name: &str, owner: Owner) -> Option<Orphan> {
     let segment = Segment::open_read_only(name).ok().filter(|segment| owner.includes(segment.uid))?;
     let Verdict::Dead { pid, reason } = sys::assess(&segment) else { return None };

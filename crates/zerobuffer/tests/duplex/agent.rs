@@ -119,6 +119,29 @@ impl Agent {
                 check(response.data(), number(words, 1))?;
                 return Ok(response.sequence().to_string());
             }
+            "channel" => return Ok(self.client().channel().to_owned()),
+            // Sends that many requests, a few at a time, and checks the answers and their order.
+            "burst" => {
+                let (from, count, size): (u64, u64, usize) =
+                    (number(words, 1), number(words, 2), number(words, 3));
+                let mut due = None;
+                for first in (from..from + count).step_by(8) {
+                    let keys = first..(first + 8).min(from + count);
+                    for key in keys.clone() {
+                        let sequence = self.client().send(&content(key, size)).map_err(tell)?;
+                        due.get_or_insert(sequence);
+                    }
+                    for key in keys {
+                        let response = self.client().receive(Duration::from_secs(30)).map_err(tell)?;
+                        let response = response.ok_or("no response")?;
+                        check(response.data(), key)?;
+                        if Some(response.sequence()) != due {
+                            return Err(format!("response {} instead of {due:?}", response.sequence()));
+                        }
+                        due = due.map(|due| due + 1);
+                    }
+                }
+            }
             // Asks until killed, and says so.
             "chatter" => {
                 for key in 1_u64.. {
@@ -147,7 +170,7 @@ impl Agent {
     }
 
     /// `serve CHANNEL HANDLER [pool=N] [once]`, `[client-timeout=MS]`, `[write-timeout=MS]`,
-    /// `[ring=BYTES]`, `[metadata=BYTES]`
+    /// `[ring=BYTES]`, `[metadata=BYTES]`, `[clients=N]`
     fn serve(&mut self, words: &[&str]) -> zerobuffer::Result<()> {
         let (mut ring, mut metadata) = (SMALL_RING, 4096);
         let mut config = ServerConfig::default();
@@ -163,6 +186,7 @@ impl Agent {
                 "once" => config = config.persistent(false),
                 "client-timeout" => config = config.client_timeout(Some(time)),
                 "write-timeout" => config = config.write_timeout(Some(time)),
+                "clients" => config = config.clients(value as usize),
                 "ring" => ring = value,
                 "metadata" => metadata = value,
                 other => panic!("no option is called {other}"),

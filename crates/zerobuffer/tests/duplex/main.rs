@@ -25,6 +25,7 @@ mod pool;
 mod room;
 mod scenarios;
 mod sequence;
+mod several;
 
 use common::{Name, Peer};
 use std::time::Duration;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// How long a server is given to finish the buffer that it is creating.
 const HALF_MADE: Duration = Duration::from_millis(500);
 /// Pause between two looks for a server.
-const RETRY_EVERY: Duration = Duration::from_millis(2);
+pub(super) const RETRY_EVERY: Duration = Duration::from_millis(2);
 
 /// Waits until a server reads the channel's requests, and says how large their ring is. Nothing is
 /// touched.

@@ -1,5 +1,6 @@
 //! The asking end of a channel.
 
+mod asking;
 mod call;
 mod connecting;
 #[cfg(feature = "async")]
@@ -73,13 +74,17 @@ impl Client {
     /// Looks for the server, then creates the response buffer, then connects. A failed attempt
     /// leaves no trace.
     ///
+    /// A server of [several clients](super::ServerConfig::clients) makes a channel for this client
+    /// first, unless [`ClientConfig::own_channel`] is off. The client then connects to that one.
+    ///
     /// # Errors
     ///
     /// As [`Reader::create`](crate::Reader::create) and [`Writer::connect_with`].
     /// [`Error::NoServer`], [`Error::ServerNotReady`]: there is no server in time.
-    /// [`Error::ClientAlreadyConnected`]: it has a client. [`Error::WriterAlreadyConnected`]:
-    /// something else writes its requests. [`Error::NoResponseSpace`]: shared memory has no room
-    /// for [`ClientConfig::response_size`]. [`Error::NoPrivilege`]: see [`ClientConfig::global`].
+    /// [`Error::ClientAlreadyConnected`]: it has a client. [`Error::TooManyClients`]: it has as many
+    /// as it takes. [`Error::WriterAlreadyConnected`]: something else writes its requests.
+    /// [`Error::NoResponseSpace`]: shared memory has no room for [`ClientConfig::response_size`].
+    /// [`Error::NoPrivilege`]: see [`ClientConfig::global`].
     pub fn connect_with(channel: &str, config: ClientConfig) -> Result<Self> {
         let mut patience = Patience::at_most(config.connect_timeout);
         Self::connect_within(channel, config, &mut patience)
@@ -93,8 +98,18 @@ impl Client {
     #[allow(clippy::needless_pass_by_value, reason = "a configuration is built for one call")]
     pub fn connect_within(channel: &str, config: ClientConfig, patience: &mut Patience<'_>) -> Result<Self> {
         names::check(&response_name(channel))?;
+        if config.own_channel
+            && let Some(client) = Self::connect_to_own(channel, &config, patience)?
+        {
+            return Ok(client);
+        }
+        Self::connect_to(channel, &config, patience)
+    }
+
+    /// Connects to that channel and no other.
+    fn connect_to(channel: &str, config: &ClientConfig, patience: &mut Patience<'_>) -> Result<Self> {
         let requests = find_server(channel, patience)?;
-        let reader = create_response_buffer(channel, &config, requests, patience)?;
+        let reader = create_response_buffer(channel, config, requests, patience)?;
         let wait =
             WriterConfig::default().write_timeout(config.write_timeout).wait(config.wait).owner(config.owner);
         let writer = Writer::connect_within(&request_name(channel), wait, patience);
@@ -274,7 +289,8 @@ impl Client {
         self.responses.is_server_connected()
     }
 
-    /// The channel's name.
+    /// The channel's name: that of the server, or, at a server of [several
+    /// clients](super::ServerConfig::clients), `NAME+ID`.
     #[must_use]
     pub fn channel(&self) -> &str {
         self.outbox.channel()

@@ -7,6 +7,7 @@ mod pool;
 mod responder;
 mod run;
 mod service;
+mod several;
 mod state;
 mod stop;
 #[cfg(feature = "async")]
@@ -30,8 +31,9 @@ use crate::{
 use handler::Handler;
 use run::Run;
 use service::Service;
+use several::Several;
 use std::{
-    fmt,
+    fmt, iter,
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
@@ -41,7 +43,8 @@ use stop::Stop;
 /// How long [`Server::stop`] waits for a handler that is running.
 const STOP_PATIENCE: Duration = Duration::from_millis(150);
 
-/// Answers requests: one client at a time, one client after the other.
+/// Answers requests: of one client after the other, or of [several](ServerConfig::clients) at the
+/// same time.
 ///
 /// ```
 /// use zerobuffer::duplex::{Server, ServerConfig};
@@ -197,6 +200,25 @@ impl Server {
     #[must_use]
     pub fn handled_buffer(&self) -> Option<ReaderHandle> {
         self.current().and_then(|run| buffer(&run))
+    }
+
+    /// [That of the server](Self::request_buffer), and those of all clients with channels of their
+    /// own (see [`ServerConfig::clients`]), connected or about to be. Empty while the server is
+    /// stopped.
+    #[must_use]
+    pub fn request_buffers(&self) -> Vec<ReaderHandle> {
+        let Some(run) = self.current().filter(|run| !run.is_asked(Stop::Now)) else { return Vec::new() };
+        let Some(plain) = buffer(&run) else { return Vec::new() };
+        let own = run.several.as_ref().map(Several::request_buffers).unwrap_or_default();
+        iter::once(plain).chain(own).collect()
+    }
+
+    /// Requests of this run, and their bytes, from clients that had channels of their own and have
+    /// gone.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn past_requests(&self) -> (u64, u64) {
+        self.current().and_then(|run| run.several.as_ref().map(Several::past)).unwrap_or_default()
     }
 
     /// The last run, unless it is of the parent of this process.

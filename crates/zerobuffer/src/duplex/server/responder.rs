@@ -40,6 +40,8 @@ pub struct Responder {
     writer: Option<Box<Writer>>,
     /// The place of a second answer, which goes nowhere.
     scratch: Option<Vec<u8>>,
+    /// A response that is written before its turn, or before there is room, and its number.
+    kept: Option<(u64, Vec<u8>)>,
     write_timeout: Option<Duration>,
 }
 
@@ -52,6 +54,7 @@ impl Responder {
             exchange: Arc::clone(exchange),
             writer: None,
             scratch: None,
+            kept: None,
             write_timeout: turns.write_timeout,
         }
     }
@@ -116,6 +119,9 @@ impl Responder {
     }
 
     fn begin_as(&mut self, sequence: u64, size: usize) -> Result<()> {
+        if self.turns.keeps {
+            return self.begin_or_keep(sequence, size);
+        }
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.turns.wait_for_turn(self.place)?,
@@ -124,6 +130,40 @@ impl Responder {
         let begun = self.turns.begin(&mut writer, size, self.write_timeout);
         self.writer = Some(writer);
         begun.map_err(|error| self.explain(error))
+    }
+
+    /// As [`Self::begin_as`], without a wait: what can only be sent later is written to private
+    /// memory.
+    fn begin_or_keep(&mut self, sequence: u64, size: usize) -> Result<()> {
+        self.kept = None;
+        let writer = match self.writer.take() {
+            Some(writer) => Some(writer),
+            None => self.turns.try_turn(self.place)?,
+        };
+        let name = || self.turns.handle.name().to_owned();
+        let Some(mut writer) = writer else {
+            let max = self.turns.handle.capacity().saturating_sub(FRAME_HEADER_SIZE);
+            if size == 0 {
+                return Err(Error::EmptyFrame { name: name() });
+            }
+            if size as u64 > max {
+                return Err(self.explain(Error::FrameTooLarge { name: name(), size: size as u64, max }));
+            }
+            self.kept = Some((sequence, vec![0; size]));
+            return Ok(());
+        };
+        writer.stamp(sequence);
+        match self.turns.begin(&mut writer, size, Some(Duration::ZERO)) {
+            Err(Error::Full { .. }) => {
+                self.kept = Some((sequence, vec![0; size]));
+                self.turns.lay_down(writer);
+                Ok(())
+            }
+            begun => {
+                self.writer = Some(writer);
+                begun.map_err(|error| self.explain(error))
+            }
+        }
     }
 
     /// As [`Self::write`]: waits for its turn, and for room, without blocking. A future that is
@@ -269,6 +309,9 @@ impl Responder {
         if let Some(scratch) = &mut self.scratch {
             return Some(scratch);
         }
+        if let Some((_, kept)) = &mut self.kept {
+            return Some(kept);
+        }
         self.writer.as_mut()?.pending()
     }
 
@@ -284,6 +327,9 @@ impl Responder {
             self.exchange.count_answer();
             return Ok(self.sequence);
         }
+        if let Some((number, response)) = self.kept.take() {
+            return self.commit_kept(number, response, len);
+        }
         let Some(writer) = &mut self.writer else {
             return Err(Error::NothingPending { name: self.turns.handle.name().to_owned() });
         };
@@ -295,11 +341,27 @@ impl Responder {
         Ok(sequence)
     }
 
+    fn commit_kept(&mut self, number: u64, mut response: Vec<u8>, len: usize) -> Result<u64> {
+        let loaned = response.len();
+        if !(1..=loaned).contains(&len) {
+            self.kept = Some((number, response));
+            let name = self.turns.handle.name().to_owned();
+            let reason = "a response has 1 byte to all that were lent";
+            return Err(Error::InvalidCommit { name, len: len as u64, loaned: loaned as u64, reason });
+        }
+        response.truncate(len);
+        self.exchange.count_answer();
+        self.turns.keep(self.place, number, response);
+        Ok(self.sequence)
+    }
+
     /// Gives up the pending response; nothing is sent, and another one may be. `false`: there was
     /// none.
     #[doc(hidden)]
     pub fn abort(&mut self) -> bool {
-        self.scratch.take().is_some() || self.writer.as_mut().is_some_and(|writer| writer.abort())
+        self.scratch.take().is_some()
+            || self.kept.take().is_some()
+            || self.writer.as_mut().is_some_and(|writer| writer.abort())
     }
 
     /// Changes how long this response waits for space in the response ring; `None` waits for ever.
@@ -349,6 +411,20 @@ impl Responder {
     #[must_use]
     pub fn is_client_connected(&self) -> bool {
         self.turns.handle.is_reader_connected()
+    }
+
+    /// The channel that the request came on: that of the server, or one of a client's own (see
+    /// [`ServerConfig::clients`](crate::duplex::ServerConfig::clients)).
+    #[must_use]
+    pub fn channel(&self) -> &str {
+        &self.turns.channel
+    }
+
+    /// The buffer that the request came in, for bindings.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn requests(&self) -> crate::ReaderHandle {
+        self.turns.requests.clone()
     }
 
     /// The response buffer: name, sizes, counters.
@@ -413,9 +489,12 @@ impl Deref for ResponseMut<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &self.responder.scratch {
-            Some(scratch) => scratch,
-            None => self.responder.writer.as_ref().map(|writer| writer.pending_bytes()).unwrap_or_default(),
+        match (&self.responder.scratch, &self.responder.kept) {
+            (Some(scratch), _) => scratch,
+            (None, Some((_, kept))) => kept,
+            (None, None) => {
+                self.responder.writer.as_ref().map(|writer| writer.pending_bytes()).unwrap_or_default()
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
 //! One run of a server, from start to stop: what its owner and the serving thread share.
 
 use super::{
-    super::{Failure, ServerConfig, request_name},
+    super::{Failure, ServerConfig, config::OnError, request_name},
     handler::{Handler, text_of},
+    pool::Share,
+    several::Several,
     stop::{Stop, StopFlag},
 };
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, PoisonError},
+    sync::{Arc, Condvar, OnceLock, PoisonError},
     thread::{self, ThreadId},
     time::{Duration, Instant},
 };
@@ -25,7 +27,11 @@ const LONG: Duration = Duration::from_secs(3600);
 pub(super) struct Run {
     pub(super) channel: String,
     pub(super) config: ServerConfig,
-    pub(super) handler: Handler,
+    pub(super) handler: Arc<Handler>,
+    /// Those that have channels of their own.
+    pub(super) several: Option<Several>,
+    /// The part of another run's pool that this one uses.
+    lent: OnceLock<Share>,
     pub(super) stop: Arc<StopFlag>,
     pub(super) reader: Mutex<Option<Reader>>,
     pub(super) handle: Mutex<ReaderHandle>,
@@ -45,12 +51,42 @@ struct Progress {
 
 impl Run {
     /// With its request buffer, before anything serves.
-    pub(super) fn create(channel: &str, config: ServerConfig, handler: Handler) -> Result<Arc<Self>> {
+    pub(super) fn create(channel: &str, mut config: ServerConfig, handler: Handler) -> Result<Arc<Self>> {
+        let handler = Arc::new(handler);
+        let several = if config.clients > 0 {
+            config.persistent = true;
+            // First: a client that finds the request buffer knows whether there is an entrance.
+            let several = Several::create(channel, &config, &handler);
+            // Of another server the error has the name that the user knows.
+            Some(several.map_err(|error| create_buffer(channel, &config).err().unwrap_or(error))?)
+        } else {
+            None
+        };
+        Self::new(channel, config, handler, several)
+    }
+
+    /// For the client of a server that has several.
+    pub(super) fn of_client(
+        channel: &str,
+        config: ServerConfig,
+        handler: &Arc<Handler>,
+    ) -> Result<Arc<Self>> {
+        Self::new(channel, config, Arc::clone(handler), None)
+    }
+
+    fn new(
+        channel: &str,
+        config: ServerConfig,
+        handler: Arc<Handler>,
+        several: Option<Several>,
+    ) -> Result<Arc<Self>> {
         let reader = create_buffer(channel, &config)?;
         Ok(Arc::new(Self {
             channel: channel.to_owned(),
             config,
             handler,
+            several,
+            lent: OnceLock::new(),
             stop: Arc::default(),
             handle: Mutex::new(reader.handle()),
             reader: Mutex::new(Some(reader)),
@@ -61,8 +97,25 @@ impl Run {
         }))
     }
 
+    /// Has handlers called by a pool that is another run's.
+    pub(super) fn lend(&self, share: Share) {
+        let _ = self.lent.set(share);
+    }
+
+    pub(super) fn lent(&self) -> Option<&Share> {
+        self.lent.get()
+    }
+
+    /// Whether its handlers' threads are there for other clients too.
+    pub(super) fn shares_threads(&self) -> bool {
+        self.several.is_some() || self.lent.get().is_some()
+    }
+
     pub(super) fn ask_to_stop(&self, how: Stop) {
         self.stop.ask(how);
+        if let Some(several) = &self.several {
+            several.ask_to_stop(how);
+        }
         if how == Stop::Now {
             // Wakes the serving thread; frames that were read stay readable.
             lock(&self.handle).interrupt();
@@ -124,16 +177,24 @@ impl Run {
     pub(super) fn close_reader(&self) {
         let reader = lock(&self.reader).take();
         drop(reader);
+        if let Some(several) = &self.several {
+            several.close_readers();
+        }
     }
 
     pub(super) fn report(&self, failure: &Failure) {
-        if self.config.on_error.is_empty() {
-            log::error!(target: "zerobuffer::duplex::server", "{failure}");
-        }
-        for handler in &self.config.on_error {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler(failure))) {
-                log::error!(target: "zerobuffer::duplex::server", "error handler panicked: {}", text_of(&*panic));
-            }
+        report(&self.config.on_error, failure);
+    }
+}
+
+/// Tells the application of a failure.
+pub(super) fn report(handlers: &[OnError], failure: &Failure) {
+    if handlers.is_empty() {
+        log::error!(target: "zerobuffer::duplex::server", "{failure}");
+    }
+    for handler in handlers {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler(failure))) {
+            log::error!(target: "zerobuffer::duplex::server", "error handler panicked: {}", text_of(&*panic));
         }
     }
 }

@@ -6,9 +6,10 @@ use super::{
     super::{Failure, ProcessingMode, request_name, response_name},
     connected::Connected,
     exchange::Exchange,
-    pool::{JobEnd, Pool},
+    pool::{JobEnd, Pool, Share},
     responder::Responder,
     run::{Run, create_buffer},
+    several::Several,
     state::{Action, Event, Report, Rules, State},
     stop::Stop,
 };
@@ -40,7 +41,9 @@ const RESPONSE_PATIENCE: Duration = Duration::from_secs(5);
 /// What the serving thread alone knows.
 pub(super) struct Service {
     run: Arc<Run>,
+    /// Its own; others may have their share of it.
     pool: Option<Pool>,
+    share: Option<Share>,
     rules: Rules,
     state: State,
     client: Option<Connected>,
@@ -65,6 +68,7 @@ impl Service {
         Self {
             run,
             pool: None,
+            share: None,
             rules,
             state: State::new(Instant::now()),
             client: None,
@@ -86,16 +90,16 @@ impl Service {
             self.advance();
         }
         if run.is_asked(Stop::Now) {
-            if let Some(pool) = &self.pool {
-                pool.cancel();
+            if let Some(share) = &self.share {
+                share.cancel();
             }
         } else {
             // Draining, or no longer needed: what has been read is answered.
             run.ask_to_stop(Stop::Drain);
         }
         drop(self.request.take());
-        // Waits for running handlers.
-        drop(self.pool.take());
+        // For running handlers.
+        self.share.iter().for_each(Share::wait);
         let turns = self.client.take().map(|client| client.turns);
         let send_left = || turns.iter().for_each(|turns| turns.send_left());
         #[cfg(feature = "async")]
@@ -105,6 +109,10 @@ impl Service {
             turns.wait_for_answers();
             turns.close();
         }
+        if let Some(several) = &run.several {
+            several.wait();
+        }
+        drop(self.pool.take());
         run.close_reader();
         // Before: a thread that waits for the end may hand on what was logged.
         log::info!(target: "zerobuffer::duplex::server", "server of channel '{}' has ended", run.channel);
@@ -113,19 +121,31 @@ impl Service {
 
     fn prepare(&mut self) -> Result<()> {
         let mut threads = vec![thread::current().id()];
-        if let ProcessingMode::ThreadPool(workers) = self.run.config.mode {
+        let workers = match self.run.config.mode {
+            ProcessingMode::ThreadPool(workers) => workers.get(),
+            ProcessingMode::SingleThread => usize::from(self.run.several.is_some()),
+        };
+        if let Some(share) = self.run.lent() {
+            self.share = Some(share.clone());
+        } else if workers > 0 {
             let around = self.run.config.around.as_ref();
-            let pool = Pool::start(workers.get(), "zerobuffer-duplex-worker", around);
+            let pool = Pool::start(workers, "zerobuffer-duplex-worker", around);
             let pool = pool.map_err(|source| Error::Os {
                 operation: "start",
                 object: format!("{workers} threads"),
                 source,
             })?;
-            threads.extend(pool.threads());
+            self.share = Some(pool.share());
             self.pool = Some(pool);
         }
+        if let Some(share) = &self.share {
+            threads.extend(share.threads());
+        }
         self.run.set_threads(threads);
-        Ok(())
+        match (&self.run.several, &self.share) {
+            (Some(several), Some(share)) => several.open(share.another()),
+            _ => Ok(()),
+        }
     }
 
     /// One look, and what follows from it.
@@ -174,7 +194,8 @@ impl Service {
             Action::Begin => {
                 let seen = self.metadata.take();
                 if let Some(client) = &mut self.client {
-                    client.begin(&self.run, seen);
+                    let pool = self.share.as_ref().filter(|_| self.run.shares_threads());
+                    client.begin(&self.run, seen, pool);
                 }
             }
             Action::Handle => self.handle(),
@@ -222,6 +243,10 @@ impl Service {
             _ => Failure::ClientGone { channel, source },
         };
         // Nobody who learns of the end finds the server running.
+        // One client's absence is no news beside others.
+        if action == Action::ReportAbsence && self.run.several.as_ref().is_some_and(Several::is_in_use) {
+            return;
+        }
         if !self.rules.persistent {
             self.run.ask_to_stop(Stop::Drain);
         }
@@ -296,7 +321,7 @@ impl Service {
             }
             let request = frame.sequence();
             #[cfg(feature = "async")]
-            if let Handler::Begin(begin) = &run.handler {
+            if let Handler::Begin(begin) = &*run.handler {
                 let (channel, report) = (turns.channel.clone(), Arc::clone(&turns));
                 let told = move |failed| exchange.returned(&turns, place, request, failed);
                 let ending = Ending::new(&run.tasks, told);
@@ -313,8 +338,8 @@ impl Service {
             let failed = run.handler.call(frame, responder).err();
             exchange.returned(&turns, place, request, failed);
         };
-        match &self.pool {
-            Some(pool) => pool.run(job),
+        match &self.share {
+            Some(share) => share.run(job),
             None => job(JobEnd::Handled),
         }
     }

@@ -9,8 +9,9 @@ use crate::link::reactor::{Wakers, wake};
 use crate::{
     config::WAIT_SLICE,
     error::{Error, Result},
-    layout::FAILURE,
+    layout::{FAILURE, FRAME_HEADER_SIZE},
     link::Patience,
+    reader::ReaderHandle,
     sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock},
     writer::{Writer, WriterHandle},
 };
@@ -33,11 +34,17 @@ pub(super) struct Turns {
     /// Responses carry the sequence of their request.
     pub(super) stamps: bool,
     pub(super) write_timeout: Option<Duration>,
+    /// Whose requests are answered.
+    pub(super) requests: ReaderHandle,
+    /// Handlers wait neither for their turn nor for room, since their threads are there for other
+    /// clients too. Responses are kept until then.
+    pub(super) keeps: bool,
     stop: Arc<StopFlag>,
     order: Mutex<Order>,
     /// The writer has come back.
     returned: Condvar,
-    /// That a request has no answer found no room, and waits for a thread that may block.
+    /// That a request has no answer, or an answer that is kept, found no room, and waits for a
+    /// thread that may block.
     is_left: AtomicBool,
     report: Arc<dyn Fn(&Failure) + Send + Sync>,
 }
@@ -56,6 +63,8 @@ pub(super) enum End {
     Silent,
     /// The client gets the report that this request has no answer.
     Refused(u64, Refusal),
+    /// The client gets this response, whose number that is.
+    Answered(u64, Vec<u8>),
 }
 
 /// Whose turn it is: requests are answered in the order in which they came.
@@ -68,6 +77,8 @@ struct Order {
     entered: u64,
     /// Places from `next` on that are over.
     ended: BTreeMap<u64, End>,
+    /// Bytes of the responses that are kept.
+    kept: u64,
     /// Threads that wait for their turn: none is woken for nothing, which would be a system call.
     waiting: u32,
     closed: bool,
@@ -82,6 +93,8 @@ impl Turns {
     pub(super) fn new(
         channel: &str,
         writer: Writer,
+        requests: ReaderHandle,
+        keeps: bool,
         write_timeout: Option<Duration>,
         stop: Arc<StopFlag>,
         report: Arc<dyn Fn(&Failure) + Send + Sync>,
@@ -91,12 +104,15 @@ impl Turns {
             handle: writer.handle(),
             stamps: writer.has_free_sequences(),
             write_timeout,
+            requests,
+            keeps,
             stop,
             order: Mutex::new(Order {
                 writer: Some(Box::new(writer)),
                 next: 0,
                 entered: 0,
                 ended: BTreeMap::new(),
+                kept: 0,
                 waiting: 0,
                 closed: false,
                 #[cfg(feature = "async")]
@@ -175,6 +191,32 @@ impl Turns {
         Poll::Pending
     }
 
+    /// The writer, if it is the turn of `place` and nobody writes.
+    pub(super) fn try_turn(&self, place: u64) -> Result<Option<Box<Writer>>> {
+        if self.is_forked() {
+            return Err(Error::forked(self.handle.name()));
+        }
+        let mut order = lock(&self.order);
+        if order.closed {
+            return Err(self.closed());
+        }
+        Ok(if order.next == place { order.writer.take() } else { None })
+    }
+
+    /// The response to the request at `place` is sent once that has its turn, and there is room.
+    pub(super) fn keep(&self, place: u64, number: u64, response: Vec<u8>) {
+        let mut order = lock(&self.order);
+        order.kept += response.len() as u64 + FRAME_HEADER_SIZE;
+        order.ended.insert(place, End::Answered(number, response));
+        self.go_on(order, Refusing::AtOnce);
+    }
+
+    /// Whether a further request may be handled: what is kept is no more than the response ring
+    /// holds.
+    pub(super) fn has_room(&self) -> bool {
+        !self.keeps || lock(&self.order).kept < self.handle.capacity()
+    }
+
     pub(super) fn closed(&self) -> Error {
         Error::closed(self.handle.name())
     }
@@ -224,28 +266,34 @@ impl Turns {
         }
     }
 
-    /// Gives the turn to the next request that can be answered. The thread that ends a turn reports
-    /// the failures that follow to the client. It may be an executor's, and waits for no room then.
+    /// Gives the turn to the next request that can be answered. The thread that ends a turn sends
+    /// the kept responses and the failures that follow to the client. It may be an executor's, and
+    /// waits for no room then.
     fn go_on<'o>(&'o self, mut order: MutexGuard<'o, Order>, how: Refusing) {
         self.is_left.store(false, Ordering::Relaxed);
         while let Some(end) = order.next_end() {
-            let End::Refused(request, refusal) = end else { continue };
+            let (bytes, has_waited) = match &end {
+                End::Silent => continue,
+                End::Refused(_, refusal) => (0, refusal.waited),
+                End::Answered(_, response) => (response.len() as u64 + FRAME_HEADER_SIZE, false),
+            };
             let Some(mut writer) = order.writer.take() else {
                 // It is being closed, or was.
                 continue;
             };
             drop(order);
-            let waits = how == Refusing::Patiently && !refusal.waited;
+            let waits = how == Refusing::Patiently && !has_waited;
             let timeout = if waits { self.write_timeout } else { Some(Duration::ZERO) };
             let mut is_left = false;
-            match self.refuse(&mut writer, request, &refusal, timeout) {
+            match self.send(&mut writer, &end, timeout) {
                 Ok(()) => {}
-                Err(Error::Full { .. }) if !waits && !refusal.waited => is_left = true,
-                Err(error) => {
-                    log::debug!(target: "zerobuffer::duplex::server", "channel '{}': the failure of request {request} cannot be reported to the client: {error}", self.channel);
-                }
+                Err(Error::Full { .. }) if !waits && !has_waited => is_left = true,
+                Err(error) => self.cannot_send(&end, error),
             }
             order = lock(&self.order);
+            if !is_left {
+                order.kept = order.kept.saturating_sub(bytes);
+            }
             if order.closed {
                 drop(order);
                 return drop(writer);
@@ -255,7 +303,7 @@ impl Turns {
                 // The place before the next one is over, be it this request's or a later one's.
                 order.next -= 1;
                 let next = order.next;
-                order.ended.insert(next, End::Refused(request, refusal));
+                order.ended.insert(next, end);
                 self.is_left.store(true, Ordering::Relaxed);
                 break;
             }
@@ -292,21 +340,37 @@ impl Turns {
         }
     }
 
-    /// Tells the client that a request has no answer.
-    fn refuse(
-        &self,
-        writer: &mut Writer,
-        request: u64,
-        refusal: &Refusal,
-        timeout: Option<Duration>,
-    ) -> Result<()> {
-        let payload = refusal.encode(writer.max_frame_size());
-        writer.stamp(request | FAILURE);
+    /// Sends a response that was kept, or tells the client that there is none.
+    fn send(&self, writer: &mut Writer, end: &End, timeout: Option<Duration>) -> Result<()> {
+        let refused;
+        let (number, payload) = match end {
+            End::Silent => return Ok(()),
+            End::Refused(request, refusal) => {
+                refused = refusal.encode(writer.max_frame_size());
+                (request | FAILURE, &refused)
+            }
+            End::Answered(number, response) => (*number, response),
+        };
+        writer.stamp(number);
         self.begin(writer, payload.len(), timeout)?;
         if let Some(room) = writer.pending() {
-            room.copy_from_slice(&payload);
+            room.copy_from_slice(payload);
         }
         writer.commit(payload.len()).map(drop)
+    }
+
+    /// A client that has gone is reported as that.
+    fn cannot_send(&self, end: &End, error: Error) {
+        match end {
+            End::Answered(number, _) if !error.is_peer_gone() && !self.is_stopping() => {
+                let (channel, request) = (self.channel.clone(), number & !FAILURE);
+                self.report(&Failure::Handler { channel, request, source: error.into() });
+            }
+            End::Answered(request, _) | End::Refused(request, _) => {
+                log::debug!(target: "zerobuffer::duplex::server", "channel '{}': what became of request {request} cannot be sent to the client: {error}", self.channel);
+            }
+            End::Silent => {}
+        }
     }
 
     /// Reserves room for a response; a server that stops does not wait for it.
@@ -354,15 +418,19 @@ impl Order {
         self.tasks.take_all(|place| closed || place < next || (here && place == next))
     }
 
-    /// Whether the next request in turn has failed, and the report of that is still to be sent.
+    /// Whether something is still to be sent for the next request in turn: a response that was
+    /// kept, or the report that it has failed.
     fn is_left(&self) -> bool {
-        self.writer.is_some() && matches!(self.ended.get(&self.next), Some(End::Refused(..)))
+        self.writer.is_some() && self.is_to_be_sent()
+    }
+
+    fn is_to_be_sent(&self) -> bool {
+        matches!(self.ended.get(&self.next), Some(End::Refused(..) | End::Answered(..)))
     }
 
     /// How the next request in turn has ended; the turn is over then.
     fn next_end(&mut self) -> Option<End> {
-        let refused = matches!(self.ended.get(&self.next), Some(End::Refused(..)));
-        if refused && self.writer.is_none() && !self.closed {
+        if self.is_to_be_sent() && self.writer.is_none() && !self.closed {
             // The thread that has the writer brings it back, and goes on.
             return None;
         }

@@ -8,7 +8,7 @@ use super::{
         stop::Stop,
         turns::Turns,
     },
-    Service, WAIT_SLICE, response_name,
+    IDLE_PAUSE, Service, WAIT_SLICE, response_name,
 };
 use crate::{
     config::WriterConfig,
@@ -18,7 +18,7 @@ use crate::{
     sync::lock,
     writer::{Writer, WriterHandle},
 };
-use std::{mem, ops::ControlFlow, sync::Arc};
+use std::{mem, ops::ControlFlow, sync::Arc, thread};
 
 fn is_lost(responses: &WriterHandle) -> bool {
     responses.reader_loss(true).is_some()
@@ -67,10 +67,16 @@ impl Service {
             }
         };
         // A slice, since the workers tell of nothing else.
-        if let Some(pool) = &self.pool
-            && !pool.has_room(WAIT_SLICE)
+        if let Some(share) = &self.share
+            && !share.has_room(WAIT_SLICE)
         {
             return Ok(None);
+        }
+        // Responders that were moved away may keep those behind them.
+        if !turns.has_room() {
+            thread::sleep(IDLE_PAUSE);
+            self.cause = responses.reader_loss(true);
+            return Ok(self.cause.is_some().then_some(Event::Quiet(Peer::Gone)));
         }
         let held = self.request.take();
         // One that was held is somebody's first.
@@ -159,7 +165,9 @@ impl Service {
         let run = Arc::clone(&self.run);
         let report = Arc::new(move |failure: &super::Failure| run.report(failure));
         let (timeout, stop) = (self.run.config.write_timeout, Arc::clone(&self.run.stop));
-        let turns = Turns::new(&self.run.channel, writer, timeout, stop, report);
+        let requests = lock(&self.run.handle).clone();
+        let keeps = self.run.shares_threads();
+        let turns = Turns::new(&self.run.channel, writer, requests, keeps, timeout, stop, report);
         let numbering = if turns.stamps { "free" } else { "consecutive" };
         log::info!(target: "zerobuffer::duplex::server", "channel '{}': a client is connected, {numbering} sequences", self.run.channel);
         self.client = Some(Connected::new(turns));

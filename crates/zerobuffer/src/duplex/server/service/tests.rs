@@ -100,8 +100,9 @@ fn a_kept_request_is_not_handled_with_the_successor_that_was_met() {
     let mut successor = client(&channel, 0);
     let _responses = responses(&channel);
     let writer = Writer::connect(&response_name(&channel)).unwrap();
-    let stop = Arc::clone(&service.run.stop);
-    service.client = Some(Connected::new(Turns::new(&channel, writer, None, stop, Arc::new(|_| {}))));
+    let (requests, stop) = (lock(&service.run.handle).clone(), Arc::clone(&service.run.stop));
+    let turns = Turns::new(&channel, writer, requests, false, None, stop, Arc::new(|_| {}));
+    service.client = Some(Connected::new(turns));
     service.state = State::Serving(Client::Fresh { farewell: Report::Due });
     service.advance();
     assert_eq!(service.state, State::Serving(Client::Fresh { farewell: Report::Made }));
