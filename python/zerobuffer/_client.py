@@ -103,10 +103,12 @@ class Client(AsyncClosing):
         mode: permission bits of the response ring, by default as for :class:`~zerobuffer.Reader`.
         wait: ``"adaptive"``, ``"block"`` or ``"spin"``.
         owner: whose servers are asked, as for :class:`~zerobuffer.Writer`.
+        own_channel: ask a server of several clients for a channel of one's own. Without it the
+            client takes the one place that is kept for clients of 1.x.
 
     Raises:
         BufferNotFoundException: there is no server in time. WriterAlreadyConnectedException,
-            ReaderAlreadyConnectedException: the server has another client.
+            ReaderAlreadyConnectedException: the server has another client, or as many as it takes.
     """
 
     name: str
@@ -122,8 +124,9 @@ class Client(AsyncClosing):
         mode: Optional[int] = None,
         wait: Literal["adaptive", "block", "spin"] = "adaptive",
         owner: Union[int, Literal["trusted", "any"], None] = None,
+        own_channel: bool = True,
     ) -> None:
-        self._connect(name, timeout, response_size, write_timeout, mode, wait, owner)
+        self._connect(name, timeout, response_size, write_timeout, mode, wait, owner, own_channel=own_channel)
 
     def _connect(
         self,
@@ -136,6 +139,7 @@ class Client(AsyncClosing):
         owner: Union[int, Literal["trusted", "any"], None],
         response_metadata_size: int = 4096,
         global_: bool = False,
+        own_channel: bool = True,
     ) -> None:
         """Connect with all options, also those of 1.x alone."""
         self.name = name
@@ -151,10 +155,16 @@ class Client(AsyncClosing):
             wait=wait,
             global_=global_,
             owner=owner,
+            own_channel=own_channel,
         )
         self._responses = ResponseLane(self._core)
         self._requests = RequestLane()
         remember(self)
+
+    @property
+    def channel(self) -> str:
+        """The channel: that of the server, or, where it serves several clients, one of its own."""
+        return self._core.channel
 
     @classmethod
     async def connect_async(cls, name: str, *, timeout: Optional[float] = 5.0, **options: Any) -> "Client":

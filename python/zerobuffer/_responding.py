@@ -31,6 +31,8 @@ class ResponseWriter(Writer):
         self._responder = responder
         self._timeout_ns = _FIVE_SECONDS
         self.name = responder.name
+        #: The channel of the request: the server's, or one of a client's own.
+        self.channel: str = responder.channel
         self._full = "block"
         self._reconnect = False
         self._lane = None

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import operator
 import threading
 import time
 import weakref
@@ -23,6 +24,8 @@ __all__ = ["Server"]
 logger = logging.getLogger("zerobuffer.duplex.server")
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
+#: How many clients True stands for.
+_CLIENTS = 64
 #: Seconds of one wait, before the next look at signals.
 _SLICE = 0.05
 #: Seconds that coroutine handlers get to finish when their server stops; then they are cancelled.
@@ -37,7 +40,7 @@ class _Face(Protocol):
 
 
 class Server(AsyncContext):
-    """Answers the requests of a :class:`~zerobuffer.Client`; one client after the other.
+    """Answers the requests of one :class:`~zerobuffer.Client` after the other, or of several.
 
     ::
 
@@ -64,9 +67,12 @@ class Server(AsyncContext):
         mode: permission bits of the request buffer, by default as for :class:`~zerobuffer.Reader`.
         client_timeout: seconds without a client after which that is logged; None never.
         owner: whose clients are answered, as for :class:`~zerobuffer.Writer`.
+        clients: how many clients are served at the same time; True for 64. By default one is
+            served after the other. The workers call the handler for all of them; a client that is
+            slow or stopped holds up no other. ``writer.channel`` tells whose request it is.
 
     Raises:
-        ValueError: ``workers`` is not positive.
+        ValueError: ``workers`` is not positive, or ``clients`` is negative.
     """
 
     def __init__(
@@ -78,11 +84,15 @@ class Server(AsyncContext):
         mode: Optional[int] = None,
         client_timeout: Optional[float] = None,
         owner: Union[int, Literal["trusted", "any"], None] = None,
+        clients: Union[int, bool] = 0,
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers must be positive, not {workers}")
+        most = _CLIENTS if clients is True else operator.index(clients)
+        if most < 0:
+            raise ValueError(f"clients must not be negative, not {clients}")
         config = config if config is not None else BufferConfig(metadata_size=4096)
-        self._set_up(name, config, workers, mode, client_timeout, owner)
+        self._set_up(name, config, workers, mode, client_timeout, owner, clients=most)
 
     def _set_up(
         self,
@@ -94,6 +104,7 @@ class Server(AsyncContext):
         owner: Union[int, Literal["trusted", "any"], None] = None,
         persistent: bool = True,
         global_: bool = False,
+        clients: int = 0,
     ) -> None:
         """Set all options, also those of 1.x alone."""
         self.name = name
@@ -107,6 +118,7 @@ class Server(AsyncContext):
             client_timeout,
             global_,
             owner,
+            clients,
         )
         self._handler: Optional[Callable[..., Any]] = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
@@ -219,14 +231,21 @@ class Server(AsyncContext):
         return self._core._is_client_connected()
 
     @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return self._core._clients()
+
+    @property
     def requests(self) -> int:
-        """Requests of this run so far."""
-        stats = self._core._request_stats()
-        return 0 if stats is None else stats[0]
+        """Requests of this run so far, of all clients."""
+        return self._core._requests() or 0
 
     @property
     def metadata(self) -> Optional[bytes]:
-        """A copy of the client's metadata; None if it has written none."""
+        """A copy of the client's metadata; None if it has written none.
+
+        Of several clients it is the one on the plain channel.
+        """
         return self._core._request_metadata()
 
     def _report(self, exception: Exception, ends: bool) -> None:

@@ -138,7 +138,7 @@ impl DuplexClient {
 #[pymethods]
 impl DuplexClient {
     #[new]
-    #[pyo3(signature = (channel_name, *, response_size, response_metadata_size, timeout, write_timeout, mode, wait, global_, owner = None))]
+    #[pyo3(signature = (channel_name, *, response_size, response_metadata_size, timeout, write_timeout, mode, wait, global_, owner = None, own_channel = true))]
     #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn new(
         py: Python<'_>,
@@ -151,12 +151,14 @@ impl DuplexClient {
         wait: &str,
         global_: bool,
         owner: Option<&Bound<'_, PyAny>>,
+        own_channel: bool,
     ) -> PyResult<Self> {
         let config = ClientConfig::default()
             .response_metadata_size(response_metadata_size.0)
             .mode(mode.0)
             .global(global_)
             .owner(options::owner(owner)?)
+            .own_channel(own_channel)
             .wait(options::wait_strategy(wait)?);
         let write_timeout = Timeout::from_seconds(write_timeout)?;
         let config = match response_size {
@@ -170,6 +172,12 @@ impl DuplexClient {
         let source = Source::new(client.response_buffer(), false);
         let (channel, client) = (channel_name.to_owned(), End::new(Arc::new(client)));
         Ok(Self { channel, client, source, pending: Mutex::new(None), write_timeout })
+    }
+
+    /// The channel, which may be one of its own.
+    #[getter]
+    fn channel(&self) -> PyResult<String> {
+        Ok(self.client()?.channel().to_owned())
     }
 
     /// Sends a request; the sequence number that its response will bear.

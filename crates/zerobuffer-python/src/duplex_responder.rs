@@ -144,6 +144,13 @@ impl DuplexResponder {
         })
     }
 
+    /// The channel of the request.
+    #[getter]
+    fn channel(&self) -> PyResult<String> {
+        let channel = self.responder.lock().as_ref().map(|responder| responder.channel().to_owned());
+        channel.ok_or_else(|| general("the handler has returned"))
+    }
+
     #[getter]
     fn is_client_connected(&self) -> bool {
         self.responder.lock().as_ref().is_some_and(Responder::is_client_connected)

@@ -33,6 +33,8 @@ pub(crate) struct DuplexServer {
     channel: String,
     buffer: BufferConfig,
     persistent: bool,
+    /// That are served at the same time; 0: one after the other.
+    clients: usize,
     client_timeout: Option<Duration>,
     /// Whose clients are answered.
     owner: Owner,
@@ -82,6 +84,12 @@ impl DuplexServer {
         self.server.lock().as_ref().map(|running| Arc::clone(&running.server))
     }
 
+    /// How many clients are there.
+    fn connected(&self) -> usize {
+        let buffers = self.current().map(|server| server.request_buffers()).unwrap_or_default();
+        buffers.iter().filter(|buffer| buffer.is_writer_connected()).count()
+    }
+
     /// Lets go of a run that is over, and of its handlers.
     fn forget(&self, py: Python<'_>) {
         let last = self.server.lock().take_if(|running| !running.server.is_running());
@@ -95,7 +103,7 @@ impl DuplexServer {
 #[pymethods]
 impl DuplexServer {
     #[new]
-    #[pyo3(signature = (channel_name, metadata_size, payload_size, mode, persistent, timeout, global_, owner = None))]
+    #[pyo3(signature = (channel_name, metadata_size, payload_size, mode, persistent, timeout, global_, owner = None, clients = 0))]
     #[expect(clippy::too_many_arguments, reason = "the options of a constructor")]
     fn new(
         channel_name: String,
@@ -106,6 +114,7 @@ impl DuplexServer {
         timeout: Option<f64>,
         global_: bool,
         owner: Option<&Bound<'_, PyAny>>,
+        clients: usize,
     ) -> PyResult<Self> {
         let client_timeout = match Timeout::from_seconds(timeout)? {
             Timeout::Zero => Some(Duration::ZERO),
@@ -115,7 +124,9 @@ impl DuplexServer {
         let buffer =
             BufferConfig::ring(payload_size.0).metadata(metadata_size.0).mode(mode.0).global(global_);
         let (server, owner) = (Mutex::new(None), options::owner(owner)?);
-        Ok(Self { channel: channel_name, buffer, persistent, client_timeout, owner, server })
+        // One that serves several goes on when a client has gone.
+        let persistent = persistent || clients > 0;
+        Ok(Self { channel: channel_name, buffer, persistent, clients, client_timeout, owner, server })
     }
 
     /// Creates the request buffer and serves; `workers` is 0 for a single thread.
@@ -147,6 +158,7 @@ impl DuplexServer {
             .buffer(self.buffer.clone())
             .mode(mode)
             .persistent(self.persistent)
+            .clients(self.clients)
             .owner(self.owner)
             .client_timeout(self.client_timeout)
             .around_threads(with_one_state)
@@ -213,6 +225,21 @@ impl DuplexServer {
         Some((stats.frames, stats.bytes, handle.utilization(), handle.capacity()))
     }
 
+    /// Requests of all clients so far; None while the server is stopped.
+    fn _requests(&self) -> Option<u64> {
+        let server = self.current()?;
+        // First: a client that goes meanwhile is counted twice rather than not.
+        let buffers = server.request_buffers();
+        let (past, _) = server.past_requests();
+        let requests: u64 = buffers.iter().map(|buffer| buffer.stats().frames).sum();
+        (!buffers.is_empty()).then_some(past + requests)
+    }
+
+    /// How many clients are connected.
+    fn _clients(&self) -> usize {
+        self.connected()
+    }
+
     /// A copy of the client's metadata: a next client may replace them.
     fn _request_metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let Some(handle) = self.current().and_then(|server| server.request_buffer()) else {
@@ -223,8 +250,7 @@ impl DuplexServer {
     }
 
     fn _is_client_connected(&self) -> bool {
-        let handle = self.current().and_then(|server| server.request_buffer());
-        handle.is_some_and(|handle| handle.is_writer_connected())
+        self.connected() > 0
     }
 }
 
@@ -371,8 +397,11 @@ impl Callbacks {
     }
 
     fn call(&self, frame: zerobuffer::Frame, responder: Responder) -> Result<(), BoxError> {
-        let handle = self.server.lock().upgrade().and_then(|server| server.handled_buffer());
-        let Some(handle) = handle else { return Err(stopped()) };
+        let is_there = |server: Arc<Server>| server.handled_buffer().is_some();
+        if !self.server.lock().upgrade().is_some_and(is_there) {
+            return Err(stopped());
+        }
+        let handle = responder.requests();
         let called = Python::try_attach(|py| {
             let Some(Functions { handler, .. }) = self.functions(py) else {
                 return Err(stopped());
