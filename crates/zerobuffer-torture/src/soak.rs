@@ -23,6 +23,8 @@ const ENOUGH: usize = 30;
 /// Resident KiB that the last third may have more than the first: caches that fill late. A leak is
 /// not of a size.
 const SLACK: u64 = 2048;
+/// How long a thread that has done its last may still be counted.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// Descriptors, threads and resident KiB at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,17 +133,29 @@ fn sweep(name: &str) {
 /// has no endpoint.
 pub(crate) fn steady(name: &str) -> Result<()> {
     Orders::listen();
-    let mut last_report = Instant::now();
+    let (mut last_report, mut fewest) = (Instant::now(), usize::MAX);
     for round in 0_u64.. {
         crash::stream_with_deaths(name, round).context("a stream")?;
         crash::conversation(name).context("a conversation")?;
         if last_report.elapsed() >= INTERVAL {
             last_report = Instant::now();
+            wait_for_threads(&mut fewest);
             say(&format!("footprint {}", footprint()));
         }
         ensure!(leftovers::of(name).is_empty(), "left behind: {:?}", leftovers::of(name));
     }
     Ok(())
+}
+
+/// A server's thread announces its end a moment before it is gone. So the count may come down to
+/// the fewest so far; a thread too many stays.
+fn wait_for_threads(fewest: &mut usize) {
+    let threads = || fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    let begun = Instant::now();
+    while threads() > *fewest && begun.elapsed() < ENDING {
+        thread::sleep(Duration::from_millis(1));
+    }
+    *fewest = threads().min(*fewest);
 }
 
 #[cfg(test)]
