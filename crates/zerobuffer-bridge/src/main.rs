@@ -24,6 +24,7 @@ mod send;
 mod size;
 mod source;
 mod stop;
+mod threads;
 mod time;
 mod wire;
 

@@ -20,7 +20,7 @@ use crate::keys::{self, Stream};
 use crate::ls::Info;
 use crate::stop::{LOOK, Stop};
 use crate::wire::Terms;
-use crate::{path, say, size};
+use crate::{path, say, size, threads};
 
 /// The buffer that carries a channel's requests.
 pub(crate) fn requests_of(channel: &str) -> String {
@@ -70,18 +70,8 @@ pub(crate) fn run(args: &Args, stop: &Stop) -> Result<(), Fail> {
         owner: args.owner,
         told: say::Once::default(),
     });
-    let threads: Vec<_> = offerings
-        .map(|mut offering| {
-            let stop = stop.clone();
-            std::thread::spawn(move || offering.run(&stop))
-        })
-        .collect();
-    let mut result = Ok(());
-    for thread in threads {
-        result = result.and(
-            thread.join().unwrap_or_else(|_| Err(Fail::other("a channel has panicked, please report it"))),
-        );
-    }
+    let works = offerings.map(|mut offering| move || offering.run(stop));
+    let result = threads::run_all(stop, "a channel", works);
     let _ = session.close().wait();
     result
 }

@@ -22,7 +22,7 @@ use crate::offer::requests_of;
 use crate::path::{self, Mark};
 use crate::stop::{LOOK, Stop};
 use crate::wire::{MAX_HOPS, MAX_METADATA, Terms, VERSION};
-use crate::{say, send, size};
+use crate::{say, send, size, threads};
 
 /// Bridges that are known to offer one channel.
 const MOST_OFFERERS: usize = 16;
@@ -92,27 +92,9 @@ pub(crate) fn run(args: &Args, stop: &Stop) -> Result<(), Fail> {
         let bridge = format!("{}-{index}", session.zid());
         Reaching { session: session.clone(), bridge, stream, channel, offers, args, alone }
     });
-    let result = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            reaching.map(|reaching| scope.spawn(move || stopping(stop, &reaching))).collect();
-        let mut result = Ok(());
-        for thread in threads {
-            let ran = thread.join();
-            let ran = ran.unwrap_or_else(|_| Err(Fail::other("a channel has panicked, please report it")));
-            result = result.and(ran);
-        }
-        result
-    });
+    let works = reaching.map(|reaching| move || reaching.run(stop));
+    let result = threads::run_all(stop, "a channel", works);
     let _ = session.close().wait();
-    result
-}
-
-/// One that ends by itself ends the run.
-fn stopping(stop: &Stop, reaching: &Reaching<'_>) -> Result<(), Fail> {
-    let result = reaching.run(stop);
-    if result.is_err() {
-        stop.set();
-    }
     result
 }
 

@@ -18,7 +18,7 @@ use crate::ls::Info;
 use crate::source::{Event, Source};
 use crate::stop::{LOOK, Stop};
 use crate::wire::{HEADER, Header, Kind, MAX_HOPS, MAX_METADATA, Opening, Status};
-use crate::{path, say, size};
+use crate::{path, say, size, threads};
 
 /// How long a run that ends waits for frames that are under way.
 const LINGER: Duration = Duration::from_secs(2);
@@ -90,26 +90,22 @@ pub(crate) fn run(args: &Args, stop: &Stop) -> Result<(), Fail> {
     }
     // Only statuses come in, and what others send.
     let session = engine::open(&args.engine, Side::Connects, 1 << 20)?;
-    let streams = sources.into_iter().enumerate().map(|(index, (ring, stream, source))| {
+    let sending = |(index, (ring, stream, source)): (usize, (String, Stream, Source))| {
         let sender = format!("{}-{index}", session.zid());
         let hub = Arc::new(Hub::new(&stream, policy, window));
-        let sending = Sending { session: session.clone(), hub, sender, ring, stream, source: Some(source) };
-        (sending, stop.clone())
-    });
-    let threads: Vec<_> = streams
-        .map(|(mut sending, stop)| std::thread::spawn(move || (sending.run(&stop), sending)))
-        .collect();
-    let mut result = Ok(());
-    for thread in threads {
-        let (ran, sending) =
-            thread.join().map_err(|_| Fail::other("a stream has panicked, please report it"))?;
-        result = result.and(ran);
+        Sending { session: session.clone(), hub, sender, ring, stream, source: Some(source) }
+    };
+    let mut streams: Vec<_> = sources.into_iter().enumerate().map(sending).collect();
+    let works = streams.iter_mut().map(|sending| move || sending.run(stop));
+    let result = threads::run_all(stop, "a stream", works);
+    for sending in &streams {
         let counts = sending.hub.counts();
         say::note(&format!(
             "{}: {} frames sent and taken, {} left out, {} came without a receiver",
             sending.stream, counts.frames, counts.lost, counts.unsent
         ));
     }
+    drop(streams);
     let _ = session.close().wait();
     result
 }
