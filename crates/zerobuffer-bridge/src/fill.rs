@@ -13,7 +13,7 @@ use zenoh::{Session, Wait as _};
 use zerobuffer::{Error, Owner, observe};
 
 use self::inbox::Inbox;
-use self::lane::{End, Lane};
+use self::lane::{End, Lane, MOST_OPENING};
 pub(crate) use self::offers::Offers;
 use self::target::Target;
 use crate::fail::Fail;
@@ -177,7 +177,9 @@ impl Fill {
         let into = Arc::clone(&inbox);
         // No sender has more than a few frames under way, and the ring takes none that is larger.
         let ring = observe::inspect(&self.ring).map_or(u64::MAX, |info| info.payload_size);
-        let most = self.largest.saturating_mul(8).min(ring.saturating_mul(32));
+        let frames = self.largest.saturating_mul(8).min(ring.saturating_mul(32));
+        // Metadata have a place of their own there, however small the ring is.
+        let most = frames.saturating_add(4 * MOST_OPENING as u64);
         let subscriber = self
             .session
             .declare_subscriber(keys::data(sender, &self.receiver, &self.stream))

@@ -92,6 +92,29 @@ fn metadata_that_do_not_fit_are_refused() {
     pair.recv.stop();
 }
 
+/// Behind frames that wait for room comes an opening that is larger than all that the ring holds.
+#[test]
+fn large_metadata_get_through_beside_a_tiny_ring() {
+    let (from, to) = (name("from"), name("to"));
+    let config = zerobuffer::BufferConfig::ring(4 * 1064).metadata(400_000);
+    let mut far = zerobuffer::Reader::create(&to, config).unwrap();
+    let pair = Pair::start(&from, &to, &["--metadata", "1MiB"], &[]);
+    let mut first = writer(&from);
+    (1..=6).for_each(|number| write(&mut first, 1000, number));
+    first.close().unwrap();
+    let mut second = writer(&from);
+    second.set_metadata(&vec![b'x'; 300_000]).unwrap();
+    write(&mut second, 1000, 7);
+    std::thread::sleep(Duration::from_secs(2));
+    for number in 1..=7 {
+        assert_eq!(check(&next(&mut far)).0, number);
+    }
+    assert_eq!(far.metadata().unwrap().unwrap().data().len(), 300_000);
+    let (send, recv) = (pair.send.stop(), pair.recv.stop());
+    assert!(!recv.contains("does not wait"), "{recv}");
+    assert_eq!(common::count(&send, " left out,"), 0, "{send}");
+}
+
 #[test]
 fn names_that_are_no_key_expressions() {
     for (arguments, part) in [

@@ -15,6 +15,9 @@ use crate::{clock, path, say};
 /// How often the sender hears how far this bridge is.
 const TELL: Duration = Duration::from_millis(500);
 
+/// Bytes of the longest opening.
+pub(super) const MOST_OPENING: usize = MAX_METADATA + 1024;
+
 /// How a lane has ended.
 #[derive(Debug)]
 pub(super) enum End {
@@ -111,7 +114,7 @@ impl Lane<'_> {
     }
 
     fn open(&mut self, header: &Header, payload: &ZBytes) -> Result<(), End> {
-        if payload.len() > MAX_METADATA + 1024 {
+        if payload.len() > MOST_OPENING {
             return Err(End::Refused(format!("an opening of {} bytes", payload.len())));
         }
         let opening = Opening::decode(&payload.to_bytes()).map_err(|refused| End::Refused(refused.0))?;
