@@ -10,8 +10,8 @@ const ASK: usize = 48;
 const TERMS: usize = 40;
 /// Bytes of a failure on the network.
 const MOST_TROUBLE: usize = 512 * 1024;
-/// Bytes of each of its texts.
-const MOST_TEXT: usize = 32 * 1024;
+/// Bytes of each of its texts. A control character takes six on the network, as `\u0001`.
+const MOST_TEXT: usize = 28 * 1024;
 
 /// What precedes a request, as the attachment of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,6 +203,15 @@ mod tests {
         let long = Trouble::new("kind", "\u{1}\u{e9}".repeat(1 << 20)).encode();
         assert!(long.len() <= MOST_TROUBLE, "{}", long.len());
         assert_eq!(Trouble::decode(&long.into()).kind, "kind");
+        // The longest there is, in all three places.
+        let text = "\u{1}".repeat(1 << 20);
+        let long = Trouble { detail: text.clone(), ..Trouble::too_large(u64::MAX, u64::MAX) };
+        let long = Trouble { kind: text.clone(), message: text.clone(), ..long }.encode();
+        assert!(long.len() <= MOST_TROUBLE, "{}", long.len());
+        let read = Trouble::decode(&long.into());
+        for read in [read.kind, read.message, read.detail] {
+            assert_eq!(read, text[..MOST_TEXT]);
+        }
         for bytes in [&b""[..], b"{", b"[1]", &[0xff; 100]] {
             assert_eq!(Trouble::decode(&bytes.to_vec().into()).kind, "bridge");
         }
