@@ -413,11 +413,100 @@ mod hostile {
         session.close().wait().unwrap();
         // An honest one is served as ever.
         let reach = Bridge::start(&["reach", &format!("service={near}"), "--connect", &address]);
-        let config = ClientConfig::default().connect_timeout(common::LIMIT);
-        let honest = Client::connect_with(&near, config).unwrap();
-        assert_eq!(honest.call(b"hello", common::LIMIT).unwrap().data(), b"hello");
-        drop(honest);
+        // While the others are just leaving there may be no room for it.
+        let is_served = || {
+            let config = ClientConfig::default().connect_timeout(common::LIMIT);
+            let called = Client::connect_with(&near, config)
+                .and_then(|honest| Ok(honest.call(b"hello", common::LIMIT)?.data() == b"hello"));
+            called.unwrap_or(false)
+        };
+        wait_for("an honest one is served", is_served, || offer.said());
         reach.stop();
+        offer.stop();
+    }
+
+    /// The same, with metadata.
+    fn ask_with(session: u64, number: u64, length: u64, metadata: usize) -> Vec<u8> {
+        let mut bytes = ask(session, number, length);
+        bytes[40] = 1;
+        bytes.resize(bytes.len() + metadata, b'x');
+        bytes
+    }
+
+    #[test]
+    fn requests_that_wait_or_have_no_answer_yet_fill_no_memory() {
+        use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+        use std::sync::{Arc, Mutex};
+        use zerobuffer::duplex::{Server, ServerConfig};
+        let (far, port) = (name("far"), port());
+        let buffer = zerobuffer::BufferConfig::ring(16 << 20).metadata(1 << 20);
+        let server = Server::new(&far, ServerConfig::default().buffer(buffer));
+        let (held, stuck) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (keep, waits, count) = (Arc::clone(&held), Arc::clone(&stuck), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&count);
+        server
+            .start(move |request, response| {
+                drop(request);
+                keep.lock().unwrap().push(response);
+                counted.fetch_add(1, Ordering::SeqCst);
+                while waits.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Ok(())
+            })
+            .unwrap();
+        let offer =
+            Bridge::start(&["offer", &format!("{far}=service"), "--listen", &format!("127.0.0.1:{port}")]);
+        offer.says("is offered");
+        let session = join(port);
+        wait_for("its token", || !tokens(&session, "@zb/1/offer/*/service").is_empty(), String::new);
+        let token = tokens(&session, "@zb/1/offer/*/service").remove(0);
+        let offerer = token.split('/').nth(3).unwrap().to_owned();
+        let call = format!("@zb/1/call/{offerer}/service");
+        let client = |number: u64| {
+            let key = format!("@zb/1/client/{number:016x}/{offerer}/service");
+            session.liveliness().declare_token(key).wait().unwrap()
+        };
+        let query = |payload: usize, attachment: Vec<u8>| {
+            let get = session.get(&call).payload(vec![1; payload]).attachment(attachment);
+            let get = get.congestion_control(CongestionControl::Block).timeout(common::LIMIT);
+            get.callback(|_| {}).wait().unwrap();
+        };
+        let before = memory(offer.pid());
+        // The server has all of them, and answers none.
+        let _one = client(1);
+        for number in 1..=60 {
+            query(4_000_000, ask(1, number, 4_000_000));
+            let at_server = || count.load(Ordering::SeqCst) as u64 == number;
+            wait_for("the server has it", at_server, || offer.said());
+        }
+        let grown = memory(offer.pid()).saturating_sub(before);
+        println!("240 MB of requests that the server has have cost {} MB", grown >> 20);
+        assert!(grown < 100 << 20, "{grown} bytes");
+        // Metadata come with the first request.
+        let _two = client(2);
+        query(10, ask(2, 1, 10));
+        query(10, ask_with(2, 2, 10, 1 << 20));
+        offer.says("request 2 brings metadata");
+        // The server takes nothing more, and the request buffer is full.
+        stuck.store(true, Ordering::SeqCst);
+        let _three = client(3);
+        (1..=20).for_each(|number| query(1_000_000, ask(3, number, 1_000_000)));
+        for number in 10..400 {
+            let token = client(number);
+            query(1, ask_with(number, 1, 1, 1 << 20));
+            drop(token);
+        }
+        // What is behind them was dealt with after them.
+        let _last = client(500);
+        query(10, ask(500, 2, 10));
+        offer.says("request 2 of a client that does not wait, or does not count");
+        let grown = memory(offer.pid()).saturating_sub(before);
+        println!("390 MB of metadata of clients that left have cost {} MB at most", grown >> 20);
+        assert!(grown < 200 << 20, "{grown} bytes");
+        stuck.store(false, Ordering::SeqCst);
+        held.lock().unwrap().clear();
+        session.close().wait().unwrap();
         offer.stop();
     }
 
