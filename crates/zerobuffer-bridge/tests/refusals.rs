@@ -338,6 +338,69 @@ mod hostile {
         pair.recv.stop();
     }
 
+    /// Threads of a process.
+    fn threads(pid: u32) -> usize {
+        std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count()
+    }
+
+    #[test]
+    fn receivers_that_left_while_the_engine_waits_for_their_peer_keep_few_threads() {
+        let (from, to, port) = (name("from"), name("to"), port());
+        let address = format!("127.0.0.1:{port}");
+        let out = format!("{from}=x");
+        // Without notes, of which there would be one for each that comes.
+        let send = Bridge::start(&["-q", "send", &out, "--listen", &address, "--metadata", "1MiB"]);
+        wait_for("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok(), || send.said());
+        let mut source = writer(&from);
+        // Each receiver is told these first, so a few of them fill all that lies between.
+        source.set_metadata(&vec![b'x'; 900_000]).unwrap();
+        write(&mut source, 1000, 1);
+        let session = join(port);
+        wait_for("its token", || !tokens(&session, "@zb/1/send/*/x").is_empty(), String::new);
+        let sender = tokens(&session, "@zb/1/send/*/x").remove(0).split('/').nth(3).unwrap().to_owned();
+        // The peer takes nothing while this is so.
+        let stuck = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let is_stuck = std::sync::Arc::clone(&stuck);
+        let _takes = session
+            .declare_subscriber(format!("@zb/1/data/{sender}/*/x"))
+            .callback(move |_| {
+                while is_stuck.load(std::sync::atomic::Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            })
+            .wait()
+            .unwrap();
+        let before = threads(send.pid());
+        let mut most = 0;
+        for round in 0..4 {
+            let come: Vec<_> = (0..60)
+                .map(|number| {
+                    let key = format!("@zb/1/recv/e{round}x{number}/{sender}/x");
+                    session.liveliness().declare_token(key).wait().unwrap()
+                })
+                .collect();
+            std::thread::sleep(Duration::from_millis(1500));
+            most = most.max(threads(send.pid()));
+            drop(come);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        println!("240 receivers that came and went: {before} threads before, {most} at most");
+        assert!(most >= before + 100, "nothing is shown: {most} threads");
+        // And a few that the engine has for its own waits.
+        assert!(most <= before + 128 + 16, "{most} threads");
+        send.says("a receiver is refused, 128 threads serve others");
+        stuck.store(false, std::sync::atomic::Ordering::SeqCst);
+        session.close().wait().unwrap();
+        wait_for("they end", || threads(send.pid()) <= before + 16, || threads(send.pid()).to_string());
+        // An honest one is served as ever.
+        let far = zerobuffer::BufferConfig::ring(1 << 20).metadata(1 << 20);
+        let mut far = zerobuffer::Reader::create(&to, far).unwrap();
+        let recv = Bridge::start(&["recv", &format!("x={to}"), "--connect", &address]);
+        assert_eq!(check(&next(&mut far)).0, 1);
+        recv.stop();
+        send.stop();
+    }
+
     /// The attachment of a request, see src/wire/ask.rs.
     fn ask(session: u64, number: u64, length: u64) -> Vec<u8> {
         let mut bytes = b"ZBBR\x01\x04\0\0".to_vec();
@@ -492,17 +555,17 @@ mod hostile {
         stuck.store(true, Ordering::SeqCst);
         let _three = client(3);
         (1..=20).for_each(|number| query(1_000_000, ask(3, number, 1_000_000)));
-        for number in 10..400 {
-            let token = client(number);
-            query(1, ask_with(number, 1, 1, 1 << 20));
-            drop(token);
+        for group in 1..=6 {
+            let clients = group * 100..group * 100 + 50;
+            let come: Vec<_> = clients.clone().map(client).collect();
+            clients.for_each(|number| query(1, ask_with(number, 1, 1, 1 << 20)));
+            // All of them are there once this one is. They leave sooner than requests come.
+            query(10, ask(7, 1, group));
+            offer.says(&format!("a request says that it has {group} bytes, and has 10"));
+            drop(come);
         }
-        // What is behind them was dealt with after them.
-        let _last = client(500);
-        query(10, ask(500, 2, 10));
-        offer.says("request 2 of a client that does not wait, or does not count");
         let grown = memory(offer.pid()).saturating_sub(before);
-        println!("390 MB of metadata of clients that left have cost {} MB at most", grown >> 20);
+        println!("300 MB of metadata of clients that left have cost {} MB at most", grown >> 20);
         assert!(grown < 200 << 20, "{grown} bytes");
         stuck.store(false, Ordering::SeqCst);
         held.lock().unwrap().clear();

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use zenoh::Wait as _;
+use zenoh::bytes::ZBytes;
 use zenoh::query::Query;
 use zerobuffer::Owner;
 
@@ -10,10 +11,13 @@ use super::line::{Line, Sent};
 use super::visitor::{Admission, Visitor};
 use crate::say;
 use crate::stop::LOOK;
-use crate::wire::{Ask, Trouble};
+use crate::wire::{Ask, MAX_METADATA, Trouble};
 
 /// Clients of one service, on all machines.
 const MOST_VISITORS: usize = 64;
+/// Threads that answer clients. One that the engine makes wait stays for a while after its client
+/// has left.
+const MOST_THREADS: usize = 128;
 /// Requests of one client that are under way.
 pub(super) const MOST_ASKS: usize = 64;
 
@@ -30,6 +34,8 @@ pub(super) struct Counts {
 /// A request that waits for its turn.
 struct Asked {
     ask: Ask,
+    payload: ZBytes,
+    /// Without its payload and its attachment: it is held until the answer.
     query: Query,
     visitor: Arc<Visitor>,
 }
@@ -37,12 +43,23 @@ struct Asked {
 #[derive(Default)]
 struct State {
     asked: VecDeque<Asked>,
-    /// Bytes of requests that wait.
+    /// Bytes of requests that wait, and of the metadata that came with them.
     bytes: u64,
     visitors: BTreeMap<u64, Arc<Visitor>>,
     counts: Counts,
     ended: bool,
     told: say::Once,
+}
+
+impl State {
+    /// Takes out the requests of clients that have left or were given up: nobody waits for them.
+    fn drop_over(&mut self) -> VecDeque<Asked> {
+        let asked = std::mem::take(&mut self.asked);
+        let (over, asked): (VecDeque<_>, _) = asked.into_iter().partition(|asked| asked.visitor.is_over());
+        self.asked = asked;
+        self.bytes -= over.iter().map(|asked| asked.ask.weight()).sum::<u64>();
+        over
+    }
 }
 
 pub(super) struct Desk {
@@ -52,6 +69,8 @@ pub(super) struct Desk {
     largest: u64,
     state: Mutex<State>,
     changed: Condvar,
+    /// Each thread that answers a client has one.
+    threads: Arc<()>,
 }
 
 impl Desk {
@@ -63,6 +82,7 @@ impl Desk {
             largest,
             state: Mutex::default(),
             changed: Condvar::new(),
+            threads: Arc::default(),
         }
     }
 
@@ -93,7 +113,22 @@ impl Desk {
             let message = format!("{}: a client is refused, there are {MOST_VISITORS} already", self.stream);
             return state.told.warn(message);
         }
+        // A client gets its thread with its first request: the others may still get theirs.
+        let threads = Arc::strong_count(&self.threads) - 1;
+        let to_come = state.visitors.values().filter(|visitor| !visitor.has_thread()).count();
+        if threads + to_come >= MOST_THREADS {
+            let message = format!(
+                "{}: a client is refused, {MOST_THREADS} threads answer others, or wait for those that left",
+                self.stream
+            );
+            return state.told.warn(message);
+        }
         state.visitors.insert(session, Arc::new(Visitor::new(session)));
+    }
+
+    /// A thread that answers a client holds this.
+    pub(super) fn thread(&self) -> Arc<()> {
+        Arc::clone(&self.threads)
     }
 
     /// A client is gone, or out of reach.
@@ -101,19 +136,33 @@ impl Desk {
         let visitor = self.lock().visitors.remove(&session);
         if let Some(visitor) = visitor {
             visitor.end();
+            let over = self.lock().drop_over();
+            // The engine learns of it without the lock.
+            drop(over);
         }
         self.changed.notify_all();
     }
 
     /// A request came. This is the engine's thread: nothing is waited for. A query that is dropped
     /// has no answer, and the asking bridge ends that client's channel.
-    pub(super) fn take(&self, query: Query) {
-        let attachment = query.attachment().filter(|bytes| bytes.len() <= Ask::MOST);
-        let decoded = Ask::decode(&attachment.map(zenoh::bytes::ZBytes::to_bytes).unwrap_or_default());
-        let length = query.payload().map_or(0, zenoh::bytes::ZBytes::len) as u64;
+    pub(super) fn take(&self, mut query: Query) {
+        let attachment = query.attachment_mut().map(std::mem::take).unwrap_or_default();
+        let payload = query.payload_mut().map(std::mem::take).unwrap_or_default();
+        // Not joined to one piece before its length is looked at.
+        let attachment = if attachment.len() > Ask::MOST { ZBytes::new() } else { attachment };
+        let decoded = Ask::decode(&attachment.to_bytes());
+        drop(attachment);
+        let length = payload.len() as u64;
         let mut guard = self.lock();
         let state = &mut *guard;
         let ask = match decoded {
+            Ok(ask) if ask.number > 1 && ask.metadata.is_some() => {
+                let message = format!(
+                    "{}: request {} brings metadata, which only the first one of a client does",
+                    self.stream, ask.number
+                );
+                return state.told.warn(message);
+            }
             Ok(ask) if ask.length == length && length > 0 => ask,
             Ok(ask) => {
                 let message = format!(
@@ -135,15 +184,19 @@ impl Desk {
                     "{}: request {} of a client that does not wait, or does not count; its channel ends",
                     self.stream, ask.number
                 );
-                return state.told.warn(message);
+                state.told.warn(message);
+                let over = state.drop_over();
+                drop(guard);
+                return drop(over);
             }
         }
-        let most = self.largest.saturating_mul(4);
-        if state.bytes.saturating_add(length) > most {
+        let most = self.largest.saturating_add(MAX_METADATA as u64).saturating_mul(4);
+        let weight = ask.weight();
+        if state.bytes.saturating_add(weight) > most {
             let trouble = Trouble::new(
                 "busy",
                 format!(
-                    "{} bytes of requests wait for the server already; this one has {length}",
+                    "{} bytes of requests wait for the server already; this one has {weight}",
                     state.bytes
                 ),
             );
@@ -154,8 +207,8 @@ impl Desk {
             return;
         }
         let visitor = Arc::clone(visitor);
-        state.bytes += length;
-        state.asked.push_back(Asked { ask, query, visitor });
+        state.bytes += weight;
+        state.asked.push_back(Asked { ask, payload, query, visitor });
         drop(guard);
         self.changed.notify_all();
     }
@@ -190,11 +243,11 @@ impl Desk {
     pub(super) fn run(self: &Arc<Desk>) {
         let mut line: Option<Line> = None;
         while let Some(next) = self.next(&mut line) {
-            let Some(Asked { ask, query, visitor }) = next else { continue };
+            let Some(Asked { ask, payload, query, visitor }) = next else { continue };
             if visitor.is_over() {
                 continue;
             }
-            match Line::send(&mut line, self, &visitor, ask, &query) {
+            match Line::send(&mut line, self, &visitor, ask, payload) {
                 Sent::Call(call, largest) => visitor.await_answer(self, call, query, largest),
                 Sent::Refused(trouble) => {
                     self.failed();
@@ -223,12 +276,29 @@ impl Desk {
         }
         let asked = state.asked.pop_front();
         if let Some(Asked { ask, .. }) = &asked {
-            state.bytes -= ask.length;
+            state.bytes -= ask.weight();
         }
         drop(state);
         if asked.is_none() && line.as_ref().is_some_and(|line| !line.is_used()) {
             *line = None;
         }
         Some(asked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Threads of clients that left, which the engine still makes wait.
+    #[test]
+    fn there_are_never_more_threads_than_are_allowed() {
+        let desk = Desk::new("channel", "stream", Owner::Trusted, 1);
+        let threads: Vec<_> = (0..100).map(|_| desk.thread()).collect();
+        (1..=64).for_each(|session| desk.join(session));
+        assert_eq!(desk.counts().clients, 28);
+        drop(threads);
+        (1..=64).for_each(|session| desk.join(session));
+        assert_eq!(desk.counts().clients, 64);
     }
 }

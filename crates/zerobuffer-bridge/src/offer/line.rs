@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use zenoh::query::Query;
+use zenoh::bytes::ZBytes;
 use zerobuffer::Error;
 use zerobuffer::duplex::{Call, Client, ClientConfig};
 
@@ -43,7 +43,7 @@ impl Line {
         desk: &Desk,
         visitor: &Arc<Visitor>,
         ask: Ask,
-        query: &Query,
+        payload: ZBytes,
     ) -> Sent {
         let largest = ask.largest;
         visitor.keep_metadata(ask.metadata);
@@ -77,7 +77,7 @@ impl Line {
         if !line.visitors.iter().any(|other| other.session == visitor.session) {
             line.visitors.push(Arc::clone(visitor));
         }
-        line.submit(desk, visitor, query).map_or_else(|sent| sent, |call| Sent::Call(call, largest))
+        line.submit(desk, visitor, &payload).map_or_else(|sent| sent, |call| Sent::Call(call, largest))
     }
 
     fn open(desk: &Desk, metadata: Option<Vec<u8>>) -> Result<Line, Sent> {
@@ -98,8 +98,7 @@ impl Line {
         Ok(Line { client, metadata, visitors: Vec::new() })
     }
 
-    fn submit(&self, desk: &Desk, visitor: &Visitor, query: &Query) -> Result<Call, Sent> {
-        let Some(payload) = query.payload() else { return Err(Sent::ClientGone) };
+    fn submit(&self, desk: &Desk, visitor: &Visitor, payload: &ZBytes) -> Result<Call, Sent> {
         loop {
             // The length is that of the bytes that are here.
             let mut loan = match self.client.loan(payload.len()) {

@@ -89,6 +89,10 @@ impl Visitor {
         self.lock().metadata.clone()
     }
 
+    pub(super) fn has_thread(&self) -> bool {
+        self.lock().answers
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.lock().over
     }
@@ -127,8 +131,11 @@ impl Visitor {
         state.pending.push_back(Pending { call, query, largest });
         state.given += 1;
         if !std::mem::replace(&mut state.answers, true) {
-            let (own, desk) = (Arc::clone(self), Arc::clone(desk));
-            std::thread::spawn(move || own.answer_all(&desk));
+            let (own, desk, thread) = (Arc::clone(self), Arc::clone(desk), desk.thread());
+            std::thread::spawn(move || {
+                own.answer_all(&desk);
+                drop(thread);
+            });
         }
         drop(state);
         self.changed.notify_all();

@@ -32,6 +32,11 @@ impl Ask {
     /// Bytes of the longest.
     pub(crate) const MOST: usize = ASK + MAX_METADATA;
 
+    /// Bytes that it keeps in memory, with its payload.
+    pub(crate) fn weight(&self) -> u64 {
+        self.length.saturating_add(self.metadata.as_ref().map_or(0, Vec::len) as u64)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = start(4);
         let present = u64::from(self.metadata.is_some());
