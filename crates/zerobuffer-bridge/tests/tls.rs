@@ -1,7 +1,9 @@
-//! The example of TLS and access control, as docs/bridge.md tells people to use it.
+//! What is handed on with the bridge: the example of TLS and access control, as docs/bridge.md tells
+//! people to use it, the unit file and the container recipe.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
+mod packaging;
 
 use std::path::Path;
 use std::process::Command;

@@ -70,6 +70,11 @@ impl Bridge {
         }
     }
 
+    /// By another program, which becomes it.
+    pub(crate) fn start_by(command: &mut Command, arguments: &[&str]) -> Bridge {
+        Bridge::spawn(command, arguments).unwrap()
+    }
+
     fn spawn(command: &mut Command, arguments: &[&str]) -> std::io::Result<Bridge> {
         let mut child = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let said = Arc::new(Mutex::new(String::new()));
