@@ -11,8 +11,8 @@ use crate::{Command, c_dist, csharp, install, python, tools};
 
 pub(crate) const COMMAND: Command = Command {
     name: "bench",
-    arguments: "[gstreamer|--quick|...]",
-    summary: "measure beside the peers: --quick, --only KIND/SIZE/SYSTEM, --record; --help for more; gstreamer: the elements",
+    arguments: "[gstreamer|bridge|--quick|...]",
+    summary: "measure beside the peers: --quick, --only KIND/SIZE/SYSTEM, --record; --help for more; gstreamer: the elements; bridge: between machines",
     run,
 };
 
@@ -20,6 +20,9 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
     let options = arguments.finish();
     if options.first().is_some_and(|option| option == "gstreamer") {
         return gstreamer(project, options.get(1..).unwrap_or_default());
+    }
+    if options.first().is_some_and(|option| option == "bridge") {
+        return bridge(project, options.get(1..).unwrap_or_default());
     }
     let program = build(project)?;
     if options.iter().any(|option| option == "--help" || option == "-h") {
@@ -50,6 +53,13 @@ fn gstreamer(project: &Project, options: &[OsString]) -> Result<()> {
     run_command(&mut project.cargo(&format!("build {manifest} --example unpainted")))?;
     run_command(&mut project.cargo("build --release --locked -p zerobuffer-cli --bin zerobuffer"))?;
     run_command(project.command("python3").arg("benchmarks/gstreamer/compare.py").args(options))
+}
+
+/// The bridge beside the engine's own publish and subscribe, and plain TCP:
+/// `cargo xtask bench bridge [--rounds COUNT] [--frames COUNT] [--quick]`.
+fn bridge(project: &Project, options: &[OsString]) -> Result<()> {
+    let manifest = "--locked --manifest-path crates/zerobuffer-bridge/Cargo.toml";
+    run_command(project.cargo(&format!("bench {manifest} --bench speed --")).args(options))
 }
 
 /// A workspace of its own, with a target folder beside the other things that xtask makes.
