@@ -112,11 +112,12 @@ pub(crate) const ULTRALYTICS: &[&str] = &[
     "pluggy==1.7.0",
 ];
 
-/// Network namespaces and certificates of the tests of the bridge.
+/// Network namespaces, certificates and the judge of the unit file, for the tests of the bridge.
 pub(crate) const NETWORK: &[Program] = &[
     Program { name: "ip", package: "iproute2" },
     Program { name: "tc", package: "iproute2" },
     Program { name: "openssl", package: "openssl" },
+    Program { name: "systemd-analyze", package: "systemd" },
 ];
 
 /// The terminal of the tests of `top`.

@@ -30,5 +30,7 @@ pub(super) fn check(project: &Project) -> Result<()> {
     test.env("ZEROBUFFER_COMMAND", project.binary("zerobuffer"));
     // What is skipped where nobody may make network namespaces is required here.
     test.env("ZEROBUFFER_BRIDGE_NAMESPACES", "1");
-    run_within(LIMIT, &mut test)
+    run_within(LIMIT, &mut test)?;
+    // That the benchmark runs, whatever its figures are.
+    run_within(LIMIT, &mut project.cargo(&format!("test {BRIDGE} --bench speed -- --quick")))
 }
