@@ -2,7 +2,7 @@
 //! same bytes over the loopback, in turns. `cargo xtask bench bridge` builds and runs it.
 //!
 //! Each end is a process of its own. The source copies a picture into the memory that it sends
-//! from; the sink has each frame in one piece, and reads a byte of each of its cache lines.
+//! from. The sink has each frame in one piece, and reads a byte of each of its cache lines.
 #![allow(
     dead_code,
     unused_imports,

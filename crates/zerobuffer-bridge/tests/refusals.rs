@@ -352,7 +352,7 @@ mod hostile {
         let send = Bridge::start(&["-q", "send", &out, "--listen", &address, "--metadata", "1MiB"]);
         wait_for("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok(), || send.said());
         let mut source = writer(&from);
-        // Each receiver is told these first, so a few of them fill all that lies between.
+        // Each receiver gets these first, so a few of them fill all that lies between.
         source.set_metadata(&vec![b'x'; 900_000]).unwrap();
         write(&mut source, 1000, 1);
         let session = join(port);

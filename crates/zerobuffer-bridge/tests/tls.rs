@@ -1,5 +1,5 @@
-//! What is handed on with the bridge: the example of TLS and access control, as docs/bridge.md tells
-//! people to use it, the unit file and the container recipe.
+//! What comes with the bridge: the example of TLS and access control, as docs/bridge.md shows it,
+//! the unit file and the container recipe.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;

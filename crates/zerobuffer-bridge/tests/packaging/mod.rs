@@ -1,6 +1,6 @@
-//! The unit file and the container recipe, run as far as a machine without systemd and without an
-//! engine for containers can: with the same user, the same folders that can be written to, the same
-//! root and namespaces.
+//! The unit file and the container recipe, run without systemd and without an engine for
+//! containers. What they promise is there: the user, the folders that can be written to, the root,
+//! and the namespaces.
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -187,7 +187,7 @@ fn a_bridge_works_in_the_root_and_the_namespaces_of_the_container() {
         &["recv", &format!("cam={to}"), "--listen", &address, "--owner", "any"],
     );
     carries_a_stream(&recv, &to, &address);
-    // It is the first process of its namespace, and ends when that one is told to.
+    // It is the first process of its namespace, and gets the signal itself.
     let children = format!("/proc/{0}/task/{0}/children", recv.pid());
     let first = || fs::read_to_string(&children).unwrap_or_default();
     wait_for("its process", || !first().trim().is_empty(), || recv.said());
