@@ -160,6 +160,8 @@ fn connections_that_break_again_and_again_cost_no_frame_and_leave_nothing() {
     );
     assert!(connections > cuts);
     // A connection or two may just be coming or going.
+    // The allocator's arenas grow by 5 MB in the first 200 cuts. The next 1,800 cost 0.4 MB, and no
+    // live memory: a heap profile of 150 and of 450 cuts has the same peak.
     for (before, after) in [(settled.0, sends), (settled.1, receives)] {
         assert!(after.0 <= before.0 + 4, "{before:?} {after:?}");
         assert!(after.1 < before.1 + 100_000 + 20 * cuts, "{before:?} {after:?}");
