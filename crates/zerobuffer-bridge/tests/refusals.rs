@@ -389,9 +389,11 @@ mod hostile {
         // And a few that the engine has for its own waits.
         assert!(most <= before + 128 + 16, "{most} threads");
         send.says("a receiver is refused, 128 threads serve others");
+        // Once the peer takes what is on its way they end. It stays until then: where a connection
+        // ends while the engine waits, that goes on waiting for a minute.
         stuck.store(false, std::sync::atomic::Ordering::SeqCst);
-        session.close().wait().unwrap();
         wait_for("they end", || threads(send.pid()) <= before + 16, || threads(send.pid()).to_string());
+        session.close().wait().unwrap();
         // An honest one is served as ever.
         let far = zerobuffer::BufferConfig::ring(1 << 20).metadata(1 << 20);
         let mut far = zerobuffer::Reader::create(&to, far).unwrap();
