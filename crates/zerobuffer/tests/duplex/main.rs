@@ -36,7 +36,7 @@ const LONG: Duration = Duration::from_secs(30);
 /// A small response buffer: most tests need no more.
 const SMALL: u64 = 1 << 20;
 
-/// A channel whose two buffers are gone when the test is over.
+/// A channel whose buffers are gone when the test is over.
 struct Channel {
     name: String,
     request: Name,
@@ -67,6 +67,15 @@ impl Channel {
     fn assert_gone(&self) {
         self.request.assert_gone();
         self.response.assert_gone();
+    }
+}
+
+impl Drop for Channel {
+    /// Removes what a server that was killed has left of its clients' channels.
+    fn drop(&mut self) {
+        for path in several::files(self) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     common::{check, content, expect_error},
     eventually, server,
 };
-use std::{collections::BTreeSet, thread, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, thread, time::Duration};
 use zerobuffer::{
     BufferConfig,
     duplex::{Client, ClientConfig, ProcessingMode, Server, ServerConfig},
@@ -19,20 +19,23 @@ fn own(channel: &Channel) -> BTreeSet<String> {
     let prefix = format!("{}+", channel.name);
     let buffers = observe::list().unwrap().into_iter().map(|info| info.name);
     let own = buffers.filter(|name| name.starts_with(&prefix));
-    own.chain(files(channel).into_iter().filter(|name| name.contains(&prefix))).collect()
+    let files = files(channel).into_iter();
+    own.chain(files.map(|path| path.file_name().unwrap().to_string_lossy().into_owned())).collect()
 }
 
-/// The names of all files that lie where those of the channel do.
+/// All files of the entrance and of the clients' channels.
 #[cfg(target_os = "linux")]
-fn files(channel: &Channel) -> Vec<String> {
+pub(crate) fn files(channel: &Channel) -> Vec<PathBuf> {
+    let prefix = format!("{}+", channel.name);
     let paths = [vec![channel.request.shm()], channel.request.locks().to_vec()].concat();
     let folders = paths.iter().filter_map(|path| std::fs::read_dir(path.parent().unwrap()).ok());
-    folders.flatten().map(|file| file.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    let files = folders.flatten().filter_map(Result::ok).map(|file| file.path());
+    files.filter(|path| path.to_string_lossy().contains(&prefix)).collect()
 }
 
 /// The kernel's objects have no files.
 #[cfg(not(target_os = "linux"))]
-fn files(_: &Channel) -> Vec<String> {
+pub(crate) fn files(_: &Channel) -> Vec<PathBuf> {
     Vec::new()
 }
 
