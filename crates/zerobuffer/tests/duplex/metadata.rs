@@ -64,8 +64,10 @@ fn metadata_of_a_killed_client_do_not_reach_the_next_one() {
 /// handled is handled after the metadata of who has sent it.
 #[test]
 fn a_request_is_never_handled_with_the_metadata_of_the_next_client() {
+    // Without the rule nine rounds of ten fail; under wine each takes long.
+    const ROUNDS: u32 = if cfg!(windows) { 20 } else { 150 };
     let mut wrong = Vec::new();
-    for round in 0..150_u32 {
+    for round in 0..ROUNDS {
         let channel = Channel::new("dmeta4");
         let seen = Arc::new(Mutex::new(Vec::new()));
         let note = |seen: &Mutex<Vec<String>>, bytes: &[u8]| {
@@ -102,7 +104,7 @@ fn a_request_is_never_handled_with_the_metadata_of_the_next_client() {
             wrong.push(format!("round {round}: {seen:?}, {answered:?}"));
         }
     }
-    assert!(wrong.is_empty(), "{} of 150 rounds:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{} of {ROUNDS} rounds:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// A client of another implementation by hand: its writer stores words, its process is another one,
