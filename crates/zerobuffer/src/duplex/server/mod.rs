@@ -29,7 +29,7 @@ use crate::{
     sys::{self, fork::Birth},
 };
 use handler::Handler;
-use run::Run;
+use run::{Guests, Run, create_buffer};
 use service::Service;
 use several::Several;
 use std::{
@@ -209,7 +209,7 @@ impl Server {
     pub fn request_buffers(&self) -> Vec<ReaderHandle> {
         let Some(run) = self.current().filter(|run| !run.is_asked(Stop::Now)) else { return Vec::new() };
         let Some(plain) = buffer(&run) else { return Vec::new() };
-        let own = run.several.as_ref().map(Several::request_buffers).unwrap_or_default();
+        let own = run.guests.as_ref().map(|guests| guests.request_buffers()).unwrap_or_default();
         iter::once(plain).chain(own).collect()
     }
 
@@ -218,7 +218,7 @@ impl Server {
     #[doc(hidden)]
     #[must_use]
     pub fn past_requests(&self) -> (u64, u64) {
-        self.current().and_then(|run| run.several.as_ref().map(Several::past)).unwrap_or_default()
+        self.current().and_then(|run| run.guests.as_ref().map(|guests| guests.past())).unwrap_or_default()
     }
 
     /// The last run, unless it is of the parent of this process.
@@ -232,8 +232,19 @@ impl Server {
 }
 
 /// Creates the request buffer and starts to serve.
-fn start(channel: &str, config: ServerConfig, handler: Handler) -> Result<Arc<Run>> {
-    let run = Run::create(channel, config, handler)?;
+fn start(channel: &str, mut config: ServerConfig, handler: Handler) -> Result<Arc<Run>> {
+    let handler = Arc::new(handler);
+    let guests: Option<Box<dyn Guests>> = if config.clients > 0 {
+        config.persistent = true;
+        // First: a client that finds the request buffer knows whether there is an entrance.
+        let several = Several::create(channel, &config, &handler);
+        // Of another server the error has the name that the user knows.
+        let several = several.map_err(|error| create_buffer(channel, &config).err().unwrap_or(error))?;
+        Some(Box::new(several))
+    } else {
+        None
+    };
+    let run = Run::create(channel, config, handler, guests)?;
     let serving = Arc::clone(&run);
     let thread = thread::Builder::new().name("zerobuffer-duplex".to_owned());
     let around = run.config.around.clone();

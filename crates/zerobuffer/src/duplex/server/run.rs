@@ -4,7 +4,6 @@ use super::{
     super::{Failure, ServerConfig, config::OnError, request_name},
     handler::{Handler, text_of},
     pool::Share,
-    several::Several,
     stop::{Stop, StopFlag},
 };
 use crate::{
@@ -23,13 +22,37 @@ use std::{
 /// How long a wait sleeps that has no end and no hook.
 const LONG: Duration = Duration::from_secs(3600);
 
+/// Clients that are served besides, each on a channel of its own.
+pub(super) trait Guests: Send + Sync {
+    /// Lets clients in, whose handlers `pool` calls.
+    fn open(&self, pool: Share) -> Result<()>;
+
+    /// Nobody is let in any more, and those that are in are served to the end, or not.
+    fn ask_to_stop(&self, how: Stop);
+
+    /// Waits until no client is left, once nobody is let in.
+    fn wait(&self);
+
+    /// Removes all request buffers, whose frames stay readable.
+    fn close_readers(&self);
+
+    /// Whether a client has, or gets, a channel of its own.
+    fn is_in_use(&self) -> bool;
+
+    /// The request buffers of the clients that are there.
+    fn request_buffers(&self) -> Vec<ReaderHandle>;
+
+    /// Frames and bytes of the requests of clients that have gone.
+    fn past(&self) -> (u64, u64);
+}
+
 /// What the server's owner and the serving thread share.
 pub(super) struct Run {
     pub(super) channel: String,
     pub(super) config: ServerConfig,
     pub(super) handler: Arc<Handler>,
     /// Those that have channels of their own.
-    pub(super) several: Option<Several>,
+    pub(super) guests: Option<Box<dyn Guests>>,
     /// The part of another run's pool that this one uses.
     lent: OnceLock<Share>,
     pub(super) stop: Arc<StopFlag>,
@@ -51,41 +74,18 @@ struct Progress {
 
 impl Run {
     /// With its request buffer, before anything serves.
-    pub(super) fn create(channel: &str, mut config: ServerConfig, handler: Handler) -> Result<Arc<Self>> {
-        let handler = Arc::new(handler);
-        let several = if config.clients > 0 {
-            config.persistent = true;
-            // First: a client that finds the request buffer knows whether there is an entrance.
-            let several = Several::create(channel, &config, &handler);
-            // Of another server the error has the name that the user knows.
-            Some(several.map_err(|error| create_buffer(channel, &config).err().unwrap_or(error))?)
-        } else {
-            None
-        };
-        Self::new(channel, config, handler, several)
-    }
-
-    /// For the client of a server that has several.
-    pub(super) fn of_client(
-        channel: &str,
-        config: ServerConfig,
-        handler: &Arc<Handler>,
-    ) -> Result<Arc<Self>> {
-        Self::new(channel, config, Arc::clone(handler), None)
-    }
-
-    fn new(
+    pub(super) fn create(
         channel: &str,
         config: ServerConfig,
         handler: Arc<Handler>,
-        several: Option<Several>,
+        guests: Option<Box<dyn Guests>>,
     ) -> Result<Arc<Self>> {
         let reader = create_buffer(channel, &config)?;
         Ok(Arc::new(Self {
             channel: channel.to_owned(),
             config,
             handler,
-            several,
+            guests,
             lent: OnceLock::new(),
             stop: Arc::default(),
             handle: Mutex::new(reader.handle()),
@@ -108,13 +108,13 @@ impl Run {
 
     /// Whether its handlers' threads are there for other clients too.
     pub(super) fn shares_threads(&self) -> bool {
-        self.several.is_some() || self.lent.get().is_some()
+        self.guests.is_some() || self.lent.get().is_some()
     }
 
     pub(super) fn ask_to_stop(&self, how: Stop) {
         self.stop.ask(how);
-        if let Some(several) = &self.several {
-            several.ask_to_stop(how);
+        if let Some(guests) = &self.guests {
+            guests.ask_to_stop(how);
         }
         if how == Stop::Now {
             // Wakes the serving thread; frames that were read stay readable.
@@ -177,8 +177,8 @@ impl Run {
     pub(super) fn close_reader(&self) {
         let reader = lock(&self.reader).take();
         drop(reader);
-        if let Some(several) = &self.several {
-            several.close_readers();
+        if let Some(guests) = &self.guests {
+            guests.close_readers();
         }
     }
 

@@ -9,7 +9,6 @@ use super::{
     pool::{JobEnd, Pool, Share},
     responder::Responder,
     run::{Run, create_buffer},
-    several::Several,
     state::{Action, Event, Report, Rules, State},
     stop::Stop,
 };
@@ -109,8 +108,8 @@ impl Service {
             turns.wait_for_answers();
             turns.close();
         }
-        if let Some(several) = &run.several {
-            several.wait();
+        if let Some(guests) = &run.guests {
+            guests.wait();
         }
         drop(self.pool.take());
         run.close_reader();
@@ -123,7 +122,7 @@ impl Service {
         let mut threads = vec![thread::current().id()];
         let workers = match self.run.config.mode {
             ProcessingMode::ThreadPool(workers) => workers.get(),
-            ProcessingMode::SingleThread => usize::from(self.run.several.is_some()),
+            ProcessingMode::SingleThread => usize::from(self.run.guests.is_some()),
         };
         if let Some(share) = self.run.lent() {
             self.share = Some(share.clone());
@@ -142,8 +141,8 @@ impl Service {
             threads.extend(share.threads());
         }
         self.run.set_threads(threads);
-        match (&self.run.several, &self.share) {
-            (Some(several), Some(share)) => several.open(share.another()),
+        match (&self.run.guests, &self.share) {
+            (Some(guests), Some(share)) => guests.open(share.another()),
             _ => Ok(()),
         }
     }
@@ -244,7 +243,9 @@ impl Service {
         };
         // Nobody who learns of the end finds the server running.
         // One client's absence is no news beside others.
-        if action == Action::ReportAbsence && self.run.several.as_ref().is_some_and(Several::is_in_use) {
+        if action == Action::ReportAbsence
+            && self.run.guests.as_ref().is_some_and(|guests| guests.is_in_use())
+        {
             return;
         }
         if !self.rules.persistent {

@@ -8,7 +8,7 @@ use super::{
     super::{BoxError, Failure, ServerConfig, entrance, response_name},
     handler::Handler,
     pool::Share,
-    run::{Run, report},
+    run::{Guests, Run, report},
     service::Service,
     stop::Stop,
 };
@@ -84,13 +84,14 @@ impl Several {
             Ok(())
         };
         let handler = Handler::Answer(Box::new(answer));
-        let entrance = Run::create(&entrance::of(channel), of_entrance(config), handler)?;
+        let entrance = Run::create(&entrance::of(channel), of_entrance(config), Arc::new(handler), None)?;
         clients.remove_left();
         Ok(Self { entrance, is_open: AtomicBool::new(false), clients })
     }
+}
 
-    /// Lets clients in, whose handlers `pool` calls.
-    pub(super) fn open(&self, pool: Share) -> Result<()> {
+impl Guests for Several {
+    fn open(&self, pool: Share) -> Result<()> {
         lock(&self.clients.places).pool = Some(pool);
         let entrance = Arc::clone(&self.entrance);
         spawn(move || Service::new(entrance).serve())?;
@@ -98,8 +99,7 @@ impl Several {
         Ok(())
     }
 
-    /// Nobody is let in any more, and those that are in are served to the end, or not.
-    pub(super) fn ask_to_stop(&self, how: Stop) {
+    fn ask_to_stop(&self, how: Stop) {
         self.entrance.ask_to_stop(Stop::Now);
         let mut places = lock(&self.clients.places);
         places.stop = places.stop.max(Some(how));
@@ -110,8 +110,7 @@ impl Several {
         }
     }
 
-    /// Waits until no client is left, once nobody is let in.
-    pub(super) fn wait(&self) {
+    fn wait(&self) {
         if self.is_open.load(Ordering::Acquire) {
             self.entrance.wait(&mut Patience::forever());
             self.clients.remove(&response_name(&self.entrance.channel));
@@ -122,8 +121,7 @@ impl Several {
         }
     }
 
-    /// Removes all request buffers, whose frames stay readable.
-    pub(super) fn close_readers(&self) {
+    fn close_readers(&self) {
         self.entrance.close_reader();
         let runs: Vec<_> = lock(&self.clients.places).runs.values().cloned().collect();
         for run in runs {
@@ -131,19 +129,16 @@ impl Several {
         }
     }
 
-    /// Whether a client has, or gets, a channel of its own.
-    pub(super) fn is_in_use(&self) -> bool {
+    fn is_in_use(&self) -> bool {
         lock(&self.clients.places).taken > 0
     }
 
-    /// The request buffers of the clients that are there.
-    pub(super) fn request_buffers(&self) -> Vec<ReaderHandle> {
+    fn request_buffers(&self) -> Vec<ReaderHandle> {
         let runs: Vec<_> = lock(&self.clients.places).runs.values().cloned().collect();
         runs.iter().map(|run| lock(&run.handle).clone()).collect()
     }
 
-    /// Frames and bytes of the requests of clients that have gone.
-    pub(super) fn past(&self) -> (u64, u64) {
+    fn past(&self) -> (u64, u64) {
         lock(&self.clients.places).past
     }
 }
@@ -173,7 +168,7 @@ impl Clients {
     fn admit(self: &Arc<Self>) -> Result<String> {
         // By chance: nobody else knows where a client is about to come.
         let channel = entrance::own(&self.channel, RandomState::new().hash_one(&self.channel));
-        let run = Run::of_client(&channel, self.config.clone(), &self.handler)?;
+        let run = Run::create(&channel, self.config.clone(), Arc::clone(&self.handler), None)?;
         let mut places = lock(&self.places);
         let Some(pool) = places.pool.as_ref().filter(|_| places.stop.is_none()) else {
             return Err(Error::closed(&self.channel));

@@ -14,7 +14,7 @@ use crate::writer::Writer;
 fn service(channel: &str) -> Service {
     let config = ServerConfig::default().client_timeout(Some(Duration::from_millis(1))).on_error(|_| {});
     let handler = Handler::Answer(Box::new(|_, _| Ok(())));
-    Service::new(Run::create(channel, config, handler).unwrap())
+    Service::new(Run::create(channel, config, Arc::new(handler), None).unwrap())
 }
 
 /// A client that has come after the server's last look for its response buffer.
