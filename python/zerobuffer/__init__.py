@@ -6,6 +6,7 @@ attaches to it. Frames are read in place: ``frame.data`` is a memoryview of the 
 
 from . import _logging, observe
 from ._client import Client, Response
+from ._responding import ResponseWriter
 from ._server import Server
 from ._wait import wait
 from ._zerobuffer import Loan
@@ -91,6 +92,7 @@ __all__ = [
     "RemoteError",
     "Response",
     "ResponseTooLargeException",
+    "ResponseWriter",
     "SequenceError",
     "Server",
     "Subscriber",

@@ -54,10 +54,10 @@ class Server(AsyncContext):
             server.wait()
 
     The handler is a plain function or a coroutine function. It is given the request, a
-    :class:`~zerobuffer.Frame` that is released when it returns, and, if it takes a second argument,
-    a :class:`~zerobuffer.Writer` for the response. It returns the response (bytes, a buffer, an
-    array), or None after writing it through the writer. What it raises is raised in the client as
-    :class:`~zerobuffer.RemoteError`, and logged with its traceback.
+    :class:`~zerobuffer.Frame` that is released when it returns. If it takes a second argument, that
+    is a :class:`~zerobuffer.ResponseWriter`, a writer for the response. It returns the response
+    (bytes, a buffer, an array), or None after writing it through the writer. What it raises is
+    raised in the client as :class:`~zerobuffer.RemoteError`, and logged with its traceback.
 
     Args:
         name: name of the server.
