@@ -48,6 +48,8 @@ impl NativeWord {
     /// Of an entering writer: what [`Self::FORM`] will be, stored before `free` is taken away. It
     /// is 0 again if the writer gives that back, and after the reader's repair.
     pub(crate) const ENTERING: Self = Self(144);
+    /// Of an entering writer: `payload_written_count` at that time.
+    pub(crate) const ENTERING_AT: Self = Self(152);
 
     /// The entry of jump `number`: frames from that byte of the stream on lie from that ring offset
     /// on.

@@ -67,7 +67,7 @@ impl Reader {
         if !self.consumer.is_native() {
             // A settled writer that publishes in order is a native one. The watch that noticed it
             // may not have passed it on to the ring.
-            self.consumer.set_writer(true, false, 0);
+            self.consumer.set_writer(true, false);
         }
         // The full look finds and reports what is odd.
         let looked = self.consumer.refresh(&shared.region, &shared.credit);
@@ -145,8 +145,7 @@ impl Reader {
         let shared = &self.shared;
         // The pid first: frames of a writer that is gone are all published.
         self.watch.refresh(shared);
-        let legacy = self.watch.legacy_writer();
-        self.consumer.set_writer(self.watch.has_native_writer(), self.watch.may_restart(), legacy);
+        self.consumer.set_writer(self.watch.has_native_writer(), self.watch.may_restart());
         self.consumer.refresh(&shared.region, &shared.credit).map_err(|fault| self.fail(fault))?;
         self.look_at_metadata();
         if self.consumer.has_available() {

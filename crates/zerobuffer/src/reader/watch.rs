@@ -122,11 +122,6 @@ impl WriterWatch {
         self.native
     }
 
-    /// The pid of the attached writer, if it is a legacy one; else 0.
-    pub(crate) fn legacy_writer(&self) -> u64 {
-        if self.is_attached() && !self.native { self.pid } else { 0 }
-    }
-
     /// Whether the first frame of a new legacy writer may be unread: the numbers in a full ring may
     /// go back to 1. A number is [accepted](Self::accepts) by more than this.
     pub(crate) fn may_restart(&self) -> bool {

@@ -53,12 +53,10 @@ impl Consumer {
 
     /// Which writer writes in legacy form from now on. A native one charges before it publishes.
     /// `may_restart`: the first frame of a new legacy writer may be unread, and the numbers in a
-    /// full ring may go back to 1. `legacy_writer`: its pid if it is known to be a legacy one, else
-    /// 0.
-    pub(crate) fn set_writer(&mut self, charged_first: bool, may_restart: bool, legacy_writer: u64) {
+    /// full ring may go back to 1.
+    pub(crate) fn set_writer(&mut self, charged_first: bool, may_restart: bool) {
         self.legacy.charged_first = charged_first;
         self.legacy.may_restart = may_restart;
-        self.legacy.legacy_writer = legacy_writer;
     }
 
     /// Whether the frames are of a writer in native form. Its counter alone announces them,

@@ -15,19 +15,9 @@ pub(in crate::ring) struct Reading {
     /// The last writer charges before it publishes, as native ones do. `free` alone distinguishes a
     /// full ring from an empty one.
     pub(in crate::ring) charged_first: bool,
-    /// The registered pid of a writer that is known to be a legacy one; 0: nobody knows of one.
-    pub(in crate::ring) legacy_writer: u64,
     /// A legacy writer has come whose first frame may be unread: the numbers in a full ring may go
     /// back to 1.
     pub(in crate::ring) may_restart: bool,
-}
-
-/// Whether a writer may come while the reader looks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Beside {
-    AnyWriter,
-    /// The writer's presence byte is held: no native writer is there, nor comes.
-    NoNativeWriter,
 }
 
 /// How often the repair is repeated when the words change under it; only a hostile peer does that.
@@ -36,7 +26,7 @@ const REPAIR_ATTEMPTS: u32 = 1000;
 impl Consumer {
     pub(in crate::ring) fn has_legacy_unread(&self, region: &Region, credit: &Credit) -> bool {
         match self.distance(region, region.load(Word::WritePos, Ordering::Acquire)) {
-            Ok(0) => self.tie(region, &credit.lock(), Beside::AnyWriter) > 0,
+            Ok(0) => self.tie(region, &credit.lock()) > 0,
             Ok(_) | Err(_) => true,
         }
     }
@@ -74,7 +64,7 @@ impl Consumer {
     /// The position was where everything known ends: bytes that are unread nevertheless.
     #[inline(never)]
     fn resolve_tie(&self, region: &Region, credit: &Credit) -> Result<u64, Fault> {
-        if self.tie(region, &credit.lock(), Beside::AnyWriter) == 0 {
+        if self.tie(region, &credit.lock()) == 0 {
             return Ok(0);
         }
         // `free` is younger than the position it was compared with. A frame published in between
@@ -98,7 +88,7 @@ impl Consumer {
     }
 
     /// Both positions are the same: nothing is unread, or the whole ring (W4).
-    fn tie(&self, region: &Region, credits: &CreditGuard<'_>, beside: Beside) -> u64 {
+    fn tie(&self, region: &Region, credits: &CreditGuard<'_>) -> u64 {
         let capacity = region.capacity();
         if credits.held(self.handed_out) > 0 {
             return 0;
@@ -115,27 +105,21 @@ impl Consumer {
                 // Without room at all, what was counted and not read may be of several writers that
                 // came and went between two looks. While a writer owes something, a frame that was
                 // read long ago could be taken for the first of another one.
-                let is_counted =
-                    || region.load(Word::WrittenCount, Ordering::SeqCst) != self.legacy.read_count;
-                let may_restart = self.legacy.may_restart || (free == 0 && is_counted());
+                let count = || region.load(Word::WrittenCount, Ordering::SeqCst);
+                let may_restart = self.legacy.may_restart || (free == 0 && count() != self.legacy.read_count);
                 // Frames in native form may look like such a chain. The form is asked before the
                 // walk, so no header of such a frame is read while its writer stores it. It is
                 // asked after the walk too, since a writer may have entered meanwhile.
                 let is_legacy = || region.native_add(NativeWord::FORM, 0, Ordering::SeqCst).is_multiple_of(2);
                 // A writer that enters the native form has taken `free` away and not yet changed
-                // the form. The frames there are leftovers, and both counts are equal. They are
-                // equal too where a writer died before it counted a frame that fills the ring:
-                // after a death a word tells.
-                let writer = region.load(Word::WriterPid, Ordering::SeqCst);
-                let may_enter = match beside {
-                    Beside::AnyWriter => writer != 0 && writer != self.legacy.legacy_writer,
-                    Beside::NoNativeWriter => {
-                        let form = region.native_load(NativeWord::FORM, Ordering::SeqCst);
-                        region.native_load(NativeWord::ENTERING, Ordering::SeqCst) == form + 1
-                    }
+                // the form. The frames there are leftovers. It tells the coming form, and the count
+                // at that time. Frames counted since then are of a writer that came in its place.
+                let told = |word| region.native_load(word, Ordering::SeqCst);
+                let is_entering = || {
+                    told(NativeWord::ENTERING) == told(NativeWord::FORM).wrapping_add(1)
+                        && told(NativeWord::ENTERING_AT) == count()
                 };
-                let is_entering = may_enter && !is_counted();
-                let full = !is_entering
+                let full = !is_entering()
                     && is_legacy()
                     && is_full_ring(region, self.at, self.expected, may_restart, owed)
                     && is_legacy();
@@ -193,21 +177,13 @@ impl Consumer {
         let write_pos = region.load(Word::WritePos, Ordering::Acquire);
         let free = region.load(Word::PayloadFree, Ordering::SeqCst);
         write_pos != region.capacity()
-            && self
-                .true_free(region, &credits, write_pos, Beside::AnyWriter)
-                .is_ok_and(|true_free| free == true_free)
+            && self.true_free(region, &credits, write_pos).is_ok_and(|true_free| free == true_free)
     }
 
     /// What `payload_free_bytes` must be when no writer is in the middle of something.
-    fn true_free(
-        &self,
-        region: &Region,
-        credits: &CreditGuard<'_>,
-        write_pos: u64,
-        beside: Beside,
-    ) -> Result<u64, Fault> {
+    fn true_free(&self, region: &Region, credits: &CreditGuard<'_>, write_pos: u64) -> Result<u64, Fault> {
         let unread = match self.distance(region, write_pos)? {
-            0 => self.tie(region, credits, beside),
+            0 => self.tie(region, credits),
             distance => distance,
         };
         let used = unread + credits.held(self.handed_out);
@@ -237,7 +213,7 @@ impl Consumer {
             }
             let write_pos = region.load(Word::WritePos, Ordering::SeqCst);
             let free = region.load(Word::PayloadFree, Ordering::SeqCst);
-            let true_free = self.true_free(region, &credits, write_pos, Beside::NoNativeWriter)?;
+            let true_free = self.true_free(region, &credits, write_pos)?;
             // A legacy writer registers before it does anything else.
             if region.load(Word::WriterPid, Ordering::SeqCst) != pid {
                 continue;
@@ -269,7 +245,7 @@ mod tests {
         assert!(region.put_header(0, FrameHeader { size: size - FRAME_HEADER_SIZE, sequence: 1 }));
         region.store(Word::PayloadFree, free, Ordering::Relaxed);
         let mut consumer = Consumer::new(false);
-        consumer.set_writer(true, false, 0);
+        consumer.set_writer(true, false);
         (region, Credit::new(), consumer)
     }
 
@@ -302,6 +278,9 @@ mod tests {
     #[test]
     fn a_frame_that_was_begun_is_none_where_a_writer_died_on_its_way_into_native_form() {
         let (region, credit, mut consumer) = filled(256, 0);
+        // An earlier writer died before it counted a frame, so the counts tell nothing.
+        region.store(Word::WrittenCount, 3, Ordering::Relaxed);
+        region.native_store(NativeWord::ENTERING_AT, 3, Ordering::Relaxed);
         region.native_store(NativeWord::ENTERING, 1, Ordering::Relaxed);
         region.store(Word::WriterPid, 7, Ordering::Relaxed);
         consumer.refresh(&region, &credit).unwrap();
@@ -322,10 +301,10 @@ mod tests {
         for succeeded in [false, true] {
             let (region, credit, mut consumer) = filled(size, 0);
             region.store(Word::WriterPid, 7, Ordering::Relaxed);
-            consumer.set_writer(false, false, 7);
+            consumer.set_writer(false, false);
             if succeeded {
                 region.store(Word::WriterPid, 8, Ordering::Relaxed);
-                consumer.set_writer(false, true, 8);
+                consumer.set_writer(false, true);
             } else {
                 assert!(consumer.repair(&region, &credit, |pid| pid == 7).unwrap());
                 let words = [Word::PayloadFree, Word::WriterPid];

@@ -77,7 +77,9 @@ fn begin(region: &Region, form: u64, number: u64, own_pid: u64, account: &Accoun
         let expected = format!("{} (published)", account.published);
         return Err(Fault::field("credited", account.credited, expected));
     }
-    // If this writer dies without room in the ring, the repair knows that nothing fills it.
+    // A ring without room looks full: the reader knows by this that nothing fills it.
+    let count = region.load(Word::WrittenCount, Ordering::SeqCst);
+    region.native_store(NativeWord::ENTERING_AT, count, Ordering::SeqCst);
     let tell = |form| region.native_store(NativeWord::ENTERING, form, Ordering::SeqCst);
     tell(form + 1);
     // From here on a writer of another implementation, however it gets in, finds no room.
