@@ -23,8 +23,6 @@ pub(crate) const INTEL: &str = "x86_64-apple-darwin";
 /// What macOS users get. Not `zerobuffer-torture`, which makes Linux namespaces and mounts, nor
 /// `xtask`, which installs with apt; the Python module is linked by `cargo xtask wheels`.
 const PACKAGES: &str = "--locked -p zerobuffer -p zerobuffer-cli";
-/// The library alone.
-pub(crate) const LIBRARY: &str = "--locked -p zerobuffer";
 /// Two programs that call all of the library, for the quick step.
 pub(crate) const CALLERS: &str = "--locked -p zerobuffer --test endpoints --test duplex";
 /// The library's features.
