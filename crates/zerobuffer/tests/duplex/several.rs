@@ -233,7 +233,8 @@ fn the_65th_client_is_refused_and_a_place_is_free_again() {
     });
     assert_eq!(next.call(b"next", LONG).unwrap().data(), b"next");
     assert_eq!(server.past_requests(), (1, 100), "one client with one request has gone");
-    assert!(server.stop());
+    // It waits a fifth of a second for its end: 64 clients may take longer on a busy machine.
+    eventually("all clients have been left", || server.stop());
     expect_error(next.call(b"x", LONG), "ServerGone");
     drop((clients, next, plain));
     #[cfg(target_os = "linux")]
