@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,28 @@ def test_coroutine_handlers_of_several_clients(name: str) -> None:
 
     asyncio.run(run())
     assert own_channels(name) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("way", ["get_frame_buffer", "loan", "write_frame"])
+def test_answers_written_in_place_arrive_whatever_their_turn(name: str, way: str, workers: int) -> None:
+    """Many wait for their turn, or for room in a ring of 8 KiB."""
+    server = Server(name, CONFIG, workers=workers, clients=4)
+
+    @server.handler
+    def answer(request: Frame, writer: Writer) -> None:
+        data = bytes(request)
+        if way == "write_frame":
+            writer.write_frame(data)
+        elif way == "loan":
+            with writer.loan(len(data)) as place:
+                place[:] = data
+        else:
+            writer.get_frame_buffer(len(data))[:] = data
+            writer.commit_frame()
+
+    with server:
+        questions = [bytes([1 + number % 250]) * 1000 for number in range(120)]
+        with Client(name, timeout=PATIENCE, response_size=8192) as client, ThreadPoolExecutor(16) as threads:
+            answers = list(threads.map(lambda question: bytes(client.call(question, PATIENCE)), questions))
+        assert answers == questions

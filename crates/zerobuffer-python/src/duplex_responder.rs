@@ -27,6 +27,8 @@ pub(crate) struct DuplexResponder {
 struct Pending {
     view: Py<PyMemoryView>,
     size: usize,
+    /// What the view shows where it is not memory of the ring: it is copied when it is sent.
+    own: Option<Py<PyByteArray>>,
 }
 
 impl DuplexResponder {
@@ -89,8 +91,8 @@ impl DuplexResponder {
         with_bytes(data, |bytes| self.write_bytes(py, bytes))
     }
 
-    /// A writable view of `size` bytes of the response ring; for a second answer, of memory that
-    /// goes nowhere.
+    /// A writable view of `size` bytes of the response ring. A response that has to wait for its
+    /// turn or for room gets memory of its own. So does a second one, which goes nowhere.
     fn begin<'py>(&self, py: Python<'py>, size: FrameSize) -> PyResult<Bound<'py, PyMemoryView>> {
         let size = size.reserved()?;
         self.retire(py)?;
@@ -99,23 +101,34 @@ impl DuplexResponder {
             let mapping = responder.keep_alive().filter(|_| !responder.is_answered());
             Ok(mapping.zip(responder.pending().map(Region::of_pending)))
         })?;
-        let view = match place {
-            Some((mapping, region)) => Pin::export(py, region, Some(Hold::Mapping(mapping)))?.1,
-            None => PyMemoryView::from(PyByteArray::new(py, &vec![0; size]).as_any())?.unbind(),
+        let (view, own) = if let Some((mapping, region)) = place {
+            (Pin::export(py, region, Some(Hold::Mapping(mapping)))?.1, None)
+        } else {
+            let own = PyByteArray::new(py, &vec![0; size]);
+            (PyMemoryView::from(own.as_any())?.unbind(), Some(own.unbind()))
         };
-        *self.pending.lock() = Some(Pending { view: view.clone_ref(py), size });
+        *self.pending.lock() = Some(Pending { view: view.clone_ref(py), size, own });
         Ok(view.into_bound(py))
     }
 
     #[pyo3(signature = (size = None))]
     fn commit(&self, py: Python<'_>, size: Option<FrameSize>) -> PyResult<()> {
-        let pending = self.pending.lock().as_ref().map(|pending| pending.size);
-        let Some(reserved) = pending else {
+        let pending = self.pending.lock().as_ref().map(|pending| {
+            let own = pending.own.as_ref().map(|own| own.bind(py).to_vec());
+            (pending.size, own)
+        });
+        let Some((reserved, own)) = pending else {
             return Err(general(format!("'{}': there is no pending response to commit", self.name)));
         };
         let len = size.map_or(Ok(reserved), FrameSize::committed)?;
         self.retire(py)?;
-        self.with(py, |responder| responder.commit(len)).map(drop)
+        self.with(py, |responder| {
+            if let (Some(own), Some(place)) = (own, responder.pending()) {
+                place.iter_mut().zip(own).for_each(|(to, from)| *to = from);
+            }
+            responder.commit(len)
+        })
+        .map(drop)
     }
 
     fn abort(&self, py: Python<'_>) -> PyResult<bool> {

@@ -141,3 +141,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_separator_behind_any_changes_nothing() {
+    for text in ["ANY, ", "ANY;", "EMPTY,", "NONE ;"] {
+        assert_eq!(Caps::parse(text).unwrap(), Caps::parse("ANY").unwrap(), "{text}");
+    }
+}

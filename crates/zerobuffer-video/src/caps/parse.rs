@@ -33,7 +33,16 @@ pub(super) fn caps(text: &str) -> Result<Caps> {
             break;
         }
     }
-    if parser.rest().is_empty() { Ok(Caps { structures }) } else { Err(parser.fail("',' or ';' is missing")) }
+    if !parser.rest().is_empty() {
+        return Err(parser.fail("',' or ';' is missing"));
+    }
+    // The same words, with a separator behind them.
+    if let [only] = &structures[..]
+        && matches!(only.to_string().as_str(), "ANY" | "EMPTY" | "NONE")
+    {
+        structures.clear();
+    }
+    Ok(Caps { structures })
 }
 
 /// `640x480 RGB` or `640x480 RGB @ 30.00fps`.

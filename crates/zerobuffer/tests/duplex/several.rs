@@ -1,10 +1,8 @@
 //! Clients that are served at the same time, each on a channel of its own (D10).
 
-#[cfg(target_os = "linux")]
-use crate::common::Peer;
 use crate::{
     Channel, LONG, SMALL, agent,
-    common::{check, content, expect_error},
+    common::{Name, Peer, check, content, expect_error},
     eventually, server,
 };
 use std::{collections::BTreeSet, path::PathBuf, thread, time::Duration};
@@ -396,4 +394,19 @@ fn a_client_of_1_3_0_has_the_plain_channel_beside_others() {
     assert_eq!(old.must("send 7 70"), "1");
     assert_eq!(old.must("receive 20000 7"), "1 70");
     check(after.call(&content(8, 80), LONG).unwrap().data(), 8).unwrap();
+}
+
+/// What another process has called as an entrance would be called is none.
+#[test]
+fn a_buffer_that_is_called_like_an_entrance_keeps_nobody_out() {
+    let channel = Channel::new("dplus");
+    let foreign = Name::of(&format!("{}+_request", channel.name));
+    let mut other = Peer::native();
+    other.must(&format!("create {} 64 4096", &*foreign));
+    let server = echo(&channel, ServerConfig::default());
+    let client = channel.connect_with(16 * 1024);
+    assert_eq!((client.channel(), client.call(b"x", LONG).unwrap().data()), (&*channel.name, &b"x"[..]));
+    drop(client);
+    assert!(server.stop());
+    other.must("close");
 }

@@ -82,10 +82,13 @@ fn is_passing(error: &Error) -> bool {
 fn ask(channel: &str, config: &ClientConfig, patience: &mut Patience<'_>) -> Result<Option<String>> {
     let entrance = entrance::of(channel);
     // Clients that do not know each other ask here, so a name that is too long is that of a server
-    // without one.
-    let is_there = observe::inspect(&request_name(&entrance))
-        .is_ok_and(|info| info.reader.is_some_and(|reader| reader.alive));
-    if !is_there {
+    // without one. What another process has called so is none either.
+    let server = |channel: &str| {
+        let reader = observe::inspect(&request_name(channel)).ok()?.reader?;
+        reader.alive.then_some(reader.pid)
+    };
+    let asked = server(&entrance);
+    if asked.is_none() || asked != server(channel) {
         return Ok(None);
     }
     let asking = ClientConfig {

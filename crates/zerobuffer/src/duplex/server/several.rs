@@ -25,11 +25,13 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     sync::{Condvar, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long a client may take to come to the channel that was made for it.
 const TO_COME: Duration = Duration::from_secs(5);
+/// How long a process that is killed may take to let go of its buffers.
+const TO_DIE: Duration = Duration::from_secs(2);
 /// Bytes of the entrance's ring.
 const ENTRANCE_RING: u64 = 4096;
 
@@ -113,7 +115,7 @@ impl Guests for Several {
     fn wait(&self) {
         if self.is_open.load(Ordering::Acquire) {
             self.entrance.wait(&mut Patience::forever());
-            self.clients.remove(&response_name(&self.entrance.channel));
+            self.clients.remove_soon(&response_name(&self.entrance.channel));
         }
         let mut places = lock(&self.clients.places);
         while places.taken > 0 {
@@ -180,7 +182,7 @@ impl Clients {
         let spawned = spawn(move || {
             // In its thread there is nothing of a binding's: the pool calls handlers.
             Service::new(Arc::clone(&serving)).serve();
-            clients.remove(&response_name(&serving.channel));
+            clients.remove_soon(&response_name(&serving.channel));
             let stats = lock(&serving.handle).stats();
             clients.leave(|places| {
                 places.runs.remove(&serving.channel);
@@ -214,6 +216,19 @@ impl Clients {
             }
         }
         self.remove(&response_name(&entrance::of(&self.channel)));
+    }
+
+    /// As [`Self::remove`], for the buffer of a client that has just gone. A process that is killed
+    /// lets go of one buffer after the other.
+    fn remove_soon(&self, name: &str) {
+        let until = Instant::now() + TO_DIE;
+        loop {
+            self.remove(name);
+            if observe::inspect(name).is_err() || Instant::now() >= until {
+                return;
+            }
+            thread::sleep(TO_DIE / 100);
+        }
     }
 
     /// Removes a buffer whose reader, a process of the same user, is proven dead.
