@@ -89,7 +89,7 @@ def test_eight_clients_of_which_one_is_stopped(name: str, workers: int) -> None:
         assert server.errors == 0
         os.kill(clients[1].pid, signal.SIGKILL)
         wait_until(lambda: server.clients == 7, "the killed one is gone")
-    assert own_channels(name) == []
+    wait_until(lambda: own_channels(name) == [], "nothing is left of the clients")
 
 
 def test_true_is_64_clients_and_one_too_many_is_refused(name: str) -> None:
@@ -132,7 +132,7 @@ def test_a_server_of_one_client_is_as_ever(name: str) -> None:
     server.handler(echo)
     with server, Client(name) as client:
         assert client.channel == name
-        assert own_channels(name) == []
+        wait_until(lambda: own_channels(name) == [], "nothing is left of the clients")
         with pytest.raises(ReaderAlreadyConnectedException, match="already has a client"):
             Client(name, timeout=0.1)
 
@@ -186,7 +186,7 @@ def test_coroutine_handlers_of_several_clients(name: str) -> None:
                 client.close()
 
     asyncio.run(run())
-    assert own_channels(name) == []
+    wait_until(lambda: own_channels(name) == [], "nothing is left of the clients")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
