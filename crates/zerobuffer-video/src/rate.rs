@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::Error;
 use crate::error::excerpt;
 
-/// A ratio of two numbers, neither of them 0: frames per second, or a pixel's width to its height.
+/// A ratio of two numbers from 1 to [`Rate::MOST`]: frames per second, or a pixel's width to its
+/// height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     num: u32,
@@ -14,11 +15,15 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// The largest part of a ratio: GStreamer's fractions hold no more.
+    pub const MOST: u32 = i32::MAX.unsigned_abs();
+
     /// The ratio as given; `None` when either part is 0, which means unknown wherever video formats
-    /// write ratios.
+    /// write ratios, or exceeds [`Rate::MOST`].
     #[must_use]
     pub const fn new(num: u32, den: u32) -> Option<Rate> {
-        if num == 0 || den == 0 { None } else { Some(Rate { num, den }) }
+        let fits = 0 < num && num <= Rate::MOST && 0 < den && den <= Rate::MOST;
+        if fits { Some(Rate { num, den }) } else { None }
     }
 
     /// The numerator.
@@ -111,6 +116,8 @@ mod tests {
             "1e3",
             "1/2/3",
             "99999999999",
+            "2147483648",
+            "1/2147483648",
             "1.00000000000001",
         ] {
             let message = text.parse::<Rate>().unwrap_err().to_string();
@@ -123,6 +130,6 @@ mod tests {
         let reduced = |num, den| Rate::new(num, den).map(Rate::reduced);
         assert_eq!(reduced(3000, 100), Rate::new(30, 1));
         assert_eq!(reduced(30000, 1001), Rate::new(30000, 1001));
-        assert_eq!(reduced(u32::MAX, u32::MAX), Rate::new(1, 1));
+        assert_eq!(reduced(Rate::MOST, Rate::MOST), Rate::new(1, 1));
     }
 }

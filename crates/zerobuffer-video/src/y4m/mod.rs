@@ -157,8 +157,10 @@ fn dimension(word: &str, value: &str) -> Result<u32, String> {
 }
 
 fn ratio(word: &str, value: &str) -> Result<Option<Rate>, String> {
-    let parts = value.split_once(':').and_then(|(num, den)| Some((digits(num)?, digits(den)?)));
-    let (num, den) = parts.ok_or_else(|| format!("'{word}' is not a ratio of two numbers"))?;
+    let part = |text| digits(text).filter(|part| *part <= Rate::MOST);
+    let parts = value.split_once(':').and_then(|(num, den)| Some((part(num)?, part(den)?)));
+    let (num, den) =
+        parts.ok_or_else(|| format!("'{word}' is not a ratio of two numbers up to {}", Rate::MOST))?;
     Ok(Rate::new(num, den))
 }
 
