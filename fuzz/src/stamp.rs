@@ -25,6 +25,7 @@ pub(crate) fn run(data: &[u8]) {
         1 => {}
         _ => description.strides = Some((0..format.planes()).map(|_| script.short()).collect()),
     }
+    assert_eq!(Description::parse(&description.to_json()).as_ref(), Ok(&description));
     let frame = script.rest();
     split(frame);
     let known = Layout::tight(&video).map(|layout| layout.size()).unwrap_or_default();

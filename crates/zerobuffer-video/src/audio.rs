@@ -63,7 +63,7 @@ const SAMPLES: &[Sample] = &[
 pub struct Audio {
     /// How one sample lies in memory.
     pub sample: Sample,
-    /// Samples per second of each channel; `None` where not said.
+    /// Samples per second of each channel, 1 to 2^31 - 1; `None` where not said.
     pub rate: Option<u32>,
     /// Channels, 1 to 65535.
     pub channels: u32,
@@ -85,6 +85,13 @@ impl Audio {
                 field: "channels",
                 value: channels.to_string(),
                 expected: "a number from 1 to 65535",
+            });
+        }
+        if let Some(rate) = rate.filter(|rate| *rate == 0 || i32::try_from(*rate).is_err()) {
+            return Err(Error::Field {
+                field: "rate",
+                value: rate.to_string(),
+                expected: "a number from 1 to 2147483647",
             });
         }
         Ok(Audio { sample, rate, channels, interleaved: true })
@@ -180,11 +187,22 @@ mod tests {
             ("audio/x-raw, format=S16LE, channels=0", "channels is '0'"),
             ("audio/x-raw, format=S16LE, channels=70000", "channels is '70000'"),
             ("audio/x-raw, format=S16LE, rate=-1", "rate is '-1'"),
+            ("audio/x-raw, format=S16LE, rate=0", "rate is '0'"),
+            // What GStreamer's rate cannot hold would be written and not be read again.
+            ("audio/x-raw, format=S16LE, rate=(uint)3000000000", "rate is '3000000000'"),
             ("audio/x-raw, format=S16LE, layout=x", "layout is 'x'"),
         ] {
             let message = Audio::from_caps(&Caps::parse(caps).unwrap()).unwrap_err().to_string();
             assert!(message.contains(part), "{caps}: {message}");
         }
         assert_eq!(Audio::from_caps(&Caps::parse("video/x-raw").unwrap()), Ok(None));
+        for rate in [0, 2_147_483_648, u32::MAX] {
+            let message = Audio::new("S16LE", Some(rate), 2).unwrap_err().to_string();
+            let expected = format!("rate is '{rate}' where a number from 1 to 2147483647 is needed");
+            assert_eq!(message, expected);
+        }
+        let audio = Audio::new("S16LE", Some(2_147_483_647), 2).unwrap();
+        let caps = Caps::parse(&audio.to_caps().to_string()).unwrap();
+        assert_eq!(Audio::from_caps(&caps), Ok(Some(audio)));
     }
 }

@@ -55,10 +55,13 @@ pub struct Video {
 }
 
 impl Video {
+    /// The most pixels per row, and the most rows: caps hold no more.
+    pub(crate) const LARGEST: u32 = i32::MAX.unsigned_abs();
+
     /// Progressive pictures about which no more is known.
     pub fn new(format: Format, width: u32, height: u32) -> Result<Video> {
         for (field, value) in [("width", width), ("height", height)] {
-            if value == 0 || i32::try_from(value).is_err() {
+            if value == 0 || value > Video::LARGEST {
                 return Err(Error::Field { field, value: value.to_string(), expected: SIZE });
             }
         }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::format_push_string)]
 use proptest::prelude::*;
 use zerobuffer_video::{
-    Caps, Colorimetry, Content, Description, Format, Interlace, Layout, Rate, Video, y4m,
+    Audio, Caps, Colorimetry, Content, Description, Format, Interlace, Layout, Rate, Video, y4m,
 };
 
 /// Text made of the pieces that the parsers look at.
@@ -44,6 +44,11 @@ fn pieces() -> impl Strategy<Value = String> {
             "1.5",
             "true",
             "640x480 RGB",
+            "4294967295x2 RGB",
+            "2147483648",
+            "(uint)",
+            "rate",
+            "channels",
             " @ ",
             "30.00fps",
             "ANY",
@@ -54,6 +59,9 @@ fn pieces() -> impl Strategy<Value = String> {
             " W3",
             " H5",
             " F25:1",
+            " A2147483647:2147483648",
+            " It",
+            " I?",
             " C420",
             " Ip",
             " XCOLORRANGE=FULL",
@@ -86,7 +94,15 @@ proptest! {
     #[test]
     fn caps_read_back(text in pieces()) {
         if let Ok(caps) = Caps::parse(&text) {
-            prop_assert_eq!(Caps::parse(&caps.to_string()).unwrap(), caps);
+            prop_assert_eq!(&Caps::parse(&caps.to_string()).unwrap(), &caps);
+            if let Ok(Some(video)) = Video::from_caps(&caps) {
+                let written = Caps::parse(&video.to_caps().to_string()).unwrap();
+                prop_assert_eq!(Video::from_caps(&written), Ok(Some(video)));
+            }
+            if let Ok(Some(audio)) = Audio::from_caps(&caps) {
+                let written = Caps::parse(&audio.to_caps().to_string()).unwrap();
+                prop_assert_eq!(Audio::from_caps(&written), Ok(Some(audio)));
+            }
         }
     }
 
@@ -96,6 +112,7 @@ proptest! {
         for metadata in [text.as_bytes(), &bytes] {
             if let Ok(description) = Description::parse(metadata) {
                 let _ = (description.picture(size), description.picture(0));
+                prop_assert_eq!(Description::parse(&description.to_json()), Ok(description));
             }
         }
     }
@@ -147,4 +164,14 @@ fn a_separator_behind_any_changes_nothing() {
     for text in ["ANY, ", "ANY;", "EMPTY,", "NONE ;"] {
         assert_eq!(Caps::parse(text).unwrap(), Caps::parse("ANY").unwrap(), "{text}");
     }
+}
+
+#[test]
+fn numbers_that_an_int_does_not_hold_read_back_and_are_refused_as_sizes() {
+    let read = Caps::parse("4000000000x2 RGB").unwrap();
+    let written = read.to_string();
+    assert!(written.contains("width=(gint64)4000000000, height=(int)2"), "{written}");
+    assert_eq!(Caps::parse(&written).unwrap(), read);
+    let message = Video::from_caps(&read).unwrap_err().to_string();
+    assert_eq!(message, "width is '4000000000' where a number of pixels from 1 to 2147483647 is needed");
 }

@@ -18,10 +18,11 @@ enum Content {
 }
 
 impl Value {
-    /// An `int`.
+    /// An `int`, or a `gint64` where 32 bits do not hold the value.
     #[must_use]
     pub fn int(value: i64) -> Value {
-        Value::one("int", &value.to_string())
+        let kind = if i32::try_from(value).is_ok() { "int" } else { "gint64" };
+        Value::one(kind, &value.to_string())
     }
 
     /// A `string`.

@@ -151,8 +151,8 @@ fn fields(word: &str, value: &str) -> Result<Interlace, String> {
 fn dimension(word: &str, value: &str) -> Result<u32, String> {
     match digits(value) {
         Some(0) => Err(format!("'{word}' leaves no pixels")),
-        Some(value) => Ok(value),
-        None => Err(format!("'{word}' is not a number of pixels")),
+        Some(value @ 1..=Video::LARGEST) => Ok(value),
+        _ => Err(format!("'{word}' is not a number of pixels up to {}", Video::LARGEST)),
     }
 }
 

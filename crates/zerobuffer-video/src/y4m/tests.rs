@@ -59,12 +59,13 @@ fn refusals() {
         ("YUV4MPEG2 W2 H-2", "'H-2' is not a number"),
         ("YUV4MPEG2 W+2 H2", "'W+2' is not a number"),
         ("YUV4MPEG2 W2 H99999999999", "is not a number"),
+        ("YUV4MPEG2 W2147483648 H2", "'W2147483648' is not a number of pixels up to 2147483647"),
         ("YUV4MPEG2 W2 H2 F25", "'F25' is not a ratio"),
         ("YUV4MPEG2 W2 H2 F25:", "is not a ratio"),
         ("YUV4MPEG2 W2 H2 Ax:1", "'Ax:1' is not a ratio"),
         ("YUV4MPEG2 W2 H2 Iz", "'Iz' is not one of"),
         ("YUV4MPEG2 W2 H2 C421", "'C421' is not one of C420jpeg, "),
-        ("YUV4MPEG2 W4294967295 H4294967295 C444p16", "exceeds 2^64"),
+        ("YUV4MPEG2 W2147483647 H2147483647 C444p16", "exceeds 2^64"),
     ] {
         let message = Header::parse(line).unwrap_err().to_string();
         assert!(message.contains(part), "{line}: {message}");
