@@ -14,7 +14,7 @@ SNIPPETS = dict(re.findall(r"<!-- run: (\w+) -->\n```python\n(.*?)```", DOCUMENT
 
 
 def test_all_snippets_are_run() -> None:
-    assert DOCUMENT.read_text().count("```python") == len(SNIPPETS) == 4
+    assert DOCUMENT.read_text().count("```python") == len(SNIPPETS) == 5
 
 
 @pytest.mark.parametrize("label", list(SNIPPETS))
@@ -25,7 +25,7 @@ def test_snippet(label: str) -> None:
     code = SNIPPETS[label].replace('"doc-', f'"{unique_name("doc")}-')
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert (run.returncode, run.stderr) == (0, "")
-    expected = {"echo": "b'hello' 1\n", "coroutines": "b'HELLO'\n"}
+    expected = {"echo": "b'hello' 1\n", "coroutines": "b'HELLO'\n", "several": "2 True\n"}
     # The server may or may not hear of its client's end before its own.
     heard = [line for line in run.stdout.splitlines(keepends=True) if "the client has gone" not in line]
     assert "".join(heard) == expected.get(label, "")

@@ -435,7 +435,10 @@ pub enum Error {
     },
 
     /// A live client is connected to the channel.
-    #[error("channel '{name}' already has a client, {}: close it first, only one can be connected", process(*pid))]
+    #[error(
+        "channel '{name}' already has a client, {}: close it first, or start the server for several (`several_clients()`, in Python `clients=True`)",
+        process(*pid)
+    )]
     ClientAlreadyConnected {
         /// The channel.
         name: String,

@@ -142,6 +142,8 @@ fn a_second_client_learns_that_there_is_one() {
             if *name == channel.name && *pid == u64::from(std::process::id())),
         "{second:?}"
     );
+    let text = second.unwrap_err().to_string();
+    assert!(text.contains("several_clients()") && text.contains("clients=True"), "{text}");
 }
 
 /// Without a server: what was not waited for was not waited for.
