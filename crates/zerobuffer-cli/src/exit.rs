@@ -11,7 +11,7 @@ pub(crate) enum Exit {
     Failure,
     /// The command line is wrong.
     Usage,
-    /// The input is malformed, cut short, or does not fit the buffer.
+    /// The input is empty, malformed, cut short, or does not fit the buffer.
     Input,
     /// There is no such buffer, or the other side did not come in time.
     Absent,
@@ -45,7 +45,7 @@ const TABLE: &[(Option<Exit>, &str, &str)] = &[
     (None, "0", "success"),
     (Some(Exit::Failure), "1", "another error: the operating system, an input or output file"),
     (Some(Exit::Usage), "2", "the command line is wrong"),
-    (Some(Exit::Input), "3", "the input is malformed, cut short, or does not fit the buffer"),
+    (Some(Exit::Input), "3", "the input is empty, malformed, cut short, or does not fit the buffer"),
     (Some(Exit::Absent), "4", "no such buffer, or the other side did not come in time"),
     (
         Some(Exit::Taken),

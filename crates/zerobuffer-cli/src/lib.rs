@@ -74,7 +74,11 @@ pub fn run(host: Host, arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(Ok(())) => 0,
         Ok(Err(fail)) => {
             if let Some(line) = fail.line() {
-                say::error(&line);
+                match fail.exit {
+                    // What a person asked for is no error.
+                    Exit::Signal(_) => say::note(&line),
+                    _ => say::error(&line),
+                }
             }
             signals::leave(fail.exit)
         }

@@ -355,7 +355,7 @@ fn what_cannot_be_shown() {
     stream.show(&[7; 16]);
     assert_same(&socket.frame().payload, &[7; 16]);
     viewer.process.signal(Signal::TERM);
-    viewer.process.wait().failed(143, &["SIGTERM"]);
+    viewer.process.wait().stopped(143, &["SIGTERM"]);
 }
 
 #[test]

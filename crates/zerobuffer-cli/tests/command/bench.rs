@@ -79,7 +79,7 @@ fn ctrl_c_ends_both_processes() {
     until("it runs", || !left(pid).is_empty());
     std::thread::sleep(std::time::Duration::from_millis(100));
     bench.signal(Signal::INT);
-    bench.wait().failed(130, &["Ctrl-C"]);
+    bench.wait().stopped(130, &["Ctrl-C"]);
     assert_eq!(left(pid), Vec::<String>::new());
 }
 

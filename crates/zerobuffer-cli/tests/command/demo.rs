@@ -109,7 +109,7 @@ fn ctrl_c_ends_both_processes() {
     let pids: Vec<u32> = children(parent).into_iter().map(|(pid, _)| pid).collect();
     std::thread::sleep(std::time::Duration::from_millis(100));
     demo.signal(Signal::INT);
-    demo.wait().failed(130, &["Ctrl-C"]);
+    demo.wait().stopped(130, &["Ctrl-C"]);
     for pid in pids {
         assert!(fs::metadata(format!("/proc/{pid}")).is_err(), "{pid} still runs");
     }

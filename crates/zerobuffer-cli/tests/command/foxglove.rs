@@ -214,7 +214,7 @@ fn what_foxglove_cannot_show_is_refused_by_its_name() {
     refused(&path, b"", &["not described"]);
     refused(&path, br#"{"caps": "video/x-raw, width"}"#, &["caps"]);
     // The file is whole all the same.
-    run(&["replay", path.to_str().unwrap()]).ok();
+    run(&["replay", path.to_str().unwrap()]).failed(3, &["holds no frames", "no writer sent any"]);
 }
 
 #[test]

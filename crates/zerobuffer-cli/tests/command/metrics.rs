@@ -89,7 +89,7 @@ fn served_until_stopped() {
     assert!(ask(&address, b"GET /metrics HTTP/1.1\r\n\r\n").contains("200 OK"));
     drop(silent);
     server.signal(Signal::TERM);
-    server.wait().failed(143, &["SIGTERM"]);
+    server.wait().stopped(143, &["SIGTERM"]);
 }
 
 #[test]

@@ -325,6 +325,29 @@ fn ctrl_c_completes_a_recording() {
 }
 
 #[test]
+fn a_recording_without_a_frame_to_play_says_so() {
+    let name = name();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |file: &str| folder.path().join(file).to_str().unwrap().to_owned();
+    let recorder = recording(&[&name], Path::new(&path("none.mcap")), &[]);
+    recorder.signal(Signal::INT);
+    recorder.wait().stopped(130, &["Ctrl-C"]);
+    let looped = |file: &str| run(&["replay", &path(file), "--loop"]).failed(3, &[]).stderr;
+    run(&["replay", &path("none.mcap")]).failed(3, &["none.mcap holds no frames", "no writer sent any"]);
+    assert!(looped("none.mcap").contains("holds no frames"));
+    let recorder = recording(&[&name], Path::new(&path("some.mcap")), &[]);
+    feed(&["send", &name, "--size", "10"], &noise(50, 1)).ok();
+    recorder.finish().ok();
+    let only = run(&["replay", &path("some.mcap"), "--only", "other"]);
+    only.failed(3, &["some.mcap holds no frames of other, but of: ", &name]);
+    run(&["replay", &path("none.mcap"), &path("some.mcap"), "--frames", "0"]).ok();
+    // Killed before its first chunk.
+    fs::write(path("begun.mcap"), b"").unwrap();
+    run(&["replay", &path("begun.mcap")]).failed(3, &["begun.mcap is cut short", "0 messages"]);
+    assert_no_files(&name);
+}
+
+#[test]
 fn what_cannot_be_recorded_or_played() {
     let name = name();
     let folder = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use zerobuffer::{BufferConfig, Reader, Writer};
 /// Sends the signal and checks the shell's code for it.
 fn stop(running: Running, signal: Signal, code: i32, parts: &[&str]) -> Vec<u8> {
     running.signal(signal);
-    running.wait().failed(code, parts).stdout
+    running.wait().stopped(code, parts).stdout
 }
 
 #[test]

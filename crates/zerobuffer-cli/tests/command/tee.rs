@@ -249,7 +249,7 @@ fn it_ends_by_signal_while_it_waits_for_subscribers_to_come() {
     let mut tee = start(&["tee", &name, "--subscribers", "2"]);
     tee.wait_for("waiting for a writer");
     tee.signal(Signal::INT);
-    tee.wait().failed(130, &["Ctrl-C", "0 frames to 0 subscribers"]);
+    tee.wait().stopped(130, &["Ctrl-C", "0 frames to 0 subscribers"]);
     assert!(!is_there(&name));
 }
 

@@ -189,6 +189,6 @@ fn as_lines_of_json() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(endless.is_running());
     endless.signal(Signal::INT);
-    endless.wait().failed(130, &["Ctrl-C"]);
+    endless.wait().stopped(130, &["Ctrl-C"]);
     run(&["top"]).failed(2, &["no terminal", "--json", "zerobuffer ls"]);
 }

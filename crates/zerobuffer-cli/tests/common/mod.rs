@@ -205,6 +205,25 @@ impl Done {
         self
     }
 
+    /// Ended by a signal with `code`, no error line, and one line with every one of `parts` that
+    /// says so.
+    #[track_caller]
+    pub(crate) fn stopped(self, code: i32, parts: &[&str]) -> Done {
+        assert_eq!(self.shell_code(), code, "{} (signal {:?}): {}", self.what, self.signal, self.stderr);
+        assert!(!self.stderr.contains("error:"), "{}: {}", self.what, self.stderr);
+        let said: Vec<&str> =
+            self.stderr.lines().filter(|line| line.starts_with("zerobuffer: stopped by ")).collect();
+        assert_eq!(said.len(), 1, "{}: {}", self.what, self.stderr);
+        for line in self.stderr.lines() {
+            assert!(line.starts_with("zerobuffer: "), "{}: {line}", self.what);
+        }
+        for part in parts {
+            assert!(said[0].contains(part), "{}: '{part}' is not in: {}", self.what, said[0]);
+        }
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        self
+    }
+
     /// The code that a shell makes of its end.
     pub(crate) fn shell_code(&self) -> i32 {
         self.code.or(self.signal.map(|signal| 128 + signal)).unwrap()

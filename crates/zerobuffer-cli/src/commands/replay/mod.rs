@@ -130,7 +130,7 @@ impl Player<'_> {
         loop {
             while let Some(message) = self.recordings.next(&mut data)? {
                 let only = &self.args.only;
-                if !only.is_empty() && !only.contains(&message.channel.topic) {
+                if !only.is_empty() && !only.iter().any(|name| **name == *message.channel.topic) {
                     continue;
                 }
                 if self.args.frames.is_some_and(|most| self.summary.frames >= most) {
@@ -148,11 +148,11 @@ impl Player<'_> {
                 self.send(&name, &data)?;
                 round += 1;
             }
+            if std::mem::take(&mut round) == 0 {
+                return Err(self.recordings.without_frames(&self.args.only));
+            }
             if !self.args.repeat {
                 return Ok(());
-            }
-            if std::mem::take(&mut round) == 0 {
-                return Err(Fail::new(Exit::Input, "there is no frame to loop over"));
             }
             self.recordings.rewind()?;
             self.clock = None;
@@ -161,8 +161,8 @@ impl Player<'_> {
 
     /// The buffer of a channel, connected to with its recorded metadata.
     fn connect(&mut self, channel: &Channel) -> Result<String, Fail> {
-        let renamed = self.args.rename.iter().find(|(from, _)| *from == channel.topic);
-        let name = renamed.map_or(&channel.topic, |(_, to)| to).clone();
+        let renamed = self.args.rename.iter().find(|(from, _)| **from == *channel.topic);
+        let name = renamed.map_or(&*channel.topic, |(_, to)| to).to_owned();
         if self.writers.contains_key(&name) {
             return Ok(name);
         }

@@ -1,6 +1,6 @@
 //! Recordings read from their start to their end: the files one after the other, as one stream of
 //! messages.
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const LARGEST: usize = 1 << 30;
 /// What a message belongs to.
 #[derive(Debug)]
 pub(super) struct Channel {
-    pub(super) topic: String,
+    pub(super) topic: Arc<str>,
     /// How its messages are encoded.
     pub(super) encoding: String,
     /// The metadata block that the recorded buffer had.
@@ -38,6 +38,8 @@ pub(super) struct Recordings {
     coming: VecDeque<PathBuf>,
     current: Option<Current>,
     messages: u64,
+    /// Of the messages so far.
+    topics: BTreeSet<Arc<str>>,
 }
 
 struct Current {
@@ -72,8 +74,13 @@ impl Recordings {
                 files.push(path.clone());
             }
         }
-        let mut recordings =
-            Recordings { coming: files.iter().cloned().collect(), paths: files, current: None, messages: 0 };
+        let mut recordings = Recordings {
+            coming: files.iter().cloned().collect(),
+            paths: files,
+            current: None,
+            messages: 0,
+            topics: BTreeSet::new(),
+        };
         // What cannot be opened is reported before anything is played.
         for path in &recordings.paths {
             drop(Current::open(path)?);
@@ -100,6 +107,9 @@ impl Recordings {
             match current.next(data) {
                 Ok(Some(message)) => {
                     self.messages += 1;
+                    if !self.topics.contains(&message.channel.topic) {
+                        self.topics.insert(Arc::clone(&message.channel.topic));
+                    }
                     return Ok(Some(message));
                 }
                 Ok(None) => self.advance()?,
@@ -107,6 +117,21 @@ impl Recordings {
             }
         }
         Ok(None)
+    }
+
+    /// Why none of the messages up to the end was a frame to play.
+    pub(super) fn without_frames(&self, only: &[String]) -> Fail {
+        let files: Vec<String> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        let hold = format!("{} {}", files.join(", "), if files.len() == 1 { "holds" } else { "hold" });
+        let topics: Vec<&str> = self.topics.iter().map(AsRef::as_ref).collect();
+        let words = if topics.is_empty() {
+            format!("{hold} no frames: no writer sent any while it was recorded")
+        } else if only.is_empty() {
+            format!("{hold} messages of 0 bytes alone, and no frame has 0 bytes")
+        } else {
+            format!("{hold} no frames of {}, but of: {}", only.join(", "), topics.join(", "))
+        };
+        Fail::new(Exit::Input, words)
     }
 }
 
@@ -154,7 +179,7 @@ impl Current {
                                 None => channel.metadata.get(METADATA).map(|text| text.clone().into_bytes()),
                             };
                             let metadata = metadata.unwrap_or_default();
-                            let (topic, encoding) = (channel.topic, channel.message_encoding);
+                            let (topic, encoding) = (channel.topic.into(), channel.message_encoding);
                             self.channels.insert(channel.id, Arc::new(Channel { topic, encoding, metadata }));
                         }
                         Record::Message { header, data: bytes } => {
