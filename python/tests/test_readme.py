@@ -1,5 +1,7 @@
 """Every Python snippet of the papers runs, and those of the README of 1.3.0 that stand alone."""
 
+import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from support import PATIENCE, child
 from zerobuffer import BufferConfig, Reader, Writer, WriterDeadException
-from zerobuffer.video import VideoReader
+from zerobuffer.video import VideoReader, VideoWriter
 
 ROOT = Path(__file__).parents[2]
 #: README, the package's front page, and all pages of the documentation.
@@ -97,6 +99,20 @@ def test_the_programs_of_the_tutorial(name: str, tmp_path: Path) -> None:
         # A square of 80 by 80 has 4 * 79 pixels at its edge.
         assert marked == [4 * 79] * 20
         assert reader.fps == 30
+
+
+@pytest.mark.parametrize("kind", [VideoReader, VideoWriter])
+def test_the_reference_has_every_argument_with_its_default(kind: type) -> None:
+    page = (ROOT / "docs" / "video.md").read_text().split(f"## {kind.__name__}\n")[1]
+    rows = re.findall(r"^\| `(\w+)` \| (?:`([^|]*)`)? ?\|", page.split("\n\n|", 2)[1], re.M)
+
+    def value(text: str) -> object:
+        return eval(compile(ast.parse(text, mode="eval"), "the page", "eval"), {})
+
+    parameters = list(inspect.signature(kind).parameters.values())
+    named = [parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+    said = {name: value(default) if default else inspect.Parameter.empty for name, default in rows}
+    assert said == {parameter.name: parameter.default for parameter in named}
 
 
 def test_published_quick_start(name: str) -> None:

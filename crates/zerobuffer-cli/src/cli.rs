@@ -286,6 +286,29 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_sizes_has_the_default_rings() {
+        let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sizing.md");
+        let Ok(page) = std::fs::read_to_string(page) else { return };
+        let mut count = 0;
+        for command in PublicCli::command().get_subcommands() {
+            for option in command.get_arguments() {
+                let long = option.get_long().unwrap_or_default();
+                let [default] = option.get_default_values() else { continue };
+                if !["ring", "response-size"].contains(&long) || command.get_name() == "doctor" {
+                    continue;
+                }
+                let size = default.to_string_lossy().replace("MiB", " MiB");
+                let of = |line: &&str| line.starts_with(&format!("| `zerobuffer {}`", command.get_name()));
+                let row = page.lines().find(of).unwrap_or_default();
+                let said = format!("| `--{long}` | {size} |");
+                assert!(row.contains(&said), "{}: {said} is not in: {row}", command.get_name());
+                count += 1;
+            }
+        }
+        assert!(count >= 5, "{count}");
+    }
+
+    #[test]
     fn lines_are_split_as_by_a_shell() {
         let words =
             |line| commands_of(line).into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>();
