@@ -133,7 +133,7 @@ def test_a_server_of_one_client_is_as_ever(name: str) -> None:
     with server, Client(name) as client:
         assert client.channel == name
         wait_until(lambda: own_channels(name) == [], "nothing is left of the clients")
-        with pytest.raises(ReaderAlreadyConnectedException, match="already has a client.*clients=True"):
+        with pytest.raises(ReaderAlreadyConnectedException, match=r"already has a client.*clients=True"):
             Client(name, timeout=0.1)
 
 
