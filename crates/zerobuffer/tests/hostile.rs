@@ -122,7 +122,7 @@ fn no_value_of_any_field_crashes_or_hangs_an_end() {
 #[test]
 fn no_value_of_any_native_word_crashes_or_hangs_an_end() {
     let words = [
-        &[0, 8, 16, 24, 32, 40, 48, 64, 72, 80, 88, 128, 136][..],
+        &[0, 8, 16, 24, 32, 40, 48, 64, 72, 80, 88, 96, 128, 136, 144, 152][..],
         // Jumps 0 to 2, then the claims 1 and 2.
         &[192, 200, 208, 216, 224, 232],
         &[472, 480, 488, 496, 504, 512],
@@ -155,6 +155,21 @@ fn set_to_all_values(words: &[u64]) {
             });
         }
     });
+}
+
+/// Bit 62 of a frame's number marks a failure of a duplex server, so no writer comes there.
+#[test]
+fn a_writer_does_not_go_on_with_a_number_that_no_frame_can_have() {
+    let (mut reader, mut writer) = (Peer::native(), Peer::native());
+    for next in [1 << 62, u64::MAX - 1, u64::MAX] {
+        let name = Name::new("next");
+        let segment = start(&mut reader, &mut writer, &name);
+        writer.must("close");
+        segment.set_native(segment::NEXT, next);
+        let message = writer.must_fail(&format!("connect {} 0", &*name), "Corrupt");
+        assert!(message.contains(&next.to_string()), "{message}");
+        reader.must("close");
+    }
 }
 
 /// W5: whatever the semaphores hold, frames pass, and nobody waits for long.

@@ -12,7 +12,7 @@ use crate::{
     sync::{End, Ordering, order},
 };
 
-/// More than a counter ever says.
+/// More than a counter ever says, and the first number that would be that of a failure.
 const MOST: u64 = 1 << 62;
 
 /// A writer in native form.
@@ -128,9 +128,10 @@ impl Account {
             return Err(Fault::field("published", published, expected));
         }
         // Neither comes there in the life of a buffer.
-        for (field, value) in [("published", published), ("jumps", newest)] {
-            if value > MOST {
-                return Err(Fault::field(field, value, format!("at most {MOST}")));
+        let next = region.native_load(NativeWord::NEXT, Ordering::Acquire);
+        for (field, value) in [("published", published), ("jumps", newest), ("next", next)] {
+            if value >= MOST {
+                return Err(Fault::field(field, value, format!("less than {MOST}")));
             }
         }
         let entry = |number| {
