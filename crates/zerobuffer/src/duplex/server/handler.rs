@@ -7,6 +7,7 @@ use super::{
 use crate::reader::Frame;
 use std::{
     any::Any,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -43,7 +44,14 @@ impl Handler {
 
 /// What an application's function says.
 pub(super) fn caught(function: impl FnOnce() -> HandlerResult) -> HandlerResult {
-    catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+    catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|panic| {
+        let said = panicked(&*panic);
+        // Its drop is the application's code, and this thread is there for other requests too.
+        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            mem::forget(another);
+        }
+        Err(said)
+    })
 }
 
 /// A panic as an error.
