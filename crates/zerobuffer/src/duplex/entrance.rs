@@ -12,10 +12,14 @@ const SEPARATOR: char = '+';
 /// Digits of a client's name.
 const DIGITS: usize = 16;
 
+/// Bytes of the entrance's ring. There is no room for metadata.
+pub(super) const RING: u64 = 4096;
+
 /// What a client asks.
 pub(super) const ASK: &[u8] = b"channel?";
 const ADMITTED: &str = "channel ";
 const FULL: &str = "full ";
+pub(super) const CLOSING: &str = "closing";
 
 /// What the entrance says.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub(super) enum Answer {
     Channel(String),
     /// So many clients are there, and no more may be.
     Full { clients: u64, most: u64 },
+    /// The server stops.
+    Closing,
 }
 
 /// The channel where clients ask.
@@ -65,6 +71,9 @@ pub(super) fn read(channel: &str, answer: &[u8]) -> Option<Answer> {
     if let Some(own) = answer.strip_prefix(ADMITTED) {
         return is_own(channel, own).then(|| Answer::Channel(own.to_owned()));
     }
+    if answer == CLOSING {
+        return Some(Answer::Closing);
+    }
     let (clients, most) = answer.strip_prefix(FULL)?.split_once(' ')?;
     Some(Answer::Full { clients: clients.parse().ok()?, most: most.parse().ok()? })
 }
@@ -78,6 +87,7 @@ mod tests {
         let name = own("cam", 0x0123_4567_89ab_cdef);
         assert_eq!(name, "cam+0123456789abcdef");
         assert_eq!(read("cam", admitted(&name).as_bytes()), Some(Answer::Channel(name)));
+        assert_eq!(read("cam", CLOSING.as_bytes()), Some(Answer::Closing));
         assert_eq!(read("cam", full(3, 4).as_bytes()), Some(Answer::Full { clients: 3, most: 4 }));
     }
 

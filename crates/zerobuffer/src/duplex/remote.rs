@@ -118,6 +118,12 @@ impl Refusal {
         Self { error, too_large, waited: matches!(core, Some(Error::Full { .. })) }
     }
 
+    /// Bytes that it takes in memory.
+    pub(super) fn size(&self) -> usize {
+        let HandlerError { kind, message, detail } = &self.error;
+        size_of::<Self>() + kind.len() + message.len() + detail.len()
+    }
+
     /// As it is sent, in at most `max` bytes.
     pub(super) fn encode(&self, max: u64) -> Vec<u8> {
         let max = usize::try_from(max).unwrap_or(MOST).min(MOST);

@@ -20,6 +20,7 @@ mod fork;
 #[cfg(target_os = "linux")]
 mod interop;
 mod life;
+mod manners;
 mod metadata;
 mod pool;
 mod room;

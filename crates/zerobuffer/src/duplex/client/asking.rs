@@ -12,14 +12,19 @@ use super::{
 use crate::{
     error::{Error, Result},
     link::Patience,
-    observe,
+    observe::{self, BufferInfo},
 };
-use std::time::{Duration, Instant};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::{Duration, Instant},
+};
 
 /// How long others that ask are waited for, and the answer.
 const ASKING: Duration = Duration::from_secs(5);
 /// How long one wait for the answer is, before the hook is asked.
 const SLICE: Duration = Duration::from_millis(50);
+/// Pause before the next attempt where another one asks, at most.
+const LONGEST_PAUSE: Duration = Duration::from_millis(40);
 /// Pause before the next question for a place.
 const UNTIL_A_PLACE: Duration = Duration::from_millis(20);
 /// Bytes of the ring that takes the answer.
@@ -34,6 +39,10 @@ impl Client {
         patience: &mut Patience<'_>,
     ) -> Result<Option<Self>> {
         let started = Instant::now();
+        // The process that keeps this one from asking, and since when; then the pause before the
+        // next attempt.
+        let mut kept_out: Option<(u64, Instant)> = None;
+        let mut pause = RETRY_EVERY;
         loop {
             find_server(channel, patience)?;
             let missed = match ask(channel, config, patience) {
@@ -44,20 +53,33 @@ impl Client {
                     other => return other.map(Some),
                 },
                 Err(error) if is_passing(&error) => error,
+                // The client's own predecessor may be about to leave.
                 Err(error @ Error::TooManyClients { .. }) => {
-                    if patience.pause(UNTIL_A_PLACE, Instant::now()).is_break() {
+                    if patience.pause(UNTIL_A_PLACE, started + config.succession).is_break() {
                         return Err(error);
                     }
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            if patience.pause(RETRY_EVERY, started + ASKING).is_break() {
-                if let Error::ClientAlreadyConnected { pid, .. } = missed {
-                    log::warn!(target: "zerobuffer::duplex::client", "channel '{channel}': {pid} asks for a channel, and does not go on; the plain one is taken");
-                    return Ok(None);
+            let Error::ClientAlreadyConnected { pid, .. } = missed else {
+                kept_out = None;
+                if patience.pause(RETRY_EVERY, started + ASKING).is_break() {
+                    return Err(missed);
                 }
-                return Err(missed);
+                continue;
+            };
+            let now = Instant::now();
+            let (_, since) = *kept_out.take_if(|(other, _)| *other == pid).get_or_insert((pid, now));
+            kept_out = Some((pid, since));
+            let until = since + ASKING;
+            // Many that come at once leave each other the processor.
+            pause = (2 * pause).min(LONGEST_PAUSE);
+            let by_chance = u32::try_from(RandomState::new().hash_one(pid) % 8).unwrap_or(0);
+            let pause = pause * (4 + by_chance) / 8;
+            if now >= until || patience.pause(pause, until).is_break() {
+                log::warn!(target: "zerobuffer::duplex::client", "channel '{channel}': {pid} asks for a channel, and does not go on; the plain one is taken");
+                return Ok(None);
             }
         }
     }
@@ -83,13 +105,21 @@ fn ask(channel: &str, config: &ClientConfig, patience: &mut Patience<'_>) -> Res
     let entrance = entrance::of(channel);
     // Clients that do not know each other ask here, so a name that is too long is that of a server
     // without one. What another process has called so is none either.
-    let server = |channel: &str| {
-        let reader = observe::inspect(&request_name(channel)).ok()?.reader?;
-        reader.alive.then_some(reader.pid)
+    let server = |info: &BufferInfo| info.reader.filter(|reader| reader.alive).map(|reader| reader.pid);
+    let there = observe::inspect(&request_name(&entrance));
+    let plain = match observe::inspect(&request_name(channel)) {
+        // It was there a moment ago. A server closes this one first.
+        Err(Error::NotFound { .. }) => return Err(closing(channel)),
+        plain => plain.ok().as_ref().and_then(server),
     };
-    let asked = server(&entrance);
-    if asked.is_none() || asked != server(channel) {
+    let Ok(there) = there else { return Ok(None) };
+    let is_entrance = (there.payload_size, there.metadata_size) == (entrance::RING, 0);
+    if plain.is_none() || plain != server(&there) || !is_entrance {
         return Ok(None);
+    }
+    // Looking costs less than trying, and many may come at once.
+    if let Some(other) = there.writer.filter(|writer| writer.alive) {
+        return Err(Error::ClientAlreadyConnected { name: entrance, pid: other.pid });
     }
     let asking = ClientConfig {
         response_metadata_size: 0,
@@ -105,13 +135,14 @@ fn ask(channel: &str, config: &ClientConfig, patience: &mut Patience<'_>) -> Res
         if let Some(answer) = call.wait(SLICE)? {
             break answer;
         }
-        if patience.pause(Duration::ZERO, asked + ASKING).is_break() {
+        if asked.elapsed() >= ASKING || patience.pause(Duration::ZERO, asked + ASKING).is_break() {
             let (name, waited) = (channel.to_owned(), asked.elapsed());
             return Err(Error::NoResponse { name, request: call.sequence(), waited });
         }
     };
     match entrance::read(channel, answer.data()) {
         Some(Answer::Channel(own)) => Ok(Some(own)),
+        Some(Answer::Closing) => Err(closing(channel)),
         Some(Answer::Full { clients, most }) => {
             Err(Error::TooManyClients { name: channel.to_owned(), clients, most })
         }
@@ -123,4 +154,8 @@ fn ask(channel: &str, config: &ClientConfig, patience: &mut Patience<'_>) -> Res
             detail: String::new(),
         }),
     }
+}
+
+fn closing(channel: &str) -> Error {
+    Error::ServerNotReady { name: channel.to_owned(), reason: "its server is just coming or going" }
 }

@@ -42,6 +42,8 @@ pub struct Responder {
     scratch: Option<Vec<u8>>,
     /// A response that is written before its turn, or before there is room, and its number.
     kept: Option<(u64, Vec<u8>)>,
+    /// Metadata that are written with the response, before it.
+    metadata: Option<Vec<u8>>,
     write_timeout: Option<Duration>,
 }
 
@@ -55,6 +57,7 @@ impl Responder {
             writer: None,
             scratch: None,
             kept: None,
+            metadata: None,
             write_timeout: turns.write_timeout,
         }
     }
@@ -152,6 +155,12 @@ impl Responder {
             self.kept = Some((sequence, vec![0; size]));
             return Ok(());
         };
+        if let Some(metadata) = self.metadata.take()
+            && let Err(error) = writer.set_metadata(&metadata)
+        {
+            self.turns.lay_down(writer);
+            return Err(error);
+        }
         writer.stamp(sequence);
         match self.turns.begin(&mut writer, size, Some(Duration::ZERO)) {
             Err(Error::Full { .. }) => {
@@ -351,7 +360,7 @@ impl Responder {
         }
         response.truncate(len);
         self.exchange.count_answer();
-        self.turns.keep(self.place, number, response);
+        self.turns.keep(self.place, number, response, self.metadata.take());
         Ok(self.sequence)
     }
 
@@ -381,9 +390,24 @@ impl Responder {
         }
         let writer = match self.writer.take() {
             Some(writer) => writer,
+            None if self.turns.keeps => {
+                let Some(writer) = self.turns.try_turn(self.place)? else {
+                    // Its thread is there for other clients too.
+                    self.metadata = Some(data.to_vec());
+                    return Ok(());
+                };
+                writer
+            }
             None => self.turns.wait_for_turn(self.place)?,
         };
-        self.writer.insert(writer).set_metadata(data)
+        let writer = self.writer.insert(writer);
+        let set = writer.set_metadata(data);
+        if self.kept.is_some()
+            && let Some(writer) = self.writer.take()
+        {
+            self.turns.lay_down(writer);
+        }
+        set
     }
 
     /// As [`Self::set_metadata`], without blocking.

@@ -39,6 +39,9 @@ pub(super) trait Guests: Send + Sync {
     /// Whether a client has, or gets, a channel of its own.
     fn is_in_use(&self) -> bool;
 
+    /// Whether this thread serves one of them.
+    fn is_own_thread(&self) -> bool;
+
     /// The request buffers of the clients that are there.
     fn request_buffers(&self) -> Vec<ReaderHandle>;
 
@@ -141,10 +144,10 @@ impl Run {
         let mut now = Instant::now();
         patience.begin(now);
         loop {
-            let progress = lock(&self.progress);
-            if progress.threads.contains(&thread::current().id()) {
-                return progress.ended;
+            if self.is_own_thread() {
+                return self.has_ended();
             }
+            let progress = lock(&self.progress);
             let left = patience.until(now + LONG).saturating_duration_since(now);
             let waited = self.ended.wait_timeout_while(progress, left, |progress| !progress.ended);
             if waited.unwrap_or_else(PoisonError::into_inner).0.ended {
@@ -168,15 +171,22 @@ impl Run {
         self.ended.notify_all();
     }
 
+    /// Whether this thread calls handlers, or tells error handlers of a client.
     pub(super) fn is_own_thread(&self) -> bool {
         lock(&self.progress).threads.contains(&thread::current().id())
+            || self.guests.as_ref().is_some_and(|guests| guests.is_own_thread())
+    }
+
+    /// Removes the request buffer of the plain channel.
+    pub(super) fn close_own_reader(&self) {
+        let reader = lock(&self.reader).take();
+        drop(reader);
     }
 
     /// Removes the request buffer, whose frames stay readable, although a handler may still be
     /// busy.
     pub(super) fn close_reader(&self) {
-        let reader = lock(&self.reader).take();
-        drop(reader);
+        self.close_own_reader();
         if let Some(guests) = &self.guests {
             guests.close_readers();
         }

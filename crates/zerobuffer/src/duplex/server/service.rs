@@ -101,14 +101,22 @@ impl Service {
         self.share.iter().for_each(Share::wait);
         let turns = self.client.take().map(|client| client.turns);
         let send_left = || turns.iter().for_each(|turns| turns.send_left());
+        // A place among several clients is free soon after its client has gone.
         #[cfg(feature = "async")]
-        run.tasks.wait(|| run.is_asked(Stop::Now), send_left);
+        let is_deserted = || {
+            run.lent().is_some()
+                && turns.as_ref().is_none_or(|turns| turns.handle.reader_loss(true).is_some())
+        };
+        #[cfg(feature = "async")]
+        run.tasks.wait(|| run.is_asked(Stop::Now) || is_deserted(), send_left);
         send_left();
         if let Some(turns) = turns {
             turns.wait_for_answers();
             turns.close();
         }
         if let Some(guests) = &run.guests {
+            // First: nobody may come to a channel that is served no more.
+            run.close_own_reader();
             guests.wait();
         }
         drop(self.pool.take());

@@ -32,8 +32,6 @@ use std::{
 const TO_COME: Duration = Duration::from_secs(5);
 /// How long a process that is killed may take to let go of its buffers.
 const TO_DIE: Duration = Duration::from_secs(2);
-/// Bytes of the entrance's ring.
-const ENTRANCE_RING: u64 = 4096;
 
 /// The entrance, and the clients that have come by it.
 pub(super) struct Several {
@@ -102,7 +100,6 @@ impl Guests for Several {
     }
 
     fn ask_to_stop(&self, how: Stop) {
-        self.entrance.ask_to_stop(Stop::Now);
         let mut places = lock(&self.clients.places);
         places.stop = places.stop.max(Some(how));
         let runs: Vec<_> = places.runs.values().cloned().collect();
@@ -113,6 +110,9 @@ impl Guests for Several {
     }
 
     fn wait(&self) {
+        // The plain channel is closed by now. A client that found no entrance beside it would take
+        // it for one of a server without.
+        self.entrance.ask_to_stop(Stop::Now);
         if self.is_open.load(Ordering::Acquire) {
             self.entrance.wait(&mut Patience::forever());
             self.clients.remove_soon(&response_name(&self.entrance.channel));
@@ -135,6 +135,11 @@ impl Guests for Several {
         lock(&self.clients.places).taken > 0
     }
 
+    fn is_own_thread(&self) -> bool {
+        let runs: Vec<_> = lock(&self.clients.places).runs.values().cloned().collect();
+        self.entrance.is_own_thread() || runs.iter().any(|run| run.is_own_thread())
+    }
+
     fn request_buffers(&self) -> Vec<ReaderHandle> {
         let runs: Vec<_> = lock(&self.clients.places).runs.values().cloned().collect();
         runs.iter().map(|run| lock(&run.handle).clone()).collect()
@@ -152,6 +157,9 @@ impl Clients {
             return Err("this is the entrance for clients: requests are not answered here".into());
         }
         let mut places = lock(&self.places);
+        if places.stop.is_some() {
+            return Ok(entrance::CLOSING.to_owned());
+        }
         if places.taken >= self.most {
             return Ok(entrance::full(places.taken, self.most));
         }
@@ -266,7 +274,7 @@ fn of_clients(config: &ServerConfig) -> ServerConfig {
 /// All that comes is an ask.
 fn of_entrance(config: &ServerConfig) -> ServerConfig {
     let mut own = ServerConfig::default().owner(config.owner).wait(config.wait);
-    own.buffer = BufferConfig::ring(ENTRANCE_RING).metadata(0).global(config.buffer.global);
+    own.buffer = BufferConfig::ring(entrance::RING).metadata(0).global(config.buffer.global);
     own.buffer.mode = config.buffer.mode;
     own.on_error(|failure| log::debug!(target: "zerobuffer::duplex::server", "{failure}"))
 }

@@ -64,7 +64,29 @@ pub(super) enum End {
     /// The client gets the report that this request has no answer.
     Refused(u64, Refusal),
     /// The client gets this response, whose number that is.
-    Answered(u64, Vec<u8>),
+    Answered(u64, Response),
+}
+
+/// A response that is kept.
+#[derive(Debug)]
+pub(super) struct Response {
+    data: Vec<u8>,
+    /// What the handler has set before.
+    metadata: Option<Vec<u8>>,
+}
+
+impl End {
+    /// Bytes that it takes until its turn.
+    fn size(&self) -> u64 {
+        let texts = match self {
+            Self::Silent => 0,
+            Self::Refused(_, refusal) => refusal.size(),
+            Self::Answered(_, response) => {
+                response.data.len() + response.metadata.as_ref().map_or(0, Vec::len)
+            }
+        };
+        texts as u64 + FRAME_HEADER_SIZE
+    }
 }
 
 /// Whose turn it is: requests are answered in the order in which they came.
@@ -77,7 +99,7 @@ struct Order {
     entered: u64,
     /// Places from `next` on that are over.
     ended: BTreeMap<u64, End>,
-    /// Bytes of the responses that are kept.
+    /// Bytes of the ends that are kept.
     kept: u64,
     /// Threads that wait for their turn: none is woken for nothing, which would be a system call.
     waiting: u32,
@@ -204,10 +226,9 @@ impl Turns {
     }
 
     /// The response to the request at `place` is sent once that has its turn, and there is room.
-    pub(super) fn keep(&self, place: u64, number: u64, response: Vec<u8>) {
+    pub(super) fn keep(&self, place: u64, number: u64, response: Vec<u8>, metadata: Option<Vec<u8>>) {
         let mut order = lock(&self.order);
-        order.kept += response.len() as u64 + FRAME_HEADER_SIZE;
-        order.ended.insert(place, End::Answered(number, response));
+        order.keep(place, End::Answered(number, Response { data: response, metadata }));
         self.go_on(order, Refusing::AtOnce);
     }
 
@@ -227,7 +248,7 @@ impl Turns {
         if place == order.next && order.ended.is_empty() {
             order.next += 1;
         } else {
-            order.ended.insert(place, End::Silent);
+            order.keep(place, End::Silent);
         }
         self.put_back(order, writer);
     }
@@ -242,7 +263,7 @@ impl Turns {
         let mut order = lock(&self.order);
         // Numbers tell nothing to clients of other implementations, and a failure would be an
         // answer to them.
-        order.ended.insert(place, if self.stamps { end } else { End::Silent });
+        order.keep(place, if self.stamps { end } else { End::Silent });
         self.go_on(order, Refusing::AtOnce);
     }
 
@@ -272,10 +293,10 @@ impl Turns {
     fn go_on<'o>(&'o self, mut order: MutexGuard<'o, Order>, how: Refusing) {
         self.is_left.store(false, Ordering::Relaxed);
         while let Some(end) = order.next_end() {
-            let (bytes, has_waited) = match &end {
+            let has_waited = match &end {
                 End::Silent => continue,
-                End::Refused(_, refusal) => (0, refusal.waited),
-                End::Answered(_, response) => (response.len() as u64 + FRAME_HEADER_SIZE, false),
+                End::Refused(_, refusal) => refusal.waited,
+                End::Answered(..) => false,
             };
             let Some(mut writer) = order.writer.take() else {
                 // It is being closed, or was.
@@ -291,9 +312,6 @@ impl Turns {
                 Err(error) => self.cannot_send(&end, error),
             }
             order = lock(&self.order);
-            if !is_left {
-                order.kept = order.kept.saturating_sub(bytes);
-            }
             if order.closed {
                 drop(order);
                 return drop(writer);
@@ -303,7 +321,7 @@ impl Turns {
                 // The place before the next one is over, be it this request's or a later one's.
                 order.next -= 1;
                 let next = order.next;
-                order.ended.insert(next, end);
+                order.keep(next, end);
                 self.is_left.store(true, Ordering::Relaxed);
                 break;
             }
@@ -349,7 +367,12 @@ impl Turns {
                 refused = refusal.encode(writer.max_frame_size());
                 (request | FAILURE, &refused)
             }
-            End::Answered(number, response) => (*number, response),
+            End::Answered(number, response) => {
+                if let Some(metadata) = &response.metadata {
+                    writer.set_metadata(metadata)?;
+                }
+                (*number, &response.data)
+            }
         };
         writer.stamp(number);
         self.begin(writer, payload.len(), timeout)?;
@@ -410,6 +433,11 @@ impl Turns {
 }
 
 impl Order {
+    fn keep(&mut self, place: u64, end: End) {
+        self.kept += end.size();
+        self.ended.insert(place, end);
+    }
+
     /// Those that can go on: the one whose turn it is if the writer is here, or all at the end. And
     /// those that have given their place up.
     #[cfg(feature = "async")]
@@ -435,6 +463,7 @@ impl Order {
             return None;
         }
         let end = self.ended.remove(&self.next)?;
+        self.kept = self.kept.saturating_sub(end.size());
         self.next += 1;
         Some(end)
     }

@@ -1,0 +1,384 @@
+//! What clients of one service cost each other, and what a server that stops owes them.
+
+use crate::{Channel, LONG, common::expect_error, eventually, server};
+use std::{
+    any::Any,
+    num::NonZeroUsize,
+    panic::resume_unwind,
+    sync::{Arc, Barrier, Mutex, OnceLock, Weak},
+    thread,
+    time::{Duration, Instant},
+};
+use zerobuffer::{
+    BufferConfig, Patience,
+    duplex::{Client, ClientConfig, Failure, ProcessingMode, Server, ServerConfig},
+    observe,
+};
+
+/// What a client that asks, and does not go on, may cost others.
+const ASKING: Duration = Duration::from_secs(5);
+
+fn config() -> ServerConfig {
+    ServerConfig::default().buffer(BufferConfig::ring(16 * 1024).metadata(64)).on_error(|_| {})
+}
+
+fn pool(workers: usize) -> ProcessingMode {
+    ProcessingMode::ThreadPool(NonZeroUsize::new(workers).unwrap())
+}
+
+fn echo(channel: &Channel, config: ServerConfig) -> Server {
+    let server = Server::new(&channel.name, config);
+    server.start(|request, mut response| Ok(response.write(request.data()).map(drop)?)).unwrap();
+    server
+}
+
+/// A client without patience.
+fn at_once() -> ClientConfig {
+    ClientConfig::default().response_size(4096)
+}
+
+fn has_its_own(client: &Client) -> bool {
+    client.channel().contains('+')
+}
+
+/// Clients that notice the end of their server and connect again, whatever they meet.
+#[test]
+fn clients_of_a_server_that_is_restarted_get_channels_of_their_own_again() {
+    const ROUNDS: usize = if cfg!(windows) { 2 } else { 6 };
+    let channel = Channel::new("dmrestart");
+    for round in 0..ROUNDS {
+        let mut peer = server(&channel, "echo", "clients=16");
+        let clients: Vec<_> = (0..6).map(|_| channel.connect_with(4096)).collect();
+        let next: Vec<_> = thread::scope(|scope| {
+            let come_again = |client: Client| {
+                while client.call(b"x", LONG).is_ok() {}
+                drop(client);
+                channel.connect_with(4096)
+            };
+            let threads: Vec<_> =
+                clients.into_iter().map(|client| scope.spawn(move || come_again(client))).collect();
+            thread::sleep(Duration::from_millis(20));
+            if round % 2 == 0 {
+                peer.must("stop");
+                peer.must("close");
+            } else {
+                peer.kill();
+            }
+            peer = server(&channel, "echo", "clients=16");
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for client in &next {
+            assert!(has_its_own(client), "round {round}: {}", client.channel());
+            drop(client.call(b"x", LONG).unwrap());
+        }
+        drop(next);
+        peer.must("close");
+    }
+}
+
+#[test]
+fn nobody_comes_to_a_server_that_drains() {
+    let channel = Channel::new("dmdrain");
+    let server = Server::new(&channel.name, config().clients(4).mode(pool(2)));
+    let (busy, done) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let [handler_busy, handler_done] = [Arc::clone(&busy), Arc::clone(&done)];
+    let handle = move |request: &[u8]| {
+        if request == b"wait" {
+            handler_busy.wait();
+            handler_done.wait();
+        }
+    };
+    server
+        .start(move |request, mut response| {
+            handle(request.data());
+            Ok(response.write(request.data()).map(drop)?)
+        })
+        .unwrap();
+    let client = channel.connect_with(4096);
+    client.send(b"wait").unwrap();
+    busy.wait();
+    server.begin_drain();
+    eventually("the plain channel is closed", || observe::inspect(&channel.request).is_err());
+    for _ in 0..3 {
+        expect_error(Client::connect_with(&channel.name, at_once()), "NoServer");
+    }
+    done.wait();
+    assert!(server.wait(Some(LONG)));
+    assert_eq!(client.receive(LONG).unwrap().unwrap().data(), b"wait");
+}
+
+/// Its handler waits for something that never comes, as many do.
+#[cfg(feature = "async")]
+#[test]
+fn a_pending_future_of_a_client_that_left_keeps_no_place() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let channel = Channel::new("dmfuture");
+    let server = Server::new(&channel.name, config().clients(2));
+    let spawn = |task| drop(thread::spawn(|| pollster::block_on(task)));
+    let pending = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&pending);
+    server
+        .start_async(spawn, move |request, mut response| {
+            let counter = Arc::clone(&counter);
+            async move {
+                if request.data() == b"never" {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    std::future::pending::<()>().await;
+                }
+                response.write_async(request.data()).await?;
+                Ok(())
+            }
+        })
+        .unwrap();
+    for number in 1..=6 {
+        let client = channel.connect_with(4096);
+        assert!(has_its_own(&client), "{}", client.channel());
+        client.send(b"never").unwrap();
+        eventually("its future is pending", || pending.load(Ordering::SeqCst) == number);
+    }
+    let client = channel.connect_with(4096);
+    assert_eq!(client.call(b"x", LONG).unwrap().data(), b"x");
+    server.stop();
+}
+
+/// The response to its first request is missing, so none of the following has its turn.
+#[test]
+fn metadata_of_responses_that_wait_hold_up_no_other_client() {
+    let channel = Channel::new("dmmeta");
+    let server = Server::new(&channel.name, config().clients(4).write_timeout(Some(LONG)));
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let holder = Arc::clone(&held);
+    server
+        .start(move |request, mut response| {
+            if request.data() == b"hold" {
+                holder.lock().unwrap().push(response);
+                return Ok(());
+            }
+            if request.data() == b"described" {
+                response.set_metadata(b"what it is")?;
+            }
+            Ok(response.write(request.data()).map(drop)?)
+        })
+        .unwrap();
+    let [client, other] = [(); 2].map(|()| channel.connect_with(4096));
+    client.send(b"hold").unwrap();
+    client.send(b"described").unwrap();
+    eventually("the first request is held", || !held.lock().unwrap().is_empty());
+    let started = Instant::now();
+    drop(other.call(b"x", LONG).unwrap());
+    println!("a call beside metadata that wait: {:?}", started.elapsed());
+    assert!(started.elapsed() < LONG / 3, "it waited for the other client's turn");
+    assert!(client.response_buffer().metadata().unwrap().is_none(), "they come with their response");
+    let mut first = held.lock().unwrap().pop().unwrap();
+    first.write(b"held").unwrap();
+    for response in [&b"held"[..], b"described"] {
+        assert_eq!(client.receive(LONG).unwrap().unwrap().data(), response);
+    }
+    assert_eq!(&*client.response_buffer().metadata().unwrap().unwrap(), b"what it is");
+    server.stop();
+}
+
+/// Many programs that are started by one script.
+#[cfg(target_os = "linux")]
+#[test]
+fn all_of_many_clients_that_come_at_once_get_channels() {
+    const CLIENTS: usize = 100;
+    let channel = Channel::new("dmmany");
+    let mut peer = server(&channel, "echo", &format!("clients={CLIENTS} ring=16384"));
+    let (begin, all_are_there) = (Barrier::new(CLIENTS), Barrier::new(CLIENTS));
+    let worst = Mutex::new(Duration::ZERO);
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            let (channel, begin, all_are_there, worst) = (&channel, &begin, &all_are_there, &worst);
+            scope.spawn(move || {
+                begin.wait();
+                let started = Instant::now();
+                let client = Client::connect_with(&channel.name, at_once());
+                let taken = started.elapsed();
+                let mut worst = worst.lock().unwrap();
+                *worst = worst.max(taken);
+                drop(worst);
+                all_are_there.wait();
+                let client = client.unwrap();
+                assert!(has_its_own(&client), "{}", client.channel());
+                drop(client.call(b"x", LONG).unwrap());
+            });
+        }
+    });
+    println!("{CLIENTS} clients at once, the last one after {:?}", worst.into_inner().unwrap());
+    peer.must("close");
+}
+
+#[test]
+fn one_that_holds_the_entrance_costs_others_five_seconds() {
+    let channel = Channel::new("dmheld");
+    let server = echo(&channel, config().clients(4));
+    let plain = || at_once().own_channel(false).connect_timeout(LONG);
+    let holder = Client::connect_with(&format!("{}+", channel.name), plain()).unwrap();
+    let started = Instant::now();
+    // However much time it has.
+    let client = Client::connect_with(&channel.name, at_once().connect_timeout(60 * ASKING)).unwrap();
+    let waited = started.elapsed();
+    println!("beside one that holds the entrance: {waited:?}");
+    assert_eq!(client.channel(), channel.name);
+    assert!(ASKING <= waited && waited < 10 * ASKING, "{waited:?}");
+    drop(holder);
+    assert!(has_its_own(&channel.connect_with(4096)));
+    drop(client);
+    server.stop();
+}
+
+/// It holds the responder of its first request, and the others fail with long texts.
+#[test]
+fn refusals_that_wait_for_their_turn_are_bounded() {
+    const TEXT: usize = 40_000;
+    let channel = Channel::new("dmrefusals");
+    let server = Server::new(&channel.name, config().clients(2));
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let holder = Arc::clone(&held);
+    server
+        .start(move |request, response| {
+            if request.data() == b"hold" {
+                drop(request);
+                holder.lock().unwrap().push(response);
+                return Ok(());
+            }
+            Err("e".repeat(TEXT).into())
+        })
+        .unwrap();
+    let client = channel.connect_with(64 * 1024);
+    client.send(b"hold").unwrap();
+    // The rings hold 16 KiB and 64 KiB.
+    let most = 2000;
+    let sent = (0..most)
+        .take_while(|_| client.send_with(b"fail", &mut Patience::at_most(Duration::from_millis(500))).is_ok())
+        .count();
+    println!("{sent} requests whose refusals have {TEXT} bytes were taken");
+    assert!(sent < most, "{} MB of refusals are kept", sent * TEXT / 1_000_000);
+    held.lock().unwrap().clear();
+    server.stop();
+}
+
+#[test]
+fn error_handlers_do_not_wait_for_the_end_of_their_own_server() {
+    for clients in [0, 4] {
+        let channel = Channel::new("dmwait");
+        let own: Arc<OnceLock<Weak<Server>>> = Arc::default();
+        let handler_own = Arc::clone(&own);
+        let config = config().clients(clients).on_error(move |failure| {
+            if let Failure::ClientGone { .. } = failure
+                && let Some(server) = handler_own.get().and_then(Weak::upgrade)
+            {
+                assert!(!server.drain(LONG), "it runs while it calls this");
+            }
+        });
+        let server = Arc::new(echo(&channel, config));
+        own.set(Arc::downgrade(&server)).unwrap();
+        let client = channel.connect_with(4096);
+        drop(client.call(b"x", LONG).unwrap());
+        drop(client);
+        let started = Instant::now();
+        assert!(server.wait(Some(LONG)));
+        assert!(started.elapsed() < LONG / 3, "clients={clients}: {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_panic_whose_payload_panics_costs_one_answer() {
+    struct Payload;
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            assert!(thread::panicking(), "a drop that panics");
+        }
+    }
+    for clients in [0, 4] {
+        let channel = Channel::new("dmpanic");
+        let server = Server::new(&channel.name, config().clients(clients).mode(pool(1)));
+        server
+            .start(|request, mut response| {
+                if request.data() == b"panic" {
+                    resume_unwind(Box::new(Payload) as Box<dyn Any + Send>);
+                }
+                Ok(response.write(request.data()).map(drop)?)
+            })
+            .unwrap();
+        let client = channel.connect_with(4096);
+        for _ in 0..3 {
+            expect_error(client.call(b"panic", LONG), "Remote");
+            assert_eq!(client.call(b"x", LONG).unwrap().data(), b"x");
+        }
+        drop(client);
+        assert!(server.stop());
+    }
+}
+
+/// The place that it has just left is its own again.
+#[test]
+fn a_client_that_closes_and_comes_again_at_once_finds_a_place() {
+    let channel = Channel::new("dmagain");
+    let server = echo(&channel, config().clients(1));
+    for _ in 0..if cfg!(windows) { 10 } else { 100 } {
+        let client = Client::connect_with(&channel.name, at_once()).unwrap();
+        assert!(has_its_own(&client), "{}", client.channel());
+        drop(client.call(b"x", LONG).unwrap());
+        client.close().unwrap();
+    }
+    server.stop();
+}
+
+/// Beside a service called `NAME` another one may be called `NAME+`.
+#[test]
+fn a_service_that_is_called_like_an_entrance_is_asked_nothing() {
+    let channel = Channel::new("dmplus");
+    let server = echo(&channel, config());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hearing = Arc::clone(&heard);
+    let other = Server::new(&format!("{}+", channel.name), config());
+    other
+        .start(move |request, mut response| {
+            hearing.lock().unwrap().push(request.data().to_vec());
+            Ok(response.write(request.data()).map(drop)?)
+        })
+        .unwrap();
+    let client = Client::connect_with(&channel.name, at_once()).unwrap();
+    assert_eq!(client.call(b"x", LONG).unwrap().data(), b"x");
+    assert!(!has_its_own(&client), "{}", client.channel());
+    assert_eq!(*heard.lock().unwrap(), Vec::<Vec<u8>>::new());
+    drop(client);
+    other.stop();
+    server.stop();
+}
+
+/// Anywhere on its way a client gets an error, or a channel of its own: never the plain channel.
+#[test]
+fn a_stop_while_clients_connect_lets_no_one_in_by_the_plain_channel() {
+    for round in 0..if cfg!(windows) { 3 } else { 15_u64 } {
+        let channel = Channel::new("dmstop");
+        let server = echo(&channel, config().clients(6).mode(pool(2)));
+        let first = Barrier::new(5);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let client = channel.connect_with(4096);
+                    first.wait();
+                    drop(client);
+                    loop {
+                        match Client::connect_with(&channel.name, at_once()) {
+                            Ok(client) => assert!(has_its_own(&client), "{}", client.channel()),
+                            Err(zerobuffer::Error::NoServer { .. }) => break,
+                            Err(_) => {}
+                        }
+                    }
+                });
+            }
+            first.wait();
+            thread::sleep(Duration::from_millis(7 * round % 40));
+            if round % 2 == 0 {
+                assert!(server.drain(LONG));
+            } else {
+                server.stop();
+            }
+        });
+    }
+}
