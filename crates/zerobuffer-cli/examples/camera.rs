@@ -2,6 +2,7 @@
 #![allow(clippy::indexing_slicing)]
 //! A camera without a lens: a square that moves over a grey picture, 30 times a second.
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use zerobuffer::{Writer, WriterConfig};
 
@@ -10,7 +11,17 @@ const HEIGHT: usize = 480;
 /// What the pictures are, for every reader: see the page on metadata.
 const DESCRIPTION: &str = r#"{"caps":"video/x-raw, format=(string)BGR, width=(int)640, height=(int)480, framerate=(fraction)30/1"}"#;
 
-fn main() -> Result<(), zerobuffer::Error> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("camera: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), zerobuffer::Error> {
     let count: u32 = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(30 * 60);
     let patient = WriterConfig::default().connect_timeout(Duration::from_secs(60));
     let mut writer = Writer::connect_with("camera", patient)?;

@@ -2,17 +2,29 @@
 #![allow(clippy::indexing_slicing)]
 //! Marks what is bright in the pictures of "camera", and sends them on to "screen".
 
+use std::process::ExitCode;
 use std::time::Duration;
 use zerobuffer::{BufferConfig, Error, Reader, Writer, WriterConfig};
 
 const WIDTH: usize = 640;
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("detector: {error}"); // in words: buffer, numbers, remedy
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Error> {
     let mut camera = Reader::create("camera", BufferConfig::ring(8 << 20).metadata(4096))?;
     let patient = WriterConfig::default().connect_timeout(Duration::from_secs(60));
     let mut screen = Writer::connect_with("screen", patient)?;
     let mut count = 0;
     loop {
+        // It waits for ever; `read_timeout` has a limit, and gives `None` after it.
         let frame = match camera.read() {
             Err(Error::WriterGone { .. }) => break, // the camera has left, and all is read
             frame => frame?,

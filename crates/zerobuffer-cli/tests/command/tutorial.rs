@@ -35,7 +35,11 @@ fn camera_detector_and_screen_in_a_container() {
     const SCRIPT: &str = "mount -t tmpfs -o size=64m,mode=1777 tmpfs /dev/shm && cd \"$0\" && \
         exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '
             ./zerobuffer recv screen --ring 8MiB --format raw --output pictures --json > screen.json &
-            ./detector > detector.txt & ./camera 15 && wait'";
+            ./detector > detector.txt & ./camera 15 && wait
+            ./zerobuffer recv camera --ring 1MiB --format null &
+            until ./zerobuffer inspect camera > found.txt 2>&1; do sleep 0.05; done
+            ./detector 2> refused.txt || echo $? >> refused.txt
+            kill -TERM $! && wait $! || true'";
     let (camera, detector) = (example("camera"), example("detector"));
     let allowed = Command::new("unshare").args(["-m", "true"]).output();
     if !rustix::process::geteuid().is_root() || !allowed.is_ok_and(|output| output.status.success()) {
@@ -54,6 +58,10 @@ fn camera_detector_and_screen_in_a_container() {
     start_command(command.stdin(Stdio::null()).stdout(Stdio::piped())).finish().ok();
     let text = |file| fs::read_to_string(folder.path().join(file)).unwrap();
     assert_eq!(text("detector.txt"), format!("sent {COUNT} pictures on\n"));
+    // A second detector says in words why it cannot start.
+    let refused = text("refused.txt");
+    assert!(refused.starts_with("detector: buffer 'camera' already has a reader"), "{refused}");
+    assert!(refused.ends_with("\n1\n"), "{refused}");
     let report: serde_json::Value = serde_json::from_str(&text("screen.json")).unwrap();
     assert_eq!(report["frames"], COUNT, "{report}");
     let pictures = fs::read(folder.path().join("pictures")).unwrap();
