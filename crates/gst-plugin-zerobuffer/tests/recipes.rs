@@ -219,6 +219,22 @@ const RECIPES: &[Recipe] = &[
         shows: Shows::Pictures("got.y4m", FRAMES),
         is_endless: false,
     },
+    Recipe {
+        line: "zerobuffer tee cam --for disk=block:60 --subscribers 2",
+        before: &[
+            "zerobuffer record cam@disk --quiet -o drive.mcap",
+            "zerobuffer recv cam@screen --quiet --output got.y4m",
+            "until zerobuffer inspect cam@disk && zerobuffer inspect cam@screen; do sleep 0.1; done",
+        ],
+        after: &["zerobuffer send cam --quiet --realtime --input film.y4m"],
+        shows: Shows::Bytes("drive.mcap", (FRAMES * PICTURE) as u64),
+        is_endless: false,
+    },
+    recipe(
+        "zerobuffer record cam@disk -o drive.mcap --ring 512MiB",
+        &["zerobuffer tee cam --for disk=block:60 --subscribers 1", SEND],
+        Shows::Bytes("drive.mcap", (FRAMES * PICTURE) as u64),
+    ),
     recipe(
         "zerobuffer record cam --foxglove -o look.mcap",
         &[SEND],

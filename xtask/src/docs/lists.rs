@@ -28,6 +28,8 @@ const LISTS: &[List] = &[
         names: pages_with_tokio,
         least: 1,
     },
+    List { what: "word of inspect", page: "docs/words.md", names: words_of_inspect, least: 8 },
+    List { what: "state of top", page: "docs/words.md", names: states, least: 5 },
     List { what: "example", page: "examples/README.md", names: examples, least: 3 },
 ];
 
@@ -81,6 +83,21 @@ fn commands(root: &Path) -> Result<Vec<String>> {
         .filter(|name| !name.is_empty())
         .map(|name| format!("zerobuffer {}", name.to_lowercase()))
         .collect())
+}
+
+/// What the lines of `inspect` begin with.
+fn words_of_inspect(root: &Path) -> Result<Vec<String>> {
+    let source = text(root, "crates/zerobuffer-cli/src/commands/inspect.rs")?;
+    let rows = source.split("row(").skip(1).filter_map(|rest| rest.split('"').nth(1));
+    Ok(rows.map(|word| format!("`{word}`")).collect())
+}
+
+/// How `top` says what a stream does.
+fn states(root: &Path) -> Result<Vec<String>> {
+    let source = text(root, "crates/zerobuffer-view/src/live/state.rs")?;
+    let body = source.split("fn word").nth(1).and_then(|rest| rest.split("\n    }\n").next());
+    let words = body.context("no `fn word`")?.split('"').skip(1).step_by(2);
+    Ok(words.map(|word| format!("`{word}`")).collect())
 }
 
 /// What the library, the command and the package read, their tests apart.
