@@ -38,6 +38,7 @@ fn shell(script: &str, arguments: &[&str]) -> Done {
 fn this_machine_can_do_the_job() {
     let done = run(&["doctor", "--ring", "1MiB"]).ok();
     assert!(done.stderr.contains("no problem"), "{}", done.stderr);
+    assert!(done.stderr.contains("; a ring of 1 MiB fits"), "{}", done.stderr);
     let page = done.text();
     for thing in ["/proc", "/dev/shm", "room", "memory", "file size", "RemoveIPC", "kernel", "trial"] {
         assert!(page.lines().any(|line| line.contains(&format!(" {thing} "))), "{thing}: {page}");
@@ -52,7 +53,7 @@ fn this_machine_can_do_the_job() {
 fn a_ring_that_nothing_can_hold_is_a_problem_with_its_exit_code() {
     let done = run(&["doctor", "--ring", "64TiB"]);
     assert!(done.text().contains("PROBLEM"), "{}", done.text());
-    done.failed(12, &["64.00 TiB are asked for"]);
+    done.failed(12, &["64.00 TiB are asked for: a ring of 64 TiB and 64 KiB besides"]);
     let done = run(&["doctor", "--ring", "64TiB", "--json"]);
     assert!(done.json()["problems"].as_u64().unwrap() >= 1, "{}", done.text());
     done.failed(12, &["64.00 TiB"]);

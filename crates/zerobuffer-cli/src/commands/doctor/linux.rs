@@ -150,8 +150,7 @@ impl Machine {
             None => Finding::warning(MEMORY, "nothing says how much memory is free").remedy("mount /proc"),
             Some(limit) if limit.available < needed => {
                 let free = size::human(limit.available);
-                let found =
-                    format!("{} leaves {free}, and {} are asked for", limit.what, size::human(needed));
+                let found = format!("{} leaves {free}, and {}", limit.what, asked(needed));
                 Finding::problem(MEMORY, found)
                     .remedy("a smaller ring, or a higher limit (docker run --memory, MemoryMax= in a unit)")
             }
@@ -172,8 +171,8 @@ impl Machine {
         findings.extend(file.map(|limit| match limit {
             UNLIMITED => Finding::ok(FILE_SIZE, "files may have any size"),
             limit if limit < needed => {
-                let (limit, needed) = (size::human(limit), size::human(needed));
-                Finding::problem(FILE_SIZE, format!("a file may have {limit}, and {needed} are asked for"))
+                let found = format!("a file may have {}, and {}", size::human(limit), asked(needed));
+                Finding::problem(FILE_SIZE, found)
                     .remedy("ulimit -f unlimited, or LimitFSIZE=infinity in a unit")
             }
             limit => Finding::ok(FILE_SIZE, format!("a file may have {}", size::human(limit))),
@@ -350,6 +349,15 @@ impl Machine {
     }
 }
 
+/// What `--ring` comes to.
+fn asked(needed: u64) -> String {
+    let (all, besides) = (size::human(needed), size::human(OVERHEAD));
+    format!(
+        "{all} are asked for: a ring of {} and {besides} besides",
+        size::human(needed.saturating_sub(OVERHEAD))
+    )
+}
+
 /// Whether a ring fits, and how long a container's default lasts.
 pub(super) fn judge_room(room: Room, needed: u64) -> Finding {
     const LARGER: &str = "mount -o remount,size=2G /dev/shm, or size= in /etc/fstab";
@@ -357,7 +365,7 @@ pub(super) fn judge_room(room: Room, needed: u64) -> Finding {
                               an emptyDir of medium: Memory on /dev/shm in Kubernetes";
     let (total, free) = (size::human(room.total), size::human(room.free));
     if room.free < needed {
-        let found = format!("{free} of {total} are free, and {} are asked for", size::human(needed));
+        let found = format!("{free} of {total} are free, and {}", asked(needed));
         return Finding::problem(ROOM, found)
             .remedy(CONTAINERS)
             .remedy(LARGER)

@@ -30,7 +30,7 @@ Exit code 0: no problem. Exit code 12: at least one. --json prints the same for 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// The ring that has to fit: as large as your largest one.
+    /// The ring that has to fit. For several streams at a time give the sum of their rings.
     #[arg(long, value_name = "BYTES", default_value = "32MiB", value_parser = size::parse_positive)]
     ring: u64,
     /// Print JSON: an object with the list of findings.
@@ -65,7 +65,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
     match findings.iter().find(|finding| finding.level == Level::Problem) {
         None => {
             let counted = if warnings == 1 { "1 warning".to_owned() } else { format!("{warnings} warnings") };
-            say::note(&format!("no problem, {counted}"));
+            // Windows tells nothing about room, so only the trial speaks there.
+            let fits = if cfg!(windows) {
+                String::new()
+            } else {
+                format!("; a ring of {} fits", size::human(args.ring))
+            };
+            say::note(&format!("no problem, {counted}{fits}"));
             Ok(())
         }
         Some(first) => {
