@@ -318,7 +318,11 @@ fn the_documentation_at_two_widths() {
             let broken =
                 "[...document.images].filter((image) => image.complete && !image.naturalWidth).length";
             assert_eq!(browser.eval(&tab, broken), 0, "{page} has pictures that do not load");
+            // As the system says, whatever was chosen on the page before.
+            let shown = browser.eval(&tab, "document.body.dataset.mdColorScheme");
+            assert_eq!(shown, if scheme == "dark" { "slate" } else { "default" }, "{page} at {width}");
             browser.screenshot(&tab, &format!("site-{}-{width}.png", page.replace('/', "-")));
+            browser.eval(&tab, "localStorage.clear()");
         }
     }
     let tab = browser.open(&format!("file://{}/sizing.html", site.display()), 1280, 900, "light");
