@@ -28,6 +28,7 @@ const LISTS: &[List] = &[
         names: pages_with_tokio,
         least: 1,
     },
+    List { what: "line", page: "bindings/csharp/examples/Pair.cs", names: lines_of_csharp, least: 8 },
     List { what: "word of inspect", page: "docs/words.md", names: words_of_inspect, least: 8 },
     List { what: "state of top", page: "docs/words.md", names: states, least: 5 },
     List { what: "example", page: "examples/README.md", names: examples, least: 3 },
@@ -83,6 +84,13 @@ fn commands(root: &Path) -> Result<Vec<String>> {
         .filter(|name| !name.is_empty())
         .map(|name| format!("zerobuffer {}", name.to_lowercase()))
         .collect())
+}
+
+/// What the page on C# shows is part of an example, which is compiled and run.
+fn lines_of_csharp(root: &Path) -> Result<Vec<String>> {
+    let page = text(root, "docs/csharp.md")?;
+    let code = page.split("```csharp\n").nth(1).and_then(|rest| rest.split("```").next());
+    Ok(code.context("no C#")?.lines().map(|line| line.trim().to_owned()).collect())
 }
 
 /// What the lines of `inspect` begin with.
@@ -158,13 +166,14 @@ fn examples(root: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for folder in [
         "examples",
+        "bindings/csharp/examples",
         "crates/zerobuffer/examples",
         "crates/zerobuffer-cli/examples",
         "crates/zerobuffer-async-tests/examples",
     ] {
         walk(&root.join(folder), &mut |path| {
             let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
-            if let ("py" | "c" | "cpp" | "rs", Some(name)) = (kind, path.file_stem()) {
+            if let ("py" | "c" | "cpp" | "cs" | "rs", Some(name)) = (kind, path.file_stem()) {
                 found.push(name.to_string_lossy().into_owned());
             }
         })?;
