@@ -65,8 +65,19 @@ mod linux {
 }
 
 /// Shows a stream while a timer ticks.
-pub fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub fn example() -> Result<(), Box<dyn std::error::Error>> {
     #[cfg(target_os = "linux")]
     linux::main()?;
     Ok(())
+}
+
+/// Says in words what went wrong.
+pub fn main() -> std::process::ExitCode {
+    match example() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("event loop: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
 }

@@ -42,7 +42,18 @@ async fn run(channel: &str) -> Result<(), BoxError> {
 }
 
 /// Asks twenty questions at a time.
-pub fn main() -> Result<(), BoxError> {
+pub fn example() -> Result<(), BoxError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(run(&format!("tokio-service-{}", std::process::id())))
+}
+
+/// Says in words what went wrong.
+pub fn main() -> std::process::ExitCode {
+    match example() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tokio service: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
 }

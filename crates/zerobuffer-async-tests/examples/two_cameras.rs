@@ -39,7 +39,7 @@ fn camera(name: &str, pause: Duration, count: u64) -> zerobuffer::Result<()> {
 }
 
 /// Streams from both for a moment.
-pub fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub fn example() -> Result<(), Box<dyn std::error::Error>> {
     let names = ["left", "right"].map(|side| format!("two-cameras-{side}-{}", std::process::id()));
     let [left, right] = names.each_ref().map(|name| Reader::create(name, BufferConfig::ring(1 << 20)));
     let [left_name, right_name] = names;
@@ -52,4 +52,15 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("frames of both cameras: {counts:?}");
     if counts == [10, 50] { Ok(()) } else { Err("frames are missing".into()) }
+}
+
+/// Says in words what went wrong.
+pub fn main() -> std::process::ExitCode {
+    match example() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("two cameras: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
 }

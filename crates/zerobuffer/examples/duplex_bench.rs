@@ -4,7 +4,7 @@
 use std::{
     env,
     error::Error,
-    process::{Child, Command},
+    process::{Child, Command, ExitCode},
     time::{Duration, Instant},
 };
 use zerobuffer::{
@@ -16,7 +16,17 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const PATIENCE: Duration = Duration::from_secs(20);
 const RUNS: usize = 5;
 
-fn main() -> Outcome<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("duplex_bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["duplex-server", name, size] => serve(name, size.parse()?),

@@ -1,4 +1,6 @@
 //! The examples run.
+// What `main` does besides is for people.
+#![allow(dead_code)]
 
 #[path = "../../examples/event_loop.rs"]
 mod event_loop;
@@ -9,15 +11,15 @@ mod two_cameras;
 
 #[test]
 fn event_loop() {
-    event_loop::main().unwrap();
+    event_loop::example().unwrap();
 }
 
 #[test]
 fn tokio_service() {
-    tokio_service::main().unwrap();
+    tokio_service::example().unwrap();
 }
 
 #[test]
 fn two_cameras() {
-    two_cameras::main().unwrap();
+    two_cameras::example().unwrap();
 }
