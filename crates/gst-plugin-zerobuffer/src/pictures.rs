@@ -23,8 +23,9 @@ impl Outgoing {
     /// Reads caps that have been negotiated. Raw video that cannot be described is an error, other
     /// media is not looked at.
     pub(crate) fn new(caps: &gst::Caps) -> Result<Outgoing, zerobuffer_video::Error> {
-        let text = Caps::parse(&caps.to_string())?;
-        let video = match Video::from_caps(&text) {
+        let is_raw = caps.structure(0).is_some_and(|first| first.name() == "video/x-raw");
+        let text = is_raw.then(|| Caps::parse(&caps.to_string())).transpose()?;
+        let video = match text.as_ref().map_or(Ok(None), Video::from_caps) {
             Ok(video) => video,
             // A tiled format: its bytes travel as they are.
             Err(zerobuffer_video::Error::UnknownFormat { .. }) => None,
@@ -110,9 +111,22 @@ pub(crate) fn stamp(number: u64, time: Option<gst::ClockTime>) -> Stamp {
     Stamp { number: Some(number), time_ns: time.map(gst::ClockTime::nseconds), exposure_us: None }
 }
 
+/// Reads a metadata block. Pictures of formats that GStreamer alone knows, such as tiled ones, are
+/// frames that travel as they are.
+pub(crate) fn described(metadata: &[u8]) -> Result<Description, zerobuffer_video::Error> {
+    match Description::parse(metadata) {
+        Err(zerobuffer_video::Error::UnknownFormat { name, .. })
+            if name.parse::<gst_video::VideoFormat>().is_ok() =>
+        {
+            Description::parse_any_format(metadata)
+        }
+        description => description,
+    }
+}
+
 /// What a reader finds in the metadata of its writer.
 pub(crate) fn incoming(metadata: &[u8]) -> Result<(Option<gst::Caps>, Description), zerobuffer_video::Error> {
-    let description = Description::parse(metadata)?;
+    let description = described(metadata)?;
     let text = match (&description.caps, &description.content) {
         // Caps as GStreamer reads them: existing clients write other forms too.
         (_, Content::Video(video)) if !is_gstreamers(description.caps.as_deref()) => {

@@ -44,7 +44,13 @@ impl Description {
         {
             return Err(format!("they say {caps} frames a second, the header {header}"));
         }
-        metadata = metadata.laid_out(&Layout::tight(&said).map_err(|why| why.to_string())?);
+        let layout = Layout::tight(&said).map_err(|why| why.to_string())?;
+        if layout.size() as u64 != header.frame_size {
+            // Frames that are one field each.
+            let (caps, header) = (layout.size(), header.frame_size);
+            return Err(format!("they say frames of {caps} bytes, the header {header}"));
+        }
+        metadata = metadata.laid_out(&layout);
         metadata.stamped = Some(false);
         metadata.y4m = Some(header.clone());
         frame_parameters.clone_into(&mut metadata.y4m_frame);
@@ -165,6 +171,10 @@ mod tests {
             ("video/x-raw, format=RGB, width=4, height=2", "they say RGB 4 x 2, the header I420 4 x 2"),
             ("video/x-raw, format=I420, width=4, height=4", "I420 4 x 4, the header I420 4 x 2"),
             ("video/x-raw, format=I420, width=4, height=2, framerate=30/1", "30"),
+            (
+                "video/x-raw, format=I420, width=4, height=2, interlace-mode=alternate",
+                "they say frames of 8 bytes, the header 12",
+            ),
             ("audio/x-foo", "no raw pictures"),
             ("video/x-raw, format=Q999, width=4, height=2", "Q999"),
         ] {

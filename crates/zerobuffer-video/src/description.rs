@@ -197,6 +197,21 @@ impl Description {
     /// A block that is neither JSON nor caps describes nothing, which is no error. An error is what
     /// claims to describe raw pictures or sound and is wrong or contradicts itself.
     pub fn parse(metadata: &[u8]) -> Result<Description> {
+        Description::read(metadata, content)
+    }
+
+    /// Reads a metadata block as [`Description::parse`] does, but takes pictures of any format.
+    ///
+    /// Of those whose format is not in the table, such as a tiled one, no more is known than the
+    /// caps' text.
+    pub fn parse_any_format(metadata: &[u8]) -> Result<Description> {
+        Description::read(metadata, |caps| match content(caps) {
+            Err(Error::UnknownFormat { .. }) => Ok(Content::Unknown),
+            content => content,
+        })
+    }
+
+    fn read(metadata: &[u8], content: fn(&str) -> Result<Content>) -> Result<Description> {
         let Some(object) = object(metadata) else {
             // A bare caps string.
             let text =
@@ -212,13 +227,17 @@ impl Description {
             element_name: text("element_name").map(str::to_owned),
             ..Description::default()
         };
-        description.read_content(&object)?;
+        description.read_content(&object, content)?;
         description.read_frames(&object)?;
         Ok(description)
     }
 
     /// Reads what the frames are: `caps`, or the keys in its place.
-    fn read_content(&mut self, object: &Map<String, Value>) -> Result<()> {
+    fn read_content(
+        &mut self,
+        object: &Map<String, Value>,
+        content: fn(&str) -> Result<Content>,
+    ) -> Result<()> {
         // Existing clients write an object in place of the caps string now and then.
         let (fields, said) = match object.get("caps") {
             Some(Value::String(caps)) => {

@@ -160,3 +160,17 @@ fn a_picture_is_asked_of_what_is_none() {
         assert!(Video::new(rgb, width, height).is_err());
     }
 }
+
+#[test]
+fn pictures_of_an_unknown_format_are_frames_where_any_will_do() {
+    let block = br#"{"caps":"video/x-raw, format=(string)NV12_4L4, width=(int)4, height=(int)4","frame_prefix":24,"clock":"pts"}"#;
+    assert!(Description::parse(block).unwrap_err().to_string().contains("'NV12_4L4' is not known"));
+    let description = Description::parse_any_format(block).unwrap();
+    assert!(description.caps.as_deref().is_some_and(|caps| caps.contains("NV12_4L4")));
+    assert_eq!(description.content, Content::Unknown);
+    assert_eq!((description.stamped, description.clock), (Some(true), Some(Clock::Pts)));
+    // What is wrong otherwise stays wrong.
+    for block in ["video/x-raw, format=NV12, width=0, height=4", "video/x-raw, width=4, height=4"] {
+        assert_eq!(Description::parse_any_format(block.as_bytes()), Description::parse(block.as_bytes()));
+    }
+}

@@ -11,7 +11,7 @@ use zerobuffer_video::{Clock, Content, Description, Layout, Picture, Stamp, Vide
 use super::imp::{CAT, Started, ZeroSrc};
 use super::settings::{Settings, TimestampMode};
 use super::time::Anchor;
-use crate::pictures::{add_meta, incoming};
+use crate::pictures::{add_meta, described, incoming};
 
 /// What the present writer sends.
 pub(super) struct Incoming {
@@ -60,7 +60,8 @@ impl ZeroSrc {
         };
         let (mut caps, mut description) = incoming(metadata).map_err(|why| wrong(&why))?;
         if let (None, Some(given)) = (&caps, &settings.caps) {
-            description = Description::parse(given.to_string().as_bytes()).map_err(|why| wrong(&why))?;
+            let text = given.to_string();
+            description = described(text.as_bytes()).map_err(|why| wrong(&why))?;
             caps = Some(given.clone());
         }
         let video = match description.content {

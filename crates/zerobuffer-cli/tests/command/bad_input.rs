@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use crate::common::{assert_no_files, command, feed, name, noise, run, start, start_command, y4m};
+use crate::common::{
+    assert_no_files, assert_same, command, feed, name, noise, run, start, start_command, y4m,
+};
 use zerobuffer::{BufferConfig, Reader, Writer};
 
 #[test]
@@ -212,6 +214,26 @@ fn frames_that_are_not_what_their_description_says() {
         writer.write(frame).unwrap();
         assert_eq!(receiver.finish().failed(3, parts).stdout, b"", "not even a header");
         drop(writer);
+        assert_no_files(&name);
+    }
+}
+
+#[test]
+fn pictures_of_an_unknown_format_are_received_raw_without_their_stamps() {
+    let metadata = br#"{"caps": "video/x-raw, format=NV12_4L4, width=4, height=2", "frame_prefix": 24}"#;
+    let frame = noise(24 + 12, 1);
+    for (format, expected) in [("raw", Some(&frame[24..])), ("auto", None)] {
+        let name = name();
+        let mut receiver = start(&["recv", &name, "--format", format]);
+        receiver.wait_for("waiting for a writer");
+        let mut writer = Writer::connect(&name).unwrap();
+        writer.set_metadata(metadata).unwrap();
+        writer.write(&frame).unwrap();
+        drop(writer);
+        match expected {
+            Some(expected) => assert_same(&receiver.finish().ok().stdout, expected),
+            None => drop(receiver.finish().failed(3, &["'NV12_4L4' is not known", "--format raw"])),
+        }
         assert_no_files(&name);
     }
 }

@@ -123,6 +123,10 @@ fn caps_add_to_a_y4m_header_and_raw_pictures_need_no_size() {
     // What contradicts itself.
     let wrong = ["--format", "y4m", "--caps", "video/x-raw, format=RGB, width=4, height=2"];
     feed(&[&["send", &name][..], &wrong].concat(), &film).failed(2, &["RGB 4 x 2", "I420 4 x 2"]);
+    // Frames that are one field have half the bytes, and y4m has no such.
+    let fields = format!("{caps}, interlace-mode=alternate");
+    let wrong = ["--format", "y4m", "--caps", &fields];
+    feed(&[&["send", &name][..], &wrong].concat(), &film).failed(2, &["frames of 8 bytes", "header 12"]);
     let receiver = start(&["recv", &name, "--format", "null"]);
     feed(&["send", &name, "--caps", caps], &film).failed(3, &["is y4m", "--format y4m"]);
     drop(receiver.finish());

@@ -250,7 +250,9 @@ fn choose(args: &Args, metadata: &[u8], frames: bool) -> Result<(Form, Descripti
     let found = match args.format {
         OutputFormat::Null => return Ok((Form::Null, Description::default())),
         // Whatever the metadata say: this is the way out where they are wrong.
-        OutputFormat::Raw => return Ok((Form::Raw, Description::parse(metadata).unwrap_or_default())),
+        OutputFormat::Raw => {
+            return Ok((Form::Raw, Description::parse_any_format(metadata).unwrap_or_default()));
+        }
         OutputFormat::Auto | OutputFormat::Y4m => Found::parse(metadata).map_err(|why| {
             Fail::new(
                 Exit::Input,
