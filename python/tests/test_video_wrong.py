@@ -136,6 +136,9 @@ def refused(reader: VideoReader, writer: VideoWriter, image: Any, message: str) 
         (25, (64, 2**40), "BGR", "too large|out of range|convert"),
         (-1, (64, 48), "BGR", "-1 is no rate"),
         ("fast", (64, 48), "BGR", "'fast' is no rate"),
+        (float("inf"), (64, 48), "BGR", "inf is no rate"),
+        (2**31, (64, 48), "BGR", "2147483648 is no rate"),
+        (5000000.123, (64, 48), "BGR", "5000000.123 is no rate"),
         (25, (2**30, 2**30), "ARGB64", "exceeds the address space"),
     ],
 )

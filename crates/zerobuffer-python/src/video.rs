@@ -52,7 +52,14 @@ pub(crate) fn announce<'py>(
     stamped: bool,
 ) -> PyResult<(Vec<u8>, usize, Option<Bound<'py, PyDict>>)> {
     let mut video = Video::new(Format::from_name(format).map_err(wrong)?, size.0, size.1).map_err(wrong)?;
-    video.rate = rate.and_then(|(num, den)| Rate::new(num, den)).map(Rate::reduced);
+    video.rate = match rate {
+        Some((num, den)) => {
+            let wrong =
+                || PyValueError::new_err(format!("{num}/{den} is no rate with parts up to {}", Rate::MOST));
+            Some(Rate::new(num, den).ok_or_else(wrong)?.reduced())
+        }
+        None => None,
+    };
     let layout = Layout::tight(&video).map_err(wrong)?;
     let mut description = Description::video("zerobuffer-python", &video);
     if stamped {

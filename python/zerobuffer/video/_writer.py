@@ -29,12 +29,13 @@ def _rate(fps: Union[float, str, Fraction, Sequence[int], None]) -> Optional[Fra
         return None
     try:
         rate = Fraction(*fps) if isinstance(fps, (tuple, list)) else Fraction(fps)  # type: ignore[arg-type]
-    except (TypeError, ValueError, ZeroDivisionError):
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         rate = Fraction(-1)
     # 29.97 as a float is 30000/1001.
     rate = rate.limit_denominator(1001)
-    if not 0 < rate <= 2**31:
-        raise VideoError(f"{fps!r} is no rate above 0: write for instance 25, 29.97 or '30000/1001'")
+    # Caps hold no larger numbers.
+    if not 0 < rate.numerator < 2**31:
+        raise VideoError(f"{fps!r} is no rate of numbers up to 2^31 - 1: write for instance 25, 29.97 or '30000/1001'")
     return rate
 
 
