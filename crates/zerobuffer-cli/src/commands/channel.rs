@@ -40,6 +40,9 @@ pub(super) fn fail(name: &str, role: Role, error: Error) -> Fail {
                 who(*pid)
             )
         }
+        (Error::TooManyClients { clients, most, .. }, _) => format!(
+            "channel '{name}' has {clients} clients, and serves {most} at a time: try again, or wait longer with --wait SECONDS; more may be served with a larger --clients"
+        ),
         (Error::EmptyFrame { .. }, _) => String::from("the request is empty: it needs at least one byte"),
         (Error::FrameTooLarge { size, max, .. }, Role::Client) => too_large(name, Some(*size), *max),
         (Error::ServerGone { .. } | Error::ReaderGone { .. } | Error::WriterGone { .. }, Role::Client) => {

@@ -23,7 +23,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The program is started once per request, by `sh -c`. If it fails, prints nothing or prints more
 /// than a response can carry, the caller learns so at once. A line on stderr says it here. It is
 /// ended when it runs for longer than --timeout, and when its caller has gone. Serves one client
-/// after the other until stopped; programs that then still run after two seconds are ended.
+/// after the other, or several at a time with --clients, until stopped. Programs that then still
+/// run after two seconds are ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: zerobuffer serve shout --exec 'tr a-z A-Z'")]
 pub(crate) struct Args {
@@ -35,10 +36,14 @@ pub(crate) struct Args {
     /// End a program that runs for longer than this [default: only when its caller has gone].
     #[arg(long, value_name = "SECONDS", value_parser = time::parse_positive)]
     timeout: Option<Duration>,
-    /// Run so many programs at once for a client that sends several requests; responses still go
-    /// out in request order.
-    #[arg(long, value_name = "COUNT", default_value = "1")]
-    workers: NonZeroUsize,
+    /// Serve so many clients at the same time, each with rings of its own [default: one client
+    /// after the other].
+    #[arg(long, value_name = "COUNT")]
+    clients: Option<NonZeroUsize>,
+    /// Run so many programs at once; each client still gets its responses in request order
+    /// [default: as many as --clients, or 1].
+    #[arg(long, value_name = "COUNT")]
+    workers: Option<NonZeroUsize>,
     /// Bytes of the request ring, for instance 64MiB.
     #[arg(long, value_name = "BYTES", value_parser = size::parse_positive, default_value = "16MiB")]
     ring: u64,
@@ -64,8 +69,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Fail> {
         with_mode(BufferConfig::ring(args.ring).metadata(args.metadata).global(args.global), args.mode);
     let mut config =
         ServerConfig::default().buffer(buffer).owner(args.owner.unwrap_or_default()).on_error(report);
-    if args.workers.get() > 1 {
-        config = config.mode(ProcessingMode::ThreadPool(args.workers));
+    if let Some(clients) = args.clients {
+        config = config.clients(clients.get());
+    }
+    if let Some(workers) = args.workers.or(args.clients).filter(|workers| workers.get() > 1) {
+        config = config.mode(ProcessingMode::ThreadPool(workers));
     }
     let server = Server::new(&args.name, config);
     let (program, time) = (args.exec.clone(), args.timeout);

@@ -190,3 +190,33 @@ fn a_response_that_does_not_come_in_time() {
     feed(&["call", &channel, "--timeout", "0.3"], b"x").failed(7, &["no response", "0.3 s", "--timeout"]);
     ended(server, &channel);
 }
+
+#[test]
+fn two_calls_at_the_same_time_are_answered_at_the_same_time_and_a_third_waits_for_a_place() {
+    let (channel, folder) = (name(), tempfile::tempdir().unwrap());
+    let is_there = |file: &str| folder.path().join(file).exists();
+    let program = format!(
+        "cd {} && read who; touch $who; while ! test -e go; do sleep 0.01; done; echo to $who",
+        folder.path().display()
+    );
+    let server = serving(&channel, &program, &["--clients", "2", "--ring", "64KiB"]);
+    let call = |who: &str| {
+        let options = ["call", &channel, "--wait", "80", "--timeout", "80", "--response-size", "64KiB"];
+        let mut call = start(&options);
+        call.write(format!("{who}\n").as_bytes());
+        call.close_input();
+        call
+    };
+    let calls = ["a", "b"].map(call);
+    until("the programs of both run", || is_there("a") && is_there("b"));
+    let parts = ["has 2 clients, and serves 2 at a time", "--wait SECONDS", "--clients"];
+    feed(&["call", &channel, "--wait", "0"], b"x").failed(5, &parts);
+    let third = call("c");
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    for (call, who) in calls.into_iter().chain([third]).zip(["a", "b", "c"]) {
+        assert_eq!(call.finish().ok().text(), format!("to {who}\n"));
+    }
+    ended(server, &channel);
+    let left = zerobuffer::observe::list().unwrap();
+    assert!(!left.iter().any(|buffer| buffer.name.starts_with(&channel)), "{left:?}");
+}
