@@ -11,7 +11,8 @@ use zenoh::pubsub::Subscriber;
 use zenoh::query::{Query, Queryable};
 use zenoh::sample::{Locality, SampleKind};
 use zenoh::{Session, Wait as _};
-use zerobuffer::{Error, Owner, observe};
+use zerobuffer::observe::{self, BufferInfo};
+use zerobuffer::{Error, Owner};
 
 use self::desk::Desk;
 use crate::engine::{self, Side};
@@ -25,6 +26,11 @@ use crate::{path, say, size, threads};
 /// The buffer that carries a channel's requests.
 pub(crate) fn requests_of(channel: &str) -> String {
     format!("{channel}_request")
+}
+
+/// The buffer that carries what clients ask a server that takes several of them.
+fn entrance_of(channel: &str) -> String {
+    requests_of(&format!("{channel}+"))
 }
 
 /// Let other machines call services of this one.
@@ -137,13 +143,13 @@ impl Offering {
                 return None;
             }
         };
-        let pid = info.reader.filter(|reader| reader.alive)?.pid;
-        let terms = Terms {
-            ring: info.payload_size,
-            metadata: info.metadata_size,
-            largest: self.largest,
-            path: Vec::new(),
-        };
+        let reader = |info: BufferInfo| info.reader.filter(|reader| reader.alive).map(|reader| reader.pid);
+        let (ring, metadata) = (info.payload_size, info.metadata_size);
+        let pid = reader(info)?;
+        // It is made before the channel.
+        let entrance = observe::inspect(&entrance_of(&self.channel)).ok().and_then(reader);
+        let terms =
+            Terms { ring, metadata, several: entrance == Some(pid), largest: self.largest, path: Vec::new() };
         Some(Server { pid, terms })
     }
 
@@ -153,7 +159,8 @@ impl Offering {
         let session = &self.session;
         // Another life of the server is another offer.
         let offerer = format!("{}-{}-{life}", session.zid(), self.index);
-        let desk = Arc::new(Desk::new(&self.channel, &self.stream, self.owner, self.largest));
+        let desk =
+            Arc::new(Desk::new(&self.channel, &self.stream, self.owner, self.largest, server.terms.several));
         let worker = Arc::clone(&desk);
         let thread = std::thread::spawn(move || worker.run());
         let requests = requests_of(&self.channel);
@@ -227,6 +234,7 @@ impl Open {
         }
         self.desk.end();
         let _ = self.thread.join();
+        self.desk.wait_for_lines();
         self.desk
     }
 }

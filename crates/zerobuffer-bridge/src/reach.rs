@@ -181,8 +181,8 @@ impl Reaching<'_> {
             &self.channel,
             offerer,
             &self.stream,
-            terms.largest,
-            self.args.max_frame,
+            (terms.largest, self.args.max_frame),
+            terms.several,
         ));
         // First: a bridge that sees the channel has to find the way of its requests.
         let _mark = Mark::new(&requests, &terms.path).map_err(|error| match error {
@@ -200,7 +200,7 @@ impl Reaching<'_> {
             "reach".clone_into(&mut line.role);
             line.ring.clone_from(&channel);
             (line.frames, line.bytes, line.lost) = (counts.answered, counts.bytes, counts.failed);
-            (line.live, line.peers) = (true, 1);
+            (line.live, line.peers) = (true, counts.clients);
         });
         let _info = info
             .declare(&self.session, &self.bridge, &self.stream)
@@ -209,6 +209,7 @@ impl Reaching<'_> {
         let posting = std::thread::spawn(move || posts.post_all());
         while !stop.is_set() && self.offers.has(offerer) && !desk.is_over() {
             stop.sleep(LOOK);
+            desk.sweep();
         }
         // In this order: the client of a request without an answer learns that the server is gone.
         desk.end();
@@ -257,19 +258,23 @@ impl Reaching<'_> {
             buffer = buffer.mode(mode);
         }
         let (comes, goes) = (Arc::clone(desk), Arc::clone(desk));
-        let stream = self.stream.clone();
-        let config = ServerConfig::default()
-            .buffer(buffer)
-            .owner(self.args.owner)
-            .on_init(move |metadata| {
-                comes.client_comes(metadata);
-                Ok(())
-            })
-            .on_error(move |failure| match failure {
-                Failure::ClientGone { .. } => goes.client_goes(),
+        let (stream, channel) = (self.stream.clone(), self.channel.clone());
+        let config = ServerConfig::default().buffer(buffer).owner(self.args.owner).on_error(move |failure| {
+            match failure {
+                Failure::ClientGone { channel, .. } => goes.client_goes(channel),
                 Failure::Handler { .. } | Failure::Answers { .. } => {}
                 failure => say::warn(&format!("{stream}: {failure}")),
-            });
+            }
+        });
+        let config = if terms.several {
+            config.several_clients()
+        } else {
+            // The next one on that channel, or the first.
+            config.on_init(move |_| {
+                comes.client_goes(&channel);
+                Ok(())
+            })
+        };
         let server = Server::new(&self.channel, config);
         let asked = Arc::clone(desk);
         server.start(move |request, responder| asked.ask(request, responder).map_err(Into::into)).map_err(

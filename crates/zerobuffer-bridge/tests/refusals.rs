@@ -7,7 +7,9 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use common::{Bridge, Pair, RGB, check, name, next, port, reader, wait_for, write, write_all, writer};
+use common::{
+    Bridge, Pair, RGB, check, memory, name, next, port, reader, wait_for, write, write_all, writer,
+};
 
 #[test]
 fn a_loop_of_bridges_is_refused_by_the_one_that_would_close_it() {
@@ -215,13 +217,6 @@ mod hostile {
 
     /// An opening of a live stream without metadata.
     const OPENING: [u8; 8] = [1, 0, 0, 0, 0, 0, 0, 0];
-
-    /// Resident bytes of a process.
-    fn memory(pid: u32) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    }
 
     #[test]
     fn a_sender_that_lies_is_refused_and_costs_no_memory() {

@@ -1,6 +1,8 @@
-//! Where requests for one server come in: in the order in which they came, they go to it.
+//! Where requests for one server come in. To a server of one client they go in the order in which
+//! they came. To one of several clients each remote client has a line of its own.
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use zenoh::Wait as _;
 use zenoh::bytes::ZBytes;
@@ -15,9 +17,11 @@ use crate::wire::{Ask, MAX_METADATA, Trouble};
 
 /// Clients of one service, on all machines.
 const MOST_VISITORS: usize = 64;
-/// Threads that answer clients. One that the engine makes wait stays for a while after its client
-/// has left.
-const MOST_THREADS: usize = 128;
+/// Clients whose threads are there. One that the engine makes wait stays for a while after its
+/// client has left.
+const MOST_SERVED: usize = 128;
+/// How long clients that have a line of their own may take to close it.
+const CLOSES: Duration = Duration::from_secs(5);
 /// Requests of one client that are under way.
 pub(super) const MOST_ASKS: usize = 64;
 
@@ -32,33 +36,44 @@ pub(super) struct Counts {
 }
 
 /// A request that waits for its turn.
-struct Asked {
-    ask: Ask,
-    payload: ZBytes,
+pub(super) struct Asked {
+    pub(super) ask: Ask,
+    pub(super) payload: ZBytes,
     /// Without its payload and its attachment: it is held until the answer.
-    query: Query,
-    visitor: Arc<Visitor>,
+    pub(super) query: Query,
 }
 
 #[derive(Default)]
 struct State {
-    asked: VecDeque<Asked>,
+    /// Those that share the one line.
+    asked: VecDeque<(Arc<Visitor>, Asked)>,
     /// Bytes of requests that wait, and of the metadata that came with them.
     bytes: u64,
     visitors: BTreeMap<u64, Arc<Visitor>>,
     counts: Counts,
+    /// Clients that have a line of their own, until that is closed.
+    lines: usize,
     ended: bool,
     told: say::Once,
 }
 
 impl State {
     /// Takes out the requests of clients that have left or were given up: nobody waits for them.
-    fn drop_over(&mut self) -> VecDeque<Asked> {
+    fn drop_over(&mut self) -> Vec<Asked> {
         let asked = std::mem::take(&mut self.asked);
-        let (over, asked): (VecDeque<_>, _) = asked.into_iter().partition(|asked| asked.visitor.is_over());
+        let (over, asked): (VecDeque<_>, _) = asked.into_iter().partition(|(visitor, _)| visitor.is_over());
         self.asked = asked;
-        self.bytes -= over.iter().map(|asked| asked.ask.weight()).sum::<u64>();
+        let mut over: Vec<_> = over.into_iter().map(|(_, asked)| asked).collect();
+        for visitor in self.visitors.values().filter(|visitor| visitor.is_over()) {
+            over.extend(visitor.take_asked());
+        }
+        self.forget(&over);
         over
+    }
+
+    /// They do not wait any more.
+    fn forget<'a>(&mut self, asked: impl IntoIterator<Item = &'a Asked>) {
+        self.bytes -= asked.into_iter().map(|asked| asked.ask.weight()).sum::<u64>();
     }
 }
 
@@ -67,19 +82,22 @@ pub(super) struct Desk {
     stream: String,
     owner: Owner,
     largest: u64,
+    /// The server has a channel for each client.
+    several: bool,
     state: Mutex<State>,
     changed: Condvar,
-    /// Each thread that answers a client has one.
+    /// Each thread of a client has one.
     threads: Arc<()>,
 }
 
 impl Desk {
-    pub(super) fn new(channel: &str, stream: &str, owner: Owner, largest: u64) -> Desk {
+    pub(super) fn new(channel: &str, stream: &str, owner: Owner, largest: u64, several: bool) -> Desk {
         Desk {
             channel: channel.to_owned(),
             stream: stream.to_owned(),
             owner,
             largest,
+            several,
             state: Mutex::default(),
             changed: Condvar::new(),
             threads: Arc::default(),
@@ -103,6 +121,10 @@ impl Desk {
         self.owner
     }
 
+    pub(super) fn serves_several(&self) -> bool {
+        self.several
+    }
+
     /// A client is there.
     pub(super) fn join(&self, session: u64) {
         let mut state = self.lock();
@@ -113,12 +135,14 @@ impl Desk {
             let message = format!("{}: a client is refused, there are {MOST_VISITORS} already", self.stream);
             return state.told.warn(message);
         }
-        // A client gets its thread with its first request: the others may still get theirs.
+        // A client gets its threads with its first request: the others may still get theirs.
+        let each = if self.several { 2 } else { 1 };
         let threads = Arc::strong_count(&self.threads) - 1;
-        let to_come = state.visitors.values().filter(|visitor| !visitor.has_thread()).count();
-        if threads + to_come >= MOST_THREADS {
+        let to_come: usize = state.visitors.values().map(|visitor| each - visitor.threads().min(each)).sum();
+        let most = MOST_SERVED * each;
+        if threads + to_come + each > most {
             let message = format!(
-                "{}: a client is refused, {MOST_THREADS} threads answer others, or wait for those that left",
+                "{}: a client is refused, {most} threads answer others, or wait for those that left",
                 self.stream
             );
             return state.told.warn(message);
@@ -126,7 +150,7 @@ impl Desk {
         state.visitors.insert(session, Arc::new(Visitor::new(session)));
     }
 
-    /// A thread that answers a client holds this.
+    /// A thread of a client holds this.
     pub(super) fn thread(&self) -> Arc<()> {
         Arc::clone(&self.threads)
     }
@@ -136,16 +160,20 @@ impl Desk {
         let visitor = self.lock().visitors.remove(&session);
         if let Some(visitor) = visitor {
             visitor.end();
-            let over = self.lock().drop_over();
+            let mut state = self.lock();
+            let own = visitor.take_asked();
+            state.forget(&own);
+            let over = state.drop_over();
+            drop(state);
             // The engine learns of it without the lock.
-            drop(over);
+            drop((own, over));
         }
         self.changed.notify_all();
     }
 
     /// A request came. This is the engine's thread: nothing is waited for. A query that is dropped
-    /// has no answer, and the asking bridge ends that client's channel.
-    pub(super) fn take(&self, mut query: Query) {
+    /// has no answer, and the asking bridge ends its channel.
+    pub(super) fn take(self: &Arc<Desk>, mut query: Query) {
         let attachment = query.attachment_mut().map(std::mem::take).unwrap_or_default();
         let payload = query.payload_mut().map(std::mem::take).unwrap_or_default();
         // Not joined to one piece before its length is looked at.
@@ -173,8 +201,17 @@ impl Desk {
             }
             Err(refused) => return state.told.warn(format!("{}: {refused}", self.stream)),
         };
-        let Some(visitor) = state.visitors.get(&ask.session).filter(|_| !state.ended) else {
-            return state.told.warn(format!("{}: a request of a client that is not there", self.stream));
+        if state.ended {
+            return;
+        }
+        let Some(visitor) = state.visitors.get(&ask.session) else {
+            state.told.warn(format!("{}: a request of a client that is not there", self.stream));
+            drop(guard);
+            let words = format!(
+                "the bridge at the server answers {MOST_VISITORS} clients, this one is not among them: connect anew once others have left"
+            );
+            let _ = query.reply_err(Trouble::new("busy", words).encode()).wait();
+            return;
         };
         match visitor.admits(ask.number) {
             Admission::Granted => {}
@@ -208,7 +245,21 @@ impl Desk {
         }
         let visitor = Arc::clone(visitor);
         state.bytes += weight;
-        state.asked.push_back(Asked { ask, payload, query, visitor });
+        let asked = Asked { ask, payload, query };
+        if self.several {
+            if visitor.put(asked) {
+                state.lines += 1;
+                let (desk, thread) = (Arc::clone(self), self.thread());
+                std::thread::spawn(move || {
+                    visitor.send_all(&desk);
+                    desk.lock().lines -= 1;
+                    desk.changed.notify_all();
+                    drop(thread);
+                });
+            }
+            return;
+        }
+        state.asked.push_back((visitor, asked));
         drop(guard);
         self.changed.notify_all();
     }
@@ -222,6 +273,13 @@ impl Desk {
         visitors.into_values().for_each(|visitor| visitor.end());
         drop(asked);
         self.changed.notify_all();
+    }
+
+    /// After the end: waits until the lines of clients are closed. The engine may make one wait for
+    /// longer than this does.
+    pub(super) fn wait_for_lines(&self) {
+        let state = self.lock();
+        let _ = self.changed.wait_timeout_while(state, CLOSES, |state| state.lines > 0);
     }
 
     /// The server is gone, or does not take what it has to.
@@ -243,30 +301,41 @@ impl Desk {
     pub(super) fn run(self: &Arc<Desk>) {
         let mut line: Option<Line> = None;
         while let Some(next) = self.next(&mut line) {
-            let Some(Asked { ask, payload, query, visitor }) = next else { continue };
-            if visitor.is_over() {
-                continue;
-            }
-            match Line::send(&mut line, self, &visitor, ask, payload) {
-                Sent::Call(call, largest) => visitor.await_answer(self, call, query, largest),
-                Sent::Refused(trouble) => {
-                    self.failed();
-                    visitor.forget();
-                    let _ = query.reply_err(trouble.encode()).wait();
-                }
-                Sent::ClientGone => {}
-                Sent::ServerGone => {
-                    self.failed();
-                    self.end();
-                }
+            if let Some((visitor, asked)) = next
+                && !visitor.is_over()
+            {
+                self.send(&mut line, &visitor, asked);
             }
         }
+    }
+
+    /// Gives the server one request.
+    pub(super) fn send(self: &Arc<Desk>, line: &mut Option<Line>, visitor: &Arc<Visitor>, asked: Asked) {
+        let Asked { ask, payload, query } = asked;
+        match Line::send(line, self, visitor, ask, payload) {
+            Sent::Call(call, largest) => visitor.await_answer(self, call, query, largest),
+            Sent::Refused(trouble) => {
+                self.failed();
+                visitor.forget();
+                let _ = query.reply_err(trouble.encode()).wait();
+            }
+            Sent::ClientGone => {}
+            Sent::ServerGone => {
+                self.failed();
+                self.end();
+            }
+        }
+    }
+
+    /// A request has left its queue.
+    pub(super) fn taken(&self, asked: &Asked) {
+        self.lock().forget([asked]);
     }
 
     /// The next request, or none within a while; `None` at the end. Clients that have left give
     /// their line back.
     #[allow(clippy::option_option, reason = "an end, a pause, and a request")]
-    fn next(&self, line: &mut Option<Line>) -> Option<Option<Asked>> {
+    fn next(&self, line: &mut Option<Line>) -> Option<Option<(Arc<Visitor>, Asked)>> {
         let mut state = self.lock();
         if state.asked.is_empty() && !state.ended {
             state = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
@@ -275,9 +344,7 @@ impl Desk {
             return None;
         }
         let asked = state.asked.pop_front();
-        if let Some(Asked { ask, .. }) = &asked {
-            state.bytes -= ask.weight();
-        }
+        state.forget(asked.iter().map(|(_, asked)| asked));
         drop(state);
         if asked.is_none() && line.as_ref().is_some_and(|line| !line.is_used()) {
             *line = None;
@@ -293,7 +360,7 @@ mod tests {
     /// Threads of clients that left, which the engine still makes wait.
     #[test]
     fn there_are_never_more_threads_than_are_allowed() {
-        let desk = Desk::new("channel", "stream", Owner::Trusted, 1);
+        let desk = Desk::new("channel", "stream", Owner::Trusted, 1, false);
         let threads: Vec<_> = (0..100).map(|_| desk.thread()).collect();
         (1..=64).for_each(|session| desk.join(session));
         assert_eq!(desk.counts().clients, 28);

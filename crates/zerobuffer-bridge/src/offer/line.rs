@@ -1,10 +1,12 @@
-//! The bridge as the client of a server: one connection for all clients with the same metadata.
+//! The bridge as the client of a server. There is one connection for all clients with the same
+//! metadata, or one for each client if the server takes several.
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zenoh::bytes::ZBytes;
-use zerobuffer::Error;
 use zerobuffer::duplex::{Call, Client, ClientConfig};
+use zerobuffer::{Error, Patience};
 
 use super::desk::Desk;
 use super::visitor::Visitor;
@@ -13,7 +15,8 @@ use crate::wire::{Ask, Trouble};
 
 /// Between two looks whether a request is still wanted.
 const TRY: Duration = Duration::from_millis(200);
-/// How long a client may take to leave a line that another one needs with other metadata.
+/// How long a client may take to leave a line that another one needs with other metadata. And how
+/// long a place among the clients of a server is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What has become of a request.
@@ -68,7 +71,7 @@ impl Line {
         }
         let line = match line {
             Some(line) => line,
-            None => match Line::open(desk, metadata) {
+            None => match Line::open(desk, visitor, metadata) {
                 Ok(opened) => line.insert(opened),
                 Err(sent) => return sent,
             },
@@ -80,18 +83,25 @@ impl Line {
         line.submit(desk, visitor, &payload).map_or_else(|sent| sent, |call| Sent::Call(call, largest))
     }
 
-    fn open(desk: &Desk, metadata: Option<Vec<u8>>) -> Result<Line, Sent> {
+    fn open(desk: &Desk, visitor: &Visitor, metadata: Option<Vec<u8>>) -> Result<Line, Sent> {
         let refused = |error: Error| match error {
             Error::NoServer { .. } | Error::ServerNotReady { .. } | Error::ServerGone { .. } => {
                 Sent::ServerGone
             }
-            error @ (Error::ClientAlreadyConnected { .. } | Error::WriterAlreadyConnected { .. }) => {
-                Sent::Refused(Trouble::new("busy", error.to_string()))
-            }
+            error @ (Error::ClientAlreadyConnected { .. }
+            | Error::WriterAlreadyConnected { .. }
+            | Error::TooManyClients { .. }) => Sent::Refused(Trouble::new("busy", error.to_string())),
             error => Sent::Refused(Trouble::of(error)),
         };
         let config = ClientConfig::default().owner(desk.owner()).write_timeout(Some(TRY));
-        let client = Client::connect_with(desk.channel(), config).map_err(refused)?;
+        let mut go_on = || {
+            let is_over = desk.is_over() || visitor.is_over();
+            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        // For a place among the server's clients.
+        let time = if desk.serves_several() { PATIENCE } else { Duration::ZERO };
+        let mut patience = Patience::at_most(time).asking(&mut go_on);
+        let client = Client::connect_within(desk.channel(), config, &mut patience).map_err(refused)?;
         if let Some(metadata) = &metadata {
             client.set_metadata(metadata).map_err(refused)?;
         }

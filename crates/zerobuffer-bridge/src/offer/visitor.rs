@@ -1,4 +1,5 @@
-//! A client of another machine: its requests that are under way, and the thread that answers them.
+//! A client of another machine: its requests that are under way, and the threads that send and
+//! answer them.
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +9,7 @@ use zenoh::query::Query;
 use zerobuffer::Error;
 use zerobuffer::duplex::Call;
 
-use super::desk::{Desk, MOST_ASKS};
+use super::desk::{Asked, Desk, MOST_ASKS};
 use crate::say;
 use crate::stop::LOOK;
 use crate::wire::Trouble;
@@ -22,6 +23,8 @@ struct Pending {
 
 #[derive(Default)]
 struct State {
+    /// Those that wait for this client's own line.
+    asked: VecDeque<Asked>,
     pending: VecDeque<Pending>,
     /// The last request that came.
     number: u64,
@@ -30,6 +33,9 @@ struct State {
     /// Those of them that the server has.
     given: usize,
     metadata: Option<Vec<u8>>,
+    /// A thread gives the server its requests, by a line of its own.
+    sends: bool,
+    /// A thread answers them.
     answers: bool,
     over: bool,
 }
@@ -67,6 +73,7 @@ impl Visitor {
         }
         if number != state.number + 1 || state.open >= MOST_ASKS {
             state.over = true;
+            self.changed.notify_all();
             return Admission::GivenUp;
         }
         state.number = number;
@@ -89,8 +96,10 @@ impl Visitor {
         self.lock().metadata.clone()
     }
 
-    pub(super) fn has_thread(&self) -> bool {
-        self.lock().answers
+    /// How many it has.
+    pub(super) fn threads(&self) -> usize {
+        let state = self.lock();
+        usize::from(state.sends) + usize::from(state.answers)
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -111,6 +120,40 @@ impl Visitor {
         drop(state);
         drop(pending);
         self.changed.notify_all();
+    }
+
+    /// A request for this client's own line. `true`: it has no thread yet, and is about to get it.
+    pub(super) fn put(&self, asked: Asked) -> bool {
+        let mut state = self.lock();
+        state.asked.push_back(asked);
+        let is_first = !std::mem::replace(&mut state.sends, true);
+        drop(state);
+        self.changed.notify_all();
+        is_first
+    }
+
+    /// Those that wait. They are not dropped under a lock, since the engine learns of it.
+    pub(super) fn take_asked(&self) -> VecDeque<Asked> {
+        std::mem::take(&mut self.lock().asked)
+    }
+
+    /// Gives the server one request after the other, by a line of this client's own, until its end.
+    /// A server that is slow for this client, or has no place for it yet, holds up nobody else.
+    pub(super) fn send_all(self: &Arc<Visitor>, desk: &Arc<Desk>) {
+        let mut line = None;
+        loop {
+            let mut state = self.lock();
+            while state.asked.is_empty() && !state.over {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            if state.over {
+                return;
+            }
+            let Some(asked) = state.asked.pop_front() else { continue };
+            drop(state);
+            desk.taken(&asked);
+            desk.send(&mut line, self, asked);
+        }
     }
 
     /// The server has a request. A thread for each client: one that takes its responses slowly

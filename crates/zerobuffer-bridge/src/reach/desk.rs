@@ -1,8 +1,9 @@
-//! Where the requests of a channel leave this machine, and where their answers come back. The
+//! Where the requests of a channel leave this machine, and where their answers come back. Each
 //! client gets those in the order of its requests.
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use zenoh::Session;
@@ -12,22 +13,36 @@ use zenoh::handlers::CallbackDrop;
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::query::{ConsolidationMode, QueryTarget, Reply};
 use zenoh::sample::Locality;
-use zerobuffer::Frame;
 use zerobuffer::duplex::{HandlerError, Responder};
+use zerobuffer::{Frame, WriterHandle};
 
 use super::visit::Visit;
 use crate::stop::LOOK;
 use crate::wire::{Ask, Trouble};
 use crate::{keys, say};
 
-/// Requests that may be under way.
+/// Requests of one client that may be under way.
 const WINDOW: usize = 16;
 /// The client's own time-out is what counts. The engine's only has to be longer.
 const LONG: Duration = Duration::from_hours(240);
+/// How long an answer waits here for room in the ring of a client that is one of several.
+const ROOM: Duration = Duration::from_secs(5);
+/// Between two looks for that room.
+const ROOM_LOOK: Duration = Duration::from_millis(5);
 
 enum Answer {
     Response(ZBytes),
     Trouble(Trouble),
+}
+
+impl Answer {
+    /// Bytes of the client's ring that it takes, about.
+    fn room(&self) -> u64 {
+        match self {
+            Answer::Response(bytes) => bytes.len() as u64 + 32,
+            Answer::Trouble(_) => 0,
+        }
+    }
 }
 
 /// A request whose client waits.
@@ -42,16 +57,73 @@ pub(super) struct Counts {
     pub(super) answered: u64,
     pub(super) bytes: u64,
     pub(super) failed: u64,
+    pub(super) clients: u64,
+}
+
+/// One client of this machine.
+struct Client {
+    visit: Visit,
+    ring: WriterHandle,
+    /// Requests beyond those that may be under way. They keep their place in the request ring: its
+    /// size bounds them.
+    waiting: VecDeque<(Frame, Responder)>,
+    pending: VecDeque<Pending>,
+    /// Since when its next answer finds no room.
+    full_since: Option<Instant>,
+}
+
+impl Client {
+    /// Whether its next answer is there, and can be given to it without a wait.
+    fn is_due(&mut self, waits_for_room: bool, now: Instant) -> bool {
+        let Some(answer) = self.pending.front().and_then(|first| first.answer.as_ref()) else { return false };
+        if !waits_for_room {
+            return true;
+        }
+        let used = self.ring.utilization();
+        let free = (1.0 - used) * self.ring.capacity() as f64;
+        // One that fits no ring of this size is sent all the same: the client learns of it by that.
+        let is_due =
+            used == 0.0 || free >= answer.room() as f64 || now >= *self.full_since.get_or_insert(now) + ROOM;
+        if is_due {
+            self.full_since = None;
+        }
+        is_due
+    }
+
+    /// Requests that get no answer.
+    fn left(&self) -> u64 {
+        (self.waiting.len() + self.pending.len()) as u64
+    }
 }
 
 #[derive(Default)]
 struct State {
-    pending: VecDeque<Pending>,
+    /// By their channels.
+    clients: BTreeMap<String, Client>,
     /// Of all requests.
     number: u64,
-    visit: Option<Visit>,
     counts: Counts,
+    /// Of requests that came after the end: their clients are to learn of the end, and of nothing
+    /// else.
+    late: Vec<Responder>,
     over: bool,
+}
+
+impl State {
+    /// The first client after `last` whose next answer can be given to it. Without one: whether one
+    /// waits for room.
+    fn due(&mut self, last: &str, several: bool) -> Result<String, bool> {
+        let (waits_for_room, now) = (several && !self.over, Instant::now());
+        let is_due = |client: &mut Client| client.is_due(waits_for_room, now);
+        let after = (Bound::Excluded(last), Bound::Unbounded);
+        let found =
+            self.clients.range_mut::<str, _>(after).find_map(|(name, client)| is_due(client).then_some(name));
+        if let Some(name) = found {
+            return Ok(name.clone());
+        }
+        let found = self.clients.iter_mut().find_map(|(name, client)| is_due(client).then_some(name));
+        found.cloned().ok_or_else(|| self.clients.values().any(|client| client.full_since.is_some()))
+    }
 }
 
 pub(super) struct Desk {
@@ -64,8 +136,12 @@ pub(super) struct Desk {
     requests: u64,
     /// Bytes of the largest response that this one takes.
     responses: u64,
+    /// Several clients are served at the same time, by one thread: it waits for none of them.
+    several: bool,
     state: Mutex<State>,
     changed: Condvar,
+    /// The thread that has it sends: the order of requests is that in which they leave here.
+    sending: Mutex<()>,
 }
 
 impl Desk {
@@ -74,8 +150,8 @@ impl Desk {
         channel: &str,
         offerer: &str,
         stream: &str,
-        requests: u64,
-        responses: u64,
+        (requests, responses): (u64, u64),
+        several: bool,
     ) -> Desk {
         Desk {
             session: session.clone(),
@@ -85,8 +161,10 @@ impl Desk {
             call: keys::call(offerer, stream),
             requests,
             responses,
+            several,
             state: Mutex::default(),
             changed: Condvar::new(),
+            sending: Mutex::default(),
         }
     }
 
@@ -95,7 +173,8 @@ impl Desk {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        self.lock().counts
+        let state = self.lock();
+        Counts { clients: state.clients.len() as u64, ..state.counts }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -111,36 +190,37 @@ impl Desk {
     /// After the server's end: now nobody hears what a responder that is dropped says.
     pub(super) fn clear(&self) {
         let mut state = self.lock();
-        let (pending, visit) = (std::mem::take(&mut state.pending), state.visit.take());
-        state.counts.failed += pending.len() as u64;
+        let (clients, late) = (std::mem::take(&mut state.clients), std::mem::take(&mut state.late));
+        state.counts.failed += clients.values().map(Client::left).sum::<u64>() + late.len() as u64;
         drop(state);
-        drop((pending, visit));
+        drop((clients, late));
     }
 
-    /// A client has its first request.
-    pub(super) fn client_comes(&self, metadata: Option<&[u8]>) {
-        self.client_goes();
-        match Visit::begin(&self.session, &self.offerer, &self.stream, metadata) {
-            Ok(visit) => self.lock().visit = Some(visit),
-            Err(error) => {
-                say::warn(&format!("{}: the engine does not announce a client: {error}", self.stream));
-                self.end();
-            }
-        }
-    }
-
-    pub(super) fn client_goes(&self) {
+    /// The client of that channel has left.
+    pub(super) fn client_goes(&self, channel: &str) {
         let mut state = self.lock();
-        let (pending, visit) = (std::mem::take(&mut state.pending), state.visit.take());
-        state.counts.failed += pending.len() as u64;
+        let client = state.clients.remove(channel);
+        state.counts.failed += client.as_ref().map_or(0, Client::left);
         drop(state);
         // The engine learns of it, and responders leave their turns, without the lock.
-        drop((pending, visit));
+        drop(client);
         self.changed.notify_all();
     }
 
-    /// A request of the client. This is the server's thread: the order of requests is that in which
-    /// they leave here.
+    /// Clients that left while one of their requests was on its way to here.
+    pub(super) fn sweep(&self) {
+        if !self.several {
+            return;
+        }
+        let state = self.lock();
+        let has_left = |(_, client): &(&String, &Client)| !client.ring.is_reader_connected();
+        let left: Vec<_> =
+            state.clients.iter().filter(has_left).map(|(channel, _)| channel.clone()).collect();
+        drop(state);
+        left.iter().for_each(|channel| self.client_goes(channel));
+    }
+
+    /// A request of a client. This is the server's thread.
     pub(super) fn ask(self: &Arc<Desk>, request: Frame, responder: Responder) -> Result<(), HandlerError> {
         let length = request.len() as u64;
         if length > self.requests {
@@ -148,29 +228,85 @@ impl Desk {
                 format!("a request of {length} bytes; the bridge at the server takes {}", self.requests);
             return Err(HandlerError::new("too-large", message));
         }
-        let largest = responder.buffer().capacity().saturating_sub(16).min(self.responses);
+        if !self.is_met(&responder)? {
+            return Ok(());
+        }
+        let channel = responder.channel().to_owned();
         let mut state = self.lock();
-        while state.pending.len() >= WINDOW && !state.over && responder.is_client_connected() {
+        let is_busy =
+            |state: &State| state.clients.get(&channel).is_some_and(|client| client.pending.len() >= WINDOW);
+        while !self.several && is_busy(&state) && !state.over && responder.is_client_connected() {
             state = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let State { pending, number, visit, over, .. } = &mut *state;
-        *number += 1;
-        let number = *number;
-        if *over {
+        if state.over {
             // The server is about to stop, which is what the client is to learn.
-            pending.push_back(Pending { number, responder, answer: None });
+            state.late.push(responder);
             return Ok(());
         }
         // Without one the client has just left.
-        let Some(visit) = visit else { return Ok(()) };
-        let ask = visit.next(length, largest);
-        pending.push_back(Pending { number, responder, answer: None });
+        let Some(client) = state.clients.get_mut(&channel) else { return Ok(()) };
+        client.waiting.push_back((request, responder));
         drop(state);
-        if let Err(error) = self.send(request, &ask, number) {
-            say::warn(&format!("{}: the engine does not send: {error}", self.stream));
-            self.end();
-        }
+        self.send_on(&channel);
         Ok(())
+    }
+
+    /// Announces the client with its first request. `false`: it has left.
+    fn is_met(&self, responder: &Responder) -> Result<bool, HandlerError> {
+        let state = self.lock();
+        if state.over || state.clients.contains_key(responder.channel()) {
+            return Ok(true);
+        }
+        drop(state);
+        if !responder.is_client_connected() {
+            return Ok(false);
+        }
+        let metadata = responder.requests().metadata();
+        let metadata = metadata.map_err(|error| HandlerError::new("bridge", error.to_string()))?;
+        match Visit::begin(&self.session, &self.offerer, &self.stream, metadata.as_deref()) {
+            Ok(visit) => {
+                let client = Client {
+                    visit,
+                    ring: responder.buffer(),
+                    waiting: VecDeque::new(),
+                    pending: VecDeque::new(),
+                    full_since: None,
+                };
+                self.lock().clients.insert(responder.channel().to_owned(), client);
+            }
+            Err(error) => {
+                say::warn(&format!("{}: the engine does not announce a client: {error}", self.stream));
+                self.end();
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends the next requests of that client, as many as may be under way.
+    fn send_on(self: &Arc<Desk>, channel: &str) {
+        let _turn = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let mut state = self.lock();
+            if state.over {
+                return;
+            }
+            let State { clients, number, .. } = &mut *state;
+            let Some(client) = clients.get_mut(channel) else { return };
+            if client.pending.len() >= WINDOW {
+                return;
+            }
+            let Some((request, responder)) = client.waiting.pop_front() else { return };
+            *number += 1;
+            let number = *number;
+            let largest = responder.buffer().capacity().saturating_sub(16).min(self.responses);
+            let ask = client.visit.next(request.len() as u64, largest);
+            client.pending.push_back(Pending { number, responder, answer: None });
+            drop(state);
+            if let Err(error) = self.send(request, &ask, number) {
+                say::warn(&format!("{}: the engine does not send: {error}", self.stream));
+                return self.end();
+            }
+        }
     }
 
     fn send(self: &Arc<Desk>, request: Frame, ask: &Ask, number: u64) -> zenoh::Result<()> {
@@ -201,7 +337,8 @@ impl Desk {
             Err(error) => Answer::Trouble(Trouble::decode(error.payload())),
         };
         let mut state = self.lock();
-        if let Some(pending) = state.pending.iter_mut().find(|pending| pending.number == number) {
+        let mut pending = state.clients.values_mut().flat_map(|client| &mut client.pending);
+        if let Some(pending) = pending.find(|pending| pending.number == number) {
             pending.answer.get_or_insert(answer);
         }
         drop(state);
@@ -211,29 +348,37 @@ impl Desk {
     /// Nothing more comes for a request. Without an answer its server is gone or out of reach.
     fn final_word(&self, number: u64) {
         let state = self.lock();
-        let lost = state.pending.iter().any(|pending| pending.number == number && pending.answer.is_none());
+        let mut pending = state.clients.values().flat_map(|client| &client.pending);
+        let lost = pending.any(|pending| pending.number == number && pending.answer.is_none());
         drop(state);
         if lost {
             self.end();
         }
     }
 
-    /// Gives the client its answers until the end.
-    pub(super) fn post_all(&self) {
+    /// Gives the clients their answers until the end, in turn.
+    pub(super) fn post_all(self: &Arc<Desk>) {
+        let mut last = String::new();
         loop {
             let mut state = self.lock();
-            let is_due = |state: &State| state.pending.front().is_some_and(|first| first.answer.is_some());
-            while !is_due(&state) && !state.over {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            // What has come before the end still gets to the client.
-            if !is_due(&state) {
-                return;
-            }
-            let Some(Pending { responder, answer: Some(answer), .. }) = state.pending.pop_front() else {
-                return;
+            let channel = loop {
+                match state.due(&last, self.several) {
+                    Ok(channel) => break channel,
+                    // What has come before the end still gets to the client.
+                    Err(_) if state.over => return,
+                    Err(true) => {
+                        let waited = self.changed.wait_timeout(state, ROOM_LOOK);
+                        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    }
+                    Err(false) => {
+                        state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    }
+                }
             };
+            let first = state.clients.get_mut(&channel).and_then(|client| client.pending.pop_front());
             drop(state);
+            last = channel;
+            let Some(Pending { responder, answer: Some(answer), .. }) = first else { continue };
             self.changed.notify_all();
             let posted = self.post(responder, answer);
             let mut state = self.lock();
@@ -243,6 +388,10 @@ impl Desk {
                         (state.counts.answered + 1, state.counts.bytes + bytes)
                 }
                 None => state.counts.failed += 1,
+            }
+            drop(state);
+            if self.several {
+                self.send_on(&last);
             }
         }
     }

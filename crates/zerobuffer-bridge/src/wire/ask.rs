@@ -71,6 +71,8 @@ pub(crate) struct Terms {
     pub(crate) metadata: u64,
     /// Bytes of the largest request that the offering bridge takes.
     pub(crate) largest: u64,
+    /// The server takes several clients at the same time.
+    pub(crate) several: bool,
     /// The channels that requests go through, in order.
     pub(crate) path: Vec<Hop>,
 }
@@ -80,7 +82,7 @@ impl Terms {
     pub(crate) const MOST: usize = TERMS + MAX_HOPS * size_of::<Hop>();
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = start(5);
+        let mut bytes = start(if self.several { 6 } else { 5 });
         for number in [self.ring, self.metadata, self.largest, self.path.len() as u64] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -90,16 +92,18 @@ impl Terms {
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Terms, Refused> {
         let mut from = In(bytes);
-        if from.start(TERMS)? != 5 {
-            return Err(Refused("a message that is no offer's terms".to_owned()));
-        }
+        let several = match from.start(TERMS)? {
+            5 => false,
+            6 => true,
+            _ => return Err(Refused("a message that is no offer's terms".to_owned())),
+        };
         let (ring, metadata, largest) = (from.number()?, from.number()?, from.number()?);
         let hops = from.number()?;
         if hops > MAX_HOPS as u64 {
             return Err(Refused(format!("terms with {hops} hops; {MAX_HOPS} are possible")));
         }
         let path = (0..hops).map(|_| from.array().map(u128::from_le_bytes)).collect::<Result<_, _>>()?;
-        from.end().map(|()| Terms { ring, metadata, largest, path })
+        from.end().map(|()| Terms { ring, metadata, largest, several, path })
     }
 }
 
@@ -181,9 +185,11 @@ mod tests {
             let ask = Ask { session: 1, number: 2, largest: 3, length: 4, metadata };
             assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
         }
-        let terms = Terms { ring: 1, metadata: 2, largest: 3, path: vec![4; MAX_HOPS] };
-        assert_eq!(terms.encode().len(), Terms::MOST);
-        assert_eq!(Terms::decode(&terms.encode()), Ok(terms));
+        for several in [false, true] {
+            let terms = Terms { ring: 1, metadata: 2, largest: 3, several, path: vec![4; MAX_HOPS] };
+            assert_eq!(terms.encode().len(), Terms::MOST);
+            assert_eq!(Terms::decode(&terms.encode()), Ok(terms));
+        }
         let trouble = Trouble { detail: "\"\n".to_owned(), ..Trouble::too_large(9, 8) };
         assert_eq!(Trouble::decode(&trouble.encode().into()), trouble);
     }

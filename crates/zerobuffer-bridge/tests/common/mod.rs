@@ -158,6 +158,13 @@ pub(crate) fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
 }
 
+/// Resident bytes of a process, at most so far.
+pub(crate) fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
 pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool, why: impl Fn() -> String) {
     let until = Instant::now() + LIMIT;
     while !is_so() {

@@ -1,5 +1,7 @@
 //! Channels across two bridges: the server on one machine, its clients on another one. Neither end
 //! knows of a bridge.
+mod several;
+
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,19 +11,30 @@ use zerobuffer::duplex::{Client, ClientConfig, HandlerError, ProcessingMode, Ser
 
 use super::common::{B, Bridge, LIMIT, Net, RGB, check, count, fill, name, port, wait_for};
 
-/// What a server has seen, in order: numbers of requests, and the metadata of clients.
+/// What a server has seen, in order.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<(Vec<u64>, Metadata)>>);
+struct Seen(Arc<Mutex<Sight>>);
+
+#[derive(Default)]
+struct Sight {
+    /// Their numbers, and the channels by which they came.
+    requests: Vec<(u64, String)>,
+    metadata: Metadata,
+}
 
 type Metadata = Vec<Option<Vec<u8>>>;
 
 impl Seen {
     fn requests(&self) -> Vec<u64> {
-        self.0.lock().unwrap().0.clone()
+        self.0.lock().unwrap().requests.iter().map(|(number, _)| *number).collect()
     }
 
     fn metadata(&self) -> Metadata {
-        self.0.lock().unwrap().1.clone()
+        self.0.lock().unwrap().metadata.clone()
+    }
+
+    fn with_channels(&self) -> Vec<(u64, String)> {
+        self.0.lock().unwrap().requests.clone()
     }
 }
 
@@ -43,21 +56,27 @@ const SLEEP: u64 = 1 << 32;
 const SIZE: u64 = 1 << 33;
 
 fn serve(channel: &str, mode: ProcessingMode, ring: u64) -> (Server, Seen) {
+    serve_clients(channel, 0, mode, ring)
+}
+
+/// So many at the same time; 0: one after the other.
+fn serve_clients(channel: &str, clients: usize, mode: ProcessingMode, ring: u64) -> (Server, Seen) {
     let seen = Seen::default();
     let (init, requests) = (seen.clone(), seen.clone());
     let config = ServerConfig::default()
         .buffer(zerobuffer::BufferConfig::ring(ring).metadata(4096))
         .mode(mode)
+        .clients(clients)
         .on_error(|_| {})
         .on_init(move |metadata| {
-            init.0.lock().unwrap().1.push(metadata.map(<[u8]>::to_vec));
+            init.0.lock().unwrap().metadata.push(metadata.map(<[u8]>::to_vec));
             Ok(())
         });
     let server = Server::new(channel, config);
     let handler = move |request: zerobuffer::Frame, mut response: zerobuffer::duplex::Responder| {
         let word = |at: usize| u64::from_le_bytes(request[at..at + 8].try_into().unwrap());
         let (number, what) = (word(0), word(8));
-        requests.0.lock().unwrap().0.push(number);
+        requests.0.lock().unwrap().requests.push((number, response.channel().to_owned()));
         match what {
             FAIL => {
                 return Err(HandlerError::new("format", "this is no picture").detail("magic: 00 00").into());
@@ -79,10 +98,11 @@ fn serve(channel: &str, mode: ProcessingMode, ring: u64) -> (Server, Seen) {
     (server, seen)
 }
 
-/// This program again, as the process of a server.
-fn server_process(channel: &str) -> Child {
+/// This program again, as the process of a server of so many clients at the same time.
+fn server_process(channel: &str, clients: usize) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["duplex::a_server_of_its_own", "--exact", "--nocapture"]);
+    command.env("ZEROBUFFER_BRIDGE_CLIENTS", clients.to_string());
     command.env("ZEROBUFFER_BRIDGE_SERVER", channel).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
@@ -90,7 +110,8 @@ fn server_process(channel: &str) -> Child {
 #[test]
 fn a_server_of_its_own() {
     let Ok(channel) = std::env::var("ZEROBUFFER_BRIDGE_SERVER") else { return };
-    let (_server, _) = serve(&channel, ProcessingMode::SingleThread, 1 << 20);
+    let clients = std::env::var("ZEROBUFFER_BRIDGE_CLIENTS").map_or(0, |text| text.parse().unwrap());
+    let (_server, _) = serve_clients(&channel, clients, ProcessingMode::SingleThread, 1 << 20);
     std::thread::sleep(LIMIT);
 }
 
@@ -102,7 +123,9 @@ fn connect(channel: &str) -> Client {
 fn call_anew(channel: &str, number: u64) -> Client {
     let until = Instant::now() + LIMIT;
     loop {
-        let client = Client::connect_with(channel, ClientConfig::default().connect_timeout(LIMIT));
+        // Not for longer: a server that has let the client in may go before the client has come.
+        let config = ClientConfig::default().connect_timeout(Duration::from_secs(1));
+        let client = Client::connect_with(channel, config);
         let called = client.and_then(|client| {
             let answer = client.call(&request(number, ECHO, 16), LIMIT)?;
             assert_eq!(answer.data()[8..], number.to_be_bytes());
@@ -241,7 +264,7 @@ fn a_failure_a_response_that_is_too_large_and_a_time_out_are_what_they_are_on_on
 fn the_death_of_a_server_is_told_to_the_client_and_the_next_server_is_found() {
     let across = Across::start();
     for round in 0..3 {
-        let mut process = server_process(&across.far);
+        let mut process = server_process(&across.far, 0);
         let client = call_anew(&across.near, round);
         let waits = client.submit(&request(100, SLEEP | 60_000, 16)).unwrap();
         assert!(waits.wait(Duration::from_millis(300)).unwrap().is_none());
