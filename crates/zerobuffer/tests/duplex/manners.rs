@@ -156,7 +156,11 @@ fn metadata_of_responses_that_wait_hold_up_no_other_client() {
                 return Ok(());
             }
             if request.data() == b"described" {
+                let error = response.set_metadata(&[7; 5000]).unwrap_err();
+                assert!(matches!(error, zerobuffer::Error::MetadataTooLarge { .. }), "{error}");
                 response.set_metadata(b"what it is")?;
+                let error = response.set_metadata(b"again").unwrap_err();
+                assert!(matches!(error, zerobuffer::Error::MetadataAlreadyWritten { .. }), "{error}");
             }
             Ok(response.write(request.data()).map(drop)?)
         })
@@ -179,7 +183,43 @@ fn metadata_of_responses_that_wait_hold_up_no_other_client() {
     server.stop();
 }
 
-/// Many programs that are started by one script.
+/// A response that waits for room goes out whatever becomes of its metadata, and these go out once.
+#[test]
+fn no_response_is_lost_with_its_metadata() {
+    const REQUESTS: u8 = 20;
+    let channel = Channel::new("dmmeta2");
+    let failures = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&failures);
+    let config = config()
+        .clients(2)
+        .write_timeout(None)
+        .on_error(move |failure| noted.lock().unwrap().push(failure.to_string()));
+    let server = Server::new(&channel.name, config);
+    server
+        .start(move |request, mut response| {
+            // The second request's are one set too many, which few handlers look at.
+            let _ = response.set_metadata(request.data());
+            Ok(response.write(&[request.data(), &[0; 1000][..]].concat()).map(drop)?)
+        })
+        .unwrap();
+    let client = channel.connect_with(4096);
+    for key in 0..REQUESTS {
+        client.send(&[key]).unwrap();
+    }
+    for key in 0..REQUESTS {
+        let response = client.receive(LONG).unwrap().unwrap();
+        assert_eq!((response.data()[0], response.data().len()), (key, 1001));
+    }
+    assert_eq!(&*client.response_buffer().metadata().unwrap().unwrap(), [0]);
+    let failures = failures.lock().unwrap();
+    println!("{} failures: {:?}", failures.len(), failures.first());
+    assert!(failures.iter().all(|failure| failure.contains("metadata")), "{failures:?}");
+    drop(failures);
+    drop(client);
+    server.stop();
+}
+
+/// One program that starts many: their number is the same, so only their questions tell them apart.
 #[cfg(target_os = "linux")]
 #[test]
 fn all_of_many_clients_that_come_at_once_get_channels() {

@@ -19,8 +19,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long others that ask are waited for, and the answer.
+/// How long another one that asks is waited for, and the answer.
 const ASKING: Duration = Duration::from_secs(5);
+/// How long all of them are waited for.
+const LONGEST_QUEUE: Duration = Duration::from_secs(60);
 /// How long one wait for the answer is, before the hook is asked.
 const SLICE: Duration = Duration::from_millis(50);
 /// Pause before the next attempt where another one asks, at most.
@@ -39,13 +41,13 @@ impl Client {
         patience: &mut Patience<'_>,
     ) -> Result<Option<Self>> {
         let started = Instant::now();
-        // The process that keeps this one from asking, and since when; then the pause before the
-        // next attempt.
-        let mut kept_out: Option<(u64, Instant)> = None;
+        let mut queue = Queue::default();
+        // What the queue was, and since when.
+        let (mut last, mut since) = (Queue::default(), started);
         let mut pause = RETRY_EVERY;
         loop {
             find_server(channel, patience)?;
-            let missed = match ask(channel, config, patience) {
+            let missed = match ask(channel, config, patience, &mut queue) {
                 Ok(None) => return Ok(None),
                 Ok(Some(own)) => match Self::connect_to(&own, config, patience) {
                     // It was given up meanwhile: this process was stopped for long, or the server.
@@ -62,27 +64,30 @@ impl Client {
                 }
                 Err(error) => return Err(error),
             };
-            let Error::ClientAlreadyConnected { pid, .. } = missed else {
-                kept_out = None;
-                if patience.pause(RETRY_EVERY, started + ASKING).is_break() {
-                    return Err(missed);
-                }
-                continue;
-            };
             let now = Instant::now();
-            let (_, since) = *kept_out.take_if(|(other, _)| *other == pid).get_or_insert((pid, now));
-            kept_out = Some((pid, since));
-            let until = since + ASKING;
-            // Many that come at once leave each other the processor.
-            pause = (2 * pause).min(LONGEST_PAUSE);
-            let by_chance = u32::try_from(RandomState::new().hash_one(pid) % 8).unwrap_or(0);
-            let pause = pause * (4 + by_chance) / 8;
-            if now >= until || patience.pause(pause, until).is_break() {
-                log::warn!(target: "zerobuffer::duplex::client", "channel '{channel}': {pid} asks for a channel, and does not go on; the plain one is taken");
-                return Ok(None);
+            if queue != last {
+                (last, since) = (queue, now);
             }
+            let until = (since + ASKING).min(started + LONGEST_QUEUE);
+            // Many that come at once leave each other the processor.
+            let by_chance = u32::try_from(RandomState::new().hash_one(now) % 8).unwrap_or(0);
+            pause = (2 * pause).min(LONGEST_PAUSE);
+            if now < until && patience.pause(pause * (4 + by_chance) / 8, until).is_continue() {
+                continue;
+            }
+            let Error::ClientAlreadyConnected { pid, .. } = missed else { return Err(missed) };
+            log::warn!(target: "zerobuffer::duplex::client", "channel '{channel}': {pid} asks for a channel, and does not go on; the plain one is taken");
+            return Ok(None);
         }
     }
+}
+
+/// The client that is at the entrance, and the questions before. Where both stay as they are, that
+/// client does not go on.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Queue {
+    pid: u64,
+    questions: u64,
 }
 
 /// Whether a next attempt may be met by another answer.
@@ -101,7 +106,12 @@ fn is_passing(error: &Error) -> bool {
 }
 
 /// Asks for a channel. `None`: the server has no entrance.
-fn ask(channel: &str, config: &ClientConfig, patience: &mut Patience<'_>) -> Result<Option<String>> {
+fn ask(
+    channel: &str,
+    config: &ClientConfig,
+    patience: &mut Patience<'_>,
+    queue: &mut Queue,
+) -> Result<Option<String>> {
     let entrance = entrance::of(channel);
     // Clients that do not know each other ask here, so a name that is too long is that of a server
     // without one. What another process has called so is none either.
@@ -117,8 +127,10 @@ fn ask(channel: &str, config: &ClientConfig, patience: &mut Patience<'_>) -> Res
     if plain.is_none() || plain != server(&there) || !is_entrance {
         return Ok(None);
     }
+    queue.questions = there.last_sequence;
     // Looking costs less than trying, and many may come at once.
     if let Some(other) = there.writer.filter(|writer| writer.alive) {
+        queue.pid = other.pid;
         return Err(Error::ClientAlreadyConnected { name: entrance, pid: other.pid });
     }
     let asking = ClientConfig {

@@ -292,7 +292,7 @@ impl Turns {
     /// waits for no room then.
     fn go_on<'o>(&'o self, mut order: MutexGuard<'o, Order>, how: Refusing) {
         self.is_left.store(false, Ordering::Relaxed);
-        while let Some(end) = order.next_end() {
+        while let Some(mut end) = order.next_end() {
             let has_waited = match &end {
                 End::Silent => continue,
                 End::Refused(_, refusal) => refusal.waited,
@@ -306,7 +306,7 @@ impl Turns {
             let waits = how == Refusing::Patiently && !has_waited;
             let timeout = if waits { self.write_timeout } else { Some(Duration::ZERO) };
             let mut is_left = false;
-            match self.send(&mut writer, &end, timeout) {
+            match self.send(&mut writer, &mut end, timeout) {
                 Ok(()) => {}
                 Err(Error::Full { .. }) if !waits && !has_waited => is_left = true,
                 Err(error) => self.cannot_send(&end, error),
@@ -359,17 +359,18 @@ impl Turns {
     }
 
     /// Sends a response that was kept, or tells the client that there is none.
-    fn send(&self, writer: &mut Writer, end: &End, timeout: Option<Duration>) -> Result<()> {
+    fn send(&self, writer: &mut Writer, end: &mut End, timeout: Option<Duration>) -> Result<()> {
         let refused;
         let (number, payload) = match end {
             End::Silent => return Ok(()),
             End::Refused(request, refusal) => {
                 refused = refusal.encode(writer.max_frame_size());
-                (request | FAILURE, &refused)
+                (*request | FAILURE, &refused)
             }
             End::Answered(number, response) => {
-                if let Some(metadata) = &response.metadata {
-                    writer.set_metadata(metadata)?;
+                // Once, though there may be no room yet for the response, which goes out anyway.
+                if let Some(metadata) = response.metadata.take() {
+                    self.send_metadata(writer, *number, &metadata);
                 }
                 (*number, &response.data)
             }
@@ -382,18 +383,33 @@ impl Turns {
         writer.commit(payload.len()).map(drop)
     }
 
+    /// Sends the metadata that were set for a response, which goes out in any case.
+    pub(super) fn send_metadata(&self, writer: &mut Writer, number: u64, metadata: &[u8]) {
+        if let Err(error) = writer.set_metadata(metadata) {
+            self.cannot_send_of(number, error);
+        }
+    }
+
     /// A client that has gone is reported as that.
     fn cannot_send(&self, end: &End, error: Error) {
         match end {
-            End::Answered(number, _) if !error.is_peer_gone() && !self.is_stopping() => {
-                let (channel, request) = (self.channel.clone(), number & !FAILURE);
-                self.report(&Failure::Handler { channel, request, source: error.into() });
-            }
-            End::Answered(request, _) | End::Refused(request, _) => {
-                log::debug!(target: "zerobuffer::duplex::server", "channel '{}': what became of request {request} cannot be sent to the client: {error}", self.channel);
-            }
+            End::Answered(number, _) => self.cannot_send_of(*number, error),
+            End::Refused(request, _) => self.note(*request, &error),
             End::Silent => {}
         }
+    }
+
+    /// The handler has returned: its response, or the metadata with it, cannot be sent.
+    fn cannot_send_of(&self, number: u64, error: Error) {
+        let (channel, request) = (self.channel.clone(), number & !FAILURE);
+        if error.is_peer_gone() || self.is_stopping() {
+            return self.note(request, &error);
+        }
+        self.report(&Failure::Handler { channel, request, source: error.into() });
+    }
+
+    fn note(&self, request: u64, error: &Error) {
+        log::debug!(target: "zerobuffer::duplex::server", "channel '{}': what became of request {request} cannot be sent to the client: {error}", self.channel);
     }
 
     /// Reserves room for a response; a server that stops does not wait for it.

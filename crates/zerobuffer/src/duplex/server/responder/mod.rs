@@ -1,6 +1,13 @@
 //! How a handler answers: a writer for one response, which keeps the order and stamps the sequence
 //! (D2).
 
+#[cfg(feature = "async")]
+mod future;
+mod kept;
+mod loan;
+
+pub use loan::ResponseMut;
+
 use super::{
     super::{
         BoxError,
@@ -15,14 +22,7 @@ use crate::{
     link::Keepalive,
     writer::{Outcome, Writer},
 };
-use std::{
-    fmt,
-    ops::{Deref, DerefMut},
-    sync::Arc,
-    time::Duration,
-};
-#[cfg(feature = "async")]
-use std::{future::poll_fn, task::Poll};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Answers one request, from any thread, during the handler or after it.
 ///
@@ -135,108 +135,6 @@ impl Responder {
         begun.map_err(|error| self.explain(error))
     }
 
-    /// As [`Self::begin_as`], without a wait: what can only be sent later is written to private
-    /// memory.
-    fn begin_or_keep(&mut self, sequence: u64, size: usize) -> Result<()> {
-        self.kept = None;
-        let writer = match self.writer.take() {
-            Some(writer) => Some(writer),
-            None => self.turns.try_turn(self.place)?,
-        };
-        let name = || self.turns.handle.name().to_owned();
-        let Some(mut writer) = writer else {
-            let max = self.turns.handle.capacity().saturating_sub(FRAME_HEADER_SIZE);
-            if size == 0 {
-                return Err(Error::EmptyFrame { name: name() });
-            }
-            if size as u64 > max {
-                return Err(self.explain(Error::FrameTooLarge { name: name(), size: size as u64, max }));
-            }
-            self.kept = Some((sequence, vec![0; size]));
-            return Ok(());
-        };
-        if let Some(metadata) = self.metadata.take()
-            && let Err(error) = writer.set_metadata(&metadata)
-        {
-            self.turns.lay_down(writer);
-            return Err(error);
-        }
-        writer.stamp(sequence);
-        match self.turns.begin(&mut writer, size, Some(Duration::ZERO)) {
-            Err(Error::Full { .. }) => {
-                self.kept = Some((sequence, vec![0; size]));
-                self.turns.lay_down(writer);
-                Ok(())
-            }
-            begun => {
-                self.writer = Some(writer);
-                begun.map_err(|error| self.explain(error))
-            }
-        }
-    }
-
-    /// As [`Self::write`]: waits for its turn, and for room, without blocking. A future that is
-    /// dropped has sent nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::write`].
-    #[cfg(feature = "async")]
-    pub async fn write_async(&mut self, data: &[u8]) -> Result<Outcome> {
-        if self.is_answered() {
-            self.exchange.count_answer();
-            return Ok(Outcome::Dropped);
-        }
-        self.begin_async(self.sequence, data.len()).await?;
-        if let Some(room) = self.pending() {
-            room.copy_from_slice(data);
-        }
-        self.commit(data.len()).map(|sequence| Outcome::Sent { sequence })
-    }
-
-    /// As [`Self::loan`], without blocking. A future that is dropped has sent nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::write`].
-    #[cfg(feature = "async")]
-    pub async fn loan_async(&mut self, size: usize) -> Result<ResponseMut<'_>> {
-        if self.is_answered() {
-            self.scratch = Some(vec![0; size]);
-        } else {
-            self.begin_async(self.sequence, size).await?;
-        }
-        Ok(ResponseMut { responder: self })
-    }
-
-    #[cfg(feature = "async")]
-    async fn turn_async(&mut self) -> Result<Box<Writer>> {
-        let (turns, place) = (&self.turns, self.place);
-        match self.writer.take() {
-            Some(writer) => Ok(writer),
-            None => poll_fn(|context| turns.poll_turn(context, place)).await,
-        }
-    }
-
-    #[cfg(feature = "async")]
-    async fn begin_async(&mut self, sequence: u64, size: usize) -> Result<()> {
-        let turns = Arc::clone(&self.turns);
-        let writer = self.turn_async().await?;
-        // At once: a future that is dropped leaves the writer with the responder.
-        let writer = self.writer.insert(writer);
-        writer.stamp(sequence);
-        writer.set_write_timeout(self.write_timeout);
-        let mut wait = None;
-        let begun = poll_fn(|context| {
-            if turns.is_stopping() {
-                return Poll::Ready(Err(turns.closed()));
-            }
-            writer.poll_begin(context, size, &mut wait)
-        });
-        let begun = begun.await;
-        begun.map_err(|error| self.explain(error))
-    }
-
     /// What does not fit is reported to the client as well, whatever the handler makes of it.
     fn explain(&self, error: Error) -> Error {
         let Error::FrameTooLarge { size, max, .. } = error else { return error };
@@ -275,18 +173,6 @@ impl Responder {
             return Ok(Outcome::Dropped);
         };
         self.begin_as(self.sequence | FAILURE, payload.len())?;
-        self.refuse(&payload)
-    }
-
-    /// As [`Self::fail`], without blocking. A future that is dropped has sent nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::write`].
-    #[cfg(feature = "async")]
-    pub async fn fail_async(&mut self, failure: &HandlerError) -> Result<Outcome> {
-        let Some(payload) = self.refusal(failure) else { return Ok(Outcome::Dropped) };
-        self.begin_async(self.sequence | FAILURE, payload.len()).await?;
         self.refuse(&payload)
     }
 
@@ -350,20 +236,6 @@ impl Responder {
         Ok(sequence)
     }
 
-    fn commit_kept(&mut self, number: u64, mut response: Vec<u8>, len: usize) -> Result<u64> {
-        let loaned = response.len();
-        if !(1..=loaned).contains(&len) {
-            self.kept = Some((number, response));
-            let name = self.turns.handle.name().to_owned();
-            let reason = "a response has 1 byte to all that were lent";
-            return Err(Error::InvalidCommit { name, len: len as u64, loaned: loaned as u64, reason });
-        }
-        response.truncate(len);
-        self.exchange.count_answer();
-        self.turns.keep(self.place, number, response, self.metadata.take());
-        Ok(self.sequence)
-    }
-
     /// Gives up the pending response; nothing is sent, and another one may be. `false`: there was
     /// none.
     #[doc(hidden)]
@@ -380,6 +252,9 @@ impl Responder {
 
     /// Writes the response buffer's metadata, once per client.
     ///
+    /// A server of several clients waits for none of them. Metadata whose turn has not come go out
+    /// with the response; the error handlers learn if that fails.
+    ///
     /// # Errors
     ///
     /// As [`Writer::set_metadata`](crate::Writer::set_metadata), and [`Error::NothingPending`]
@@ -388,39 +263,13 @@ impl Responder {
         if self.is_answered() {
             return Err(Error::NothingPending { name: self.turns.handle.name().to_owned() });
         }
+        if self.turns.keeps {
+            return self.set_or_keep_metadata(data);
+        }
         let writer = match self.writer.take() {
             Some(writer) => writer,
-            None if self.turns.keeps => {
-                let Some(writer) = self.turns.try_turn(self.place)? else {
-                    // Its thread is there for other clients too.
-                    self.metadata = Some(data.to_vec());
-                    return Ok(());
-                };
-                writer
-            }
             None => self.turns.wait_for_turn(self.place)?,
         };
-        let writer = self.writer.insert(writer);
-        let set = writer.set_metadata(data);
-        if self.kept.is_some()
-            && let Some(writer) = self.writer.take()
-        {
-            self.turns.lay_down(writer);
-        }
-        set
-    }
-
-    /// As [`Self::set_metadata`], without blocking.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::set_metadata`].
-    #[cfg(feature = "async")]
-    pub async fn set_metadata_async(&mut self, data: &[u8]) -> Result<()> {
-        if self.is_answered() {
-            return Err(Error::NothingPending { name: self.turns.handle.name().to_owned() });
-        }
-        let writer = self.turn_async().await?;
         self.writer.insert(writer).set_metadata(data)
     }
 
@@ -478,71 +327,5 @@ impl fmt::Debug for Responder {
             .field("sequence", &self.sequence)
             .field("answered", &self.is_answered())
             .finish_non_exhaustive()
-    }
-}
-
-/// Response memory, filled in place and then committed; dropping it sends nothing.
-#[derive(Debug)]
-#[must_use = "a loan that is dropped sends nothing"]
-pub struct ResponseMut<'r> {
-    responder: &'r mut Responder,
-}
-
-impl ResponseMut<'_> {
-    /// Sends the whole response.
-    ///
-    /// # Errors
-    ///
-    /// As [`Responder::write`].
-    pub fn commit(self) -> Result<u64> {
-        let len = self.len();
-        self.commit_len(len)
-    }
-
-    /// Sends the first `len` bytes, 1 to all.
-    ///
-    /// # Errors
-    ///
-    /// As [`Responder::write`], and [`Error::InvalidCommit`].
-    pub fn commit_len(self, len: usize) -> Result<u64> {
-        self.responder.commit(len)
-    }
-}
-
-impl Deref for ResponseMut<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match (&self.responder.scratch, &self.responder.kept) {
-            (Some(scratch), _) => scratch,
-            (None, Some((_, kept))) => kept,
-            (None, None) => {
-                self.responder.writer.as_ref().map(|writer| writer.pending_bytes()).unwrap_or_default()
-            }
-        }
-    }
-}
-
-impl DerefMut for ResponseMut<'_> {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        self.responder.pending().unwrap_or_default()
-    }
-}
-
-impl AsRef<[u8]> for ResponseMut<'_> {
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-impl AsMut<[u8]> for ResponseMut<'_> {
-    fn as_mut(&mut self) -> &mut [u8] {
-        self
-    }
-}
-
-impl Drop for ResponseMut<'_> {
-    fn drop(&mut self) {
-        self.responder.abort();
     }
 }
