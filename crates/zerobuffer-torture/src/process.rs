@@ -170,7 +170,7 @@ impl Endpoint {
             }
             ("answered", [count]) => self.answers += count,
             ("starved", _) => self.starved += 1,
-            ("gone" | "drained" | "replaced", _) | ("closed", []) => {}
+            ("gone" | "drained" | "replaced" | "unnamed", _) | ("closed", []) => {}
             // The wrapper's own words when its child is killed.
             ("bad", _) if line.starts_with("bad unshare:") => {}
             _ => self.complaints.push(format!("{}: {line}", self.role.word())),

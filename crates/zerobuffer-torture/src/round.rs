@@ -197,6 +197,10 @@ impl Round {
                 // Under foot: the ends keep the memory, nobody finds the name any more.
                 self.settle()?;
                 self.tally.faults += 1;
+                // Once its writer has gone, the reader may say that none finds it any more.
+                let reader = self.end(Role::Reader)?;
+                reader.order("unnamed");
+                reader.expect("unnamed")?;
                 let _ = fs::remove_file(format!("/dev/shm/{}", self.plan.name));
                 if self.rng.bool() {
                     let _ = fs::remove_file(format!("/dev/shm/sem.sem-w-{}", self.plan.name));
@@ -294,6 +298,10 @@ impl Round {
                     self.linger();
                 }
                 self.close(Role::Writer)?;
+                if self.unlinked && self.rng.u32(0..4) == 0 {
+                    // The reader looks for its names once a second.
+                    thread::sleep(Duration::from_millis(1200));
+                }
                 self.drain()
             }
             6..9 => {

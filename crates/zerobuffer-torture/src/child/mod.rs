@@ -36,6 +36,8 @@ pub(crate) struct Orders {
     watch: AtomicBool,
     /// Another writer takes this one's place, and that is its end.
     yields: AtomicBool,
+    /// The supervisor removes the buffer's names.
+    unnamed: AtomicBool,
 }
 
 static ORDERS: Orders = Orders {
@@ -43,6 +45,7 @@ static ORDERS: Orders = Orders {
     close: AtomicBool::new(false),
     watch: AtomicBool::new(false),
     yields: AtomicBool::new(false),
+    unnamed: AtomicBool::new(false),
 };
 
 impl Orders {
@@ -56,6 +59,10 @@ impl Orders {
                     Ok("close") => ORDERS.close.store(true, Ordering::SeqCst),
                     Ok("watch") => ORDERS.watch.store(true, Ordering::SeqCst),
                     Ok("yield") => ORDERS.yields.store(true, Ordering::SeqCst),
+                    Ok("unnamed") => {
+                        ORDERS.unnamed.store(true, Ordering::SeqCst);
+                        say("unnamed");
+                    }
                     _ => break,
                 }
             }
@@ -74,6 +81,10 @@ impl Orders {
 
     pub(crate) fn yields(&self) -> bool {
         self.yields.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn unnamed(&self) -> bool {
+        self.unnamed.load(Ordering::Relaxed)
     }
 
     /// Whether the supervisor waits for the writer's end; forgets it.

@@ -45,6 +45,16 @@ fn create(plan: &Plan, orders: &Orders, rng: &mut fastrand::Rng) -> Result<Optio
     }
 }
 
+/// Whether no writer is there, and perhaps none can come because the supervisor has removed the
+/// names.
+fn is_end(error: &Error, orders: &Orders) -> bool {
+    match error {
+        Error::WriterGone { .. } => true,
+        Error::NamesRemoved { .. } => orders.unnamed(),
+        _ => false,
+    }
+}
+
 struct State<'a> {
     plan: &'a Plan,
     ledger: Ledger,
@@ -70,7 +80,7 @@ impl State<'_> {
             match self.read(&mut reader) {
                 Ok(Some(frame)) => self.take(frame),
                 Ok(None) => self.release_one(),
-                Err(Error::WriterGone { .. }) => {
+                Err(error) if is_end(&error, orders) => {
                     if orders.take_watch() {
                         say(&format!("gone {} {}", now(), self.since));
                     }
