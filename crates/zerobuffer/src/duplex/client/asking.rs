@@ -49,8 +49,9 @@ impl Client {
             find_server(channel, patience)?;
             let missed = match ask(channel, config, patience, &mut queue) {
                 Ok(None) => return Ok(None),
-                Ok(Some(own)) => match Self::connect_to(&own, config, patience) {
-                    // It was given up meanwhile: this process was stopped for long, or the server.
+                // It was there when the server answered. If it is there no more, no wait brings it
+                // back: the next server makes another one.
+                Ok(Some(own)) => match Self::connect_to(&own, config, &mut at_once()) {
                     Err(error) if is_passing(&error) => error,
                     other => return other.map(Some),
                 },
@@ -140,7 +141,7 @@ fn ask(
         write_timeout: Some(Duration::ZERO),
         ..config.clone()
     };
-    let client = Client::connect_to(&entrance, &asking, &mut Patience::at_most(Duration::ZERO))?;
+    let client = Client::connect_to(&entrance, &asking, &mut at_once())?;
     let call = client.submit(entrance::ASK)?;
     let asked = Instant::now();
     let answer = loop {
@@ -166,6 +167,10 @@ fn ask(
             detail: String::new(),
         }),
     }
+}
+
+fn at_once() -> Patience<'static> {
+    Patience::at_most(Duration::ZERO)
 }
 
 fn closing(channel: &str) -> Error {
