@@ -8,6 +8,9 @@ use crate::{
     sync::Ordering,
 };
 
+/// [`Producer::plain`] where the next frame needs a look, whatever its size.
+const NONE: u64 = u64::MAX;
+
 /// How far ahead of its position a writer of small frames asks for cache lines.
 const AHEAD: u64 = 512;
 
@@ -19,6 +22,11 @@ pub(crate) struct Producer {
     /// Bytes from `at` on that are known to be free, in which nothing needs to be done but to store
     /// a header.
     window: u64,
+    /// The total of a next frame that goes to the window without a look. It is that of the newest
+    /// frame, if there is room for another one and the position is a multiple of it. If the reader
+    /// has given all back meanwhile, such frames leave no more unused than from the start of the
+    /// ring.
+    plain: u64,
     /// By how much less than one step totals are rounded up.
     rounding: u64,
     next_sequence: u64,
@@ -66,8 +74,14 @@ impl Producer {
         };
         let Some(entered) = entered else {
             let (writing, at) = legacy::Writing::attach(region, walked)?;
-            let mut producer =
-                Self { at, window: 0, rounding: 0, next_sequence: 0, form: Form::Legacy(writing) };
+            let mut producer = Self {
+                at,
+                window: 0,
+                plain: NONE,
+                rounding: 0,
+                next_sequence: 0,
+                form: Form::Legacy(writing),
+            };
             producer.next_sequence = number(walked, is_first);
             return Ok(producer);
         };
@@ -78,6 +92,7 @@ impl Producer {
         Ok(Self {
             at: entered.at,
             window: 0,
+            plain: NONE,
             rounding: ROUNDING,
             next_sequence: number(walked.max(left), is_first),
             form: Form::Native(entered.writing),
@@ -93,11 +108,19 @@ impl Producer {
         self.next_sequence = sequence;
     }
 
-    /// A place for `size` payload bytes in the window, where its header is stored; nobody reads
-    /// that before [`Self::publish`].
+    /// A place in the window for `size` payload bytes like those of the newest frame. Its header is
+    /// stored there; nobody reads that before [`Self::publish`].
     #[inline(always)]
     pub(crate) fn reserve_in_window(&mut self, region: &Region, size: u64) -> Option<Slot> {
         let total = rounded(size, self.rounding);
+        if total != self.plain {
+            return None;
+        }
+        self.reserve_here(region, size, total)
+    }
+
+    #[inline(always)]
+    fn reserve_here(&self, region: &Region, size: u64, total: u64) -> Option<Slot> {
         let room = self.window.checked_sub(total)?;
         region.prefetch_published();
         let header = FrameHeader { size, sequence: self.next_sequence };
@@ -113,6 +136,14 @@ impl Producer {
         let header = FrameHeader { size, sequence: self.next_sequence };
         if total > region.capacity() {
             return Err(Refusal::TooLarge);
+        }
+        self.plain = NONE;
+        let begins_anew = match &self.form {
+            Form::Native(native) => native.begins_anew(region),
+            Form::Legacy(_) => false,
+        };
+        if !begins_anew && let Some(slot) = self.reserve_here(region, size, total) {
+            return Ok(Ok(slot));
         }
         match &mut self.form {
             Form::Native(native) => Ok(native.reserve(region, self.at, total, header)?),
@@ -135,17 +166,31 @@ impl Producer {
         let header = FrameHeader { size: len, sequence };
         match &mut self.form {
             Form::Native(native) => {
+                if len != slot.size {
+                    self.plain = NONE;
+                }
                 (self.at, self.window) = native.publish(region, self.at, slot, header);
+                if self.window < self.plain {
+                    self.choose_plain(self.at - slot.at);
+                }
                 prefetch(region, self.at, slot.total, self.window);
             }
             Form::Legacy(legacy) => {
                 let Some(at) = legacy.publish(region, slot, header)? else { return Ok(None) };
                 self.at = at;
                 self.window = legacy.window(region.capacity(), at);
+                // What is unused at the end costs nothing more there.
+                self.plain = if slot.total <= self.window { slot.total } else { NONE };
             }
         }
         self.next_sequence = sequence.wrapping_add(1);
         Ok(Some(sequence))
+    }
+
+    #[inline(never)]
+    fn choose_plain(&mut self, total: u64) {
+        let is_plain = total <= self.window && self.at.is_multiple_of(total);
+        self.plain = if is_plain { total } else { NONE };
     }
 
     /// The word that the reader changes when it gives space back.

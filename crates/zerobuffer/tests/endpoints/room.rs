@@ -307,6 +307,46 @@ fn a_drained_ring_takes_what_its_size_says_in_any_order_of_release() {
     }
 }
 
+/// The same after frames of other sizes, loans that were committed with less among them. The writer
+/// has not looked at its reader since.
+#[test]
+fn a_drained_ring_takes_what_its_size_says_after_frames_of_other_sizes() {
+    let mut dice = Dice(2);
+    let mut histories = 0;
+    for ring in [320, 1024, 4096, 10_048, 1 << 18] {
+        let (name, mut key) = (Name::new("sizes"), 0);
+        let (mut reader, mut writer) = pair(&name, ring);
+        for _ in 0..400 {
+            let most = ring as usize - 16;
+            let mut sent = 0;
+            for _ in 0..dice.roll(5) {
+                let largest = [most / 64 + 1, most / 8, most][dice.roll(3)];
+                let size = 1 + dice.roll(largest);
+                let Ok(mut loan) = writer.try_loan(size) else { break };
+                let len = if dice.roll(2) == 0 { size } else { 1 + dice.roll(size) };
+                loan[..len].copy_from_slice(&content(key + 1, len));
+                loan.commit_len(len).unwrap();
+                (key, sent) = (key + 1, sent + 1);
+            }
+            (1..=sent).for_each(|back| drop(next(&mut reader, key - sent + back)));
+            let largest = [most / 16, most / 3, most][dice.roll(3)];
+            let size = 1 + dice.roll(largest).max(most / 600);
+            let fit = ring / total(size);
+            for number in 0..fit {
+                key += 1;
+                writer.try_write(&content(key, size)).unwrap_or_else(|error| {
+                    panic!("a ring of {ring}, {size} bytes, {number} of {fit}: {error}")
+                });
+            }
+            let error = writer.try_write(&content(key + 1, size)).unwrap_err();
+            assert!(matches!(error, Error::Full { .. }), "{error}");
+            (1..=fit).for_each(|back| drop(next(&mut reader, key - fit + back)));
+            histories += 1;
+        }
+    }
+    println!("{histories} histories");
+}
+
 /// After any history of frames of one size: all but one sixteen bytes a frame. Space is given back
 /// in order.
 #[test]

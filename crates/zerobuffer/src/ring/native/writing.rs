@@ -83,6 +83,11 @@ impl Writing {
         Ok(Ok(Slot { at: place.start, size: header.size, total, skip: 0, room }))
     }
 
+    /// Whether the next frame goes to the start of the ring, since all is given back.
+    pub(in crate::ring) fn begins_anew(&self, region: &Region) -> bool {
+        !self.whole_ring && region.native_load(NativeWord::CREDITED, Ordering::Relaxed) == self.published
+    }
+
     /// Learns what the reader has given back.
     fn refresh(&mut self, region: &Region) -> Result<(), Fault> {
         // Edge E2, acquire end: what the reader gave back it no longer reads, nor the entries of
