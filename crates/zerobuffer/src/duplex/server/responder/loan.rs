@@ -26,7 +26,7 @@ impl ResponseMut<'_> {
     ///
     /// # Errors
     ///
-    /// As [`Responder::write`], and [`Error::InvalidCommit`].
+    /// As [`Responder::write`], and [`Error::InvalidCommit`](crate::Error::InvalidCommit).
     pub fn commit_len(self, len: usize) -> Result<u64> {
         self.responder.commit(len)
     }
