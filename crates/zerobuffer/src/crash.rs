@@ -9,7 +9,7 @@
 #[cfg(any(loom, shuttle))]
 pub(crate) fn around<T>(change: impl FnOnce() -> T) -> T {
     crate::sys::machine::point();
-    let result = change();
+    let result = crate::sys::machine::change(change);
     crate::sys::machine::point();
     result
 }

@@ -33,6 +33,10 @@ struct Machine {
     names: BTreeMap<String, Arc<Inode>>,
     process_of: HashMap<thread::ThreadId, u64>,
     dead: Vec<u64>,
+    /// Processes whose locks are being freed: their threads change nothing more.
+    dying: Vec<u64>,
+    /// Threads in the middle of a change that others see, and their processes.
+    changing: Vec<(thread::ThreadId, u64)>,
     /// At how many further points each doomed process ends.
     fuses: BTreeMap<u64, u64>,
     /// The highest level that a reader announces; `None`: its own.
@@ -144,15 +148,32 @@ pub fn pardon(pid: u64) {
     machine(|machine| machine.fuses.remove(&pid));
 }
 
+/// Makes a change that others see. No other thread ends the process meanwhile: the system frees the
+/// locks of one when all its threads have stopped.
+pub(crate) fn change<T>(change: impl FnOnce() -> T) -> T {
+    struct Changing(thread::ThreadId);
+    impl Drop for Changing {
+        fn drop(&mut self) {
+            machine(|machine| machine.changing.retain(|(thread, _)| *thread != self.0));
+        }
+    }
+    let (own, pid) = (thread::current().id(), own_pid());
+    machine(|machine| machine.changing.push((own, pid)));
+    let _changing = Changing(own);
+    change()
+}
+
 /// Ends a process: nothing that it does from now on is seen by anybody, its locks are free, and
 /// waits end.
 pub fn kill(pid: u64) {
+    machine(|machine| machine.dying.push(pid));
     let inodes: Vec<_> = machine(|machine| machine.names.values().cloned().collect());
     for inode in inodes {
         // Before the death is known: what a dead process does has no effect.
         inode.locks.release_all(pid);
     }
     machine(|machine| {
+        machine.dying.retain(|dying| *dying != pid);
         machine.dead.push(pid);
         machine.now += WAIT_SLICE;
     });
@@ -170,10 +191,15 @@ struct Death;
 /// A crash point: before or after a change that others see.
 pub(crate) fn point() {
     let pid = own_pid();
+    while machine(|machine| machine.dying.contains(&pid)) {
+        thread::yield_now();
+    }
+    let own = thread::current().id();
     let burnt = machine(|machine| {
+        let is_busy = machine.changing.iter().any(|(thread, process)| *process == pid && *thread != own);
         let fuse = machine.fuses.get_mut(&pid)?;
-        *fuse -= 1;
-        (*fuse == 0).then(|| machine.fuses.remove(&pid)).flatten()
+        *fuse = fuse.saturating_sub(1);
+        (*fuse == 0 && !is_busy).then(|| machine.fuses.remove(&pid)).flatten()
     });
     if burnt.is_some() {
         kill(pid);
