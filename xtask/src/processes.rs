@@ -21,17 +21,29 @@ impl Process {
 /// The living processes that inherited `MARK=mark`. Empty where there is no `/proc`.
 pub(crate) fn marked(mark: &str) -> Vec<Process> {
     let wanted = format!("{MARK}={mark}");
-    let carries = |pid: u32| {
-        // A zombie has an empty environment here, a foreign process an unreadable one: neither is a
-        // live process of this run.
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
-    };
+    let carries =
+        |pid: u32| environment(pid).split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes());
     let command = |pid: u32| {
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&words).replace('\0', " ").trim().to_owned()
     };
     pids().into_iter().filter(|pid| carries(*pid)).map(|pid| Process { pid, command: command(pid) }).collect()
+}
+
+/// The environment that process `pid` was started with. It is empty for a foreign process, which
+/// hides it, and for a zombie, which has none.
+///
+/// A program that just starts shows its file before its environment, so an empty one is read again.
+fn environment(pid: u32) -> Vec<u8> {
+    let starts = || fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+    for _ in 0..20 {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        if !environment.is_empty() || !starts() {
+            return environment;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    Vec::new() // it was started without one
 }
 
 fn pids() -> Vec<u32> {
