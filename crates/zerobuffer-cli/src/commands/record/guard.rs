@@ -24,6 +24,21 @@ struct State {
     failed: bool,
 }
 
+impl State {
+    /// Tells the system that nobody will read the newest chunks soon. It then writes them to the
+    /// disk at once, beside the recording, and its memory for files goes to other programs' files.
+    #[cfg(target_os = "linux")]
+    fn begin_to_save(&self) {
+        let from = self.whole.first().copied().unwrap_or_default();
+        let length = std::num::NonZero::new(self.position.saturating_sub(from));
+        // It is advice: what cannot take it, such as a pipe, is written as before.
+        let _ = rustix::fs::fadvise(&self.file, from, length, rustix::fs::Advice::DontNeed);
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn begin_to_save(&self) {}
+}
+
 impl Guard {
     pub(super) fn new(file: File) -> Guard {
         Guard(Arc::new(Mutex::new(State { file, position: 0, whole: Vec::new(), failed: false })))
@@ -79,6 +94,7 @@ impl Write for Guard {
                 state.whole.remove(0);
             }
             state.whole.push(position);
+            state.begin_to_save();
         }
         Ok(())
     }
