@@ -347,6 +347,57 @@ fn a_drained_ring_takes_what_its_size_says_after_frames_of_other_sizes() {
     println!("{histories} histories");
 }
 
+/// The same at every step of a frame's and of a ring's size. Before that loans are given up, frames
+/// are given back in any order, and writers leave.
+#[test]
+fn a_drained_ring_takes_what_its_size_says_whatever_its_writers_did_before() {
+    let (mut dice, mut histories) = (Dice(7), 0);
+    for ring in (64..=704).step_by(64).chain([5056, 1 << 20]) {
+        let (name, mut key) = (Name::new("before"), 0);
+        let (mut reader, mut writer) = pair(&name, ring);
+        for round in 0..if cfg!(windows) { 8 } else { 120 } {
+            let mut held: Vec<Frame> = Vec::new();
+            for _ in 0..dice.roll(9) {
+                let most = ring as usize - 16;
+                let largest = [32, most / 5 + 1, most][dice.roll(3)].min(most);
+                let size = 1 + dice.roll(largest);
+                match dice.roll(5) {
+                    0 => drop(writer.try_loan(size)),
+                    1 => {
+                        // It leaves, in the middle of a loan or not.
+                        let _ = writer.try_loan(size);
+                        drop(writer);
+                        held.clear();
+                        writer = Writer::connect(&name).unwrap();
+                    }
+                    2 if !held.is_empty() => drop(held.swap_remove(dice.roll(held.len()))),
+                    _ => {
+                        if let Ok(sequence) = writer.try_write(&content(key + 1, size)) {
+                            key += 1;
+                            assert_eq!(sequence.sequence(), Some(key));
+                            held.push(next(&mut reader, key));
+                        }
+                    }
+                }
+            }
+            while !held.is_empty() {
+                drop(held.swap_remove(dice.roll(held.len())));
+            }
+            let size = (1 + 16 * round).min(1 + dice.roll(ring as usize - 16));
+            let fit = ring / total(size);
+            for number in 0..fit {
+                key += 1;
+                writer.try_write(&content(key, size)).unwrap_or_else(|error| {
+                    panic!("a ring of {ring}, {size} bytes, {number} of {fit}: {error}")
+                });
+            }
+            (1..=fit).for_each(|back| drop(next(&mut reader, key - fit + back)));
+            histories += 1;
+        }
+    }
+    println!("{histories} histories");
+}
+
 /// After any history of frames of one size: all but one sixteen bytes a frame. Space is given back
 /// in order.
 #[test]
