@@ -237,7 +237,7 @@ impl Consumer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{layout::FrameHeader, memory::heap};
+    use crate::{layout::FrameHeader, memory::heap, ring::native::enter};
 
     fn filled(size: u64, free: u64) -> (Region, Credit, Consumer) {
         let region = heap::region(0, size);
@@ -291,6 +291,52 @@ mod tests {
         assert_eq!(region.native_load(NativeWord::ENTERING, Ordering::Relaxed), 0);
         consumer.refresh(&region, &credit).unwrap();
         assert!(!consumer.has_available() && !consumer.has_unread(&region, &credit));
+    }
+
+    /// It came in beside a native one that was about to enter, which looks back and stays in legacy
+    /// form. Charges and the native one's way back are additions, so their order does not matter.
+    #[test]
+    fn a_legacy_writer_that_dies_beside_one_that_enters_native_form_loses_no_frame() {
+        let (ring, old, own) = (256, 7, 8);
+        for (size, charged, counted) in [
+            (ring - FRAME_HEADER_SIZE, true, false),
+            (ring - FRAME_HEADER_SIZE, true, true),
+            (40, false, false),
+            (40, true, false),
+            (40, true, true),
+        ] {
+            for charged_first in [false, true] {
+                let (region, credit, mut consumer) =
+                    (heap::region(0, ring), Credit::new(), Consumer::new(false));
+                let total = size + FRAME_HEADER_SIZE;
+                let publish = || {
+                    assert!(region.put_header(0, FrameHeader { size, sequence: 1 }));
+                    region.store(Word::WritePos, total % ring, Ordering::Relaxed);
+                };
+                let charge = || {
+                    if charged {
+                        region.subtract(Word::PayloadFree, total);
+                    }
+                };
+                region.store(Word::WriterPid, old, Ordering::Relaxed);
+                if charged_first {
+                    publish();
+                    charge();
+                }
+                assert!(enter(&region, 0, 1, own, false).unwrap().is_none());
+                if !charged_first {
+                    publish();
+                    charge();
+                }
+                region.store(Word::WrittenCount, counted.into(), Ordering::Relaxed);
+                assert_eq!(region.native_load(NativeWord::FORM, Ordering::Relaxed), 0);
+                let case = format!("{size} bytes, charged {charged} ({charged_first}), counted {counted}");
+                assert!(consumer.repair(&region, &credit, |pid| pid == old).unwrap(), "{case}");
+                consumer.refresh(&region, &credit).unwrap();
+                let span = consumer.next(&region, &credit, |_| false).unwrap().span;
+                assert_eq!(span.map(|span| (span.size, span.sequence)), Some((size, 1)), "{case}");
+            }
+        }
     }
 
     /// A legacy writer died before it counted the frame that fills the ring, and before its token.
