@@ -5,7 +5,10 @@ use std::{
     any::Any,
     num::NonZeroUsize,
     panic::resume_unwind,
-    sync::{Arc, Barrier, Mutex, OnceLock, Weak},
+    sync::{
+        Arc, Barrier, Mutex, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -27,7 +30,11 @@ fn pool(workers: usize) -> ProcessingMode {
 }
 
 fn echo(channel: &Channel, config: ServerConfig) -> Server {
-    let server = Server::new(&channel.name, config);
+    echo_on(&channel.name, config)
+}
+
+fn echo_on(channel: &str, config: ServerConfig) -> Server {
+    let server = Server::new(channel, config);
     server.start(|request, mut response| Ok(response.write(request.data()).map(drop)?)).unwrap();
     server
 }
@@ -76,6 +83,148 @@ fn clients_of_a_server_that_is_restarted_get_channels_of_their_own_again() {
     }
 }
 
+/// Its process ends between its answer and the client's coming.
+#[test]
+fn a_channel_that_is_gone_when_its_client_comes_is_asked_for_anew_at_once() {
+    let channel = Channel::new("dmgone");
+    let [lost, own] = ["0000000000000001", "0000000000000002"].map(|id| format!("{}+{id}", channel.name));
+    let entrance = ServerConfig::default().buffer(BufferConfig::ring(4096).metadata(0));
+    let entrance = Server::new(&format!("{}+", channel.name), entrance);
+    let (asked, next) = (AtomicUsize::new(0), own.clone());
+    entrance
+        .start(move |request, mut response| {
+            assert_eq!(request.data(), b"channel?");
+            let is_first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+            let answer = format!("channel {}", if is_first { &lost } else { &next });
+            Ok(response.write(answer.as_bytes()).map(drop)?)
+        })
+        .unwrap();
+    let server = echo(&channel, config());
+    let serving = echo_on(&own, config());
+    let started = Instant::now();
+    // However much time it has.
+    let client = Client::connect_with(&channel.name, at_once().connect_timeout(LONG)).unwrap();
+    println!("asked twice in {:?}", started.elapsed());
+    assert_eq!(client.channel(), own);
+    assert!(started.elapsed() < LONG / 3, "it has waited for a channel that is gone");
+    drop(client.call(b"x", LONG).unwrap());
+    drop(client);
+    for server in [serving, server, entrance] {
+        server.stop();
+    }
+}
+
+/// It asks without end, as no client does: each of its questions moves the queue.
+#[test]
+#[ignore = "it takes a minute"]
+fn one_that_asks_without_end_costs_others_a_minute() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let channel = Channel::new("dmminute");
+    let server = echo(&channel, config().clients(4));
+    let plain = at_once().own_channel(false).connect_timeout(LONG);
+    let greedy = Client::connect_with(&format!("{}+", channel.name), plain).unwrap();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                drop(greedy.call(b"channel?", LONG).unwrap());
+                thread::sleep(Duration::from_secs(1));
+            }
+        });
+        let started = Instant::now();
+        let client = Client::connect_with(&channel.name, at_once().connect_timeout(10 * MINUTE));
+        let waited = started.elapsed();
+        over.store(true, Ordering::SeqCst);
+        println!("beside one that asks without end: {waited:?}");
+        assert_eq!(client.unwrap().channel(), channel.name);
+        assert!(MINUTE <= waited && waited < 10 * MINUTE, "{waited:?}");
+    });
+    server.stop();
+}
+
+/// However long they wait, for a server and for a place there.
+#[test]
+#[ignore = "it takes two minutes"]
+fn clients_that_wait_for_minutes_get_channels_of_their_own() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let channel = Channel::new("dmminutes");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let patient = at_once().connect_timeout(10 * MINUTE);
+                let client = Client::connect_with(&channel.name, patient).unwrap();
+                assert!(has_its_own(&client), "{}", client.channel());
+                drop(client.call(b"x", LONG).unwrap());
+                while !is_over.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(10));
+                }
+            });
+        }
+        thread::sleep(MINUTE + Duration::from_secs(5));
+        let server = echo(&channel, config().clients(4));
+        eventually("four are there", || server.request_buffers().len() == 5);
+        thread::sleep(MINUTE + Duration::from_secs(5));
+        is_over.store(true, Ordering::SeqCst);
+        eventually("the others have come, too", || server.past_requests().0 == 8);
+    });
+}
+
+/// All places, for one that comes to none of them.
+#[cfg(target_os = "linux")]
+#[test]
+fn places_that_somebody_asks_for_and_leaves_alone_are_given_to_those_that_come() {
+    let channel = Channel::new("dmgreed");
+    let server = echo(&channel, config().several_clients());
+    let plain = at_once().own_channel(false).connect_timeout(LONG);
+    let greedy = Client::connect_with(&format!("{}+", channel.name), plain).unwrap();
+    let ask = || greedy.call(b"channel?", LONG).unwrap().data().to_vec();
+    let started = Instant::now();
+    for number in 1..=ServerConfig::CLIENTS {
+        let answer = ask();
+        assert!(answer.starts_with(b"channel "), "{number}: {}", answer.escape_ascii());
+    }
+    assert_eq!(ask(), b"full 64 64");
+    println!("all places are asked for within {:?}", started.elapsed());
+    drop(greedy);
+    // A quarter of a second is the rule.
+    let patient = at_once().connect_timeout(Duration::from_millis(2500));
+    let client = Client::connect_with(&channel.name, patient).unwrap();
+    println!("a place is free after {:?}", started.elapsed());
+    assert!(has_its_own(&client), "{}", client.channel());
+    assert_eq!(client.call(b"x", LONG).unwrap().data(), b"x");
+    drop(client);
+    server.stop();
+}
+
+/// They live, and keep their response buffers.
+#[cfg(target_os = "linux")]
+#[test]
+fn connected_clients_keep_no_server_from_its_end() {
+    let end = |what: &str, server: &Server| {
+        if what == "stop" { server.stop() } else { server.drain(Duration::from_secs(1)) }
+    };
+    for what in ["stop", "drain"] {
+        let is_prompt = |round: u32| {
+            let channel = Channel::new("dmend");
+            let server = echo(&channel, config().clients(4));
+            let clients = [(); 3].map(|()| channel.connect_with(4096));
+            for client in &clients {
+                drop(client.call(b"x", LONG).unwrap());
+            }
+            let plain = at_once().own_channel(false).connect_timeout(LONG);
+            let at_the_entrance = Client::connect_with(&format!("{}+", channel.name), plain).unwrap();
+            let started = Instant::now();
+            let ended = end(what, &server);
+            println!("round {round}, {what}: {ended} after {:?}", started.elapsed());
+            drop((clients, at_the_entrance));
+            ended
+        };
+        // One round may meet a busy machine.
+        assert!((0..10).any(is_prompt), "{what}: no handler is busy");
+    }
+}
+
 #[test]
 fn nobody_comes_to_a_server_that_drains() {
     let channel = Channel::new("dmdrain");
@@ -111,8 +260,6 @@ fn nobody_comes_to_a_server_that_drains() {
 #[cfg(feature = "async")]
 #[test]
 fn a_pending_future_of_a_client_that_left_keeps_no_place() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     let channel = Channel::new("dmfuture");
     let server = Server::new(&channel.name, config().clients(2));
     let spawn = |task| drop(thread::spawn(|| pollster::block_on(task)));

@@ -42,11 +42,12 @@ impl Client {
     ) -> Result<Option<Self>> {
         let started = Instant::now();
         let mut queue = Queue::default();
-        // What the queue was, and since when.
-        let (mut last, mut since) = (Queue::default(), started);
+        let mut wait = Wait::begin(started);
         let mut pause = RETRY_EVERY;
         loop {
+            let looked = Instant::now();
             find_server(channel, patience)?;
+            wait.leave_out(looked.elapsed());
             let missed = match ask(channel, config, patience, &mut queue) {
                 Ok(None) => return Ok(None),
                 // It was there when the server answered. If it is there no more, no wait brings it
@@ -61,15 +62,14 @@ impl Client {
                     if patience.pause(UNTIL_A_PLACE, started + config.succession).is_break() {
                         return Err(error);
                     }
+                    // It has had its turn at the entrance.
+                    wait = Wait::begin(Instant::now());
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             let now = Instant::now();
-            if queue != last {
-                (last, since) = (queue, now);
-            }
-            let until = (since + ASKING).min(started + LONGEST_QUEUE);
+            let until = wait.until(queue, now);
             // Many that come at once leave each other the processor.
             let by_chance = u32::try_from(RandomState::new().hash_one(now) % 8).unwrap_or(0);
             pause = (2 * pause).min(LONGEST_PAUSE);
@@ -89,6 +89,34 @@ impl Client {
 struct Queue {
     pid: u64,
     questions: u64,
+}
+
+/// How long the entrance is tried.
+struct Wait {
+    started: Instant,
+    /// What the queue was at last, and since when.
+    last: Queue,
+    since: Instant,
+}
+
+impl Wait {
+    fn begin(now: Instant) -> Self {
+        Self { started: now, last: Queue::default(), since: now }
+    }
+
+    /// Time without a server is none at its entrance.
+    fn leave_out(&mut self, time: Duration) {
+        self.started += time;
+        self.since += time;
+    }
+
+    /// When it ends. The queue is `queue` now.
+    fn until(&mut self, queue: Queue, now: Instant) -> Instant {
+        if queue != self.last {
+            (self.last, self.since) = (queue, now);
+        }
+        (self.since + ASKING).min(self.started + LONGEST_QUEUE)
+    }
 }
 
 /// Whether a next attempt may be met by another answer.
@@ -175,4 +203,55 @@ fn at_once() -> Patience<'static> {
 
 fn closing(channel: &str) -> Error {
     Error::ServerNotReady { name: channel.to_owned(), reason: "its server is just coming or going" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_queue_that_moves_is_waited_for_and_not_for_ever() {
+        let started = Instant::now();
+        let mut wait = Wait::begin(started);
+        // One process with many clients, or one that asks without end.
+        for second in 1..60 {
+            let (queue, now) = (Queue { pid: 7, questions: second.into() }, started + SECOND * second);
+            assert_eq!(wait.until(queue, now), (now + ASKING).min(started + LONGEST_QUEUE));
+            assert!(now < wait.until(queue, now), "after {second} s");
+        }
+        let queue = Queue { pid: 7, questions: 60 };
+        assert_eq!(wait.until(queue, started + SECOND * 60), started + SECOND * 60);
+    }
+
+    #[test]
+    fn the_time_without_a_server_does_not_count() {
+        let started = Instant::now();
+        let mut wait = Wait::begin(started);
+        let queue = Queue { pid: 7, questions: 3 };
+        assert_eq!(wait.until(queue, started), started + ASKING);
+        // Its clients have waited for the next server for long, and come all at once.
+        wait.leave_out(SECOND * 100);
+        assert_eq!(wait.until(queue, started + SECOND * 101), started + SECOND * 100 + ASKING);
+        let next = Queue { pid: 8, questions: 1 };
+        let now = started + SECOND * 102;
+        assert_eq!(wait.until(next, now), now + ASKING);
+        let late = started + SECOND * 159;
+        assert_eq!(wait.until(Queue { pid: 9, questions: 2 }, late), started + SECOND * 160);
+    }
+
+    #[test]
+    fn a_queue_that_stands_is_waited_for_as_long_as_a_question_may_take() {
+        let started = Instant::now();
+        let mut wait = Wait::begin(started);
+        let queue = Queue { pid: 7, questions: 3 };
+        let met = started + SECOND * 2;
+        for second in 2..10 {
+            assert_eq!(wait.until(queue, started + SECOND * second), met + ASKING);
+        }
+        // Another one is there.
+        let later = started + SECOND * 10;
+        assert_eq!(wait.until(Queue { pid: 8, ..queue }, later), later + ASKING);
+    }
 }

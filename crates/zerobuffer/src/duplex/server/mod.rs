@@ -248,7 +248,10 @@ fn start(channel: &str, mut config: ServerConfig, handler: Handler) -> Result<Ar
     let serving = Arc::clone(&run);
     let thread = thread::Builder::new().name("zerobuffer-duplex".to_owned());
     let around = run.config.around.clone();
-    let started = thread.spawn(move || within(around.as_ref(), || Service::new(serving).serve()));
+    let serve = move || {
+        Service::new(serving).serve();
+    };
+    let started = thread.spawn(move || within(around.as_ref(), serve));
     started.map_err(|source| Error::Os { operation: "start", object: "a thread".to_owned(), source })?;
     Ok(run)
 }

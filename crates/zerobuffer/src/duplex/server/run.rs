@@ -56,6 +56,8 @@ pub(super) struct Run {
     pub(super) handler: Arc<Handler>,
     /// Those that have channels of their own.
     pub(super) guests: Option<Box<dyn Guests>>,
+    /// When its request buffer was made first.
+    pub(super) made: Instant,
     /// The part of another run's pool that this one uses.
     lent: OnceLock<Share>,
     pub(super) stop: Arc<StopFlag>,
@@ -89,6 +91,7 @@ impl Run {
             config,
             handler,
             guests,
+            made: Instant::now(),
             lent: OnceLock::new(),
             stop: Arc::default(),
             handle: Mutex::new(reader.handle()),

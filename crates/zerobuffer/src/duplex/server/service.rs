@@ -79,7 +79,8 @@ impl Service {
         }
     }
 
-    pub(super) fn serve(mut self) {
+    /// Serves until the end; `true`: the client is still there.
+    pub(super) fn serve(mut self) -> bool {
         let run = Arc::clone(&self.run);
         if let Err(error) = self.prepare() {
             run.report(&Failure::Buffer { channel: run.channel.clone(), source: error });
@@ -120,10 +121,12 @@ impl Service {
             guests.wait();
         }
         drop(self.pool.take());
+        let is_client_there = lock(&run.handle).is_writer_connected();
         run.close_reader();
         // Before: a thread that waits for the end may hand on what was logged.
         log::info!(target: "zerobuffer::duplex::server", "server of channel '{}' has ended", run.channel);
         run.end();
+        is_client_there
     }
 
     fn prepare(&mut self) -> Result<()> {

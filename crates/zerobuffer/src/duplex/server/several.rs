@@ -30,6 +30,8 @@ use std::{
 
 /// How long a client may take to come to the channel that was made for it.
 const TO_COME: Duration = Duration::from_secs(5);
+/// The same while another one needs the place. It is less than the time that one waits for it.
+const TO_COME_TO_THE_LAST: Duration = Duration::from_millis(250);
 /// How long a process that is killed may take to let go of its buffers.
 const TO_DIE: Duration = Duration::from_secs(2);
 
@@ -94,7 +96,9 @@ impl Guests for Several {
     fn open(&self, pool: Share) -> Result<()> {
         lock(&self.clients.places).pool = Some(pool);
         let entrance = Arc::clone(&self.entrance);
-        spawn(move || Service::new(entrance).serve())?;
+        spawn(move || {
+            Service::new(entrance).serve();
+        })?;
         self.is_open.store(true, Ordering::Release);
         Ok(())
     }
@@ -112,10 +116,13 @@ impl Guests for Several {
     fn wait(&self) {
         // The plain channel is closed by now. A client that found no entrance beside it would take
         // it for one of a server without.
+        let is_asked = lock(&self.entrance.handle).is_writer_connected();
         self.entrance.ask_to_stop(Stop::Now);
         if self.is_open.load(Ordering::Acquire) {
             self.entrance.wait(&mut Patience::forever());
-            self.clients.remove_soon(&response_name(&self.entrance.channel));
+            if !is_asked {
+                self.clients.remove_soon(&response_name(&self.entrance.channel));
+            }
         }
         let mut places = lock(&self.clients.places);
         while places.taken > 0 {
@@ -161,7 +168,10 @@ impl Clients {
             return Ok(entrance::CLOSING.to_owned());
         }
         if places.taken >= self.most {
-            return Ok(entrance::full(places.taken, self.most));
+            let (taken, runs) = (places.taken, places.runs.values().cloned().collect::<Vec<_>>());
+            drop(places);
+            runs.iter().filter(|run| self.has_missed(run)).for_each(|run| run.ask_to_stop(Stop::Drain));
+            return Ok(entrance::full(taken, self.most));
         }
         places.taken += 1;
         drop(places);
@@ -189,8 +199,10 @@ impl Clients {
         let (clients, serving) = (Arc::clone(self), Arc::clone(&run));
         let spawned = spawn(move || {
             // In its thread there is nothing of a binding's: the pool calls handlers.
-            Service::new(Arc::clone(&serving)).serve();
-            clients.remove_soon(&response_name(&serving.channel));
+            let is_client_there = Service::new(Arc::clone(&serving)).serve();
+            if !is_client_there {
+                clients.remove_soon(&response_name(&serving.channel));
+            }
             let stats = lock(&serving.handle).stats();
             clients.leave(|places| {
                 places.runs.remove(&serving.channel);
@@ -204,6 +216,21 @@ impl Clients {
             return Err(error);
         }
         Ok(channel)
+    }
+
+    /// Whether nobody has come to a channel in time, while others need the place.
+    fn has_missed(&self, run: &Run) -> bool {
+        if run.made.elapsed() < TO_COME_TO_THE_LAST || run.is_asked(Stop::Drain) {
+            return false;
+        }
+        let handle = lock(&run.handle).clone();
+        let has_missed = !handle.is_writer_connected()
+            && handle.stats().frames == 0
+            && matches!(observe::inspect(&response_name(&run.channel)), Err(Error::NotFound { .. }));
+        if has_missed {
+            log::info!(target: "zerobuffer::duplex::server", "channel '{}': '{}' is given up, its client has not come and another one needs the place", self.channel, run.channel);
+        }
+        has_missed
     }
 
     fn leave(&self, change: impl FnOnce(&mut Places)) {
