@@ -52,6 +52,29 @@ fn namespaces() -> bool {
     allowed
 }
 
+/// glibc's `sem_open` makes the file under another name, links it to the right one, and removes the
+/// first. A writer may come in between.
+#[test]
+fn a_semaphore_that_just_gets_its_name_is_waited_for() {
+    for semaphore in ["w", "r"] {
+        let name = Name::new("naming");
+        let _reader = Reader::create(&name, BufferConfig::ring(4096)).unwrap();
+        let file = format!("/dev/shm/sem.sem-{semaphore}-{}", &*name);
+        let other = format!("/dev/shm/sem.{}-other", &*name);
+        fs::hard_link(&file, &other).unwrap();
+        let error = Writer::connect(&name).unwrap_err().to_string();
+        assert!(error.contains(&file) && error.contains("not a regular file with one name"), "{error}");
+        let connected = thread::scope(|scope| {
+            scope.spawn(|| {
+                sleep(Duration::from_millis(50));
+                fs::remove_file(&other).unwrap();
+            });
+            Writer::connect(&name).map(drop)
+        });
+        connected.unwrap();
+    }
+}
+
 fn check(result: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -89,7 +89,9 @@ impl Segment {
     /// The file that bears the locks too, where a process that may only read the segment cannot
     /// take any.
     fn guard(&self, access: libc::c_int) -> io::Result<File> {
-        Folder::of_system(FOLDER)?.open(&names::semaphore(&self.name, Signal::Data), access)
+        let (folder, file) = (Folder::of_system(FOLDER)?, names::semaphore(&self.name, Signal::Data));
+        // An endpoint may attach while a legacy reader makes the file.
+        if access == libc::O_RDWR { folder.open_new(&file, access) } else { folder.open(&file, access) }
     }
 
     /// Whether anybody holds the role's byte. The guard is asked where it may be opened.

@@ -23,7 +23,7 @@ pub(crate) fn folder() -> Result<Folder> {
 
 /// Opens an existing object for reading and writing; a symbolic link is not one.
 pub(crate) fn open(file_name: &str) -> Result<File> {
-    folder()?.open(file_name, libc::O_RDWR).map_err(|e| Error::os("open", path(file_name), e))
+    folder()?.open_new(file_name, libc::O_RDWR).map_err(|e| Error::os("open", path(file_name), e))
 }
 
 /// Reserves `size` bytes, so no page can be missing later: a full folder is an error here, never a

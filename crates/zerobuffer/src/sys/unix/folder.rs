@@ -20,6 +20,11 @@ use std::{
     },
     path::{Component, Path, PathBuf},
 };
+#[cfg(all(target_os = "linux", not(macos_sys)))]
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 /// How folders on the way are opened: they need not be readable.
 #[cfg(target_os = "linux")]
@@ -179,6 +184,22 @@ impl Folder {
         }
     }
 
+    /// The same for a file that may be new. A C library makes a semaphore under another name, links
+    /// it to its own one, and removes the first: for a moment it has both.
+    #[cfg(all(target_os = "linux", not(macos_sys)))]
+    pub(in crate::sys) fn open_new(&self, name: &str, access: libc::c_int) -> io::Result<File> {
+        let began = Instant::now();
+        loop {
+            let result = self.open(name, access);
+            let has_two_names = || self.entry(name).is_ok_and(|entry| entry.links == 2);
+            if result.is_ok() || began.elapsed() > NAMING || !has_two_names() {
+                // The second name may have gone between the two looks.
+                return result.or_else(|_| self.open(name, access));
+            }
+            sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Makes a file with exactly that mode. An existing name is an error, never a file that is
     /// opened.
     #[cfg_attr(crash_points, track_caller)]
@@ -264,6 +285,10 @@ impl AsRawFd for Folder {
         self.fd.as_raw_fd()
     }
 }
+
+/// How long a new file may have a second name: its maker is between two calls.
+#[cfg(all(target_os = "linux", not(macos_sys)))]
+const NAMING: Duration = Duration::from_millis(500);
 
 /// What is said of a link, a device or a file with several names.
 const NOT_REGULAR: &str = "it is not a regular file with one name";
