@@ -189,6 +189,38 @@ def test_coroutine_handlers_of_several_clients(name: str) -> None:
     wait_until(lambda: own_channels(name) == [], "nothing is left of the clients")
 
 
+def test_a_place_is_waited_for_without_blocking_the_event_loop(name: str) -> None:
+    async def run() -> None:
+        server = Server(name, CONFIG, clients=1)
+        server.handler(echo)
+        turns = 0
+
+        async def tick() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0.01)
+
+        async with server:
+            first = await Client.connect_async(name)
+            ticking = asyncio.create_task(tick())
+            waiting = asyncio.create_task(Client.connect_async(name, timeout=PATIENCE))
+            # An attempt gives another client half a second to leave.
+            while turns < 100:
+                await asyncio.sleep(0.01)
+            assert not waiting.done(), "there is no place"
+            first.close()
+            second = await waiting
+            assert bytes(await second.call_async(b"second", timeout=PATIENCE)) == b"second"
+            with pytest.raises(ReaderAlreadyConnectedException, match="1 of 1 clients"):
+                await Client.connect_async(name, timeout=0.2)
+            ticking.cancel()
+            second.close()
+
+    asyncio.run(run())
+    wait_until(lambda: own_channels(name) == [], "nothing is left of the clients")
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("way", ["get_frame_buffer", "loan", "write_frame"])
 def test_answers_written_in_place_arrive_whatever_their_turn(name: str, way: str, workers: int) -> None:

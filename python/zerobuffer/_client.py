@@ -9,7 +9,7 @@ from ._exit import remember
 from ._mode import permissions
 from ._timeout import Deadline, checked, connected
 from ._zerobuffer import DuplexClientBase, Frame, PendingCall
-from .exceptions import NoResponseException
+from .exceptions import NoResponseException, ReaderAlreadyConnectedException
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,11 +168,12 @@ class Client(AsyncClosing):
 
     @classmethod
     async def connect_async(cls, name: str, *, timeout: Optional[float] = 5.0, **options: Any) -> "Client":
-        """Wait for the server without blocking the event loop; return a connected client.
+        """Wait for the server, and for a place there, without blocking the event loop.
 
-        It is looked for at most 50 ms apart.
+        Returns a connected client. The server is looked for at most 50 ms apart.
         """
-        return await connected(lambda: cls(name, timeout=0.0, **options), timeout)
+        taken = ReaderAlreadyConnectedException
+        return await connected(lambda: cls(name, timeout=0.0, **options), timeout, taken)
 
     def set_metadata(self, data: Any) -> None:
         """Write the metadata that the server can look at; once, before the first call."""

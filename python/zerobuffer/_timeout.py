@@ -40,19 +40,22 @@ class Deadline:
         return self.end is not None and time.monotonic() >= self.end
 
 
-async def connected(connect: Callable[[], _Endpoint], timeout: Optional[float]) -> _Endpoint:
-    """Return what ``connect`` makes as soon as its other end is there.
+async def connected(connect: Callable[[], _Endpoint], timeout: Optional[float], *taken: type[Exception]) -> _Endpoint:
+    """Return what ``connect`` makes as soon as its other end is there, and has a place.
 
+    One attempt may wait for another endpoint that is about to leave, so each is made in a thread.
     It is tried at intervals that grow to 50 ms. No descriptor says that a name has appeared. A
     watch of the folder of all buffers would wake each waiting process for every buffer of the
-    machine. Linux also gives a user few such watches.
+    machine. Linux also gives a user few such watches. ``taken`` are the errors that say that others
+    have all places.
     """
     deadline = Deadline(timeout)
     pause = _SHORTEST
+    passing: tuple[type[Exception], ...] = (BufferNotFoundException, *taken)
     while True:
         try:
-            return connect()
-        except BufferNotFoundException:
+            return await asyncio.to_thread(connect)
+        except passing:
             if deadline.is_over:
                 raise
         await asyncio.sleep(deadline.left(pause))
