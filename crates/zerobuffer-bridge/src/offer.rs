@@ -99,6 +99,24 @@ struct Server {
     terms: Terms,
 }
 
+/// The server that is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offered {
+    pid: u64,
+    /// It has a channel for each client.
+    several: bool,
+}
+
+/// The process of the reader of a buffer, if that lives.
+fn reader_of(info: BufferInfo) -> Option<u64> {
+    info.reader.filter(|reader| reader.alive).map(|reader| reader.pid)
+}
+
+/// The process that serves a channel.
+fn server_of(channel: &str) -> Option<u64> {
+    observe::inspect(&requests_of(channel)).ok().and_then(reader_of)
+}
+
 impl Offering {
     fn run(&mut self, stop: &Stop) -> Result<(), Fail> {
         let mut open: Option<Open> = None;
@@ -143,11 +161,10 @@ impl Offering {
                 return None;
             }
         };
-        let reader = |info: BufferInfo| info.reader.filter(|reader| reader.alive).map(|reader| reader.pid);
         let (ring, metadata) = (info.payload_size, info.metadata_size);
-        let pid = reader(info)?;
+        let pid = reader_of(info)?;
         // It is made before the channel.
-        let entrance = observe::inspect(&entrance_of(&self.channel)).ok().and_then(reader);
+        let entrance = observe::inspect(&entrance_of(&self.channel)).ok().and_then(reader_of);
         let terms =
             Terms { ring, metadata, several: entrance == Some(pid), largest: self.largest, path: Vec::new() };
         Some(Server { pid, terms })
@@ -159,8 +176,8 @@ impl Offering {
         let session = &self.session;
         // Another life of the server is another offer.
         let offerer = format!("{}-{}-{life}", session.zid(), self.index);
-        let desk =
-            Arc::new(Desk::new(&self.channel, &self.stream, self.owner, self.largest, server.terms.several));
+        let offered = Offered { pid: server.pid, several: server.terms.several };
+        let desk = Arc::new(Desk::new(&self.channel, &self.stream, self.owner, self.largest, offered));
         let worker = Arc::clone(&desk);
         let thread = std::thread::spawn(move || worker.run());
         let requests = requests_of(&self.channel);

@@ -2,7 +2,7 @@
 //! they came. To one of several clients each remote client has a line of its own.
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zenoh::Wait as _;
 use zenoh::bytes::ZBytes;
@@ -11,6 +11,7 @@ use zerobuffer::Owner;
 
 use super::line::{Line, Sent};
 use super::visitor::{Admission, Visitor};
+use super::{Offered, server_of};
 use crate::say;
 use crate::stop::LOOK;
 use crate::wire::{Ask, MAX_METADATA, Trouble};
@@ -20,6 +21,8 @@ const MOST_VISITORS: usize = 64;
 /// Clients whose threads are there. One that the engine makes wait stays for a while after its
 /// client has left.
 const MOST_SERVED: usize = 128;
+/// How long a server that is killed may take to let go of its channels, one after the other.
+const DIES: Duration = Duration::from_secs(1);
 /// How long clients that have a line of their own may take to close it.
 const CLOSES: Duration = Duration::from_secs(5);
 /// Requests of one client that are under way.
@@ -82,8 +85,7 @@ pub(super) struct Desk {
     stream: String,
     owner: Owner,
     largest: u64,
-    /// The server has a channel for each client.
-    several: bool,
+    server: Offered,
     state: Mutex<State>,
     changed: Condvar,
     /// Each thread of a client has one.
@@ -91,13 +93,13 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(channel: &str, stream: &str, owner: Owner, largest: u64, several: bool) -> Desk {
+    pub(super) fn new(channel: &str, stream: &str, owner: Owner, largest: u64, server: Offered) -> Desk {
         Desk {
             channel: channel.to_owned(),
             stream: stream.to_owned(),
             owner,
             largest,
-            several,
+            server,
             state: Mutex::default(),
             changed: Condvar::new(),
             threads: Arc::default(),
@@ -122,7 +124,7 @@ impl Desk {
     }
 
     pub(super) fn serves_several(&self) -> bool {
-        self.several
+        self.server.several
     }
 
     /// A client is there.
@@ -136,7 +138,7 @@ impl Desk {
             return state.told.warn(message);
         }
         // A client gets its threads with its first request: the others may still get theirs.
-        let each = if self.several { 2 } else { 1 };
+        let each = if self.server.several { 2 } else { 1 };
         let threads = Arc::strong_count(&self.threads) - 1;
         let to_come: usize = state.visitors.values().map(|visitor| each - visitor.threads().min(each)).sum();
         let most = MOST_SERVED * each;
@@ -246,7 +248,7 @@ impl Desk {
         let visitor = Arc::clone(visitor);
         state.bytes += weight;
         let asked = Asked { ask, payload, query };
-        if self.several {
+        if self.server.several {
             if visitor.put(asked) {
                 state.lines += 1;
                 let (desk, thread) = (Arc::clone(self), self.thread());
@@ -314,17 +316,40 @@ impl Desk {
         let Asked { ask, payload, query } = asked;
         match Line::send(line, self, visitor, ask, payload) {
             Sent::Call(call, largest) => visitor.await_answer(self, call, query, largest),
-            Sent::Refused(trouble) => {
-                self.failed();
-                visitor.forget();
-                let _ = query.reply_err(trouble.encode()).wait();
-            }
+            Sent::Refused(trouble) => self.refuse(visitor, &query, &trouble),
             Sent::ClientGone => {}
+            Sent::ServerGone if self.goes_on_without(visitor) => {
+                self.refuse(visitor, &query, &Trouble::closed());
+            }
             Sent::ServerGone => {
                 self.failed();
                 self.end();
             }
         }
+    }
+
+    /// The server has closed the channel of a client. `true`: it is there for the others, and this
+    /// one learns of it.
+    pub(super) fn goes_on_without(&self, visitor: &Visitor) -> bool {
+        if !self.serves_several() {
+            return false;
+        }
+        let until = Instant::now() + DIES;
+        while !visitor.is_closed() && Instant::now() < until {
+            if self.is_over() || server_of(&self.channel) != Some(self.server.pid) {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+        visitor.close();
+        true
+    }
+
+    /// The client learns why there is no response.
+    pub(super) fn refuse(&self, visitor: &Visitor, query: &Query, trouble: &Trouble) {
+        self.failed();
+        visitor.forget();
+        let _ = query.reply_err(trouble.encode()).wait();
     }
 
     /// A request has left its queue.
@@ -360,7 +385,8 @@ mod tests {
     /// Threads of clients that left, which the engine still makes wait.
     #[test]
     fn there_are_never_more_threads_than_are_allowed() {
-        let desk = Desk::new("channel", "stream", Owner::Trusted, 1, false);
+        let server = Offered { pid: 1, several: false };
+        let desk = Desk::new("channel", "stream", Owner::Trusted, 1, server);
         let threads: Vec<_> = (0..100).map(|_| desk.thread()).collect();
         (1..=64).for_each(|session| desk.join(session));
         assert_eq!(desk.counts().clients, 28);

@@ -37,6 +37,8 @@ struct State {
     sends: bool,
     /// A thread answers them.
     answers: bool,
+    /// The server has closed its channel. Requests from now on are refused.
+    closed: bool,
     over: bool,
 }
 
@@ -106,6 +108,16 @@ impl Visitor {
         self.lock().over
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Its line is of no use any more.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
     /// Whether the server has a request of it.
     pub(super) fn is_served(&self) -> bool {
         let state = self.lock();
@@ -143,16 +155,24 @@ impl Visitor {
         let mut line = None;
         loop {
             let mut state = self.lock();
-            while state.asked.is_empty() && !state.over {
+            while state.asked.is_empty() && !state.over && !(state.closed && line.is_some()) {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             if state.over {
                 return;
             }
-            let Some(asked) = state.asked.pop_front() else { continue };
+            let (asked, closed) = (state.asked.pop_front(), state.closed);
             drop(state);
+            if closed {
+                line = None;
+            }
+            let Some(asked) = asked else { continue };
             desk.taken(&asked);
-            desk.send(&mut line, self, asked);
+            if closed {
+                desk.refuse(self, &asked.query, &Trouble::closed());
+            } else {
+                desk.send(&mut line, self, asked);
+            }
         }
     }
 
@@ -208,6 +228,9 @@ impl Visitor {
             match call.wait(LOOK) {
                 Ok(None) => {}
                 Ok(Some(response)) => break Ok(response),
+                Err(Error::ServerGone { .. } | Error::Closed { .. }) if desk.goes_on_without(self) => {
+                    break Err(Trouble::closed());
+                }
                 Err(Error::ServerGone { .. } | Error::Closed { .. }) => {
                     desk.failed();
                     desk.end();

@@ -128,6 +128,11 @@ impl Trouble {
         Trouble { kind: kind.to_owned(), message: message.into(), ..Trouble::default() }
     }
 
+    /// The server serves others, and has closed the channel of this client.
+    pub(crate) fn closed() -> Trouble {
+        Trouble::new("closed", "the server has closed the channel of this client: connect anew")
+    }
+
     pub(crate) fn too_large(size: u64, max: u64) -> Trouble {
         let message = format!("a response of {size} bytes; the client's ring takes {max}");
         Trouble { size: Some(size), max: Some(max), ..Trouble::new("too-large", message) }

@@ -157,6 +157,20 @@ impl Across {
         Across { offer, reach, far, near, port }
     }
 
+    /// One of the two bridges is killed, each in its turn, and comes again.
+    fn with_one_killed(self, round: u64) -> Across {
+        let address = format!("127.0.0.1:{}", self.port);
+        let Across { offer: mut offering, reach: mut reaching, far, near, port } = self;
+        if round.is_multiple_of(2) {
+            offering.kill();
+            offering = offer(None, &far, &address);
+        } else {
+            reaching.kill();
+            reaching = reach(None, &near, &address);
+        }
+        Across { offer: offering, reach: reaching, far, near, port }
+    }
+
     fn stop(self) -> (String, String) {
         (self.offer.stop(), self.reach.stop())
     }
@@ -286,18 +300,11 @@ fn the_death_of_a_server_is_told_to_the_client_and_the_next_server_is_found() {
 fn a_bridge_that_dies_is_a_server_that_dies_and_no_request_is_carried_out_twice() {
     let mut across = Across::start();
     let (server, seen) = serve(&across.far, ProcessingMode::SingleThread, 1 << 20);
-    let address = format!("127.0.0.1:{}", across.port);
     for round in 0..4 {
         let client = call_anew(&across.near, round);
         let waits = client.submit(&request(100 + round, SLEEP | 500, 16)).unwrap();
         wait_for("the request is there", || seen.requests().contains(&(100 + round)), String::new);
-        if round % 2 == 0 {
-            across.offer.kill();
-            across.offer = offer(None, &across.far, &address);
-        } else {
-            across.reach.kill();
-            across.reach = reach(None, &across.near, &address);
-        }
+        across = across.with_one_killed(round);
         let told = waits.wait(LIMIT);
         assert!(matches!(told, Err(Error::ServerGone { .. })), "{told:?}");
     }

@@ -1,14 +1,15 @@
 //! A service that takes several clients at the same time: each remote one has a channel of its own.
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use zerobuffer::Error;
-use zerobuffer::duplex::{Call, Client, ClientConfig, ProcessingMode};
+use zerobuffer::duplex::{Call, Client, ClientConfig, ProcessingMode, Server, ServerConfig};
+use zerobuffer::{BufferConfig, Error};
 
 use super::super::common::{LIMIT, memory, name, signal, wait_for};
 use super::{
-    Across, ECHO, SIZE, SLEEP, call_anew, connect, offer, reach, request, serve_clients, server_process,
+    Across, ECHO, SIZE, SLEEP, Seen, call_anew, connect, reach, request, serve, serve_clients, server_process,
 };
 
 /// This program again, as the process of a client.
@@ -210,7 +211,6 @@ fn a_remote_client_too_many_waits_for_a_place_and_learns_if_there_is_none() {
 #[test]
 fn the_death_of_a_server_or_a_bridge_is_told_to_each_of_several_clients() {
     let mut across = Across::start();
-    let address = format!("127.0.0.1:{}", across.port);
     let told = |clients: Vec<(Client, Call)>| {
         for (_client, waits) in clients {
             let told = waits.wait(LIMIT);
@@ -238,13 +238,7 @@ fn the_death_of_a_server_or_a_bridge_is_told_to_each_of_several_clients() {
         let first = round * 1000 + 100;
         let begun = || seen.requests().iter().filter(|number| (first..first + 4).contains(*number)).count();
         wait_for("they are there", || begun() == 4, String::new);
-        if round % 2 == 0 {
-            across.offer.kill();
-            across.offer = offer(None, &across.far, &address);
-        } else {
-            across.reach.kill();
-            across.reach = reach(None, &across.near, &address);
-        }
+        across = across.with_one_killed(round);
         told(clients);
     }
     drop(call_anew(&across.near, 9000));
@@ -258,5 +252,61 @@ fn the_death_of_a_server_or_a_bridge_is_told_to_each_of_several_clients() {
     let names = [across.far.clone(), across.near.clone()];
     across.stop();
     server.stop();
+    nothing_is_left(&names);
+}
+
+/// A service for several clients, made by hand: it closes one channel, and serves the others.
+#[test]
+fn a_channel_that_the_server_closes_is_the_end_of_its_own_client_alone() {
+    let across = Across::start();
+    let made: Arc<Mutex<Vec<(Server, Seen)>>> = Arc::default();
+    let (own, far) = (Arc::clone(&made), across.far.clone());
+    let config = ServerConfig::default().buffer(BufferConfig::ring(4096).metadata(0));
+    let entrance = Server::new(&format!("{far}+"), config);
+    entrance
+        .start(move |_, mut response| {
+            let mut made = own.lock().unwrap();
+            let channel = format!("{far}+{:016x}", made.len());
+            made.push(serve(&channel, ProcessingMode::SingleThread, 1 << 20));
+            response.write(format!("channel {channel}").as_bytes())?;
+            Ok(())
+        })
+        .unwrap();
+    let (plain, _) = serve(&across.far, ProcessingMode::SingleThread, 1 << 20);
+    let (one, two) = (call_anew(&across.near, 1), call_anew(&across.near, 2));
+    let which = |number| made.lock().unwrap().iter().position(|(_, seen)| seen.requests().contains(&number));
+    let (ones, twos) = (which(1).unwrap(), which(2).unwrap());
+    let stays = two.submit(&request(3, SLEEP | 4000, 16)).unwrap();
+    // A handler that has begun may still answer.
+    let begun = one.submit(&request(4, SLEEP | 500, 16)).unwrap();
+    let waits = one.submit(&request(5, ECHO, 16)).unwrap();
+    wait_for("they are there", || which(3) == Some(twos) && which(4) == Some(ones), String::new);
+    made.lock().unwrap()[ones].0.stop();
+    drop(begun);
+    let closed = |told: Result<bool, Error>| match told {
+        Err(Error::Remote { kind, message, .. }) => {
+            assert_eq!(kind, "closed");
+            assert!(message.contains("connect anew"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    };
+    closed(waits.wait(LIMIT).map(|answer| answer.is_some()));
+    for number in 6..9 {
+        closed(one.call(&request(number, ECHO, 16), LIMIT).map(|_| true));
+    }
+    assert_eq!(stays.wait(LIMIT).unwrap().unwrap().data()[8..], 3u64.to_be_bytes());
+    drop(two.call(&request(9, ECHO, 16), LIMIT).unwrap());
+    assert_eq!(which(9), Some(twos), "it has kept its channel");
+    // As the message says.
+    drop(one);
+    drop(call_anew(&across.near, 10));
+    assert!((5..9).all(|number| which(number).is_none()), "no request is carried out by another channel");
+    drop(two);
+    let names = [across.far.clone(), across.near.clone()];
+    across.stop();
+    for server in [plain, entrance] {
+        server.stop();
+    }
+    made.lock().unwrap().clear();
     nothing_is_left(&names);
 }
