@@ -168,6 +168,17 @@ impl Client {
         self.outbox.submit(request, Some(patience))
     }
 
+    /// As [`Self::submit`], for bindings whose thread must not wait: `None` if it would have to, for
+    /// room or for another thread that sends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    #[doc(hidden)]
+    pub fn try_submit(&self, request: &[u8]) -> Result<Option<Call>> {
+        self.outbox.try_submit(request)
+    }
+
     /// Sends a request and waits for its response. A response that comes later than `timeout` is
     /// dropped.
     ///

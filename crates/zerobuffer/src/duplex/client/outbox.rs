@@ -154,6 +154,26 @@ impl Outbox {
         call.sent(self.fill_and_commit(writer, request))
     }
 
+    /// As [`Self::submit`] if nothing has to be waited for, be it room or another thread.
+    pub(super) fn try_submit(&self, request: &[u8]) -> Result<Option<Call>> {
+        if self.responses.requests.is_forked() {
+            return Err(Error::forked(self.responses.requests.name()));
+        }
+        let Ok(sender) = self.sender.try_lock() else { return Ok(None) };
+        let mut sender = self.in_use(sender);
+        let writer = self.writer(&mut sender)?;
+        if writer.pending().is_some() {
+            return Err(self.pending());
+        }
+        match writer.try_begin(request.len()) {
+            Ok(()) => {}
+            Err(Error::Full { .. }) => return Ok(None),
+            Err(error) => return Err(self.responses.server_loss(error)),
+        }
+        let call = self.register(writer.next_sequence());
+        call.sent(self.fill_and_commit(writer, request)).map(Some)
+    }
+
     /// The writer with a request of `size` bytes begun; it comes back by [`Self::take_back`].
     pub(super) fn lend(&self, size: usize) -> Result<Writer> {
         let mut sender = self.begun(size, None)?;

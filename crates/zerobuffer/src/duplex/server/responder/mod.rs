@@ -93,6 +93,35 @@ impl Responder {
         self.commit(data.len()).map(|sequence| Outcome::Sent { sequence })
     }
 
+    /// As [`Self::write`], for bindings whose thread must not wait: `None` if it would have to, for
+    /// its turn or for room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    #[doc(hidden)]
+    pub fn try_write(&mut self, data: &[u8]) -> Result<Option<Outcome>> {
+        if self.is_answered() || self.turns.keeps {
+            return self.write(data).map(Some);
+        }
+        let writer = match self.writer.take() {
+            Some(writer) => Some(writer),
+            None => self.turns.try_turn(self.place)?,
+        };
+        let Some(mut writer) = writer else { return Ok(None) };
+        writer.stamp(self.sequence);
+        let begun = writer.try_begin(data.len());
+        self.writer = Some(writer);
+        match begun {
+            Err(Error::Full { .. }) => return Ok(None),
+            begun => begun.map_err(|error| self.explain(error))?,
+        }
+        if let Some(room) = self.pending() {
+            room.copy_from_slice(data);
+        }
+        self.commit(data.len()).map(|sequence| Some(Outcome::Sent { sequence }))
+    }
+
     /// Lends `size` bytes of the response ring, to be filled in place and committed; dropping it
     /// sends nothing.
     ///
