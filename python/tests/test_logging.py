@@ -206,6 +206,48 @@ def test_handlers_of_the_application_may_use_the_endpoint(name: str) -> None:
         logger.setLevel(logging.NOTSET)
 
 
+def test_a_change_of_level_counts_at_once(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What an endpoint knows of its logger is forgotten with every change, wherever that is made."""
+    own, above = logging.getLogger("zerobuffer.reader"), logging.getLogger("zerobuffer")
+
+    def logs() -> bool:
+        caplog.clear()
+        writer.write_frame(b"x")
+        frame = reader.read_frame(0)
+        assert frame is not None
+        reader.release_frame(frame)
+        found = messages(caplog, "zerobuffer.reader", logging.DEBUG)
+        assert ("Read frame" in found) == ("Released frame" in found)
+        return "Read frame" in found
+
+    with Reader(name) as reader, Writer(name) as writer:
+        try:
+            for logger in own, above:
+                assert not logs()
+                logger.setLevel(logging.DEBUG)
+                assert logs()
+                logging.disable(logging.DEBUG)
+                assert not logs()
+                logging.disable(logging.NOTSET)
+                assert logs()
+                logger.disabled = True
+                assert not (logs() and logger is own)
+                logger.disabled = False
+                assert logs()
+                logger.setLevel(logging.NOTSET)
+            own.disabled = True
+            own.setLevel(logging.DEBUG)
+            assert not logs()
+            own.disabled = False
+            assert logs(), "what a disabled logger said was not kept"
+        finally:
+            logging.disable(logging.NOTSET)
+            for logger in own, above:
+                logger.disabled = False
+                logger.setLevel(logging.NOTSET)
+        assert not logs()
+
+
 @pytest.mark.parametrize("end", ["stop", "drain"])
 def test_what_a_server_logs_last_is_handed_on(name: str, end: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "zerobuffer"):

@@ -5,6 +5,8 @@ import os
 import warnings
 from typing import Optional
 
+from ._zerobuffer import _levels_changed
+
 #: The variable that sets the level and prints to stderr.
 VARIABLE = "ZEROBUFFER_LOG_LEVEL"
 
@@ -31,6 +33,26 @@ class _LastResort(logging.StreamHandler):  # type: ignore[type-arg]
                     return
             logger = logger.parent if logger.propagate else None
         super().emit(record)
+
+
+class _Levels(dict[int, bool]):
+    """What a logger remembers of its levels."""
+
+    def clear(self) -> None:
+        """Forget it, as the logging package does when a level changes; the compiled module hears of it."""
+        super().clear()
+        _levels_changed()
+
+
+def watched_levels(logger: logging.Logger) -> Optional[dict[int, bool]]:
+    """Return what the logger remembers of its levels, from now on watched.
+
+    None if it remembers nothing, being of another class.
+    """
+    if type(getattr(logger, "_cache", None)) is not dict:
+        return None
+    levels = logger._cache = _Levels()
+    return levels
 
 
 def configure() -> None:

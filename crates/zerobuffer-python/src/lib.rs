@@ -66,6 +66,7 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(duplex_server::forget_threads, module)?)?;
     module.add_function(wrap_pyfunction!(command::command, module)?)?;
     module.add_function(wrap_pyfunction!(loan::loan, module)?)?;
+    module.add_function(wrap_pyfunction!(logging::levels_changed, module)?)?;
     module.add_function(wrap_pyfunction!(picture::describe, module)?)?;
     module.add_function(wrap_pyfunction!(video::picture, module)?)?;
     module.add_function(wrap_pyfunction!(video::announce, module)?)?;

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
 use std::{mem, thread};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -31,13 +31,23 @@ pub(crate) struct Channel {
     name: &'static str,
     bit: usize,
     parts: PyOnceLock<Parts>,
+    /// Twice the number of [`CHANGES`] at which the logger was asked, and one if DEBUG was on.
+    known: AtomicU64,
 }
 
 struct Parts {
     logger: Py<PyAny>,
-    /// The logger's own memory of `isEnabledFor`; the logging package clears it whenever a level
-    /// changes.
+    /// The logger's own memory of `isEnabledFor`, if it tells when the logging package clears it.
     cache: Option<Py<PyDict>>,
+}
+
+/// How often the logging package has forgotten what is enabled, since a level has changed.
+static CHANGES: AtomicU64 = AtomicU64::new(1);
+
+/// What is enabled has changed.
+#[pyfunction(name = "_levels_changed")]
+pub(crate) fn levels_changed() {
+    CHANGES.fetch_add(1, AcqRel);
 }
 
 pub(crate) static READER: Channel = Channel::new("zerobuffer.reader", 1);
@@ -46,7 +56,7 @@ pub(crate) static BROADCAST: Channel = Channel::new("zerobuffer.broadcast", 4);
 
 impl Channel {
     const fn new(name: &'static str, bit: usize) -> Self {
-        Self { name, bit, parts: PyOnceLock::new() }
+        Self { name, bit, parts: PyOnceLock::new(), known: AtomicU64::new(0) }
     }
 
     #[inline]
@@ -59,22 +69,33 @@ impl Channel {
     #[cold]
     fn look_up(&self, py: Python<'_>) -> PyResult<&Parts> {
         let logger = py.import("logging")?.call_method1("getLogger", (self.name,))?;
-        let cache = logger.getattr("_cache").ok().and_then(|cache| cache.cast_into::<PyDict>().ok());
-        let parts = Parts { logger: logger.unbind(), cache: cache.map(Bound::unbind) };
+        let cache = py.import("zerobuffer._logging")?.call_method1("watched_levels", (&logger,))?;
+        let cache = cache.cast_into::<PyDict>().ok().map(Bound::unbind);
+        let parts = Parts { logger: logger.unbind(), cache };
         Ok(self.parts.get_or_init(py, || parts))
     }
 
     /// Whether DEBUG records would go anywhere; also tells the core.
+    #[inline]
     pub(crate) fn debugging(&self, py: Python<'_>) -> PyResult<bool> {
+        let known = self.known.load(Relaxed);
+        let changes = CHANGES.load(Acquire);
+        if known >> 1 == changes { Ok(known & 1 != 0) } else { self.ask(py, changes) }
+    }
+
+    #[cold]
+    fn ask(&self, py: Python<'_>, changes: u64) -> PyResult<bool> {
         let parts = self.parts(py)?;
-        let cached = match &parts.cache {
+        let enabled = parts.logger.bind(py).call_method1(intern!(py, "isEnabledFor"), (DEBUG,))?;
+        // Known from here on if the logger remembers it, too: one that is disabled does not.
+        let remembered = match &parts.cache {
             Some(cache) => cache.bind(py).get_item(DEBUG)?,
             None => None,
         };
-        let on = match cached {
-            Some(answer) => answer.is_truthy()?,
-            None => parts.logger.bind(py).call_method1(intern!(py, "isEnabledFor"), (DEBUG,))?.is_truthy()?,
-        };
+        let on = remembered.as_ref().unwrap_or(&enabled).is_truthy()?;
+        if remembered.is_some() {
+            self.known.store((changes << 1) | u64::from(on), Relaxed);
+        }
         tell_core(self.bit, on);
         Ok(on)
     }
