@@ -207,7 +207,7 @@ def test_handlers_of_the_application_may_use_the_endpoint(name: str) -> None:
 
 
 def test_a_change_of_level_counts_at_once(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What an endpoint knows of its logger is forgotten with every change, wherever that is made."""
+    """What an endpoint knows of its logger is forgotten with each change, wherever it is made."""
     own, above = logging.getLogger("zerobuffer.reader"), logging.getLogger("zerobuffer")
 
     def logs() -> bool:

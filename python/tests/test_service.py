@@ -22,6 +22,7 @@ from zerobuffer import (
     Frame,
     NoResponseException,
     RemoteError,
+    Response,
     ResponseTooLargeException,
     Server,
     Writer,
@@ -50,6 +51,64 @@ def test_a_handler_answers(name: str) -> None:
         assert "running" in repr(server)
         assert name in repr(client)
     assert not server.is_running
+
+
+def test_a_response_is_a_frame(name: str) -> None:
+    server = Server(name, CONFIG)
+
+    @server.handler
+    def echo(request: Frame) -> memoryview:
+        return request.data
+
+    with server, Client(name) as client:
+        client.call(b"first").dispose()
+        response = client.call(b"second")
+        assert isinstance(response, Response)
+        assert isinstance(response, Frame)
+        assert (response.sequence, response.size, response.is_valid) == (2, 6, True)
+        assert memoryview(response).tobytes() == b"second"
+        with client.call(response) as again:
+            assert bytes(again) == b"second"
+        assert not again.is_valid
+        view = response.data
+        response.dispose()
+        with pytest.raises(ValueError, match="release"):
+            response.data  # noqa: B018
+        with pytest.raises(ValueError, match="release"):
+            bytes(response)
+        with pytest.raises(ValueError, match="release"):
+            view.tobytes()
+        assert "1 held" not in repr(client)
+        seen = weakref.ref(response)
+        del response
+        assert seen() is None
+
+
+@pytest.mark.parametrize("size", [64, 40_000])
+def test_a_call_that_has_to_wait_lets_other_threads_run(name: str, size: int) -> None:
+    """In both directions: for room in the request ring, and for that in the response ring."""
+    go_on, begun = threading.Event(), threading.Event()
+    server = Server(name, BufferConfig(4096, 4 * (size + 16)))
+
+    @server.handler
+    def echo(request: Frame) -> memoryview:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        return request.data
+
+    with server, Client(name, response_size=2 * (size + 16), write_timeout=None) as client:
+
+        def call(number: int) -> bool:
+            with client.call(bytes([number]) * size, None) as response:
+                return bytes(response) == bytes([number]) * size
+
+        with ThreadPoolExecutor(12) as threads:
+            answers = threads.map(call, range(12), timeout=PATIENCE)
+            assert begun.wait(PATIENCE)
+            # This thread runs although the ring is full and calls wait for room.
+            time.sleep(0.1)
+            go_on.set()
+            assert all(answers)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 from ._engine import Call, Descriptor, Lane, engine
-from ._zerobuffer import Bell, DuplexClientBase, Frame
+from ._zerobuffer import Bell, DuplexClientBase, Response
 
 __all__ = ["ANY", "RequestLane", "ResponseLane"]
 
-Answer = Optional[tuple[int, Frame]]
+Answer = Optional[Response]
 #: In place of a request's number: whichever response no call waits for.
 ANY = 2**64 - 1
 #: Seconds between two looks whether held frames keep the server waiting.
@@ -117,7 +117,7 @@ class _Wait(Call):
 
     def refused(self, answer: Any) -> None:
         """Take a response back."""
-        if isinstance(answer, tuple):
+        if isinstance(answer, Response):
             self.refuse(answer)
 
     async def result(self) -> Answer:
@@ -148,7 +148,7 @@ class ResponseLane(Lane):
         number: int,
         poll: Callable[[Optional[Bell]], Answer],
         end: Optional[float],
-        refuse: Callable[[tuple[int, Frame]], None],
+        refuse: Callable[[Response], None],
     ) -> Answer:
         """Return what ``poll`` finds until ``end``, a monotonic time.
 

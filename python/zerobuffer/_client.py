@@ -1,87 +1,16 @@
 """``Client``: calls a server, and raises what goes wrong."""
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Optional, Union
+from typing import Any, Literal, Optional, Union
 
 from ._calls import RequestLane, ResponseLane
 from ._context import AsyncClosing
 from ._exit import remember
 from ._mode import permissions
 from ._timeout import Deadline, checked, connected
-from ._zerobuffer import DuplexClientBase, Frame, PendingCall
-from .exceptions import NoResponseException, ReaderAlreadyConnectedException
-
-if TYPE_CHECKING:
-    import numpy as np
+from ._zerobuffer import DuplexClientBase, PendingCall, Response
+from .exceptions import ReaderAlreadyConnectedException
 
 __all__ = ["Client", "Response"]
-
-
-class Response:
-    """The answer to one request, in the response ring.
-
-    Its space is returned when it is disposed or dropped.
-    """
-
-    def __init__(self, sequence: int, frame: Frame) -> None:
-        self._sequence = sequence
-        self._frame = frame
-
-    @property
-    def data(self) -> memoryview:
-        """The bytes in the ring, without a copy. ``ValueError`` once disposed."""
-        return self._frame.data
-
-    @property
-    def sequence(self) -> int:
-        """The sequence number of the request."""
-        return self._sequence
-
-    @property
-    def size(self) -> int:
-        """Number of bytes."""
-        return self._frame.size
-
-    def array(self, shape: Any = None, dtype: Any = None) -> "np.ndarray[Any, Any]":
-        """Return the response as a NumPy array on the ring.
-
-        Shape and dtype are found as for :meth:`Frame.array`.
-        """
-        return self._frame.array(shape, dtype)
-
-    def dispose(self) -> None:
-        """Return the response's space to the ring; may be repeated."""
-        self._frame.dispose()
-
-    def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> "np.ndarray[Any, Any]":
-        return self._frame.__array__(dtype, copy)
-
-    def __dlpack__(self, **options: Any) -> Any:
-        return self._frame.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self._frame.__dlpack_device__()
-
-    def __bytes__(self) -> bytes:
-        return bytes(self._frame)
-
-    def __len__(self) -> int:
-        return self._frame.size
-
-    def __repr__(self) -> str:
-        released = "" if self._frame.is_valid else ", released"
-        return f"Response(sequence={self._sequence}, size={self.size}{released})"
-
-    def __enter__(self) -> "Response":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: Optional[type[BaseException]],
-        exc_value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.dispose()
 
 
 class Client(AsyncClosing):
@@ -144,7 +73,6 @@ class Client(AsyncClosing):
         """Connect with all options, also those of 1.x alone."""
         self.name = name
         self._write_timeout = write_timeout
-        self._calls = 0
         self._core = DuplexClientBase(
             name,
             response_size=response_size,
@@ -195,9 +123,7 @@ class Client(AsyncClosing):
             ResponseTooLargeException: the response does not fit the response ring.
             ClosedException: the client is closed (a ``ConnectionError``).
         """
-        checked(timeout)
-        sequence, answer = self._core._call(data, timeout)
-        return self._response(sequence, answer, timeout)
+        return self._core._call(data, timeout)
 
     async def call_async(self, data: Any, timeout: Optional[float] = 5.0) -> Response:
         """As :meth:`call`, without blocking the event loop.
@@ -211,23 +137,15 @@ class Client(AsyncClosing):
             lambda: core._submit(data),
             self._write_timeout,
         )
-        answer = await self._responses.wait(
+        response = await self._responses.wait(
             pending.sequence,
             lambda bell: pending.wait(0.0) if bell is None else pending._poll(bell),
             Deadline(timeout).end,
             lambda _: None,
         )
-        return self._response(pending.sequence, answer, timeout)
-
-    def _response(self, sequence: int, answer: Optional[tuple[int, Frame]], timeout: Optional[float]) -> Response:
-        if answer is None:
-            raise NoResponseException(
-                f"server '{self.name}': no response to request {sequence} within {timeout} s: its handler is slow, "
-                "or it has no native server that would tell of a failure",
-                sequence,
-            )
-        self._calls += 1
-        return Response(sequence, answer[1])
+        if response is None:
+            core._missing(pending.sequence, timeout)
+        return response
 
     @property
     def is_server_connected(self) -> bool:
@@ -247,7 +165,7 @@ class Client(AsyncClosing):
         return f"<Client of '{self.name}', {self._state()}, {self._counts()}>"
 
     def _counts(self) -> str:
-        return f"{self._calls} responses, {self._core._held()} held"
+        return f"{self._core._answered()} responses, {self._core._held()} held"
 
     def _state(self) -> str:
         return "closed" if self._closed else "connected" if self._core.is_server_connected else "server gone"

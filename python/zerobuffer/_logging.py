@@ -39,7 +39,10 @@ class _Levels(dict[int, bool]):
     """What a logger remembers of its levels."""
 
     def clear(self) -> None:
-        """Forget it, as the logging package does when a level changes; the compiled module hears of it."""
+        """Forget it; the compiled module hears of it.
+
+        The logging package calls this when a level changes.
+        """
         super().clear()
         _levels_changed()
 
@@ -51,7 +54,8 @@ def watched_levels(logger: logging.Logger) -> Optional[dict[int, bool]]:
     """
     if type(getattr(logger, "_cache", None)) is not dict:
         return None
-    levels = logger._cache = _Levels()
+    levels = _Levels()
+    logger.__dict__["_cache"] = levels
     return levels
 
 

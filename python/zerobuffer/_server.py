@@ -151,7 +151,11 @@ class Server(AsyncContext):
         if is_coroutine_function(handler) and self._loop is None:
             self._start_loop()
         try:
-            self._serve(answering(handler, self._loop, tasks=self._tasks), self._workers, self)
+            if not is_coroutine_function(handler) and not _takes_writer(handler):
+                # Called without a function in between.
+                self._serve(handler, self._workers, self, "returns")
+            else:
+                self._serve(answering(handler, self._loop, tasks=self._tasks), self._workers, self)
         except BaseException:
             self._stop_loop()
             raise
@@ -162,7 +166,7 @@ class Server(AsyncContext):
         handler: Callable[..., object],
         workers: int,
         face: _Face,
-        edits: bool = False,
+        way: Literal["writes", "returns", "edits"] = "writes",
         on_init: Optional[Callable[[memoryview], None]] = None,
     ) -> None:
         """Serve under a face that hears of failures and is kept while it runs."""
@@ -173,7 +177,7 @@ class Server(AsyncContext):
             if server is not None:
                 server._report(exception, ends)
 
-        self._core._start(handler, edits, on_init, report, workers)
+        self._core._start(handler, way, on_init, report, workers)
         keep(face)
         if not self.is_running:
             # It has ended meanwhile.

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -10,19 +11,20 @@ use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
-use zerobuffer::duplex::{Call, Client, ClientConfig, Response};
+use zerobuffer::duplex::{Call, Client, ClientConfig};
 use zerobuffer::{Error, Patience};
 
 use crate::ends::End;
-use crate::errors::{closed, general, raise, raise_sending};
+use crate::errors::{closed, general, no_response, raise, raise_sending};
 use crate::event::Bell;
-use crate::frame::{Frame, release};
+use crate::frame::release;
 use crate::input::with_bytes;
 use crate::logging;
 use crate::number::{FrameSize, Natural};
 use crate::options;
 use crate::pin::{Hold, Pin, Region};
-use crate::receiving::Received;
+use crate::response::Response;
+use crate::sending::COPY_ATTACHED;
 use crate::source::Source;
 use crate::wait::{Timeout, detached, nothing};
 
@@ -36,6 +38,8 @@ pub(crate) struct DuplexClient {
     /// The view of `acquire_request_buffer`, and its size.
     pending: Mutex<Option<(Py<PyMemoryView>, usize)>>,
     write_timeout: Timeout,
+    /// Responses that calls have got.
+    answered: AtomicU64,
 }
 
 fn at_once() -> Patience<'static> {
@@ -49,8 +53,8 @@ fn ready<T>(poll: Poll<T>) -> Option<T> {
     }
 }
 
-/// A response as Python gets it: the sequence of its request, and the frame.
-type Answer = (u64, Frame);
+/// A response of the core.
+type Answer = zerobuffer::duplex::Response;
 
 impl DuplexClient {
     /// The client, unless it is closed.
@@ -104,27 +108,57 @@ impl DuplexClient {
     fn polled(
         &self,
         py: Python<'_>,
-        operation: impl FnOnce() -> Option<Result<Response, Error>> + Send,
-    ) -> PyResult<Option<Answer>> {
+        operation: impl FnOnce() -> Option<Result<Answer, Error>> + Send,
+    ) -> PyResult<Option<Py<Response>>> {
         let response = py.detach(operation);
         logging::flush(py)?;
-        let response = response.transpose().map_err(raise)?;
-        Ok(response.map(|response| self.answer(response)))
-    }
-
-    fn answer(&self, response: Response) -> Answer {
-        let sequence = response.sequence();
-        (sequence, Frame::received(Received::Ring(response.into_frame()), Arc::clone(&self.source)))
+        self.wrapped(py, response.transpose().map_err(raise)?)
     }
 
     fn wait(
         &self,
         py: Python<'_>,
         timeout: Timeout,
-        wait: impl FnOnce(&mut Patience<'_>) -> Result<Option<Response>, Error> + Send,
-    ) -> PyResult<Option<Answer>> {
+        wait: impl FnOnce(&mut Patience<'_>) -> Result<Option<Answer>, Error> + Send,
+    ) -> PyResult<Option<Py<Response>>> {
         let response = detached(py, timeout, |py| self.source.stalled(py), wait)?.map_err(raise)?;
-        Ok(response.map(|response| self.answer(response)))
+        self.wrapped(py, response)
+    }
+
+    fn wrapped(&self, py: Python<'_>, response: Option<Answer>) -> PyResult<Option<Py<Response>>> {
+        response.map(|response| Response::received(py, response, &self.source)).transpose()
+    }
+
+    /// Of a call: counted.
+    fn counted(&self, response: Option<Py<Response>>) -> Option<Py<Response>> {
+        if response.is_some() {
+            self.answered.fetch_add(1, Relaxed);
+        }
+        response
+    }
+
+    /// Sends a request whose response a call waits for: at once if nothing has to be waited for.
+    fn submit(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Call> {
+        with_bytes(data, |bytes| {
+            if bytes.len() <= COPY_ATTACHED {
+                let sent = self.client()?.try_submit(bytes);
+                logging::flush(py)?;
+                if let Some(call) = sent.map_err(raise_sending)? {
+                    return Ok(call);
+                }
+            }
+            self.send(py, |client, patience| client.submit_with(bytes, patience))
+        })
+    }
+
+    fn missing(&self, request: u64, timeout: Option<f64>) -> PyErr {
+        let seconds = timeout.unwrap_or(f64::INFINITY);
+        let text = format!(
+            "server '{}': no response to request {request} within {seconds:?} s: its handler is slow, or it has no \
+             native server that would tell of a failure",
+            self.channel
+        );
+        no_response(request, text)
     }
 
     fn retire(&self, py: Python<'_>) -> PyResult<Option<usize>> {
@@ -171,7 +205,8 @@ impl DuplexClient {
         let client = connected?.map_err(raise)?;
         let source = Source::new(client.response_buffer(), false);
         let (channel, client) = (channel_name.to_owned(), End::new(Arc::new(client)));
-        Ok(Self { channel, client, source, pending: Mutex::new(None), write_timeout })
+        let (pending, answered) = (Mutex::new(None), AtomicU64::new(0));
+        Ok(Self { channel, client, source, pending, write_timeout, answered })
     }
 
     /// The channel, which may be one of its own.
@@ -233,7 +268,7 @@ impl DuplexClient {
         Ok(py.detach(|| client.abort()))
     }
 
-    fn _receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answer>> {
+    fn _receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Py<Response>>> {
         let timeout = Timeout::from_seconds(timeout)?;
         let client = self.client()?;
         self.wait(py, timeout, |patience| client.receive_with(patience))
@@ -254,25 +289,21 @@ impl DuplexClient {
     }
 
     /// Sends a request and waits for its own response.
-    fn _call(
-        &self,
-        py: Python<'_>,
-        data: &Bound<'_, PyAny>,
-        timeout: Option<f64>,
-    ) -> PyResult<(u64, Option<Answer>)> {
-        let timeout = Timeout::from_seconds(timeout)?;
-        let call =
-            with_bytes(data, |bytes| self.send(py, |client, patience| client.submit_with(bytes, patience)))?;
-        let answer = self.wait(py, timeout, |patience| call.wait_with(patience))?;
-        Ok((call.sequence(), answer))
+    fn _call(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<Py<Response>> {
+        let patience = Timeout::from_seconds(timeout)?;
+        let call = self.submit(py, data)?;
+        let response = self.wait(py, patience, |patience| call.wait_with(patience))?;
+        self.counted(response).ok_or_else(|| self.missing(call.sequence(), timeout))
+    }
+
+    /// Raises that the response to a request has not come in time.
+    fn _missing(&self, request: u64, timeout: Option<f64>) -> PyResult<()> {
+        Err(self.missing(request, timeout))
     }
 
     /// Sends a request whose response is waited for later.
     fn _submit(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<PendingCall> {
-        let py = slf.py();
-        let this = slf.get();
-        let call =
-            with_bytes(data, |bytes| this.send(py, |client, patience| client.submit_with(bytes, patience)))?;
+        let call = slf.get().submit(slf.py(), data)?;
         Ok(PendingCall { client: slf.clone().unbind(), call })
     }
 
@@ -314,10 +345,15 @@ impl DuplexClient {
 
     /// The next response that no call waits for; the bell is rung for 2**64 - 1 when there may be
     /// one.
-    fn _poll_receive(&self, py: Python<'_>, bell: &Bell) -> PyResult<Option<Answer>> {
+    fn _poll_receive(&self, py: Python<'_>, bell: &Bell) -> PyResult<Option<Py<Response>>> {
         let waker = bell.waker(u64::MAX);
         let client = self.client()?;
         self.polled(py, || ready(client.poll_receive(&mut Context::from_waker(&waker))))
+    }
+
+    /// Responses that calls have got.
+    fn _answered(&self) -> u64 {
+        self.answered.load(Relaxed)
     }
 
     /// Responses in hand, whose space is not back yet.
@@ -373,19 +409,23 @@ impl PendingCall {
         visit.call(&self.client)
     }
 
-    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Answer>> {
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Py<Response>>> {
         let timeout = Timeout::from_seconds(timeout)?;
-        self.client.get().wait(py, timeout, |patience| self.call.wait_with(patience))
+        let client = self.client.get();
+        let response = client.wait(py, timeout, |patience| self.call.wait_with(patience))?;
+        Ok(client.counted(response))
     }
 
     /// The response; the bell is rung for the request when it has come.
-    fn _poll(&self, py: Python<'_>, bell: &Bell) -> PyResult<Option<Answer>> {
+    fn _poll(&self, py: Python<'_>, bell: &Bell) -> PyResult<Option<Py<Response>>> {
         let waker = bell.waker(self.call.sequence());
         let client = self.client.get();
         // Closed meanwhile: the same error as of any other call.
         client.client()?;
         // The future has no state of its own: it may be made anew for the next poll.
-        client.polled(py, || ready(pin!(self.call.wait_async()).poll(&mut Context::from_waker(&waker))))
+        let response = client
+            .polled(py, || ready(pin!(self.call.wait_async()).poll(&mut Context::from_waker(&waker))))?;
+        Ok(client.counted(response))
     }
 
     /// The sequence number of the request.

@@ -6,12 +6,14 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use zerobuffer::duplex::Responder;
+use zerobuffer::{Error, Outcome};
 
 use crate::errors::{general, raise_answering};
 use crate::frame::release;
 use crate::input::with_bytes;
 use crate::number::FrameSize;
 use crate::pin::{Hold, Pin, Region};
+use crate::sending::COPY_ATTACHED;
 
 /// Answers one request, until its handler returns.
 #[pyclass(frozen, name = "DuplexResponder", module = "zerobuffer._zerobuffer")]
@@ -45,10 +47,8 @@ impl DuplexResponder {
     pub(crate) fn finish(&self, py: Python<'_>) -> PyResult<()> {
         let responder = self.responder.lock().take();
         self.retire(py)?;
-        match responder {
-            // Nothing is left to be done, and nothing waits.
-            Some(responder) if responder.is_answered() => drop(responder),
-            responder => py.detach(|| drop(responder)),
+        if let Some(responder) = responder {
+            finished(py, responder);
         }
         Ok(())
     }
@@ -59,18 +59,22 @@ impl DuplexResponder {
         pending.map_or(Ok(()), |pending| release(pending.view.bind(py).as_any()).map(drop))
     }
 
+    fn take(&self) -> PyResult<Responder> {
+        let taken = self.responder.lock().take();
+        taken.ok_or_else(|| {
+            general(format!(
+                "'{}': request {} cannot be answered any more, its handler has returned (or another thread is answering)",
+                self.name, self.sequence
+            ))
+        })
+    }
+
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        operation: impl FnOnce(&mut Responder) -> Result<T, zerobuffer::Error> + Send,
+        operation: impl FnOnce(&mut Responder) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let taken = self.responder.lock().take();
-        let Some(mut responder) = taken else {
-            return Err(general(format!(
-                "'{}': request {} cannot be answered any more, its handler has returned (or another thread is answering)",
-                self.name, self.sequence
-            )));
-        };
+        let mut responder = self.take()?;
         let (outcome, responder) = py.detach(move || {
             let outcome = operation(&mut responder);
             (outcome, responder)
@@ -78,9 +82,32 @@ impl DuplexResponder {
         *self.responder.lock() = Some(responder);
         outcome.map_err(raise_answering)
     }
+}
 
-    fn write_bytes(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
-        self.with(py, |responder| responder.write(bytes)).map(drop)
+/// Sends a response: at once if nothing has to be waited for.
+pub(crate) fn written(
+    py: Python<'_>,
+    mut responder: Responder,
+    bytes: &[u8],
+) -> (Result<Outcome, Error>, Responder) {
+    if bytes.len() <= COPY_ATTACHED
+        && let Some(outcome) = responder.try_write(bytes).transpose()
+    {
+        return (outcome, responder);
+    }
+    py.detach(move || {
+        let outcome = responder.write(bytes);
+        (outcome, responder)
+    })
+}
+
+/// The handler has returned: without an answer, that is reported.
+pub(crate) fn finished(py: Python<'_>, responder: Responder) {
+    if responder.is_answered() {
+        // Nothing is left to be done, and nothing waits.
+        drop(responder);
+    } else {
+        py.detach(|| drop(responder));
     }
 }
 
@@ -88,7 +115,11 @@ impl DuplexResponder {
 impl DuplexResponder {
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         self.retire(py)?;
-        with_bytes(data, |bytes| self.write_bytes(py, bytes))
+        with_bytes(data, |bytes| {
+            let (outcome, responder) = written(py, self.take()?, bytes);
+            *self.responder.lock() = Some(responder);
+            outcome.map(drop).map_err(raise_answering)
+        })
     }
 
     /// A writable view of `size` bytes of the response ring. A response that has to wait for its

@@ -16,13 +16,14 @@ use pyo3::types::{PyBytes, PyMemoryView};
 use zerobuffer::duplex::{BoxError, Failure, HandlerError, ProcessingMode, Responder, Server, ServerConfig};
 use zerobuffer::{BufferConfig, Owner};
 
-use crate::duplex_responder::DuplexResponder;
+use crate::duplex_responder::{DuplexResponder, finished, written};
 use crate::errors::{client_gone, general, raise, raise_answering};
 use crate::frame::{Frame, release};
+use crate::input::with_bytes;
 use crate::logging;
 use crate::number::Natural;
 use crate::options;
-use crate::pin::View;
+use crate::pin::{Place, Refused, View};
 use crate::receiving::Received;
 use crate::source::Source;
 use crate::wait::{Timeout, detached, nothing};
@@ -46,30 +47,30 @@ pub(crate) struct DuplexServer {
 struct Callbacks {
     /// What is called; let go when the run ends, since the core keeps its own handlers for the life
     /// of a server.
-    functions: Mutex<Option<Functions>>,
-    edits: bool,
+    functions: Mutex<Option<Arc<Functions>>>,
+    way: Way,
     /// The run ends when a client goes, or none comes.
     one_client: bool,
     server: Mutex<Weak<Server>>,
 }
 
+/// How a handler answers.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// Through its second argument, a `DuplexResponder`.
+    Writes,
+    /// By what it returns, unless that is None.
+    Returns,
+    /// By what it makes of the request.
+    Edits,
+}
+
 /// What Python code has given.
 struct Functions {
-    /// `(Frame, DuplexResponder)`, or `(Frame)` if it edits.
     handler: Py<PyAny>,
     on_init: Option<Py<PyAny>>,
     /// Called for every failure, with whether the run ends with it.
     on_error: Py<PyAny>,
-}
-
-impl Functions {
-    fn clone_ref(&self, py: Python<'_>) -> Self {
-        Self {
-            handler: self.handler.clone_ref(py),
-            on_init: self.on_init.as_ref().map(|function| function.clone_ref(py)),
-            on_error: self.on_error.clone_ref(py),
-        }
-    }
 }
 
 /// A run of the core's server, and what it calls.
@@ -94,7 +95,9 @@ impl DuplexServer {
     fn forget(&self, py: Python<'_>) {
         let last = self.server.lock().take_if(|running| !running.server.is_running());
         let Some(Running { server, callbacks }) = last else { return };
-        drop(callbacks.functions.lock().take());
+        // Not under the lock: what it refers to may have finalizers.
+        let functions = callbacks.functions.lock().take();
+        drop(functions);
         // A handler may still be busy; its run ends after it.
         py.detach(|| drop(server));
     }
@@ -134,7 +137,7 @@ impl DuplexServer {
         &self,
         py: Python<'_>,
         handler: Py<PyAny>,
-        edits: bool,
+        way: &str,
         on_init: Option<Py<PyAny>>,
         on_error: Py<PyAny>,
         workers: usize,
@@ -144,12 +147,18 @@ impl DuplexServer {
         {
             return Err(general(format!("Server is already running: channel '{}'", self.channel)));
         }
+        let way = match way {
+            "writes" => Way::Writes,
+            "returns" => Way::Returns,
+            "edits" => Way::Edits,
+            other => return Err(PyValueError::new_err(format!("a handler answers in no way '{other}'"))),
+        };
         let initialises = on_init.is_some();
         let mode =
             NonZeroUsize::new(workers).map_or(ProcessingMode::SingleThread, ProcessingMode::ThreadPool);
         let callbacks = Arc::new(Callbacks {
-            functions: Mutex::new(Some(Functions { handler, on_init, on_error })),
-            edits,
+            functions: Mutex::new(Some(Arc::new(Functions { handler, on_init, on_error }))),
+            way,
             one_client: !self.persistent,
             server: Mutex::new(Weak::new()),
         });
@@ -260,7 +269,8 @@ impl Drop for DuplexServer {
         let _ = Python::try_attach(|py| {
             // The serving thread may have to attach before it can end.
             py.detach(|| drop(server));
-            drop(callbacks.functions.lock().take());
+            let functions = callbacks.functions.lock().take();
+            drop(functions);
         });
     }
 }
@@ -361,16 +371,15 @@ fn exception(py: Python<'_>, failure: &Failure) -> Py<PyAny> {
 
 impl Callbacks {
     /// What to call, unless the run is over.
-    fn functions(&self, py: Python<'_>) -> Option<Functions> {
-        self.functions.lock().as_ref().map(|functions| functions.clone_ref(py))
+    fn functions(&self) -> Option<Arc<Functions>> {
+        self.functions.lock().clone()
     }
 
     fn initialise(&self, metadata: Option<&[u8]>) -> Result<(), BoxError> {
         let Some(metadata) = metadata else { return Ok(()) };
         let called = Python::try_attach(|py| {
-            let Some(on_init) = self.functions(py).and_then(|functions| functions.on_init) else {
-                return Ok(());
-            };
+            let Some(functions) = self.functions() else { return Ok(()) };
+            let Some(on_init) = &functions.on_init else { return Ok(()) };
             let view = PyMemoryView::from(PyBytes::new(py, metadata).as_any())?;
             let called = staying(|| on_init.call1(py, (&view,))).map(drop);
             release(view.as_any())?;
@@ -386,8 +395,9 @@ impl Callbacks {
                 Failure::ClientGone { .. } | Failure::NoClient { .. } | Failure::NoResponseBuffer { .. }
             );
         let _ = Python::try_attach(|py| {
-            let functions = if ends { self.functions.lock().take() } else { self.functions(py) };
-            let Some(Functions { on_error, .. }) = functions else { return };
+            let functions = if ends { self.functions.lock().take() } else { self.functions() };
+            let Some(functions) = functions else { return };
+            let on_error = &functions.on_error;
             let flushed = logging::flush(py)
                 .and_then(|()| staying(|| on_error.call1(py, (exception(py, failure), ends))).map(drop));
             if let Err(error) = flushed {
@@ -403,15 +413,16 @@ impl Callbacks {
         }
         let handle = responder.requests();
         let called = Python::try_attach(|py| {
-            let Some(Functions { handler, .. }) = self.functions(py) else {
+            let Some(functions) = self.functions() else {
                 return Err(stopped());
             };
-            let frame = Bound::new(py, Frame::received(Received::Ring(frame), Source::new(handle, false)));
-            let frame = frame.map_err(|error| reported(py, error))?;
-            let called = if self.edits {
-                edit(py, &handler, &frame, responder)
-            } else {
-                answer(py, &handler, &frame, responder)
+            let handler = &functions.handler;
+            let frame = Frame::received(py, Received::Ring(frame), Source::new(handle, false));
+            let frame = Bound::new(py, frame).map_err(|error| reported(py, error))?;
+            let called = match self.way {
+                Way::Writes => answer(py, handler, &frame, responder),
+                Way::Returns => send_result(py, handler, &frame, responder),
+                Way::Edits => edit(py, handler, &frame, responder),
             };
             // As in 1.x the frame is released with the handler's return.
             let done = frame.get().dispose(py).and_then(|()| logging::flush(py));
@@ -433,6 +444,32 @@ fn answer(
     called.map(drop)
 }
 
+fn send_result(
+    py: Python<'_>,
+    handler: &Py<PyAny>,
+    frame: &Bound<'_, Frame>,
+    responder: Responder,
+) -> PyResult<()> {
+    let mut left = Some(responder);
+    // What is returned may be Python code, too.
+    let sent = staying(|| {
+        let result = handler.bind(py).call1((frame,))?;
+        if result.is_none() {
+            return Ok(());
+        }
+        with_bytes(&result, |bytes| {
+            let Some(responder) = left.take() else { return Ok(()) };
+            let (outcome, responder) = written(py, responder, bytes);
+            left = Some(responder);
+            outcome.map(drop).map_err(raise_answering)
+        })
+    });
+    if let Some(responder) = left {
+        finished(py, responder);
+    }
+    sent
+}
+
 fn edit(
     py: Python<'_>,
     handler: &Py<PyAny>,
@@ -440,9 +477,9 @@ fn edit(
     mut responder: Responder,
 ) -> PyResult<()> {
     // Held across the handler, which may dispose of the frame.
-    let Some(view) = View::acquire(frame.as_any())? else {
-        return Err(general("a frame without a buffer"));
-    };
+    let mut place = Place::new();
+    let view = View::acquire(frame.as_any(), &mut place)
+        .map_err(|Refused { error, .. }| error.unwrap_or_else(|| general("a frame without a buffer")))?;
     staying(|| handler.call1(py, (frame,)))?;
     let bytes = view.bytes().unwrap_or_default();
     py.detach(|| responder.write(bytes)).map(drop).map_err(raise_answering)

@@ -132,6 +132,11 @@ fn about_request(class: impl FnOnce(&Classes) -> &Py<PyType>, request: u64, text
     })
 }
 
+/// The response to a request has not come in time.
+pub(crate) fn no_response(request: u64, text: String) -> PyErr {
+    about_request(|c| &c.no_response, request, text)
+}
+
 /// A general exception with this text.
 pub(crate) fn general(text: impl Into<String>) -> PyErr {
     new(|c| &c.general, text.into())

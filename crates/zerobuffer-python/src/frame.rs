@@ -13,9 +13,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView};
 use pyo3::{PyTraverseError, PyTypeInfo};
 
-use crate::pin::{Hold, Pin, Region, is_shared};
+use crate::pin::{Attached, Hold, Pin, Region, is_shared};
 use crate::receiving::Received;
-use crate::source::{Source, Ticket};
+use crate::source::Source;
 
 /// A received frame: zero-copy access to its bytes in the ring.
 ///
@@ -26,21 +26,25 @@ use crate::source::{Source, Ticket};
 pub(crate) struct Frame {
     size: usize,
     sequence: u64,
-    source: Option<Arc<Source>>,
-    /// Locked for moments only, and never while Python code runs.
-    state: Mutex<State>,
+    origin: Origin,
     /// A consumer may hold this object in place of a buffer: its bytes stay until it is gone.
     keeps: AtomicBool,
 }
 
-/// What the frame still has.
+/// Whose frame it is.
+enum Origin {
+    Reader(Arc<Source>, Attached<State>),
+    /// Built by user code; `None` once released. Locked for moments only, and never while Python
+    /// code runs.
+    User(Mutex<Option<Foreign>>),
+}
+
+/// What a received frame still has.
 enum State {
-    /// Received, and nobody has asked for its bytes yet.
+    /// Nobody has asked for its bytes yet.
     Held(Received),
-    /// Received, with the memoryview that `data` gives out.
+    /// With the memoryview that `data` gives out.
     Viewed { pin: Py<Pin>, view: Py<PyMemoryView> },
-    /// Built by user code.
-    Foreign(Foreign),
     /// Released.
     Disposed,
     /// Released, with an exporter that stays until this object is gone.
@@ -57,14 +61,22 @@ struct Foreign {
 
 impl Frame {
     /// Wraps a frame that the core delivered.
-    pub(crate) fn received(frame: Received, source: Arc<Source>) -> Self {
-        source.hand_out(frame.len());
+    #[inline]
+    pub(crate) fn received(py: Python<'_>, frame: Received, source: Arc<Source>) -> Self {
+        source.hand_out(py, frame.len());
         Self {
             size: frame.len(),
             sequence: frame.sequence(),
-            source: Some(source),
-            state: Mutex::new(State::Held(frame)),
+            origin: Origin::Reader(source, Attached::new(State::Held(frame))),
             keeps: AtomicBool::new(false),
+        }
+    }
+
+    /// Of a received frame, what it shares with the others of its reader.
+    fn source(&self) -> Option<&Arc<Source>> {
+        match &self.origin {
+            Origin::Reader(source, _) => Some(source),
+            Origin::User(_) => None,
         }
     }
 
@@ -76,31 +88,32 @@ impl Frame {
     }
 
     /// Takes the core frame of `source` back out, if nobody can have seen its bytes.
-    pub(crate) fn take_back(&self, source: &Arc<Source>) -> Option<Received> {
-        if !self.source.as_ref().is_some_and(|own| Arc::ptr_eq(own, source)) {
+    pub(crate) fn take_back(&self, py: Python<'_>, source: &Arc<Source>) -> Option<Received> {
+        let Origin::Reader(own, state) = &self.origin else { return None };
+        if !Arc::ptr_eq(own, source) {
             return None;
         }
-        let mut state = self.state.lock();
-        match mem::replace(&mut *state, State::Disposed) {
+        state.with(py, |state| match mem::replace(state, State::Disposed) {
             State::Held(frame) => {
-                source.take_in();
+                source.take_in(py);
                 Some(frame)
             }
             other => {
                 *state = other;
                 None
             }
-        }
+        })
     }
 
     /// The object that exports the bytes: what `np.asarray(frame)` refers to.
     pub(crate) fn exporter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let view = self.view(py)?;
-        match &*self.state.lock() {
-            State::Viewed { pin, .. } => Ok(pin.bind(py).clone().into_any()),
-            State::Foreign(_) => Ok(view),
-            State::Held(_) | State::Disposed | State::Kept(_) => Err(disposed()),
-        }
+        let Origin::Reader(_, state) = &self.origin else { return Ok(view) };
+        let pin = state.with(py, |state| match state {
+            State::Viewed { pin, .. } => Some(pin.clone_ref(py)),
+            State::Held(_) | State::Disposed | State::Kept(_) => None,
+        });
+        pin.map(|pin| pin.into_bound(py).into_any()).ok_or_else(disposed)
     }
 
     /// What exports the bytes in the shape that the metadata say; without metadata, or `NumPy`, as
@@ -108,7 +121,7 @@ impl Frame {
     pub(crate) fn described<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let exporter = slf.get().exporter(py)?;
-        let metadata = match &slf.get().source {
+        let metadata = match slf.get().source() {
             Some(source) => source.metadata_copy(py)?,
             None => None,
         };
@@ -122,104 +135,140 @@ impl Frame {
     /// The memoryview of the bytes, made on first use, and again if its user has released it (`with
     /// frame.data as d`).
     fn view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let state = match &self.origin {
+            Origin::Reader(_, state) => state,
+            Origin::User(foreign) => return foreign_view(py, foreign, self.size),
+        };
         loop {
-            let viewed = match &*self.state.lock() {
-                State::Viewed { pin, view } => Some((pin.clone_ref(py), view.bind(py).clone())),
-                _ => None,
+            let found = state.with(py, |state| match state {
+                State::Held(frame) => Some(Found::Bytes(Region::of_frame(frame))),
+                State::Viewed { pin, view } => Some(Found::View(pin.clone_ref(py), view.clone_ref(py))),
+                State::Disposed | State::Kept(_) => None,
+            });
+            let region = match found.ok_or_else(disposed)? {
+                Found::Bytes(region) => region,
+                Found::View(pin, view) => return renewed(py, state, &pin, view.into_bound(py)),
             };
-            if let Some((pin, view)) = viewed {
-                if view.getattr(intern!(py, "nbytes")).is_ok() {
-                    return Ok(view.into_any());
-                }
-                let renewed = PyMemoryView::from(pin.bind(py).as_any())?;
-                let before = match &mut *self.state.lock() {
-                    State::Viewed { view, .. } => mem::replace(view, renewed.clone().unbind()),
-                    _ => return Err(disposed()),
-                };
-                drop(before);
-                return Ok(renewed.into_any());
-            }
-            let region = match &mut *self.state.lock() {
-                State::Viewed { .. } => continue,
-                State::Held(frame) => Some(Region::of_frame(frame)),
-                State::Foreign(_) => None,
-                State::Disposed | State::Kept(_) => return Err(disposed()),
-            };
-            let Some(region) = region else { return self.foreign_view(py) };
-            // Made without the lock (allocation may run finalisers) and without a hold. If another
+            // Made outside the state (allocation may run finalisers) and without a hold. If another
             // thread is faster, or releases the frame meanwhile, this pin was never seen by anybody
             // and is dropped.
             let (pin, view) = Pin::export(py, region, None)?;
-            let mut state = self.state.lock();
-            match (mem::replace(&mut *state, State::Disposed), &self.source) {
-                (State::Held(frame), Some(source)) => {
-                    pin.get().fill(Hold::Frame(frame, Ticket::new(Arc::clone(source))));
-                    let answer = view.bind(py).clone().into_any();
-                    *state = State::Viewed { pin, view };
-                    return Ok(answer);
+            let answer = view.bind(py).clone().into_any();
+            let made = Made { pin, view };
+            let left = state.with(py, |state| match mem::replace(state, State::Disposed) {
+                State::Held(frame) => {
+                    made.pin.get().fill(py, Hold::Frame(frame, None));
+                    *state = State::Viewed { pin: made.pin, view: made.view };
+                    None
                 }
-                (other, _) => *state = other,
+                other => {
+                    *state = other;
+                    Some(made)
+                }
+            });
+            if left.is_none() {
+                return Ok(answer);
             }
-        }
-    }
-
-    fn foreign_view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let (memory, offset) = match &*self.state.lock() {
-            State::Foreign(Foreign { view: Some(view), .. }) => return Ok(view.bind(py).clone()),
-            State::Foreign(foreign) => (foreign.memory.clone_ref(py), foreign.offset),
-            _ => return Err(disposed()),
-        };
-        let end = offset.saturating_add(isize::try_from(self.size)?);
-        let view = memory.bind(py).get_item(pyo3::types::PySlice::new(py, offset, end, 1))?;
-        if let State::Foreign(foreign) = &mut *self.state.lock() {
-            foreign.view = Some(view.clone().unbind());
-        }
-        Ok(view)
-    }
-
-    /// The frame is not in its user's hands any more.
-    fn returned(&self) {
-        if let Some(source) = &self.source {
-            source.take_in();
         }
     }
 
     /// Lets go of everything; `explicit` if a caller asked for it (and not the last reference that
     /// went).
     fn let_go(&self, py: Python<'_>, explicit: bool) -> PyResult<()> {
-        let before = mem::replace(&mut *self.state.lock(), State::Disposed);
+        let (source, state) = match &self.origin {
+            Origin::Reader(source, state) => (source, state),
+            Origin::User(foreign) => {
+                let foreign = foreign.lock().take();
+                return foreign.map_or(Ok(()), |foreign| foreign.let_go(py));
+            }
+        };
+        let before = state.with(py, |state| mem::replace(state, State::Disposed));
         match before {
             State::Held(frame) => {
-                self.returned();
+                source.take_in(py);
                 drop(frame);
                 Ok(())
             }
             State::Viewed { pin, view } => {
-                self.returned();
+                source.take_in(py);
                 // A view that only this frame refers to needs no release: it goes with the frame.
                 if explicit && is_shared(view.bind(py).as_any()) {
                     release(view.bind(py).as_any())?;
                 }
-                drop(view);
-                if explicit && self.source.as_ref().is_some_and(|source| source.reclaim) {
-                    pin.get().reclaim();
+                view.drop_ref(py);
+                let keeps = explicit && self.keeps.load(Relaxed);
+                // Without any other view the space returns with the pin, now.
+                if keeps || is_shared(pin.bind(py).as_any()) {
+                    if explicit && source.reclaim {
+                        pin.get().reclaim(py);
+                    }
+                    pin.get().outlive(py, source);
                 }
-                pin.get().outlive();
-                if explicit && self.keeps.load(Relaxed) {
-                    *self.state.lock() = State::Kept(pin);
+                if keeps {
+                    state.with(py, |state| *state = State::Kept(pin));
+                } else {
+                    pin.drop_ref(py);
                 }
                 Ok(())
             }
-            State::Foreign(foreign) => foreign.let_go(py),
             State::Kept(pin) => {
                 if explicit {
-                    *self.state.lock() = State::Kept(pin);
+                    state.with(py, |state| *state = State::Kept(pin));
                 }
                 Ok(())
             }
             State::Disposed => Ok(()),
         }
     }
+}
+
+/// What `data` begins with.
+enum Found {
+    Bytes(Region),
+    View(Py<Pin>, Py<PyMemoryView>),
+}
+
+/// What `data` has made.
+struct Made {
+    pin: Py<Pin>,
+    view: Py<PyMemoryView>,
+}
+
+/// The view that was made before, or another one if its user has released that.
+fn renewed<'py>(
+    py: Python<'py>,
+    state: &Attached<State>,
+    pin: &Py<Pin>,
+    view: Bound<'py, PyMemoryView>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if view.getattr(intern!(py, "nbytes")).is_ok() {
+        return Ok(view.into_any());
+    }
+    let renewed = PyMemoryView::from(pin.bind(py).as_any())?;
+    let new = renewed.clone().unbind();
+    let before = state.with(py, |state| match state {
+        State::Viewed { view, .. } => Some(mem::replace(view, new)),
+        _ => None,
+    });
+    before.map(|_| renewed.into_any()).ok_or_else(disposed)
+}
+
+fn foreign_view<'py>(
+    py: Python<'py>,
+    foreign: &Mutex<Option<Foreign>>,
+    size: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (memory, offset) = match &*foreign.lock() {
+        Some(Foreign { view: Some(view), .. }) => return Ok(view.bind(py).clone()),
+        Some(foreign) => (foreign.memory.clone_ref(py), foreign.offset),
+        None => return Err(disposed()),
+    };
+    let end = offset.saturating_add(isize::try_from(size)?);
+    let view = memory.bind(py).get_item(pyo3::types::PySlice::new(py, offset, end, 1))?;
+    if let Some(foreign) = &mut *foreign.lock() {
+        foreign.view = Some(view.clone().unbind());
+    }
+    Ok(view)
 }
 
 impl Foreign {
@@ -264,8 +313,8 @@ impl Frame {
         on_dispose: Option<Py<PyAny>>,
     ) -> Self {
         let foreign = Foreign { memory: memory_view, offset, view: None, on_dispose };
-        let state = Mutex::new(State::Foreign(foreign));
-        Self { size, sequence, source: None, state, keeps: AtomicBool::new(false) }
+        let origin = Origin::User(Mutex::new(Some(foreign)));
+        Self { size, sequence, origin, keeps: AtomicBool::new(false) }
     }
 
     /// The frame's bytes in the ring: a writable memoryview, no copy. `ValueError` after release.
@@ -276,7 +325,7 @@ impl Frame {
 
     /// Number of bytes.
     #[getter]
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.size
     }
 
@@ -288,8 +337,14 @@ impl Frame {
 
     /// Whether the frame has data: False once released.
     #[getter]
-    fn is_valid(&self) -> bool {
-        self.size > 0 && !matches!(*self.state.lock(), State::Disposed | State::Kept(_))
+    pub(crate) fn is_valid(&self, py: Python<'_>) -> bool {
+        let has_bytes = match &self.origin {
+            Origin::Reader(_, state) => {
+                state.with(py, |state| matches!(state, State::Held(_) | State::Viewed { .. }))
+            }
+            Origin::User(foreign) => foreign.lock().is_some(),
+        };
+        self.size > 0 && has_bytes
     }
 
     /// Releases the frame and its memoryview; further calls do nothing.
@@ -300,7 +355,7 @@ impl Frame {
     /// A copy of the buffer's metadata, for `zerobuffer.video`.
     #[getter]
     fn _metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        self.source.as_ref().map_or(Ok(None), |source| source.metadata_copy(py))
+        self.source().map_or(Ok(None), |source| source.metadata_copy(py))
     }
 
     /// The frame as a `NumPy` array, without a copy. `shape` and `dtype` default to what the
@@ -314,7 +369,7 @@ impl Frame {
         let py = slf.py();
         // NumPy takes a refused buffer for "no buffer at all" and would make an array of objects.
         slf.get().view(py)?;
-        let metadata = match &slf.get().source {
+        let metadata = match slf.get().source() {
             Some(source) if dtype.is_none() || shape.is_none() => source.metadata_copy(py)?,
             _ => None,
         };
@@ -387,8 +442,9 @@ impl Frame {
     /// Only a frame of user code can be part of a cycle (through `on_dispose`): a received one
     /// refers to its pin.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Some(state) = self.state.try_lock()
-            && let State::Foreign(foreign) = &*state
+        if let Origin::User(foreign) = &self.origin
+            && let Some(foreign) = foreign.try_lock()
+            && let Some(foreign) = &*foreign
         {
             visit.call(&foreign.memory)?;
             visit.call(&foreign.view)?;
@@ -404,14 +460,20 @@ impl Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        match self.state.get_mut() {
-            State::Disposed => {}
-            // The usual case needs no interpreter: the core takes its space back.
-            State::Held(_) => {
-                *self.state.get_mut() = State::Disposed;
-                self.returned();
-            }
-            _ => dispose_quietly(self),
+        let is_over = match &mut self.origin {
+            Origin::Reader(source, state) => match state.get_mut() {
+                State::Disposed => true,
+                // The core takes its space back with what is dropped here next.
+                State::Held(_) => {
+                    Python::attach(|py| source.take_in(py));
+                    true
+                }
+                State::Viewed { .. } | State::Kept(_) => false,
+            },
+            Origin::User(foreign) => foreign.get_mut().is_none(),
+        };
+        if !is_over {
+            dispose_quietly(self);
         }
     }
 }

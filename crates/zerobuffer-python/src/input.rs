@@ -5,39 +5,39 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyInt, PyMapping, PySet, PyString};
 
-use crate::pin::View;
+use crate::pin::{Place, Refused, View};
 
 /// Bytes taken from an argument.
-pub(crate) enum Input<'py> {
+pub(crate) enum Input<'a> {
     /// A `bytes` object: given, or made from an iterable of ints or by `__bytes__`.
-    Bytes(Bound<'py, PyBytes>),
+    Bytes(Bound<'a, PyBytes>),
     /// Any other object with the buffer protocol, read in place.
-    View(View),
+    View(View<'a>),
 }
 
 /// Gives `take` the bytes of an argument: in place, or of a copy if they lie in pieces.
 pub(crate) fn with_bytes<T>(data: &Bound<'_, PyAny>, take: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
-    match Input::take(data)? {
+    match Input::take(data, &mut Place::new())? {
         Input::Bytes(bytes) => take(bytes.as_bytes()),
         Input::View(view) => match view.bytes() {
             Some(bytes) => take(bytes),
-            None => take(&view.to_vec(data.py())?),
+            None => take(&view.to_vec()?),
         },
     }
 }
 
-impl<'py> Input<'py> {
+impl<'a> Input<'a> {
     /// Reads an argument. Fails before anything is written.
-    pub(crate) fn take(data: &Bound<'py, PyAny>) -> PyResult<Self> {
+    pub(crate) fn take(data: &Bound<'a, PyAny>, place: &'a mut Place) -> PyResult<Self> {
         if let Ok(bytes) = data.cast_exact::<PyBytes>() {
             return Ok(Self::Bytes(bytes.clone()));
         }
-        match View::acquire(data) {
-            Ok(Some(view)) => return checked(data, view),
+        let place = match View::acquire(data, place) {
+            Ok(view) => return checked(data, view),
             // NumPy has dtypes that its buffers cannot express (datetime64, for one).
-            Err(error) if !is_array(data)? => return Err(error),
-            Ok(None) | Err(_) => {}
-        }
+            Err(Refused { error: Some(error), .. }) if !is_array(data)? => return Err(error),
+            Err(Refused { place, .. }) => place,
+        };
         if is_refused(data) {
             return Err(wrong_type(data));
         }
@@ -46,7 +46,10 @@ impl<'py> Input<'py> {
             let bytes = py
                 .import(intern!(py, "zerobuffer._array"))?
                 .call_method1(intern!(py, "bytes_of_array"), (data,))?;
-            return View::acquire(&bytes)?.map(Self::View).ok_or_else(|| wrong_type(data));
+            return match View::acquire(&bytes, place) {
+                Ok(view) => Ok(Self::View(view)),
+                Err(Refused { error, .. }) => Err(error.unwrap_or_else(|| wrong_type(data))),
+            };
         }
         if data.hasattr(intern!(py, "__bytes__"))? || data.try_iter().is_ok() {
             let bytes = py.get_type::<PyBytes>().call1((data,))?;
@@ -56,7 +59,7 @@ impl<'py> Input<'py> {
     }
 }
 
-fn checked<'py>(data: &Bound<'py, PyAny>, view: View) -> PyResult<Input<'py>> {
+fn checked<'a>(data: &Bound<'_, PyAny>, view: View<'a>) -> PyResult<Input<'a>> {
     if view.has_objects() {
         return Err(PyTypeError::new_err(format!(
             "the items of this '{}' are Python objects (dtype object), whose bytes are addresses: convert them first",

@@ -27,6 +27,7 @@ mod pin;
 mod reader;
 mod receiving;
 mod rejoin;
+mod response;
 mod sending;
 mod source;
 mod tap;
@@ -51,6 +52,7 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::install(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<frame::Frame>()?;
+    module.add_class::<response::Response>()?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<writer::Writer>()?;
     module.add_class::<loan::Loan>()?;
@@ -64,9 +66,9 @@ fn _zerobuffer(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<duplex_client::PendingCall>()?;
     module.add_function(wrap_pyfunction!(duplex_server::serving_threads, module)?)?;
     module.add_function(wrap_pyfunction!(duplex_server::forget_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(logging::levels_changed, module)?)?;
     module.add_function(wrap_pyfunction!(command::command, module)?)?;
     module.add_function(wrap_pyfunction!(loan::loan, module)?)?;
-    module.add_function(wrap_pyfunction!(logging::levels_changed, module)?)?;
     module.add_function(wrap_pyfunction!(picture::describe, module)?)?;
     module.add_function(wrap_pyfunction!(video::picture, module)?)?;
     module.add_function(wrap_pyfunction!(video::announce, module)?)?;

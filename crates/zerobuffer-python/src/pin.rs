@@ -1,5 +1,7 @@
 //! Shared memory as a Python buffer and Python buffers as bytes: the one file with unsafe code.
 //!
+//! Beside that it has [`Attached`], what attached threads share without locked operations.
+//!
 //! A `Pin` owns what keeps its bytes in place (a core frame, a metadata handle, the mapping) and
 //! exports them. Views refer to the pin, never to the `Frame`. When the last view is gone the pin
 //! is deallocated, and only then does the core get the ring space back. There is no release hook,
@@ -7,26 +9,104 @@
 //! nothing else. A pin refers to no Python object, so it cannot be part of a cycle.
 #![allow(unsafe_code)]
 
+#[cfg(not(Py_GIL_DISABLED))]
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fmt;
 use std::mem;
 use std::slice;
+use std::sync::Arc;
 
+#[cfg(Py_GIL_DISABLED)]
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyBufferError, PyOverflowError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyMemoryView;
+use pyo3::types::{PyByteArray, PyMemoryView};
 
 use crate::frame::Frame;
 use crate::loan::Loan;
 use crate::receiving::Received;
-use crate::source::Ticket;
+use crate::source::{Source, Ticket};
+
+/// A value that attached threads use, one at a time.
+///
+/// Where there is a GIL, that keeps the others out, and a use takes no locked operation. A read of
+/// a small frame took more than twenty of them. Elsewhere there is a mutex.
+///
+/// A use must not detach and must not run Python code: another thread could come in. Then that one
+/// panics, and this one goes on.
+pub(crate) struct Attached<T> {
+    #[cfg(not(Py_GIL_DISABLED))]
+    value: UnsafeCell<T>,
+    #[cfg(not(Py_GIL_DISABLED))]
+    is_used: Cell<bool>,
+    #[cfg(Py_GIL_DISABLED)]
+    value: Mutex<T>,
+}
+
+// SAFETY: both cells are touched by `with` and `get_mut` alone, and `get_mut` has the only
+// reference. `with` is called attached, and no interpreter but the main one imports the module. So
+// one GIL orders all reads and writes of `is_used`, and that all uses of the value. The value may
+// be dropped by another thread than the one that made it: it is `Send`.
+#[cfg(not(Py_GIL_DISABLED))]
+unsafe impl<T: Send> Sync for Attached<T> {}
+
+#[cfg(not(Py_GIL_DISABLED))]
+impl<T> Attached<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self { value: UnsafeCell::new(value), is_used: Cell::new(false) }
+    }
+
+    #[inline]
+    pub(crate) fn with<R>(&self, _: Python<'_>, using: impl FnOnce(&mut T) -> R) -> R {
+        struct Used<'a>(&'a Cell<bool>);
+        impl Drop for Used<'_> {
+            fn drop(&mut self) {
+                self.0.set(false);
+            }
+        }
+        assert!(!self.is_used.replace(true), "a use of a value of attached threads has let another one in");
+        let _used = Used(&self.is_used);
+        // SAFETY: nobody else has a reference: each is made here, and none while `is_used` is set.
+        using(unsafe { &mut *self.value.get() })
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+#[cfg(Py_GIL_DISABLED)]
+impl<T> Attached<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self { value: Mutex::new(value) }
+    }
+
+    #[inline]
+    pub(crate) fn with<R>(&self, _: Python<'_>, using: impl FnOnce(&mut T) -> R) -> R {
+        using(&mut *self.value.lock())
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+impl<T> fmt::Debug for Attached<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attached").finish_non_exhaustive()
+    }
+}
 
 /// What keeps the bytes of a region in place.
 #[derive(Debug)]
 pub(crate) enum Hold {
-    /// A frame: its ring space is returned when the pin goes.
-    Frame(Received, Ticket),
+    /// A frame: its ring space is returned when the pin goes. Counted once the `Frame` object is
+    /// released or gone, and what is left are views.
+    Frame(Received, Option<Ticket>),
     /// The metadata block.
     Metadata(#[allow(dead_code, reason = "held for its drop")] zerobuffer::Metadata),
     /// A copy that belongs to nobody else.
@@ -72,7 +152,7 @@ impl Region {
 #[derive(Debug)]
 pub(crate) struct Pin {
     region: Region,
-    hold: Mutex<Option<Hold>>,
+    hold: Attached<Option<Hold>>,
 }
 
 impl Pin {
@@ -83,39 +163,41 @@ impl Pin {
         region: Region,
         hold: Option<Hold>,
     ) -> PyResult<(Py<Self>, Py<PyMemoryView>)> {
-        let pin = Bound::new(py, Self { region, hold: Mutex::new(hold) })?;
+        let pin = Bound::new(py, Self { region, hold: Attached::new(hold) })?;
         let view = PyMemoryView::from(pin.as_any())?;
         Ok((pin.unbind(), view.unbind()))
     }
 
     /// Hands the pin what keeps its bytes in place.
-    pub(crate) fn fill(&self, hold: Hold) {
-        let before = self.hold.lock().replace(hold);
+    pub(crate) fn fill(&self, py: Python<'_>, hold: Hold) {
+        let before = self.hold.with(py, |place| place.replace(hold));
         drop(before);
     }
 
     /// The `Frame` object is gone; from here on only views hold the space.
-    pub(crate) fn outlive(&self) {
-        if let Some(Hold::Frame(_, ticket)) = &*self.hold.lock() {
-            ticket.outlive();
-        }
+    pub(crate) fn outlive(&self, py: Python<'_>, source: &Arc<Source>) {
+        self.hold.with(py, |hold| {
+            if let Some(Hold::Frame(_, ticket)) = hold {
+                ticket.get_or_insert_with(|| Ticket::new(source));
+            }
+        });
     }
 
     /// Returns the space now and keeps the memory mapped: live views will show whatever comes next
     /// (`reclaim_on_release`). A frame in private memory has no space to return.
-    pub(crate) fn reclaim(&self) {
-        let mut hold = self.hold.lock();
-        if let Some(Hold::Frame(frame, _)) = &*hold
-            && let Some(mapping) = frame.keep_alive()
-        {
-            let before = hold.replace(Hold::Mapping(mapping));
-            drop(hold);
-            drop(before);
-        }
+    pub(crate) fn reclaim(&self, py: Python<'_>) {
+        let before = self.hold.with(py, |hold| match hold {
+            Some(Hold::Frame(frame, _)) => {
+                let mapping = frame.keep_alive()?;
+                hold.replace(Hold::Mapping(mapping))
+            }
+            _ => None,
+        });
+        drop(before);
     }
 
     /// Copies the bytes of `source` into the region, which must be as long.
-    pub(crate) fn copy_from(&self, py: Python<'_>, source: &View) -> PyResult<()> {
+    pub(crate) fn copy_from(&self, py: Python<'_>, source: &View<'_>) -> PyResult<()> {
         if source.len() != self.region.len {
             return Err(PyBufferError::new_err("the buffer changed its size while it was written"));
         }
@@ -221,33 +303,60 @@ impl Loan {
     unsafe fn __releasebuffer__(&self, _view: *mut ffi::Py_buffer) {}
 }
 
-/// A buffer that Python code handed us, acquired until dropped.
-pub(crate) struct View {
-    raw: Box<ffi::Py_buffer>,
+/// Where a buffer is acquired. It stays where it is meanwhile, since the answer may point into
+/// itself.
+pub(crate) struct Place(ffi::Py_buffer);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(ffi::Py_buffer::new())
+    }
 }
 
-impl View {
+/// A buffer that Python code handed us, acquired until dropped.
+pub(crate) struct View<'a> {
+    raw: &'a mut ffi::Py_buffer,
+    attached: Python<'a>,
+}
+
+/// Why there is no view. The place is free for another attempt.
+pub(crate) struct Refused<'a> {
+    pub(crate) place: &'a mut Place,
+    /// `None`: nothing is offered.
+    pub(crate) error: Option<PyErr>,
+}
+
+impl<'a> View<'a> {
     /// Whether the type of an object has the buffer protocol.
     pub(crate) fn is_offered(object: &Bound<'_, PyAny>) -> bool {
         // SAFETY: a check of the type's slots.
         unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) != 0 }
     }
 
-    /// Acquires the buffer of an object, with strides if that is what it has; `None` if it exports
-    /// none. Of a frame all bytes.
-    pub(crate) fn acquire(object: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
-        if let Ok(frame) = object.cast::<Frame>() {
-            return Self::acquire(&frame.get().exporter(object.py())?);
+    /// Acquires the buffer of an object, with strides if that is what it has. Of a frame all bytes.
+    pub(crate) fn acquire(object: &Bound<'a, PyAny>, place: &'a mut Place) -> Result<Self, Refused<'a>> {
+        // What is written most often has a buffer, and is no frame.
+        let is_known =
+            object.is_exact_instance_of::<PyByteArray>() || object.is_exact_instance_of::<PyMemoryView>();
+        if !is_known {
+            if let Ok(frame) = object.cast::<Frame>() {
+                return match frame.get().exporter(object.py()) {
+                    Ok(exporter) => Self::acquire(&exporter, place),
+                    Err(error) => Err(Refused { place, error: Some(error) }),
+                };
+            }
+            if !Self::is_offered(object) {
+                return Err(Refused { place, error: None });
+            }
         }
-        if !Self::is_offered(object) {
-            return Ok(None);
+        let raw = &raw mut place.0;
+        // SAFETY: `raw` is a valid place for the answer. It is borrowed, so it does not move, until
+        // the view is dropped, which releases it.
+        let code = unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), raw, ffi::PyBUF_FULL_RO) };
+        match check(object.py(), code) {
+            Ok(()) => Ok(Self { raw: &mut place.0, attached: object.py() }),
+            Err(error) => Err(Refused { place, error: Some(error) }),
         }
-        let mut raw = Box::new(ffi::Py_buffer::new());
-        // SAFETY: `raw` is a valid place for the answer; it does not move (boxed) until it is
-        // released.
-        let code = unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *raw, ffi::PyBUF_FULL_RO) };
-        check(object.py(), code)?;
-        Ok(Some(Self { raw }))
     }
 
     /// For reading calls; CPython before 3.11 declares their argument as mutable.
@@ -265,9 +374,14 @@ impl View {
         if self.raw.format.is_null() {
             return false;
         }
+        let format = self.raw.format;
         // SAFETY: a format that is not null is a string that the exporter keeps while the buffer is
-        // acquired.
-        let format = unsafe { CStr::from_ptr(self.raw.format) }.to_bytes();
+        // acquired. Its second byte is read if the first one does not end it.
+        if unsafe { *format.cast::<u8>() == b'B' && *format.add(1) == 0 } {
+            return false;
+        }
+        // SAFETY: as above.
+        let format = unsafe { CStr::from_ptr(format) }.to_bytes();
         // Names of fields stand between colons.
         format.split(|&byte| byte == b':').step_by(2).any(|types| types.contains(&b'O'))
     }
@@ -288,26 +402,23 @@ impl View {
     }
 
     /// The bytes of any layout, copied in C order.
-    pub(crate) fn to_vec(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
+    pub(crate) fn to_vec(&self) -> PyResult<Vec<u8>> {
         let mut copy = vec![0u8; self.len()];
         let len = signed(copy.len())?;
         // SAFETY: `copy` has `len` bytes; `raw` is acquired.
         let code = unsafe {
             ffi::PyBuffer_ToContiguous(copy.as_mut_ptr().cast::<c_void>(), self.as_ptr(), len, C_ORDER)
         };
-        check(py, code)?;
+        check(self.attached, code)?;
         Ok(copy)
     }
 }
 
-impl Drop for View {
+impl Drop for View<'_> {
     fn drop(&mut self) {
-        // Views are made and dropped within one call from Python, so this only confirms the
-        // attachment.
-        Python::attach(|_| {
-            // SAFETY: `raw` was acquired and has not been released before.
-            unsafe { ffi::PyBuffer_Release(&raw mut *self.raw) }
-        });
+        // SAFETY: `raw` was acquired and has not been released before. The thread is attached for
+        // as long as the view has the token.
+        unsafe { ffi::PyBuffer_Release(&raw mut *self.raw) }
     }
 }
 

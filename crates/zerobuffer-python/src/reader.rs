@@ -69,8 +69,12 @@ impl Core {
         if self.origin.is_forked() { Err(Error::Forked { name: self.name() }) } else { Ok(()) }
     }
 
+    #[inline]
     fn read(&self, py: Python<'_>, want: Want, timeout: Timeout) -> PyResult<Option<Frame>> {
-        let frame = self.read_core(py, want, timeout);
+        let frame = match self.known(want) {
+            Some(frame) => Ok(Some(frame)),
+            None => self.read_core(py, want, timeout),
+        };
         logging::flush(py)?;
         let frame = frame?;
         if READER.debugging(py)? {
@@ -81,9 +85,19 @@ impl Core {
                 }
             }
         }
-        Ok(frame.map(|frame| Frame::received(frame, Arc::clone(&self.source))))
+        Ok(frame.map(|frame| Frame::received(py, frame, Arc::clone(&self.source))))
     }
 
+    /// The next frame in the usual case. `None` says nothing.
+    #[inline]
+    fn known(&self, want: Want) -> Option<Received> {
+        if matches!(want, Want::Latest) || self.returned_len.load(Relaxed) != 0 {
+            return None;
+        }
+        self.reader.try_lock()?.as_mut()?.known()
+    }
+
+    #[inline(never)]
     fn read_core(&self, py: Python<'_>, want: Want, timeout: Timeout) -> PyResult<Option<Received>> {
         if self.returned_len.load(Relaxed) != 0
             && let Some(frame) = self.take_returned(want)
@@ -439,7 +453,7 @@ impl Reader {
     /// Takes an unseen frame back, to be read again first. False if its bytes may have been seen.
     fn _give_back(&self, frame: &Bound<'_, Frame>) -> PyResult<bool> {
         let core = self.core()?;
-        let Some(taken) = frame.get().take_back(&core.source) else { return Ok(false) };
+        let Some(taken) = frame.get().take_back(frame.py(), &core.source) else { return Ok(false) };
         if core.closed.load(SeqCst) {
             return Ok(true);
         }

@@ -50,6 +50,15 @@ impl Receiver {
         }
     }
 
+    /// The next frame in the usual case. `None` says nothing.
+    #[inline]
+    pub(crate) fn known(&mut self) -> Option<Received> {
+        match self {
+            Self::Ring(reader) => reader.take_known().map(Received::Ring),
+            Self::Newest(_) => None,
+        }
+    }
+
     pub(crate) fn now(&mut self, want: Want) -> Result<Option<Received>, Error> {
         match (self, want) {
             (Self::Ring(reader), Want::Next) => Ok(reader.try_read()?.map(Received::Ring)),

@@ -22,7 +22,7 @@ use crate::wait::{Timeout, in_slices, nothing};
 use turns::Attempt;
 
 /// Up to here a copy is cheaper than letting go of the interpreter and taking it back.
-const COPY_ATTACHED: usize = 32 * 1024;
+pub(crate) const COPY_ATTACHED: usize = 32 * 1024;
 
 /// What a writer says of itself, also once it is closed.
 #[derive(Clone, Copy, Debug, Default)]

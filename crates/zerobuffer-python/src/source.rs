@@ -51,7 +51,7 @@ pub(crate) struct Source {
     /// Frames that were released or dropped while views of them lived on.
     pinned: AtomicUsize,
     /// `Frame` objects that nobody has released or dropped.
-    held: AtomicUsize,
+    held: Tally,
     /// Size of the last frame.
     last_size: AtomicUsize,
     /// The value of `pinned` that a collection has already been spent on.
@@ -69,7 +69,7 @@ impl Source {
             metadata: OnceLock::new(),
             reclaim,
             pinned: AtomicUsize::new(0),
-            held: AtomicUsize::new(0),
+            held: Tally::default(),
             last_size: AtomicUsize::new(0),
             collected: AtomicUsize::new(0),
             warned: AtomicBool::new(false),
@@ -121,26 +121,28 @@ impl Source {
     }
 
     /// A frame of `size` bytes was handed out.
-    pub(crate) fn hand_out(&self, size: usize) {
-        self.held.fetch_add(1, Relaxed);
+    #[inline]
+    pub(crate) fn hand_out(&self, py: Python<'_>, size: usize) {
+        self.held.change(py, 1);
         self.last_size.store(size, Relaxed);
     }
 
     /// It was released, or dropped.
-    pub(crate) fn take_in(&self) {
-        self.held.fetch_sub(1, Relaxed);
+    #[inline]
+    pub(crate) fn take_in(&self, py: Python<'_>) {
+        self.held.change(py, -1);
     }
 
     /// Frames whose space is not back yet: in their user's hands, or in those of views.
     pub(crate) fn in_hand(&self) -> usize {
-        self.held.load(Relaxed) + self.pinned.load(Relaxed)
+        self.held.get() + self.pinned.load(Relaxed)
     }
 
     /// Called when a read has waited a whole slice for nothing. Garbage cycles may hold the space
     /// that the writer waits for, or the caller may. Collects once per set of pinned frames, and
     /// warns once if the space stays in use.
     pub(crate) fn stalled(&self, py: Python<'_>) -> PyResult<()> {
-        let (pinned, held) = (self.pinned.load(Relaxed), self.held.load(Relaxed));
+        let (pinned, held) = (self.pinned.load(Relaxed), self.held.get());
         if (pinned == 0 && held == 0) || !self.holds_space {
             return Ok(());
         }
@@ -163,7 +165,7 @@ impl Source {
 
     /// What to say of the space that frames of this reader hold, if a writer can be waiting for it.
     fn complaint(&self) -> Option<String> {
-        let (pinned, held) = (self.pinned.load(Relaxed), self.held.load(Relaxed));
+        let (pinned, held) = (self.pinned.load(Relaxed), self.held.get());
         let Summary { utilization, capacity, .. } = self.summary();
         let name = &self.name;
         let used = utilization * 100.0;
@@ -201,32 +203,40 @@ pub(crate) fn writer_stalled(py: Python<'_>, seen: &mut usize) -> PyResult<()> {
     Ok(())
 }
 
-/// Membership of one exported frame: with its `Frame` object at first, pinned once that is gone.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    source: Arc<Source>,
-    pinned: AtomicBool,
-}
+/// A number that attached threads change: where there is a GIL, without a locked operation.
+#[derive(Debug, Default)]
+struct Tally(AtomicUsize);
 
-impl Ticket {
-    pub(crate) fn new(source: Arc<Source>) -> Self {
-        Self { source, pinned: AtomicBool::new(false) }
+impl Tally {
+    #[inline]
+    fn change(&self, _: Python<'_>, by: isize) {
+        if cfg!(Py_GIL_DISABLED) {
+            self.0.fetch_add(by.cast_unsigned(), Relaxed);
+        } else {
+            self.0.store(self.0.load(Relaxed).wrapping_add_signed(by), Relaxed);
+        }
     }
 
-    /// The `Frame` object is released or gone; what is left are views.
-    pub(crate) fn outlive(&self) {
-        if !self.pinned.swap(true, Relaxed) {
-            self.source.pinned.fetch_add(1, Relaxed);
-            PINNED_ANYWHERE.fetch_add(1, Relaxed);
-        }
+    fn get(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Counts one exported frame whose `Frame` object is released or gone; what is left are views.
+#[derive(Debug)]
+pub(crate) struct Ticket(Arc<Source>);
+
+impl Ticket {
+    pub(crate) fn new(source: &Arc<Source>) -> Self {
+        source.pinned.fetch_add(1, Relaxed);
+        PINNED_ANYWHERE.fetch_add(1, Relaxed);
+        Self(Arc::clone(source))
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if *self.pinned.get_mut() {
-            self.source.pinned.fetch_sub(1, Relaxed);
-            PINNED_ANYWHERE.fetch_sub(1, Relaxed);
-        }
+        self.0.pinned.fetch_sub(1, Relaxed);
+        PINNED_ANYWHERE.fetch_sub(1, Relaxed);
     }
 }

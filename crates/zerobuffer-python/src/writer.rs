@@ -15,7 +15,7 @@ use crate::loan::Loan;
 use crate::logging::WRITER;
 use crate::number::FrameSize;
 use crate::options;
-use crate::pin::{Hold, Pin};
+use crate::pin::{Hold, Pin, Place, View};
 use crate::rejoin::Rejoin;
 use crate::sending::Sending;
 use crate::wait::{SLICE, Timeout, detached, nothing};
@@ -72,7 +72,7 @@ impl Writer {
 
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<Timeout>) -> PyResult<()> {
         let core = self.core()?;
-        match Input::take(data)? {
+        match Input::take(data, &mut Place::new())? {
             Input::Bytes(bytes) => core.write(py, bytes.as_bytes(), timeout),
             Input::View(view) => match view.bytes() {
                 Some(bytes) => core.write(py, bytes, timeout),
@@ -83,12 +83,7 @@ impl Writer {
 }
 
 /// Writes what lies in pieces: reserved, gathered straight into the ring, committed.
-fn write_gathered(
-    py: Python<'_>,
-    core: &Sending,
-    view: &crate::pin::View,
-    timeout: Option<Timeout>,
-) -> PyResult<()> {
+fn write_gathered(py: Python<'_>, core: &Sending, view: &View<'_>, timeout: Option<Timeout>) -> PyResult<()> {
     let reserved = match core.reserve(py, view.len(), timeout) {
         Err(Failed::Core(error)) if core.drops(&error) => return core.report_drop(py),
         other => other?,

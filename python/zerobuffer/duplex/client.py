@@ -8,7 +8,7 @@ from .._calls import ANY
 from .._client import Client, Response
 from .._context import AsyncClosing
 from .._timeout import Deadline
-from .._zerobuffer import Bell, Frame
+from .._zerobuffer import Bell
 from ..exceptions import NoResponseException, RemoteError, ResponseTooLargeException
 from ..exceptions import ZeroBufferException as ZeroBufferException
 from ..reader import Reader as Reader
@@ -23,7 +23,6 @@ __all__ = ["DuplexClient"]
 _SLICE = 0.05
 #: The default of a timeout, known by its identity from a given one.
 _FIVE_SECONDS = 5.0
-_Answer = Optional[tuple[int, Frame]]
 #: Why there is none.
 _NO_RESPONSE = (RemoteError, ResponseTooLargeException, NoResponseException)
 
@@ -36,14 +35,10 @@ def _seconds(timeout_ms: Optional[float], timeout: Optional[float]) -> Optional[
     return timeout_ms / 1000.0
 
 
-def _response(answer: _Answer) -> DuplexResponse:
+def _response(answer: Optional[Response]) -> DuplexResponse:
     if answer is None:
         return DuplexResponse(0, None)
-    return DuplexResponse(answer[0], answer[1].data, answer[1])
-
-
-def _answered(response: Response) -> DuplexResponse:
-    return DuplexResponse(response.sequence, response.data, response._frame)
+    return DuplexResponse(answer.sequence, answer.data, answer)
 
 
 def _failed(error: Union[RemoteError, ResponseTooLargeException, NoResponseException]) -> DuplexResponse:
@@ -92,7 +87,7 @@ class DuplexClient(AsyncClosing, IDuplexClient):
         global_: bool = False,
         owner: Union[int, Literal["trusted", "any"], None] = None,
     ) -> None:
-        self._returned: deque[tuple[int, Frame]] = deque()
+        self._returned: deque[Response] = deque()
         client = Client.__new__(Client)
         client._connect(
             channel_name,
@@ -152,7 +147,7 @@ class DuplexClient(AsyncClosing, IDuplexClient):
         except _NO_RESPONSE as error:
             return _failed(error)
 
-    def _receive(self, seconds: Optional[float]) -> _Answer:
+    def _receive(self, seconds: Optional[float]) -> Optional[Response]:
         deadline = Deadline(seconds)
         while True:
             left = deadline.left(_SLICE)
@@ -160,14 +155,14 @@ class DuplexClient(AsyncClosing, IDuplexClient):
             if answer is not None or left <= 0.0:
                 return answer
 
-    def _look(self, seconds: float) -> _Answer:
+    def _look(self, seconds: float) -> Optional[Response]:
         # Not once before a long wait: a cancelled call hands its response back at any time.
         if self._returned:
             with contextlib.suppress(IndexError):
                 return self._returned.popleft()
         return self._core._receive(seconds)
 
-    def _poll(self, bell: Optional[Bell]) -> _Answer:
+    def _poll(self, bell: Optional[Bell]) -> Optional[Response]:
         if bell is None or self._returned:
             return self._look(0.0)
         return self._core._poll_receive(bell)
@@ -185,7 +180,7 @@ class DuplexClient(AsyncClosing, IDuplexClient):
         which request it answers: there the n-th response is taken for that to the n-th request.
         """
         try:
-            return _answered(self._client.call(data, timeout))
+            return _response(self._client.call(data, timeout))
         except _NO_RESPONSE as error:
             return _failed(error)
 
@@ -217,7 +212,7 @@ class DuplexClient(AsyncClosing, IDuplexClient):
         """As :meth:`call`, without blocking the event loop."""
         # A response that comes after a cancellation is dropped.
         try:
-            return _answered(await self._client.call_async(data, timeout))
+            return _response(await self._client.call_async(data, timeout))
         except _NO_RESPONSE as error:
             return _failed(error)
 

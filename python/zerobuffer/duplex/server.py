@@ -249,7 +249,7 @@ class ImmutableDuplexServer(_Server, IImmutableDuplexServer):
         loop = asyncio.get_running_loop()
 
         answer = answering(handler, loop, True, False)
-        await loop.run_in_executor(None, self._server._serve, answer, count, self, False, on_init)
+        await loop.run_in_executor(None, self._server._serve, answer, count, self, "writes", on_init)
 
 
 class MutableDuplexServer(_Server, IMutableDuplexServer):
@@ -285,7 +285,7 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
         """
         _check(handler, on_init)
         _refuse_coroutines(handler)
-        self._server._serve(handler, _workers(mode, workers), self, True, on_init)
+        self._server._serve(handler, _workers(mode, workers), self, "edits", on_init)
 
     async def start_async(
         self,
@@ -308,4 +308,4 @@ class MutableDuplexServer(_Server, IMutableDuplexServer):
 
             asyncio.run_coroutine_threadsafe(run(), loop).result()
 
-        await loop.run_in_executor(None, self._server._serve, edit, count, self, True, on_init)
+        await loop.run_in_executor(None, self._server._serve, edit, count, self, "edits", on_init)

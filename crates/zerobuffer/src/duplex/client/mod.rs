@@ -168,8 +168,8 @@ impl Client {
         self.outbox.submit(request, Some(patience))
     }
 
-    /// As [`Self::submit`], for bindings whose thread must not wait: `None` if it would have to, for
-    /// room or for another thread that sends.
+    /// As [`Self::submit`], for bindings whose thread must not wait: `None` if it would have to,
+    /// for room or for another thread that sends.
     ///
     /// # Errors
     ///
