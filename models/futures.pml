@@ -12,6 +12,9 @@
 #ifndef BLOCKED
 #define BLOCKED 1               /* calls that block */
 #endif
+#ifndef TURNS
+#define TURNS 1                 /* polls of each wait that look, and arm nothing */
+#endif
 
 /* ---- shared memory: the position, and the two halves of the semaphore ---- */
 byte published;
@@ -105,7 +108,7 @@ inline disarm() {
 }
 
 active proctype Task() {
-  byte taken, cancels, calls, found;
+  byte taken, cancels, calls, found, turns;
   do
   :: taken == NF -> break
   :: taken < NF && calls < BLOCKED ->
@@ -132,7 +135,23 @@ active proctype Task() {
      :: !member -> atomic { member = 1; changed = 1; included = 0 }
      :: else -> skip
      fi;
+     turns = 0;
      do
+     :: turns < TURNS ->
+        /* A turn of its spin: it looks, and has itself polled again. */
+        turns++;
+        found = published;
+        if
+        :: found > taken -> turns = TURNS
+        :: else ->
+#ifndef NO_TURN
+           woken = 1;
+#endif
+           if
+           :: woken -> woken = 0
+           :: cancels < CANCELS -> cancels++; break
+           fi
+        fi
      ::
 #ifdef LOOK_FIRST
         found = published;

@@ -28,6 +28,7 @@ mod refusals;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod suite;
+mod turns;
 mod wakers;
 
 use std::time::Duration;

@@ -17,17 +17,24 @@ const WORTH: Duration = Duration::from_micros(100);
 const MOMENT: Duration = Duration::from_micros(3);
 /// At most 2 to the power of this many waits go without a spin after spins that found nothing.
 const DISCOURAGED: u32 = 4;
-/// Looks between two yields of the processor.
-const LOOKS: u32 = 64;
+/// Looks between two yields of the processor. In a model another one is only a further order of the
+/// same events.
+const LOOKS: u32 = if IN_MODEL { 1 } else { 64 };
 /// Rounds of a glance, of one pause each: about a microsecond in all.
-const GLANCES: u32 = 80;
+const GLANCES: u32 = if IN_MODEL { 1 } else { 80 };
 /// Rounds of a short glance.
-const SHORT_GLANCES: u32 = 20;
+const SHORT_GLANCES: u32 = if IN_MODEL { 1 } else { 20 };
 /// Rounds of a long glance. It outlasts a yield, so two endpoints that yield in turn find each
 /// other again.
-const LONG_GLANCES: u32 = 240;
+const LONG_GLANCES: u32 = if IN_MODEL { 1 } else { 240 };
 /// One of so many short glances is a long one instead.
 const LONG_EVERY: u32 = 16;
+/// A future spins in turns with the other tasks of its executor, at most so many. A turn is
+/// [`LOOKS`], which take about a microsecond.
+#[cfg(feature = "async")]
+const TURNS: u32 = if IN_MODEL { 2 } else { 20 };
+/// The time stands still in a model, so only numbers count.
+const IN_MODEL: bool = cfg!(any(loom, shuttle));
 
 /// Decides, per wait, between spinning and sleeping.
 #[derive(Debug)]
@@ -40,12 +47,24 @@ pub(crate) struct Waiter {
     in_vain: u32,
     /// Waits that will not spin because of them.
     skip: u32,
+    /// Turns that the spin of a future has left. The first wait has none: nothing is known yet, and
+    /// its executor may have much else to do.
+    #[cfg(feature = "async")]
+    turns: u32,
 }
 
 impl Waiter {
     pub(crate) fn new(strategy: WaitStrategy) -> Self {
         let rounds = if strategy == WaitStrategy::Block { 0 } else { GLANCES };
-        Self { strategy, rounds, waits: 0, in_vain: 0, skip: 0 }
+        Self {
+            strategy,
+            rounds,
+            waits: 0,
+            in_vain: 0,
+            skip: 0,
+            #[cfg(feature = "async")]
+            turns: 0,
+        }
     }
 
     /// Looks a few times without reading a clock: what a peer at work needs for one frame. The
@@ -71,6 +90,24 @@ impl Waiter {
         // not know that this endpoint waits.
         self.spun(found && (!adaptive || Instant::now() < until));
         found
+    }
+
+    /// One turn of a future's spin, in a wait that `began` then. `true`: another one is due, after
+    /// the executor's other tasks; `false`: look at everything now, and sleep unless it is there.
+    ///
+    /// It yields as [`spin`] does. The peer, or the thread that wakes it, may wait for this very
+    /// processor: without that the turns have kept it from answering.
+    #[cfg(feature = "async")]
+    pub(crate) fn spins_on(&mut self, began: Instant, ready: impl FnMut() -> bool) -> bool {
+        let Some(left) = self.turns.checked_sub(1) else { return false };
+        yield_now();
+        let found = looks(ready);
+        let in_time = began.elapsed() < SPIN;
+        self.turns = if found || !in_time { 0 } else { left };
+        if self.turns == 0 {
+            self.spun(found && in_time);
+        }
+        self.turns > 0
     }
 
     /// A spin has ended; `paid`: a sleep would have taken longer.
@@ -99,6 +136,10 @@ impl Waiter {
                 SHORT_GLANCES
             };
         }
+        #[cfg(feature = "async")]
+        {
+            self.turns = if self.rounds == 0 { 0 } else { TURNS };
+        }
     }
 }
 
@@ -108,16 +149,24 @@ fn spin(until: Instant, yielding: bool, mut ready: impl FnMut() -> bool) -> bool
         if yielding {
             yield_now();
         }
-        for _ in 0..LOOKS {
-            if ready() {
-                return true;
-            }
-            hint::spin_loop();
+        if looks(&mut ready) {
+            return true;
         }
         if Instant::now() >= until {
             return false;
         }
     }
+}
+
+/// What a spin does between two yields.
+fn looks(mut ready: impl FnMut() -> bool) -> bool {
+    (0..LOOKS).any(|_| {
+        let found = ready();
+        if !found {
+            hint::spin_loop();
+        }
+        found
+    })
 }
 
 #[cfg(test)]
@@ -183,6 +232,47 @@ mod tests {
         waiter.spun(true);
         waiter.waited(WORTH, true);
         assert!(waiter.rounds > 0, "one that found something is repeated at once");
+    }
+
+    /// Turns of a future's next spin, of which each finds nothing.
+    #[cfg(feature = "async")]
+    fn turns(waiter: &mut Waiter) -> u32 {
+        let far = Instant::now() + Duration::from_secs(100);
+        let looked = std::cell::Cell::new(0);
+        let look = || {
+            looked.set(looked.get() + 1);
+            false
+        };
+        while waiter.spins_on(far, look) {}
+        looked.get() / LOOKS
+    }
+
+    #[cfg(feature = "async")]
+    #[test]
+    fn a_future_spins_in_turns_after_short_waits_only() {
+        let waiter = &mut Waiter::new(WaitStrategy::Adaptive);
+        assert_eq!(turns(waiter), 0, "nothing is known yet");
+        waiter.waited(WORTH, true);
+        assert_eq!((turns(waiter), turns(waiter)), (TURNS, 0), "once for each wait");
+        waiter.waited(WORTH, true);
+        assert_eq!(turns(waiter), 0, "one in vain is not repeated at once");
+        waiter.waited(WORTH, true);
+        assert_eq!(turns(waiter), TURNS);
+        let now = Instant::now();
+        for _ in 0..8 {
+            waiter.waited(WORTH, true);
+            assert!(!waiter.spins_on(now + Duration::from_secs(100), || true), "it has found something");
+        }
+        waiter.waited(WORTH, true);
+        assert!(!waiter.spins_on(now.checked_sub(SPIN).unwrap(), || false), "its time is over");
+        for (time, found) in [(WORTH * 2, true), (WORTH, false)] {
+            waiter.skip = 0;
+            waiter.waited(time, found);
+            assert_eq!(turns(waiter), 0, "the peer is slow");
+        }
+        let mut block = Waiter::new(WaitStrategy::Block);
+        block.waited(Duration::ZERO, true);
+        assert_eq!(turns(&mut block), 0);
     }
 
     #[test]

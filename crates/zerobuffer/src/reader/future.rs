@@ -139,13 +139,49 @@ impl Reader {
         context: &mut Context<'_>,
         waits_since: &mut Option<Instant>,
     ) -> Poll<Result<Frame>> {
-        if waits_since.is_none()
-            && let Some(frame) = self.read_plainly()
-        {
-            self.waits.disarm();
+        match self.read_at_once(waits_since.is_some()) {
+            Some(frame) => Poll::Ready(Ok(frame)),
+            None => self.poll_read_later(context, waits_since),
+        }
+    }
+
+    /// As [`Self::poll_read`] for a task of an executor, whose turns the first part of the wait is
+    /// made of. It has the task polled again, and nothing is armed meanwhile.
+    #[inline]
+    pub(super) fn poll_read_in_turns(
+        &mut self,
+        context: &mut Context<'_>,
+        waits_since: &mut Option<Instant>,
+    ) -> Poll<Result<Frame>> {
+        if let Some(frame) = self.read_at_once(waits_since.is_some()) {
             return Poll::Ready(Ok(frame));
         }
+        if self.spins_on(*waits_since.get_or_insert_with(Instant::now)) {
+            if is_done(End::TakeTurn) {
+                context.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
         self.poll_read_later(context, waits_since)
+    }
+
+    /// The frame of a wait that has not begun.
+    #[inline]
+    fn read_at_once(&mut self, waits: bool) -> Option<Frame> {
+        let frame = if waits { None } else { self.read_plainly() };
+        if frame.is_some() {
+            self.waits.disarm();
+        }
+        frame
+    }
+
+    /// One turn of a spin. `true`: nothing has come, and another turn is due.
+    fn spins_on(&mut self, began: Instant) -> bool {
+        let (region, consumer) = (&self.shared.region, &self.consumer);
+        // What is known and not taken is no matter of waiting, and what another kind of writer
+        // publishes is not seen by its position.
+        let ready = !self.announces_itself() || consumer.has_available();
+        self.waiter.spins_on(began, || ready || consumer.has_moved(region))
     }
 
     #[inline(never)]
@@ -250,7 +286,7 @@ impl Future for ReadFuture<'_> {
     /// Polled again after it was ready, it reads on.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Frame>> {
         let this = self.get_mut();
-        this.reader.poll_read(context, &mut this.waits_since)
+        this.reader.poll_read_in_turns(context, &mut this.waits_since)
     }
 }
 

@@ -45,7 +45,7 @@ impl<R: BorrowMut<Reader> + Unpin> Stream for FrameStream<R> {
         if this.ended {
             return Poll::Ready(None);
         }
-        this.reader.borrow_mut().poll_read(context, &mut this.waits_since).map(|read| match read {
+        this.reader.borrow_mut().poll_read_in_turns(context, &mut this.waits_since).map(|read| match read {
             Ok(frame) => Some(Ok(frame)),
             Err(error) => {
                 this.ended = true;

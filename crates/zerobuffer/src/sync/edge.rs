@@ -70,6 +70,8 @@ pub enum End {
     CountLast,
     /// `Reader::look_or_arm`: arming comes before the last look, not behind it.
     ArmFirst,
+    /// `Reader::poll_read_in_turns`: the task that spins has itself polled again.
+    TakeTurn,
     /// `Entry::pass_on`: a wake-up that came to the thread in the place of a blocked call.
     PassOn,
 }
@@ -103,13 +105,14 @@ pub const ENDS: [End; 22] = [
 
 /// Steps of arming and disarming: each makes shuttle find a fault when it is left out.
 #[cfg(all(shuttle, feature = "async"))]
-pub const STEPS: [End; 7] = [
+pub const STEPS: [End; 8] = [
     End::ArmSleeper,
     End::DisarmSleeper,
     End::ArmCount,
     End::ArmCall,
     End::CountLast,
     End::ArmFirst,
+    End::TakeTurn,
     End::PassOn,
 ];
 

@@ -2,7 +2,7 @@
 //! calls beside both. No wait has a time-out here, so a wake-up that is lost is a deadlock.
 
 use crate::{
-    edges::pair,
+    edges::{connect, pair},
     runs::{ASLEEP, Case, together},
 };
 use loom::{
@@ -17,13 +17,23 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
 };
-use zerobuffer::simulated::{edges::End, sleepers};
+use zerobuffer::{
+    BufferConfig, Reader, WaitStrategy,
+    simulated::{edges::End, sleepers},
+};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "a_future_is_woken_by_a_frame",
         scenario: by_a_frame,
         weak: &[(End::ArmSleeper, ASLEEP), (End::ArmFirst, ASLEEP)],
+        without: &[],
+        preemptions: Some(1),
+    },
+    Case {
+        name: "a_future_that_takes_turns_is_woken",
+        scenario: in_turns,
+        weak: &[(End::TakeTurn, ASLEEP)],
         without: &[],
         preemptions: Some(1),
     },
@@ -93,6 +103,29 @@ fn poll_once<F: Future>(future: F) -> Option<F::Output> {
 
 fn by_a_frame() {
     let (mut reader, mut writer) = pair("by-a-frame", 0, 64);
+    together(
+        move || {
+            writer.write(&[7; 8]).unwrap();
+            writer
+        },
+        move || {
+            assert_eq!(block_on(reader.read_async()).unwrap().data(), [7; 8]);
+            reader
+        },
+    );
+}
+
+/// After a wait that was short the next one begins with turns that arm nothing.
+fn in_turns() {
+    let config = BufferConfig::ring(64).metadata(0).wait(WaitStrategy::Adaptive);
+    let mut reader = Reader::create("in-turns", config).unwrap();
+    let mut writer = connect("in-turns").unwrap();
+    let mut short = reader.read_async();
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(pin!(&mut short).poll(&mut context).is_pending());
+    writer.write(&[6; 8]).unwrap();
+    assert!(pin!(&mut short).poll(&mut context).is_ready());
+    drop(short);
     together(
         move || {
             writer.write(&[7; 8]).unwrap();

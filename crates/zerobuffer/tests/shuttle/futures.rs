@@ -54,12 +54,15 @@ fn run_some<F: Future>(future: F, random: &mut Random) -> Option<F::Output> {
     }
 }
 
-pub(crate) fn run(mut random: Random) {
+/// `spins`: the reader's futures take turns before they sleep. Its blocked calls would spin for
+/// ever, since the time stands still, so there are none.
+pub(crate) fn run(mut random: Random, spins: bool) {
     boot();
     enter(READER);
-    let config = || BufferConfig::ring(RING).metadata(0).wait(WaitStrategy::Block);
-    let mut reader = Reader::create(NAME, config()).unwrap();
-    let mut beside = random.once_in(2).then(|| Reader::create(BESIDE, config()).unwrap());
+    let config = |wait| BufferConfig::ring(RING).metadata(0).wait(wait);
+    let wait = if spins { WaitStrategy::Adaptive } else { WaitStrategy::Block };
+    let mut reader = Reader::create(NAME, config(wait)).unwrap();
+    let mut beside = random.once_in(2).then(|| Reader::create(BESIDE, config(WaitStrategy::Block)).unwrap());
     let lives = 1 + random.below(3);
     let last = Arc::new(AtomicU64::new(0));
     let (told, mut own) = (Arc::clone(&last), random.fork());
@@ -82,7 +85,7 @@ pub(crate) fn run(mut random: Random) {
             held = None;
         }
         let read = match choice {
-            0 => Some(reader.read()),
+            0 if !spins => Some(reader.read()),
             1 => reader.try_read().transpose(),
             _ => run_some(reader.read_async(), &mut random),
         };

@@ -150,7 +150,7 @@ fn holds(seed: u64) -> bool {
         let random = Random::new(seed);
         match seed % 4 {
             0 => readers::run(random),
-            FUTURES => futures::run(random),
+            FUTURES => futures::run(random, seed % 16 == FUTURES),
             _ => writers::run(random),
         }
     };
