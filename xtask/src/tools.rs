@@ -75,6 +75,12 @@ pub(crate) const GSTREAMER: &[Program] = &[
         name: "/usr/share/doc/gstreamer1.0-plugins-bad/copyright",
         package: "gstreamer1.0-plugins-bad",
     },
+    // The encoder and the decoder of the recipes between machines.
+    Program {
+        name: "/usr/share/doc/gstreamer1.0-plugins-ugly/copyright",
+        package: "gstreamer1.0-plugins-ugly",
+    },
+    Program { name: "/usr/share/doc/gstreamer1.0-libav/copyright", package: "gstreamer1.0-libav" },
     Program {
         name: "/usr/share/doc/gir1.2-gst-plugins-base-1.0/copyright",
         package: "gir1.2-gst-plugins-base-1.0",

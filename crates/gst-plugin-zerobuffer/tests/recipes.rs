@@ -6,6 +6,7 @@
 
 mod common;
 
+use std::net::UdpSocket;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,10 @@ struct Recipe {
 const SEND: &str = "zerobuffer send cam --quiet --input film.y4m";
 const SEND_PACED: &str = "zerobuffer send cam --quiet --realtime --input film.y4m";
 const SEND_WIDE: &str = "zerobuffer send cam --quiet --input wide.y4m";
+/// Ten times the film, at its pace.
+const SEND_LONG: &str = "timeout 10 zerobuffer send cam --quiet --realtime --loop --input film.y4m || true";
+const RECV_SOME: &str = "zerobuffer recv cam --quiet --frames 10 --output got.y4m";
+const RECV_SOME_AGAIN: &str = "zerobuffer recv cam-again --quiet --frames 10 --output got.y4m";
 const RECV: &str = "zerobuffer recv cam --quiet --output got.y4m";
 const RECV_RAW: &str = "zerobuffer recv cam --quiet --format raw --output got.raw";
 const UNTIL_THERE: &str = "until zerobuffer inspect cam >/dev/null 2>&1; do sleep 0.1; done";
@@ -240,6 +245,58 @@ const RECIPES: &[Recipe] = &[
         &[SEND],
         Shows::Bytes("look.mcap", (FRAMES * PICTURE) as u64),
     ),
+    // docs/between-machines.md. The first packets of a stream come to nobody.
+    recipe(
+        "zerobuffer recv cam | ffmpeg -i - -c:v libx264 -tune zerolatency -f mpegts udp://192.0.2.7:5000",
+        &[
+            "timeout 60 ffmpeg -v error -i udp://127.0.0.1:5000 -frames:v 10 -f yuv4mpegpipe -pix_fmt yuv420p got.y4m",
+            SEND_LONG,
+        ],
+        Shows::Pictures("got.y4m", 10),
+    ),
+    endless(
+        "ffmpeg -i udp://0.0.0.0:5000 -f yuv4mpegpipe -pix_fmt yuv420p - | zerobuffer send cam",
+        &[
+            RECV_SOME,
+            "ffmpeg -v error -re -stream_loop 9 -i film.mp4 -c:v libx264 -tune zerolatency -f mpegts udp://127.0.0.1:5000",
+        ],
+        Shows::Pictures("got.y4m", 10),
+    ),
+    // docs/bridge.md
+    endless(
+        "gst-launch-1.0 zerosrc buffer-name=cam ! videoconvert ! x264enc tune=zerolatency bitrate=5000 ! mpegtsmux ! srtsink uri=srt://:7001",
+        &[
+            RECV_SOME_AGAIN,
+            "timeout 15 gst-launch-1.0 srtsrc uri=srt://127.0.0.1:7001 ! tsdemux ! h264parse ! avdec_h264 ! videoconvert ! zerosink buffer-name=cam-again sync=false || true",
+            SEND_LONG,
+        ],
+        Shows::Pictures("got.y4m", 10),
+    ),
+    endless(
+        "gst-launch-1.0 srtsrc uri=srt://camera.example:7001 ! tsdemux ! h264parse ! avdec_h264 ! videoconvert ! zerosink buffer-name=cam sync=false",
+        &[
+            RECV_SOME,
+            "timeout 15 gst-launch-1.0 videotestsrc is-live=true num-buffers=150 ! video/x-raw,format=I420,width=1280,height=720,framerate=25/1 ! x264enc tune=zerolatency bitrate=5000 ! mpegtsmux ! srtsink uri=srt://:7001 || true",
+        ],
+        Shows::Pictures("got.y4m", 10),
+    ),
+    endless(
+        "gst-launch-1.0 zerosrc buffer-name=cam ! videoconvert ! x264enc tune=zerolatency ! rtph264pay config-interval=-1 ! udpsink host=viewer.example port=5004",
+        &[
+            RECV_SOME_AGAIN,
+            "timeout 15 gst-launch-1.0 udpsrc port=5004 caps=\"application/x-rtp,media=video,clock-rate=90000,encoding-name=H264\" ! rtpjitterbuffer ! rtph264depay ! h264parse ! avdec_h264 ! videoconvert ! zerosink buffer-name=cam-again sync=false || true",
+            SEND_LONG,
+        ],
+        Shows::Pictures("got.y4m", 10),
+    ),
+    endless(
+        "gst-launch-1.0 udpsrc port=5004 caps=\"application/x-rtp,media=video,clock-rate=90000,encoding-name=H264\" ! rtpjitterbuffer ! rtph264depay ! h264parse ! avdec_h264 ! videoconvert ! zerosink buffer-name=cam sync=false",
+        &[
+            RECV_SOME,
+            "timeout 60 gst-launch-1.0 videotestsrc is-live=true num-buffers=150 ! video/x-raw,format=I420,width=1280,height=720,framerate=25/1 ! x264enc tune=zerolatency ! rtph264pay config-interval=-1 ! udpsink host=127.0.0.1 port=5004",
+        ],
+        Shows::Pictures("got.y4m", 10),
+    ),
 ];
 
 /// Lines that are no streams, and what runs them.
@@ -248,6 +305,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("apt-get install ", "the step installs the same packages"),
     ("zerobuffer recv cam --global ", "Windows only"),
     ("zerobuffer doctor ", "its tests have machines with faults"),
+    ("zerobuffer-bridge ", "the step `bridge`"),
+    ("echo hello | zerobuffer call calc ", "the step `bridge`, in Rust"),
+    ("sh certificates.sh ", "the step `bridge`"),
+    ("install -m 644 ", "the step `bridge` runs the unit as systemd would"),
+    ("mkdir -p /etc/zerobuffer ", "the same"),
+    ("systemctl ", "the same"),
+    ("podman ", "the step `bridge` runs the program in the image's root"),
     ("zerobuffer view", "the tests of the viewer: the default port may be taken here"),
 ];
 
@@ -277,6 +341,8 @@ fn lines(paper: &str) -> Vec<String> {
 struct Kitchen {
     folder: PathBuf,
     name: String,
+    /// Nobody else's at the moment.
+    port: u16,
 }
 
 impl Drop for Kitchen {
@@ -298,7 +364,8 @@ impl Kitchen {
         let ffplay = folder.join("bin/ffplay");
         std::fs::write(&ffplay, "#!/bin/sh\nexec /usr/bin/ffplay -autoexit \"$@\"\n").unwrap();
         std::fs::set_permissions(&ffplay, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let kitchen = Kitchen { folder, name };
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let kitchen = Kitchen { folder, name, port };
         for (file, size) in [("film.mp4", "1280x720"), ("film.y4m", "1280x720"), ("wide.y4m", "854x480")] {
             let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
             if !made.is_file() {
@@ -317,6 +384,11 @@ impl Kitchen {
 
     /// The line with buffers of its own, and with what stands for a camera.
     fn line(&self, text: &str) -> String {
+        // The other machine is this one.
+        let mut text = text.to_owned();
+        for host in ["192.0.2.7", "camera.example", "viewer.example"] {
+            text = text.replace(host, "127.0.0.1");
+        }
         let mut line = String::new();
         let mut word = String::new();
         for letter in text.chars().chain([' ']) {
@@ -337,7 +409,12 @@ impl Kitchen {
         );
         let pictures =
             format!("-f lavfi -i testsrc2=size=640x480:rate=30,trim=end_frame={FRAMES},format=yuyv422");
-        line.replace("v4l2src", &camera).replace("-f v4l2 -i /dev/video0", &pictures)
+        let mut line = line.replace("v4l2src", &camera).replace("-f v4l2 -i /dev/video0", &pictures);
+        for port in [":5000", ":7001", "port=5004"] {
+            let own = format!("{}{}", port.trim_end_matches(|digit: char| digit.is_ascii_digit()), self.port);
+            line = line.replace(port, &own);
+        }
+        line
     }
 
     /// A shell with the line, in a group of its own; what it prints goes to a file.
@@ -534,4 +611,10 @@ fn of_the_page_on_gstreamer() {
 fn of_the_pages_on_the_viewer_and_on_recordings() {
     cook("docs/viewer.md");
     cook("docs/recording.md");
+}
+
+#[test]
+fn of_the_pages_on_other_machines() {
+    cook("docs/between-machines.md");
+    cook("docs/bridge.md");
 }
