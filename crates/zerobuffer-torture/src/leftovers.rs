@@ -16,13 +16,23 @@ pub(crate) fn folders() -> [PathBuf; 3] {
     ["/dev/shm".into(), "/tmp/zerobuffer".into(), std::env::temp_dir().join("zerobuffer/locks")]
 }
 
+/// Files of all buffers whose names have that in them.
+pub(crate) fn with(part: &str) -> Vec<PathBuf> {
+    let files = folders().into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    files.map(|file| file.path()).filter(|path| path.to_string_lossy().contains(part)).collect()
+}
+
 /// Removes them, so one failure does not spoil what comes after it.
 pub(crate) fn sweep(name: &str) -> Vec<PathBuf> {
     let left = of(name);
-    for path in &left {
+    remove(&left);
+    left
+}
+
+pub(crate) fn remove(files: &[PathBuf]) {
+    for path in files {
         let _ = fs::remove_file(path);
     }
-    left
 }
 
 /// Descriptors, threads and resident KiB of this process: flat in a long run.

@@ -26,33 +26,43 @@ use zerobuffer::{
 /// A server of the supervisor's own, and what it has found wrong.
 struct Survivor {
     server: Server,
+    is_of_several: bool,
     complaints: Arc<Mutex<Vec<String>>>,
 }
 
 impl Survivor {
-    fn start(channel: &str) -> Result<Self> {
+    fn start(channel: &str, clients: usize) -> Result<Self> {
         let complaints = Arc::default();
         let reports: Arc<Mutex<Vec<String>>> = Arc::clone(&complaints);
-        let config = server_config().on_error(move |failure| {
+        let config = server_config().clients(clients).on_error(move |failure| {
             if !is_expected(failure) {
                 reports.lock().unwrap_or_else(PoisonError::into_inner).push(failure.to_string());
             }
         });
         let server = Server::new(channel, config);
         server.start(answered).context("start")?;
-        Ok(Self { server, complaints })
+        Ok(Self { server, is_of_several: clients > 0, complaints })
     }
 
     /// Serves a client of the supervisor's, stops, and nothing is left.
     fn serve_to_the_end(self, channel: &str) -> Result<u64> {
         let client = connect_client(channel, &AtomicBool::new(false))?.context("no server")?;
+        let is_right = (client.channel() == channel) != self.is_of_several;
+        ensure!(is_right, "the successor has the channel '{}'", client.channel());
         client.set_metadata(b"metadata").context("the successor's metadata")?;
         converse(&client, 0).context("the successor")?;
         client.close().context("the successor's close")?;
         ensure!(self.server.is_running(), "the server has ended");
-        ensure!(self.server.stop(), "the server does not stop");
+        // A fifth of a second is the rule; ten times that on a machine that is busy.
+        let stopped = self.server.stop() || self.server.wait(Some(Duration::from_secs(2)));
+        ensure!(stopped, "the server does not stop");
         let complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone();
         ensure!(complaints.is_empty(), "the server reports {complaints:?}");
+        // What dead clients of several have left is removed within 2 seconds.
+        let deadline = Instant::now() + PATIENCE;
+        while self.is_of_several && !left_behind(channel).is_empty() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
         let left = left_behind(channel);
         ensure!(left.is_empty(), "left behind after both have closed: {left:?}");
         Ok(CALLS)
@@ -75,17 +85,20 @@ fn buffers(channel: &str) -> [String; 2] {
 }
 
 fn left_behind(channel: &str) -> Vec<PathBuf> {
-    buffers(channel).iter().flat_map(|name| leftovers::of(name)).collect()
+    let own = leftovers::with(&format!("{channel}+"));
+    buffers(channel).iter().flat_map(|name| leftovers::of(name)).chain(own).collect()
 }
 
 /// Removes what a failed run has left of the channel's buffers.
 pub(super) fn sweep(channel: &str) -> Vec<PathBuf> {
-    buffers(channel).iter().flat_map(|name| leftovers::sweep(name)).collect()
+    let left = left_behind(channel);
+    leftovers::remove(&left);
+    left
 }
 
 impl Scene {
     pub(super) fn client_dies(&mut self) -> Result<()> {
-        let survivor = Survivor::start(&self.name)?;
+        let survivor = Survivor::start(&self.name, if self.script == Script::Entrant { 4 } else { 0 })?;
         if self.script == Script::NextClient {
             self.predecessor()?.wait()?;
         }
@@ -121,12 +134,12 @@ impl Scene {
             over.store(true, Ordering::SeqCst);
             ended?;
             // Before the clients have noticed, or after.
-            let early = self.hasty.then(|| Survivor::start(name)).transpose()?;
+            let early = self.hasty.then(|| Survivor::start(name, 0)).transpose()?;
             for client in orphan.into_iter().chain([asking]) {
                 let ended = client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
                 ended.context("the server's client")?;
             }
-            early.map_or_else(|| Survivor::start(name), Ok)
+            early.map_or_else(|| Survivor::start(name, 0), Ok)
         })?;
         self.frames += survivor.serve_to_the_end(&self.name)?;
         Ok(())

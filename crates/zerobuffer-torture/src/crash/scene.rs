@@ -119,7 +119,7 @@ impl Scene {
             | Script::LegacyReader
             | Script::LegacyRepair => self.reader_dies(),
             Script::Clean => self.cleaner_dies(),
-            Script::Client | Script::NextClient => self.client_dies(),
+            Script::Client | Script::NextClient | Script::Entrant => self.client_dies(),
             Script::Server | Script::NextServer => self.server_dies(),
         }
     }

@@ -30,6 +30,8 @@ pub(crate) enum Script {
     Client,
     /// The same behind a client that has died in the middle of something.
     NextClient,
+    /// The same at a server of several: question, a channel of its own, and the same there.
+    Entrant,
     /// A channel's server: start, requests and answers, stop.
     Server,
     /// The same in the place of a dead server whose client is still connected.
@@ -52,6 +54,7 @@ impl Script {
             Self::Clean => "clean",
             Self::Client => "client",
             Self::NextClient => "next-client",
+            Self::Entrant => "entrant",
             Self::Server => "server",
             Self::NextServer => "next-server",
         }
@@ -64,7 +67,7 @@ impl Script {
             Self::Reader | Self::TakeOver | Self::Repair => "reader",
             Self::LegacyReader | Self::LegacyRepair => "legacy-reader",
             Self::Clean => "clean",
-            Self::Client | Self::NextClient => "client",
+            Self::Client | Self::NextClient | Self::Entrant => "client",
             Self::Server | Self::NextServer => "server",
         }
     }
