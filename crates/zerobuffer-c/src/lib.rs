@@ -10,6 +10,7 @@
 #![allow(clippy::doc_markdown, reason = "the comments become those of the header")]
 
 mod arguments;
+mod bias;
 mod border;
 mod broadcaster;
 mod client;

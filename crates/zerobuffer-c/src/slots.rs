@@ -2,7 +2,13 @@
 //!
 //! A place is used again, a handle never is: it bears the number of the use.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64, atomic::Ordering};
+use std::{
+    ptr,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicPtr, AtomicU64, Ordering},
+    },
+};
 
 /// What a handle stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +42,7 @@ const CHUNK: usize = 256;
 const CHUNKS: usize = (1 << INDEX_BITS) / CHUNK;
 
 /// One place.
-pub(crate) trait Place: Default {
+pub(crate) trait Place: Default + Send + Sync {
     /// How often it was used.
     fn uses(&self) -> &AtomicU64;
 }
@@ -45,7 +51,8 @@ pub(crate) trait Place: Default {
 /// is another one.
 pub(crate) struct Slots<P> {
     kind: Kind,
-    chunks: [OnceLock<Box<[P; CHUNK]>>; CHUNKS],
+    /// NULL, or a chunk that stays for ever.
+    chunks: [AtomicPtr<[P; CHUNK]>; CHUNKS],
     free: Mutex<Free>,
 }
 
@@ -59,7 +66,7 @@ impl<P: Place> Slots<P> {
     pub(crate) const fn new(kind: Kind) -> Self {
         Self {
             kind,
-            chunks: [const { OnceLock::new() }; CHUNKS],
+            chunks: [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS],
             free: Mutex::new(Free { indices: Vec::new(), chunks: 0 }),
         }
     }
@@ -76,7 +83,9 @@ impl<P: Place> Slots<P> {
 
     #[inline(always)]
     pub(crate) fn at(&self, index: usize) -> Option<&P> {
-        self.chunks.get(index / CHUNK)?.get()?.get(index % CHUNK)
+        let chunk = self.chunks.get(index / CHUNK)?.load(Ordering::Acquire);
+        // SAFETY: `take` has put it there, and nobody frees it or makes a mutable reference to it.
+        unsafe { chunk.as_ref() }?.get(index % CHUNK)
     }
 
     /// So many free places, if there are.
@@ -86,8 +95,10 @@ impl<P: Place> Slots<P> {
             let chunk = free.chunks;
             free.chunks += 1;
             let places: Box<[P]> = (0..CHUNK).map(|_| P::default()).collect();
-            if let (Some(made), Ok(places)) = (self.chunks.get(chunk), places.try_into()) {
-                made.get_or_init(|| places);
+            let places: Result<Box<[P; CHUNK]>, _> = places.try_into();
+            // Nobody else makes this chunk: its number is taken under the lock.
+            if let (Some(place), Ok(places)) = (self.chunks.get(chunk), places) {
+                place.store(Box::into_raw(places), Ordering::Release);
             }
             let first = (chunk * CHUNK) as u32;
             free.indices.extend((first..first + CHUNK as u32).rev());

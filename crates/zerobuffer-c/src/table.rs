@@ -1,6 +1,7 @@
 //! Endpoints behind handles: one thread in a call at a time, and what any thread may ask.
 
 use crate::{
+    bias::{Bias, Inside, barrier},
     border::border,
     fault::Fault,
     logging,
@@ -22,9 +23,11 @@ const PAUSE: Duration = Duration::from_micros(200);
 
 /// The place of one endpoint: `T` for the thread that is in a call, `H` for all threads.
 pub(crate) struct Endpoint<T, H> {
-    /// The handle, with [`BUSY`] while a thread is in a call and has `value` for itself. 0 when
-    /// nothing is here.
+    /// The handle; 0 when nothing is here. With [`BUSY`] while a thread that is not the owner is in
+    /// a call.
     live: AtomicU64,
+    /// The owner is in its calls without that mark.
+    bias: Bias,
     /// The handle until its close begins.
     open: AtomicU64,
     uses: AtomicU64,
@@ -32,15 +35,17 @@ pub(crate) struct Endpoint<T, H> {
     control: Mutex<Option<H>>,
 }
 
-// SAFETY: `value` is used by the one thread that has set `BUSY`, or put `live` up. A release store
-// of `live` hands it on. So it is sent from thread to thread, and never shared. `control` is behind
-// a lock.
+// SAFETY: `value` is used by one thread. That is the owner inside or, once there is none, the one
+// that has set `BUSY`, or the one that puts `live` up. A release store of `live` or of the owner's
+// mark hands it on. So it is sent from thread to thread, and never shared. `control` is behind a
+// lock.
 unsafe impl<T: Send, H: Send> Sync for Endpoint<T, H> {}
 
 impl<T, H> Default for Endpoint<T, H> {
     fn default() -> Self {
         Self {
             live: AtomicU64::new(0),
+            bias: Bias::default(),
             open: AtomicU64::new(0),
             uses: AtomicU64::new(0),
             value: UnsafeCell::new(None),
@@ -49,7 +54,7 @@ impl<T, H> Default for Endpoint<T, H> {
     }
 }
 
-impl<T, H> Place for Endpoint<T, H> {
+impl<T: Send, H: Send> Place for Endpoint<T, H> {
     fn uses(&self) -> &AtomicU64 {
         &self.uses
     }
@@ -60,17 +65,43 @@ impl<T, H> Endpoint<T, H> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call. One step tells whether the handle is open, and keeps other threads out.
+    /// Begins a call, if the handle is open and no other thread is in one.
     #[inline(always)]
     fn enter(&self, handle: u64) -> Option<Entered<'_, T, H>> {
+        match self.bias.enter() {
+            Some(inside) => self.entered(inside, handle),
+            None => self.enter_slowly(handle),
+        }
+    }
+
+    /// The owner is inside; whether it may go on.
+    #[inline(always)]
+    fn entered<'a>(&'a self, inside: Inside<'a>, handle: u64) -> Option<Entered<'a, T, H>> {
+        let is_open = self.live.load(Ordering::Acquire) == handle;
+        // Not `then_some`: what is made and dropped again would store the handle.
+        is_open.then(|| Entered { place: self, inside: Some(inside), then: handle })
+    }
+
+    /// The first call of the owner, or one of another thread.
+    #[inline(never)]
+    fn enter_slowly(&self, handle: u64) -> Option<Entered<'_, T, H>> {
+        if let Some(inside) = self.bias.claim() {
+            return self.entered(inside, handle);
+        }
+        if !self.bias.is_ended() {
+            return None;
+        }
+        // One step tells whether the handle is open, and keeps other threads out.
         let entered = self.live.compare_exchange(handle, handle | BUSY, Ordering::Acquire, Ordering::Relaxed);
-        entered.ok().map(|_| Entered { place: self, then: handle })
+        entered.ok().map(|_| Entered { place: self, inside: None, then: handle })
     }
 }
 
 /// A call of one thread, which ends when this is dropped.
 struct Entered<'a, T, H> {
     place: &'a Endpoint<T, H>,
+    /// The owner's mark, which goes after `live` is what it will be.
+    inside: Option<Inside<'a>>,
     /// What `live` is afterwards.
     then: u64,
 }
@@ -78,7 +109,7 @@ struct Entered<'a, T, H> {
 impl<T, H> Entered<'_, T, H> {
     #[inline]
     fn value(&mut self) -> &mut Option<T> {
-        // SAFETY: this thread has set `BUSY`, and nobody else uses the value until it is dropped.
+        // SAFETY: this thread is inside, alone, and nobody else uses the value until it is dropped.
         unsafe { &mut *self.place.value.get() }
     }
 }
@@ -87,6 +118,7 @@ impl<T, H> Drop for Entered<'_, T, H> {
     #[inline]
     fn drop(&mut self) {
         self.place.live.store(self.then, Ordering::Release);
+        drop(self.inside.take());
     }
 }
 
@@ -110,8 +142,10 @@ impl<T: Send + 'static, H: Clone + Send + 'static> Table<T, H> {
             return Err(Fault::new(ZB_NO_SPACE, format!("there are too many open {}s", self.what)));
         };
         let handle = self.slots.next_handle(index, place);
-        // A free place, which is entered under no handle.
-        Entered { place, then: 0 }.value().replace(value);
+        // Not with the first frame, for it may take a while.
+        barrier::is_there();
+        // A free place, which nobody enters: it has no handle.
+        Entered { place, inside: None, then: 0 }.value().replace(value);
         *place.control() = Some(control);
         place.open.store(handle, Ordering::Relaxed);
         place.live.store(handle, Ordering::Release);
