@@ -200,7 +200,7 @@
 
 // The interface that this header describes: 65536 times its number, plus its additions. A library
 // has to have the same number, and at least as many additions.
-#define ZB_ABI_VERSION 131074
+#define ZB_ABI_VERSION 131075
 
 // What became of a call: 0 success, positive an ordinary outcome, negative an error.
 enum zb_status
@@ -722,6 +722,21 @@ zb_status zb_reader_read_get(zb_reader *reader,
                              void **data,
                              size_t *size,
                              uint64_t *sequence);
+
+// One call for each frame of a loop: gives back the frame in `frame`, unless that is NULL. Then it
+// does what zb_reader_read_get does. So `frame` is NULL before the first call, and whenever this
+// is not ZB_OK. ZB_INVALID_HANDLE also if it is no frame; then nothing is read. One thread at a
+// time.
+//
+// # Safety
+//
+// `frame` can be read and written to; `data`, `size` and `sequence` are NULL or can be written to.
+zb_status zb_reader_next(zb_reader *reader,
+                         int64_t timeout_ns,
+                         zb_frame **frame,
+                         void **data,
+                         size_t *size,
+                         uint64_t *sequence);
 
 // As zb_reader_read, but passes over all frames but the newest that is there; `skipped` gets how
 // many, and may be NULL. One thread at a time.

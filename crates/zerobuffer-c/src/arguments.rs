@@ -92,6 +92,17 @@ impl<T> Out<T> {
         NonNull::new(place).filter(|place| place.is_aligned()).map(Self)
     }
 
+    /// Writes, and returns what was there.
+    ///
+    /// # Safety
+    ///
+    /// The caller has put a value there.
+    #[inline]
+    pub(crate) unsafe fn replace(&self, value: T) -> T {
+        // SAFETY: as in `set`, and by the caller's promise.
+        unsafe { self.0.as_ptr().replace(value) }
+    }
+
     #[inline]
     pub(crate) fn set(&self, value: T) {
         // SAFETY: the caller of `required` or `optional` promises that it can be written to.

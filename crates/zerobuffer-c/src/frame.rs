@@ -2,6 +2,7 @@
 
 use crate::{
     arguments::Out,
+    bias::Bias,
     border::{border, border_or},
     fault::Fault,
     slots::{Kind, Place, Slots},
@@ -15,6 +16,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence},
     },
+    thread,
 };
 use zerobuffer::{Frame, NewestFrame};
 
@@ -55,6 +57,8 @@ impl Held {
 struct FramePlace {
     /// The handle; [`FREE`], or [`RELEASING`].
     live: AtomicU64,
+    /// The owner releases without a locked operation.
+    bias: Bias,
     data: AtomicPtr<u8>,
     size: AtomicUsize,
     sequence: AtomicU64,
@@ -267,11 +271,34 @@ pub(crate) fn insert(frame: Frame, sequence: u64) -> Result<*mut zb_frame, Fault
 pub(crate) fn take<R>(frame: *const zb_frame, see: impl FnOnce(Held) -> R) -> Option<R> {
     let handle = frame.addr() as u64;
     let place = FRAMES.find(handle)?;
-    place.live.compare_exchange(handle, RELEASING, Ordering::Acquire, Ordering::Relaxed).ok()?;
+    match place.bias.enter() {
+        Some(_inside) => {
+            if place.live.load(Ordering::Acquire) != handle {
+                return None;
+            }
+            place.live.store(RELEASING, Ordering::Relaxed);
+        }
+        None => end_slowly(place, handle)?,
+    }
     let _frees = Frees(place);
     // SAFETY: this thread has ended the use of the handle. So it is alone with the frame until it
     // frees the place.
     unsafe { &mut *place.frame.get() }.take().map(see)
+}
+
+/// The first release of the owner, or one of another thread.
+#[inline(never)]
+fn end_slowly(place: &FramePlace, handle: u64) -> Option<()> {
+    if let Some(_inside) = place.bias.claim() {
+        let is_live = place.live.load(Ordering::Acquire) == handle;
+        return is_live.then(|| place.live.store(RELEASING, Ordering::Relaxed));
+    }
+    // The owner is inside for three instructions.
+    while !place.bias.is_ended() {
+        thread::yield_now();
+    }
+    let ended = place.live.compare_exchange(handle, RELEASING, Ordering::Acquire, Ordering::Relaxed);
+    ended.ok().map(|_| ())
 }
 
 /// Frees a place when it is dropped.
@@ -298,6 +325,12 @@ fn look<T>(frame: *const zb_frame, what: impl FnOnce(&FramePlace) -> T) -> Resul
         }
     }
     Err(no_frame(frame))
+}
+
+/// Drops the frame, which returns its space.
+#[inline(always)]
+pub(crate) fn give_back(frame: *const zb_frame) -> Result<(), Fault> {
+    take(frame, drop).ok_or_else(|| no_frame(frame))
 }
 
 #[cold]
@@ -360,10 +393,7 @@ pub unsafe extern "C" fn zb_frame_get(
 /// is ZB_INVALID_HANDLE. Any thread; frames may be released in any order.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_frame_release(frame: *mut zb_frame) -> zb_status {
-    border(|| match take(frame, drop) {
-        Some(()) => Ok(ZB_OK),
-        None => Err(no_frame(frame)),
-    })
+    border(|| give_back(frame).map(|()| ZB_OK))
 }
 
 #[cfg(test)]

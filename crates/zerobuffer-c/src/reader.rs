@@ -5,7 +5,7 @@ use crate::{
     border::border,
     event,
     fault::Fault,
-    frame::{Handed, Held, Owned, Places, Seen, zb_frame},
+    frame::{Handed, Held, Owned, Places, Seen, give_back, zb_frame},
     options::{self, zb_options},
     slots::Kind,
     stat::{self, Numbers},
@@ -202,6 +202,35 @@ pub unsafe extern "C" fn zb_reader_read_get(
         // SAFETY: the caller's promise.
         let (out, seen) = unsafe { (Out::required(frame, "the frame")?, Seen::new(data, size, sequence)) };
         out.set(ptr::null_mut());
+        READERS.call(reader, |reading| reading.read(timeout_ns, &out, |handed| seen.tell_of(handed)))
+    })
+}
+
+/// One call for each frame of a loop: gives back the frame in `frame`, unless that is NULL. Then it
+/// does what zb_reader_read_get does. So `frame` is NULL before the first call, and whenever this
+/// is not ZB_OK. ZB_INVALID_HANDLE also if it is no frame; then nothing is read. One thread at a
+/// time.
+///
+/// # Safety
+///
+/// `frame` can be read and written to; `data`, `size` and `sequence` are NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zb_reader_next(
+    reader: *mut zb_reader,
+    timeout_ns: i64,
+    frame: *mut *mut zb_frame,
+    data: *mut *mut c_void,
+    size: *mut usize,
+    sequence: *mut u64,
+) -> zb_status {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (out, seen) = unsafe { (Out::required(frame, "the frame")?, Seen::new(data, size, sequence)) };
+        // SAFETY: the caller's promise.
+        let held = unsafe { out.replace(ptr::null_mut()) };
+        if !held.is_null() {
+            give_back(held)?;
+        }
         READERS.call(reader, |reading| reading.read(timeout_ns, &out, |handed| seen.tell_of(handed)))
     })
 }

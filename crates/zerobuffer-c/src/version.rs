@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 /// The interface that this header describes: 65536 times its number, plus its additions. A library
 /// has to have the same number, and at least as many additions.
-pub const ZB_ABI_VERSION: u32 = 0x2_0002;
+pub const ZB_ABI_VERSION: u32 = 0x2_0003;
 
 /// The library's version, such as "2.0.0". Any thread.
 #[unsafe(no_mangle)]

@@ -160,6 +160,55 @@ static void drops(const char *run)
     GIVES(ZB_OK, zb_options_free(dropping));
 }
 
+/* zb_reader_next gives each frame back when the next one is asked for. */
+static void one_after_the_other(const char *run)
+{
+    const char *name = own_name("next", run);
+    zb_reader *reader = NULL;
+    zb_writer *writer = NULL;
+    zb_options *options = NULL;
+    zb_frame *frame = NULL, *held = NULL;
+    static unsigned char sent[3000];
+    void *data = NULL;
+    size_t size = 0;
+    uint64_t sequence = 0;
+    GIVES(ZB_OK, zb_options_new(&options));
+    GIVES(ZB_OK, zb_options_set(options, ZB_RING_SIZE, 4096));
+    GIVES(ZB_OK, zb_reader_create(name, options, &reader));
+    GIVES(ZB_OK, zb_writer_connect(name, NULL, &writer));
+    GIVES(ZB_TIMEOUT, zb_reader_next(reader, 0, &frame, &data, &size, &sequence));
+    CHECK(frame == NULL);
+    /* The ring has room for one of them: each call returns the space of the one before. */
+    for (unsigned number = 1; number <= 100; number++) {
+        memset(sent, (int)number, sizeof sent);
+        GIVES(ZB_OK, zb_writer_write(writer, sent, sizeof sent, NULL));
+        GIVES(ZB_OK, zb_reader_next(reader, 0, &frame, &data, &size, &sequence));
+        CHECK(frame != NULL && frame != held && zb_frame_data(frame) == data);
+        CHECK(size == sizeof sent && sequence == number && memcmp(data, sent, size) == 0);
+        GIVES(held ? ZB_INVALID_HANDLE : ZB_OK, held ? zb_frame_release(held) : ZB_OK);
+        GIVES(ZB_FULL, zb_writer_try_write(writer, sent, sizeof sent, NULL));
+        held = frame;
+        /* Nothing more is there. */
+        GIVES(ZB_TIMEOUT, zb_reader_next(reader, 0, &frame, NULL, NULL, NULL));
+        CHECK(frame == NULL);
+        GIVES(ZB_INVALID_HANDLE, zb_frame_release(held));
+    }
+    /* What is no frame is told, and nothing is read. */
+    GIVES(ZB_OK, zb_writer_write(writer, sent, sizeof sent, NULL));
+    frame = held;
+    GIVES(ZB_INVALID_HANDLE, zb_reader_next(reader, 0, &frame, NULL, NULL, NULL));
+    CHECK(frame == NULL);
+    GIVES(ZB_INVALID_ARGUMENT, zb_reader_next(reader, 0, NULL, NULL, NULL, NULL));
+    GIVES(ZB_OK, zb_reader_next(reader, 0, &frame, NULL, NULL, NULL));
+    /* A reader that is closed gives its frame back all the same. */
+    GIVES(ZB_OK, zb_writer_close(writer));
+    GIVES(ZB_OK, zb_reader_close(reader));
+    held = frame;
+    GIVES(ZB_INVALID_HANDLE, zb_reader_next(reader, 0, &frame, NULL, NULL, NULL));
+    GIVES(ZB_INVALID_HANDLE, zb_frame_release(held));
+    GIVES(ZB_OK, zb_options_free(options));
+}
+
 /* zb_reader_read_get, and frames that are held while others come and go. */
 static void in_one_call(const char *run)
 {
@@ -500,6 +549,8 @@ static void misuse(void)
         void *handle = wrong[at];
         GIVES(ZB_INVALID_HANDLE, zb_reader_read((zb_reader *)handle, 0, &frame));
         GIVES(ZB_INVALID_HANDLE, zb_reader_read_get((zb_reader *)handle, 0, &frame, &data, &size, &number));
+        frame = NULL;
+        GIVES(ZB_INVALID_HANDLE, zb_reader_next((zb_reader *)handle, 0, &frame, &data, &size, &number));
         GIVES(ZB_INVALID_HANDLE, zb_reader_event_fd((zb_reader *)handle, &descriptor));
         GIVES(ZB_INVALID_HANDLE, zb_writer_event_fd((zb_writer *)handle, &descriptor));
         GIVES(ZB_INVALID_HANDLE, zb_newest_read((zb_newest *)handle, 0, &frame, NULL));
@@ -814,6 +865,7 @@ int main(int count, char **words)
     stream(run);
     drops(run);
     in_one_call(run);
+    one_after_the_other(run);
     newest(run);
     events(run);
     broadcast(run);
