@@ -16,18 +16,26 @@ const FOLDER: &str = "bindings/csharp";
 const LIBRARY: &str = "lib/libzerobuffer.so.2.0.0";
 const LIMIT: Duration = Duration::from_mins(3);
 
+/// What mono has and no other runtime: see Fast.cs.
+const FAST: &[&str] = &["-define:ZEROBUFFER_MONO"];
+
 /// Builds the binding and its programs; returns the folder.
 pub(crate) fn build(project: &Project) -> Result<PathBuf> {
+    build_in(project, "csharp", FAST)
+}
+
+fn build_in(project: &Project, folder: &str, defines: &[&str]) -> Result<PathBuf> {
     install::programs(project, tools::MONO)?;
-    let folder = project.cache.join("csharp");
+    let folder = project.cache.join(folder);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let library = folder.join("ZeroBuffer.dll");
-    compile(project, "library", &library, &[], &sources(project, "ZeroBuffer")?)?;
+    compile(project, "library", &library, defines, &sources(project, "ZeroBuffer")?)?;
     let config = project.root.join(FOLDER).join("ZeroBuffer/ZeroBuffer.dll.config");
     fs::copy(&config, folder.join("ZeroBuffer.dll.config"))?;
     for source in sources(project, "tests")?.into_iter().chain(sources(project, "examples")?) {
         let name = source.file_stem().context("a source has a name")?;
-        compile(project, "exe", &folder.join(name).with_added_extension("exe"), &[&library], &[source])?;
+        let program = folder.join(name).with_added_extension("exe");
+        compile(project, "exe", &program, &[&reference(&library)], &[source])?;
     }
     Ok(folder)
 }
@@ -36,7 +44,8 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
 pub(crate) fn end(project: &Project, dist: &Path) -> Result<PathBuf> {
     let folder = build(project)?;
     let source = project.root.join("benchmarks/compare/native/End.cs");
-    compile(project, "exe", &folder.join("End.exe"), &[&folder.join("ZeroBuffer.dll")], &[source])?;
+    let library = reference(&folder.join("ZeroBuffer.dll"));
+    compile(project, "exe", &folder.join("End.exe"), &[&library], &[source])?;
     let (script, library) = (folder.join("end"), dist.join(LIBRARY));
     let [library, program] = [&library, &folder.join("End.exe")].map(|path| path.display().to_string());
     let text = format!("#!/bin/sh\nZEROBUFFER_NATIVE_LIBRARY='{library}' exec mono '{program}' \"$@\"\n");
@@ -51,7 +60,15 @@ pub(crate) fn check(project: &Project, dist: &Path) -> Result<()> {
     let mark = crate::project::name_mark();
     run(project, &folder, dist, &["Checks.exe", &format!("{mark}checks")])?;
     run(project, &folder, dist, &["Checks.exe", "speed", &format!("{mark}speed")])?;
-    run(project, &folder, dist, &["Pair.exe", &format!("{mark}pair")])
+    run(project, &folder, dist, &["Pair.exe", &format!("{mark}pair")])?;
+    // As other runtimes have it.
+    let plain = build_in(project, "csharp-plain", &[])?;
+    run(project, &plain, dist, &["Checks.exe", &format!("{mark}plain")])?;
+    run(project, &plain, dist, &["Checks.exe", "speed", &format!("{mark}speed")])
+}
+
+fn reference(library: &Path) -> String {
+    format!("-r:{}", library.display())
 }
 
 fn run(project: &Project, folder: &Path, dist: &Path, words: &[&str]) -> Result<()> {
@@ -74,12 +91,11 @@ fn compile(
     project: &Project,
     kind: &str,
     output: &Path,
-    libraries: &[&Path],
+    options: &[&str],
     sources: &[PathBuf],
 ) -> Result<()> {
     let mut mcs: Command = project.command("mcs");
     mcs.args(["-langversion:7", "-unsafe", "-warnaserror", "-optimize"]);
     mcs.arg(format!("-target:{kind}")).arg(format!("-out:{}", output.display()));
-    mcs.args(libraries.iter().map(|library| format!("-r:{}", library.display())));
-    run_within(LIMIT, mcs.args(sources))
+    run_within(LIMIT, mcs.args(options).args(sources))
 }

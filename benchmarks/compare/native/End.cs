@@ -72,10 +72,9 @@ internal static unsafe class End
             Tell("ready");
             ulong expected = 0, first = 0;
             double start = 0, cpu = 0;
-            while (true)
+            foreach (Frame frame in reader.Frames(Timeout.InfiniteTimeSpan))
             {
-                ulong number;
-                using (Frame frame = reader.ReadFrame(Timeout.InfiniteTimeSpan)) number = Look(frame, reads);
+                ulong number = Look(frame, reads);
                 if (number == expected) expected++;
                 else if (number == BeginMark)
                 {

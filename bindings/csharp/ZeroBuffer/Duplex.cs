@@ -197,7 +197,7 @@ namespace ZeroBuffer.DuplexChannel
                     if (mode == ProcessingMode.ThreadPool) options.Set(Native.Threads, 0);
                     Errors.Check(Native.zb_server_new(Native.Text(channel), options.Handle, out server), End.Writer);
                 }
-                error = (user, text) => Report(new ZeroBufferException(Utf8(text)));
+                error = (user, text) => Report(new ZeroBufferException(Native.Utf8(text)));
                 Errors.Check(Native.zb_server_on_error(server, error, IntPtr.Zero), End.Writer);
                 if (onInit != null)
                 {
@@ -253,13 +253,6 @@ namespace ZeroBuffer.DuplexChannel
         {
             try { OnError?.Invoke(this, new ErrorEventArgs(exception)); }
             catch (Exception) { } // there is nobody left to tell
-        }
-
-        private static string Utf8(byte* text)
-        {
-            int length = 0;
-            while (text[length] != 0) length++;
-            return Encoding.UTF8.GetString(text, length);
         }
 
         public void Stop()

@@ -20,10 +20,15 @@ namespace ZeroBuffer
 
         internal const int RingSize = 1, MetadataSize = 2, Mode = 3, WriteTimeout = 7, ConnectTimeout = 8;
         internal const int Threads = 14, ResponseSize = 12, ResponseMetadataSize = 13, Persistent = 15;
-        internal const int StatFrames = 0, StatBytes = 1;
+        internal const int Slow = 17, MaxSubscribers = 18;
+        internal const long SlowDrop = -1, SlowDisconnect = -2;
+        internal const int StatFrames = 0, StatBytes = 1, StatLost = 2, StatSent = 8, StatDisconnected = 11;
+
+        /// <summary>What a read waits where nothing else is said: 5 s.</summary>
+        internal const long DefaultTimeout = 5000000000;
 
         /// <summary>The interface that this binding is written for.</summary>
-        private const uint Abi = 0x20001;
+        private const uint Abi = 0x20003;
 
         private static readonly object Lock = new object();
         private static bool isChecked;
@@ -37,6 +42,9 @@ namespace ZeroBuffer
                 if (isChecked) return;
                 NativeLibraryPath.Load();
                 CheckVersion();
+#if ZEROBUFFER_MONO
+                Fast.Prepare(NativeLibraryPath.Loaded);
+#endif
                 isChecked = true;
             }
         }
@@ -73,17 +81,49 @@ namespace ZeroBuffer
             return time.Ticks > long.MaxValue / 100 ? -1 : time.Ticks * 100;
         }
 
+        /// <summary>A text of the native side; null for none.</summary>
+        internal static string Utf8(byte* text)
+        {
+            if (text == null) return null;
+            int length = 0;
+            while (text[length] != 0) length++;
+            return Encoding.UTF8.GetString(text, length);
+        }
+
+        internal delegate int Getter(IntPtr handle, byte* data, UIntPtr capacity, out UIntPtr size);
+
+        /// <summary>A copy of what may grow meanwhile; empty if there is none.</summary>
+        internal static byte[] Copy(NativeHandle handle, Getter get, End other)
+        {
+            var data = new byte[0];
+            while (true)
+            {
+                UIntPtr size;
+                int status;
+                fixed (byte* bytes = data) status = get(handle.Raw, bytes, (UIntPtr)data.Length, out size);
+                GC.KeepAlive(handle);
+                if (status == None) return new byte[0];
+                Errors.Check(status, other);
+                if ((int)size == data.Length) return data;
+                data = new byte[(int)size];
+            }
+        }
+
         [DllImport(Library)] internal static extern uint zb_abi_version();
         [DllImport(Library)] internal static extern byte* zb_version();
         [DllImport(Library)] internal static extern UIntPtr zb_last_error(byte* text, UIntPtr size);
 
         [DllImport(Library)] internal static extern int zb_options_new(out IntPtr options);
         [DllImport(Library)] internal static extern int zb_options_set(IntPtr options, int key, long value);
+        [DllImport(Library)] internal static extern int zb_options_slow(IntPtr options, byte[] subscriber, long policy);
         [DllImport(Library)] internal static extern int zb_options_free(IntPtr options);
 
         [DllImport(Library)] internal static extern int zb_reader_create(byte[] name, IntPtr options, out IntPtr reader);
+        [DllImport(Library)] internal static extern int zb_reader_subscribe(byte[] name, IntPtr options, out IntPtr reader);
+        [DllImport(Library)] internal static extern int zb_reader_name(IntPtr reader, byte* name, UIntPtr capacity, out UIntPtr size);
         [DllImport(Library)] internal static extern int zb_reader_close(IntPtr reader);
         [DllImport(Library)] internal static extern int zb_reader_read_get(IntPtr reader, long timeout, IntPtr* frame, byte** data, ulong* size, ulong* sequence);
+        [DllImport(Library)] internal static extern int zb_reader_next(IntPtr reader, long timeout, IntPtr* frame, byte** data, ulong* size, ulong* sequence);
         [DllImport(Library)] internal static extern int zb_reader_wait_for_writer(IntPtr reader, long timeout);
         [DllImport(Library)] internal static extern int zb_reader_has_writer(IntPtr reader);
         [DllImport(Library)] internal static extern int zb_reader_metadata(IntPtr reader, byte* data, UIntPtr capacity, out UIntPtr size);
@@ -105,6 +145,37 @@ namespace ZeroBuffer
 
         [DllImport(Library)] internal static extern int zb_frame_get(IntPtr frame, byte** data, ulong* size, ulong* sequence);
         [DllImport(Library)] internal static extern int zb_frame_release(IntPtr frame);
+
+        [DllImport(Library)] internal static extern int zb_newest_create(byte[] name, IntPtr options, out IntPtr newest);
+        [DllImport(Library)] internal static extern int zb_newest_close(IntPtr newest);
+        [DllImport(Library)] internal static extern int zb_newest_read(IntPtr newest, long timeout, out IntPtr frame, out ulong skipped);
+        [DllImport(Library)] internal static extern int zb_newest_has_writer(IntPtr newest);
+        [DllImport(Library)] internal static extern int zb_newest_metadata(IntPtr newest, byte* data, UIntPtr capacity, out UIntPtr size);
+        [DllImport(Library)] internal static extern int zb_newest_stat(IntPtr newest, int key, out ulong value);
+        [DllImport(Library)] internal static extern int zb_newest_interrupt(IntPtr newest);
+
+        [DllImport(Library)] internal static extern int zb_tap_open(byte[] name, out IntPtr tap);
+        [DllImport(Library)] internal static extern int zb_tap_close(IntPtr tap);
+        [DllImport(Library)] internal static extern int zb_tap_next(IntPtr tap, long timeout, byte** data, ulong* size, ulong* sequence);
+        [DllImport(Library)] internal static extern int zb_tap_latest(IntPtr tap, long timeout, byte** data, ulong* size, ulong* sequence);
+        [DllImport(Library)] internal static extern int zb_tap_metadata(IntPtr tap, byte* data, UIntPtr capacity, out UIntPtr size);
+        [DllImport(Library)] internal static extern int zb_tap_state(IntPtr tap);
+        [DllImport(Library)] internal static extern int zb_tap_stat(IntPtr tap, int key, out ulong value);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate int SubscriberFunction(IntPtr user, IntPtr subscriber);
+
+        [DllImport(Library)] internal static extern int zb_broadcaster_new(byte[] name, IntPtr options, out IntPtr broadcaster);
+        [DllImport(Library)] internal static extern int zb_broadcaster_close(IntPtr broadcaster);
+        [DllImport(Library)] internal static extern int zb_broadcaster_write(IntPtr broadcaster, byte* data, ulong size, ulong* sent, ulong* missed);
+        [DllImport(Library)] internal static extern int zb_broadcaster_set_metadata(IntPtr broadcaster, byte* data, UIntPtr size);
+        [DllImport(Library)] internal static extern int zb_broadcaster_wait_for_subscribers(IntPtr broadcaster, UIntPtr count, long timeout);
+        [DllImport(Library)] internal static extern int zb_broadcaster_stat(IntPtr broadcaster, int key, out ulong value);
+        [DllImport(Library)] internal static extern int zb_broadcaster_interrupt(IntPtr broadcaster);
+        [DllImport(Library)] internal static extern int zb_broadcaster_subscribers(IntPtr broadcaster, SubscriberFunction function, IntPtr user);
+        [DllImport(Library)] internal static extern byte* zb_subscriber_buffer(IntPtr subscriber);
+        [DllImport(Library)] internal static extern byte* zb_subscriber_problem(IntPtr subscriber);
+        [DllImport(Library)] internal static extern int zb_subscriber_stat(IntPtr subscriber, int key, out ulong value);
 
         [DllImport(Library)] internal static extern int zb_client_connect(byte[] channel, IntPtr options, out IntPtr client);
         [DllImport(Library)] internal static extern int zb_client_close(IntPtr client);
@@ -163,6 +234,27 @@ namespace ZeroBuffer
         internal WriterHandle(IntPtr writer) { SetHandle(writer); }
 
         protected override bool ReleaseHandle() => Native.zb_writer_close(handle) == Native.Ok;
+    }
+
+    internal sealed class NewestHandle : NativeHandle
+    {
+        internal NewestHandle(IntPtr newest) { SetHandle(newest); }
+
+        protected override bool ReleaseHandle() => Native.zb_newest_close(handle) == Native.Ok;
+    }
+
+    internal sealed class TapHandle : NativeHandle
+    {
+        internal TapHandle(IntPtr tap) { SetHandle(tap); }
+
+        protected override bool ReleaseHandle() => Native.zb_tap_close(handle) == Native.Ok;
+    }
+
+    internal sealed class BroadcasterHandle : NativeHandle
+    {
+        internal BroadcasterHandle(IntPtr broadcaster) { SetHandle(broadcaster); }
+
+        protected override bool ReleaseHandle() => Native.zb_broadcaster_close(handle) == Native.Ok;
     }
 
     internal sealed class ClientHandle : NativeHandle

@@ -14,6 +14,9 @@ namespace ZeroBuffer
 
         private static IntPtr loaded;
 
+        /// <summary>Zero: the system finds it by its name.</summary>
+        internal static IntPtr Loaded => loaded;
+
         internal static void Load()
         {
             string path = File ?? Environment.GetEnvironmentVariable("ZEROBUFFER_NATIVE_LIBRARY");

@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.CompilerServices;
+using System.Text;
 
 namespace ZeroBuffer
 {
@@ -7,8 +8,6 @@ namespace ZeroBuffer
     /// time may read; what any thread may call says so.</summary>
     public sealed unsafe class Reader : IDisposable
     {
-        private const long DefaultTimeout = 5000000000;
-
         private readonly ReaderHandle handle;
 
         public Reader(string name) : this(name, new BufferConfig()) { }
@@ -35,24 +34,41 @@ namespace ZeroBuffer
             }
         }
 
+        private Reader(ReaderHandle handle)
+        {
+            this.handle = handle;
+            var name = new byte[256];
+            UIntPtr size;
+            fixed (byte* bytes = name)
+                Errors.Check(Native.zb_reader_name(handle.Raw, bytes, (UIntPtr)name.Length, out size), End.Writer);
+            Name = Encoding.UTF8.GetString(name, 0, (int)size);
+        }
+
+        /// <summary>Subscribes to the broadcast of that name: creates a buffer NAME@SUBSCRIBER under a
+        /// name that is free. The Broadcaster need not be there yet. Without a config the ring is as
+        /// large as that of the buffer NAME, where there is one.</summary>
+        public static Reader Subscribe(string name, BufferConfig config = null)
+        {
+            if (string.IsNullOrEmpty(name)) throw new ArgumentException("the name is empty", nameof(name));
+            Native.CheckLibrary();
+            return new Reader(Subscriber(name, config));
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static ReaderHandle Subscriber(string name, BufferConfig config)
+        {
+            using (Options options = config == null ? new Options() : config.Options())
+            {
+                IntPtr reader;
+                Errors.Check(Native.zb_reader_subscribe(Native.Text(name), options.Handle, out reader), End.Writer);
+                return new ReaderHandle(reader);
+            }
+        }
+
         public string Name { get; }
 
         /// <summary>A copy of the metadata; empty if none were written. Any thread.</summary>
-        public byte[] GetMetadata()
-        {
-            var data = new byte[0];
-            while (true)
-            {
-                UIntPtr size;
-                int status;
-                fixed (byte* bytes = data)
-                    status = Native.zb_reader_metadata(handle.Raw, bytes, (UIntPtr)data.Length, out size);
-                if (status == Native.None) return new byte[0];
-                Errors.Check(status, End.Writer);
-                if ((int)size == data.Length) return data;
-                data = new byte[(int)size];
-            }
-        }
+        public byte[] GetMetadata() => Native.Copy(handle, Native.zb_reader_metadata, End.Writer);
 
         /// <summary>The next frame, within 5 s or the given time; one that is not valid if none came.
         /// A WriterDeadException once a writer was here, is gone, and all its frames are read.</summary>
@@ -61,13 +77,21 @@ namespace ZeroBuffer
             IntPtr frame;
             byte* data;
             ulong size, sequence;
-            long time = timeout.HasValue ? Native.Nanoseconds(timeout.Value) : DefaultTimeout;
-            int status = Native.zb_reader_read_get(handle.Raw, time, &frame, &data, &size, &sequence);
+            long time = timeout.HasValue ? Native.Nanoseconds(timeout.Value) : Native.DefaultTimeout;
+            int status = Fast.ReadGet(handle.Raw, time, &frame, &data, &size, &sequence);
             GC.KeepAlive(this);
             if (status == Native.Ok) return new Frame(frame, data, size, sequence);
             if (status == Native.Timeout) return Frame.Invalid;
             throw Errors.Of(status, End.Writer);
         }
+
+        /// <summary>All frames, for foreach: until the writer is gone and all are read, or none came
+        /// within 5 s or the given time. A frame is given back when the next one is asked for, so it
+        /// must not be kept: it becomes the next one. One call of the native side for each frame.</summary>
+        public FrameLoop Frames(TimeSpan? timeout = null) =>
+            new FrameLoop(this, timeout.HasValue ? Native.Nanoseconds(timeout.Value) : Native.DefaultTimeout);
+
+        internal IntPtr Raw => handle.Raw;
 
         /// <summary>Any thread.</summary>
         [MethodImpl(MethodImplOptions.NoInlining)]

@@ -48,6 +48,7 @@ namespace ZeroBuffer
         private static FrameGuard spare;
 
         private IntPtr frame;
+        private bool isOfLoop;
 
         internal static FrameGuard Of(IntPtr frame)
         {
@@ -61,9 +62,16 @@ namespace ZeroBuffer
         {
             IntPtr taken = frame;
             frame = IntPtr.Zero;
-            Volatile.Write(ref spare, this);
+            if (!isOfLoop) Volatile.Write(ref spare, this);
             return taken;
         }
+
+        /// <summary>For all frames of a loop, one after the other.</summary>
+        internal static FrameGuard OfLoop() => new FrameGuard { isOfLoop = true };
+
+        /// <summary>The frame that it has, for the call that gives it back and puts the next one
+        /// there.</summary>
+        internal ref IntPtr Held => ref frame;
 
         ~FrameGuard()
         {
@@ -77,12 +85,12 @@ namespace ZeroBuffer
     {
         private FrameGuard guard;
         private byte* data;
-        private readonly int size;
+        private int size;
 
         /// <summary>The frame of a time-out.</summary>
         public static Frame Invalid => new Frame();
 
-        private Frame() { }
+        internal Frame() { }
 
         internal Frame(IntPtr frame)
         {
@@ -113,7 +121,18 @@ namespace ZeroBuffer
             return (int)length;
         }
 
-        public ulong Sequence { get; }
+        /// <summary>Becomes the frame after it, for a loop: it has been given back.</summary>
+        internal void Become(FrameGuard owner, byte* bytes, ulong length, ulong sequence)
+        {
+            if (length > int.MaxValue)
+                throw new FrameTooLargeException("the frame has " + length + " bytes; .NET can address 2 GiB");
+            guard = owner;
+            size = (int)length;
+            data = bytes;
+            Sequence = sequence;
+        }
+
+        public ulong Sequence { get; private set; }
         public int Size => size;
         public bool IsValid => data != null;
 
@@ -143,7 +162,9 @@ namespace ZeroBuffer
         {
             FrameGuard held = Interlocked.Exchange(ref guard, null);
             data = null;
-            if (held != null) Native.zb_frame_release(held.Take());
+            if (held == null) return;
+            IntPtr frame = held.Take();
+            if (frame != IntPtr.Zero) Fast.Release(frame);
         }
 
         /// <summary>Leaves the frame to whom it belongs.</summary>

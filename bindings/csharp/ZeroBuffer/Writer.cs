@@ -87,7 +87,7 @@ namespace ZeroBuffer
             if (size < 0) throw new ArgumentOutOfRangeException(nameof(size));
             int status = Answers
                 ? Native.zb_responder_write(responder, data, (UIntPtr)size)
-                : Native.zb_writer_write(handle.Raw, data, (ulong)size, IntPtr.Zero);
+                : Fast.Write(handle.Raw, data, size);
             GC.KeepAlive(this);
             Errors.Check(status, End.Reader);
         }

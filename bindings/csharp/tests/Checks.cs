@@ -161,7 +161,144 @@ internal static unsafe class Checks
         }
     }
 
-    /// <summary>ns for one frame of 64 bytes, written and read by one thread.</summary>
+    private static void Loop(string name)
+    {
+        // Room for one frame: each step gives the one before back.
+        using (var reader = new Reader(name, new BufferConfig(0, 4096)))
+        {
+            foreach (Frame frame in reader.Frames(TimeSpan.Zero)) Check(!frame.IsValid, "nothing is there");
+            const ulong Count = 200;
+            var sending = new Thread(() =>
+            {
+                using (var writer = new Writer(name))
+                    for (ulong number = 1; number <= Count; number++) writer.WriteFrame(Pattern(number, 3000));
+            });
+            sending.Start();
+            Frame kept = null;
+            ulong count = 0;
+            foreach (Frame frame in reader.Frames(TimeSpan.FromSeconds(30)))
+            {
+                count++;
+                Check(frame.IsValid && frame.Sequence == count, "the number of frame " + count);
+                Check(Same(frame.ToArray(), Pattern(count, 3000)), "the bytes of frame " + count);
+                kept = frame;
+                // Given back early now and then.
+                if (count % 3 != 0) continue;
+                frame.Dispose();
+                frame.Dispose();
+                Check(!frame.IsValid, "given back");
+            }
+            sending.Join();
+            Check(count == Count && !kept.IsValid, "all came, and the last one is given back");
+            var next = new Writer(name) { WriteTimeout = TimeSpan.Zero };
+            next.WriteFrame(new byte[3000]);
+            foreach (Frame frame in reader.Frames())
+            {
+                Throws<BufferFullException>("it is held", () => next.WriteFrame(new byte[3000]));
+                break;
+            }
+            next.WriteFrame(new byte[3000]);
+            FrameLoop.Enumerator frames = reader.Frames().GetEnumerator();
+            reader.Dispose();
+            Throws<ObjectDisposedException>("a closed reader", () => frames.MoveNext());
+            next.Dispose();
+        }
+    }
+
+    private static void Taps(string name)
+    {
+        Throws<BufferNotFoundException>("nothing to see", () => new Tap(name));
+        using (var reader = new Reader(name, new BufferConfig(64, 64 * 1024)))
+        using (var tap = new Tap(name))
+        {
+            Check(tap.State == TapState.NoWriter && !tap.Next(TimeSpan.Zero).IsValid, "nobody writes");
+            Check(tap.GetMetadata().Length == 0, "no metadata");
+            var writer = new Writer(name);
+            writer.SetMetadata(new byte[] { 5, 6 });
+            writer.WriteFrame(Pattern(1, 500));
+            TapFrame seen = tap.Next(TimeSpan.FromSeconds(10));
+            Check(seen.Sequence == 1 && Same(seen.ToArray(), Pattern(1, 500)), "the first frame");
+            for (ulong number = 2; number <= 4; number++) writer.WriteFrame(Pattern(number, 500));
+            Check(tap.Next(TimeSpan.FromSeconds(10)).Sequence == 2, "the next frame");
+            Check(tap.Latest(TimeSpan.FromSeconds(10)).Sequence == 4, "the newest frame");
+            Check(tap.State == TapState.Writing && Same(tap.GetMetadata(), new byte[] { 5, 6 }), "its metadata");
+            Check(tap.Missed == 0, "none is missed");
+            for (ulong number = 1; number <= 4; number++)
+                using (Frame frame = reader.ReadFrame()) Check(frame.Sequence == number, "the reader has all");
+            writer.Dispose();
+            reader.Dispose();
+            Throws<ReaderDeadException>("the buffer has ended", () => tap.Next(TimeSpan.FromSeconds(10)));
+            Check(tap.State == TapState.Ended, "it has ended");
+            tap.Dispose();
+            Throws<ObjectDisposedException>("a closed tap", () => tap.Next(TimeSpan.Zero));
+        }
+    }
+
+    private static void NewestFrames(string name)
+    {
+        Throws<ArgumentException>("no name", () => new Newest(""));
+        using (var newest = new Newest(name, new BufferConfig(64, 8192)))
+        {
+            Check(!newest.ReadFrame(TimeSpan.Zero).IsValid && !newest.IsWriterConnected(), "nothing is there");
+            var writer = new Writer(name);
+            writer.SetMetadata(new byte[] { 9 });
+            for (ulong number = 1; number <= 50; number++) writer.WriteFrame(Pattern(number, 1000));
+            ulong last = 0, all = 0;
+            while (last < 50)
+                using (Frame frame = newest.ReadFrame(TimeSpan.FromSeconds(10)))
+                {
+                    Check(frame.Sequence > last && Same(frame.ToArray(), Pattern(frame.Sequence, 1000)), "a newer one");
+                    last = frame.Sequence;
+                    all += 1 + newest.Skipped;
+                }
+            Check(all == 50 && newest.FramesSkipped <= 49, "each is handed out or passed over");
+            Check(newest.IsWriterConnected() && Same(newest.GetMetadata(), new byte[] { 9 }), "its metadata");
+            writer.Dispose();
+            Throws<WriterDeadException>("the writer is gone", () => newest.ReadFrame());
+            newest.Interrupt();
+            Throws<ClosedException>("interrupted", () => newest.ReadFrame());
+            newest.Dispose();
+            Throws<ObjectDisposedException>("closed", () => newest.ReadFrame());
+        }
+    }
+
+    private static void Broadcasts(string name)
+    {
+        Throws<ArgumentException>("no such name", () => Reader.Subscribe("a/b"));
+        using (Reader first = Reader.Subscribe(name))
+        using (Reader second = Reader.Subscribe(name, new BufferConfig(64, 4096)))
+        {
+            Check(first.Name != second.Name && second.Name.StartsWith(name + "@"), "names of subscribers");
+            var config = new BroadcastConfig { Policy = SlowPolicy.Block(TimeSpan.FromSeconds(10)) };
+            string own = second.Name.Substring(name.Length + 1);
+            config.Policies.Add(new System.Collections.Generic.KeyValuePair<string, SlowPolicy>(own, SlowPolicy.Disconnect));
+            config.Policies.Add(new System.Collections.Generic.KeyValuePair<string, SlowPolicy>("*", SlowPolicy.Drop));
+            var broadcaster = new Broadcaster(name, config);
+            Check(broadcaster.WaitForSubscribers(2, TimeSpan.FromSeconds(10)), "both are there");
+            Check(!broadcaster.WaitForSubscribers(3, TimeSpan.Zero), "a third is not");
+            broadcaster.SetMetadata(new byte[] { 1, 2 });
+            for (ulong number = 1; number <= 20; number++)
+            {
+                Delivery delivery = broadcaster.WriteFrame(Pattern(number, 1000));
+                Check(delivery.Sent >= 1 && delivery.Missed <= 1, "where it has gone");
+            }
+            for (ulong number = 1; number <= 20; number++)
+                using (Frame frame = first.ReadFrame(TimeSpan.FromSeconds(10)))
+                    Check(frame.Sequence == number && Same(frame.ToArray(), Pattern(number, 1000)), "frame " + number);
+            Check(Same(first.GetMetadata(), new byte[] { 1, 2 }), "metadata");
+            System.Collections.Generic.IList<Subscriber> there = broadcaster.GetSubscribers();
+            Check(there.Count == 1 && there[0].Buffer == first.Name && there[0].Frames == 20, "the subscribers");
+            Check(there[0].Problem == null && there[0].Missed == 0 && there[0].Bytes == 20000, "its numbers");
+            Check(broadcaster.FramesWritten == 20 && broadcaster.Disconnected == 1, "the counters");
+            Check(broadcaster.FramesSent >= 20, "the copies");
+            broadcaster.Interrupt();
+            Throws<ClosedException>("interrupted", () => broadcaster.WriteFrame(new byte[1]));
+            broadcaster.Dispose();
+            Throws<ObjectDisposedException>("closed", () => broadcaster.WriteFrame(new byte[1]));
+            Throws<WriterDeadException>("no broadcaster", () => first.ReadFrame());
+        }
+    }
+
     /// <summary>Frames that nobody disposes of: the collector returns their space.</summary>
     private static void Forgotten(Reader reader, Writer writer)
     {
@@ -191,6 +328,7 @@ internal static unsafe class Checks
     [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
     private static void Forget(Reader reader) { Check(reader.ReadFrame().IsValid, "a frame"); }
 
+    /// <summary>ns for one frame of 64 bytes, written and read by one thread.</summary>
     private static void Speed(string name)
     {
         const int Rounds = 200000;
@@ -210,6 +348,20 @@ internal static unsafe class Checks
                 best = Math.Min(best, watch.Elapsed.TotalMilliseconds * 1e6 / Rounds);
             }
             Console.WriteLine("csharp {0:F1} ns", best);
+            best = double.MaxValue;
+            for (int run = 0; run < 5; run++)
+            {
+                int round = 0;
+                writer.WriteFrame(data);
+                var watch = Stopwatch.StartNew();
+                foreach (Frame frame in reader.Frames())
+                {
+                    if (++round == Rounds) break;
+                    writer.WriteFrame(data);
+                }
+                best = Math.Min(best, watch.Elapsed.TotalMilliseconds * 1e6 / Rounds);
+            }
+            Console.WriteLine("csharp, by foreach {0:F1} ns", best);
         }
     }
 
@@ -247,6 +399,10 @@ internal static unsafe class Checks
         }
         string run = words.Length > 0 ? words[0] : Process.GetCurrentProcess().Id.ToString();
         Stream(run + "-cs");
+        Loop(run + "-cs-loop");
+        Taps(run + "-cs-tap");
+        NewestFrames(run + "-cs-newest");
+        Broadcasts(run + "-cs-broadcast");
         Duplex(run + "-cs-duplex");
         Console.WriteLine("checks: all right");
         return 0;
