@@ -1,8 +1,9 @@
-//! `cargo xtask docs`: builds the documentation's site, and checks links, spelling and what the
-//! pages list.
+//! `cargo xtask docs`: builds the documentation's site, and checks links, spelling, shell lines
+//! and what the pages list.
 
 mod links;
 mod lists;
+mod shell;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ pub(crate) const COMMAND: Command = Command {
 /// The step of the gate.
 pub(crate) fn check(project: &Project) -> Result<()> {
     build(project, None)?;
-    parts(project, &project.cache.join("parts.json"))
+    parts(project, None, &project.cache.join("parts.json"))
 }
 
 fn run(project: &Project, mut arguments: Arguments) -> Result<()> {
@@ -34,17 +35,27 @@ fn run(project: &Project, mut arguments: Arguments) -> Result<()> {
         bail!("unknown arguments {rest:?}");
     }
     build(project, out)?;
-    sbom.map_or(Ok(()), |file| parts(project, &file))
+    let Some(file) = sbom else { return Ok(()) };
+    parts(project, None, &file)?;
+    // They have lists of their own, as they have lock files.
+    for other in ["zerobuffer-bridge", "gst-plugin-zerobuffer"] {
+        let name = file.file_name().with_context(|| format!("{} is no file", file.display()))?;
+        let name = format!("{other}-{}", name.to_string_lossy());
+        parts(project, Some(&Path::new("crates").join(other)), &file.with_file_name(name))?;
+    }
+    Ok(())
 }
 
-/// What the published crates are made of, for those who have to know.
-fn parts(project: &Project, file: &Path) -> Result<()> {
-    let metadata = capture(&mut project.cargo("metadata --locked --format-version 1"))?;
+/// What is in a workspace's crates that reach users, for those who have to know.
+fn parts(project: &Project, workspace: Option<&Path>, file: &Path) -> Result<()> {
+    let folder = workspace.unwrap_or(Path::new("."));
+    let mut cargo = project.cargo("metadata --locked --format-version 1 --manifest-path");
+    let metadata = capture(cargo.arg(folder.join("Cargo.toml")))?;
     let input = project.cache.join("metadata.json");
     fs::write(&input, metadata).with_context(|| format!("cannot write {}", input.display()))?;
     let python = install::venv(project, &tools::MKDOCS)?.join("bin/python");
     let mut command = project.command(python);
-    command.arg("xtask/docs/sbom.py").arg("Cargo.lock").arg(std::path::absolute(file)?);
+    command.arg("xtask/docs/sbom.py").arg(folder.join("Cargo.lock")).arg(std::path::absolute(file)?);
     run_command(command.stdin(fs::File::open(&input)?))
 }
 
@@ -52,6 +63,7 @@ fn parts(project: &Project, file: &Path) -> Result<()> {
 pub(crate) fn build(project: &Project, out: Option<PathBuf>) -> Result<PathBuf> {
     lists::check(project)?;
     links::check(project)?;
+    shell::check(project)?;
     spelling(project)?;
     let site = out.unwrap_or_else(|| project.cache.join("site"));
     let mkdocs = install::venv(project, &tools::MKDOCS)?.join("bin/mkdocs");

@@ -15,6 +15,7 @@ pub(crate) fn test_environment(project: &Project) -> Result<Vec<(&'static str, P
     // First what may need another person: root.
     program(project, &tools::FFMPEG)?;
     program(project, &tools::TMUX)?;
+    programs(project, tools::PAGES)?;
     let old_python = venv(project, &tools::OLD_PYTHON)?.join("bin/python");
     let observers = venv(project, &tools::OBSERVERS)?.join("bin/python");
     let clip = clip(project, &tools::CLIP)?;

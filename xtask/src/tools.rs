@@ -129,6 +129,10 @@ pub(crate) const NETWORK: &[Program] = &[
 /// The terminal of the tests of `top`.
 pub(crate) const TMUX: Program = Program { name: "tmux", package: "tmux" };
 
+/// What lines of the pages call.
+pub(crate) const PAGES: &[Program] =
+    &[Program { name: "ip", package: "iproute2" }, Program { name: "curl", package: "curl" }];
+
 /// Turns a formal model into a verifier in C.
 pub(crate) const SPIN: Program = Program { name: "spin", package: "spin" };
 
@@ -142,6 +146,8 @@ pub(crate) const C_COMPILER: Program = Program { name: "gcc", package: "gcc" };
 pub(crate) const C_CONSUMERS: &[Program] = &[
     C_COMPILER,
     CXX_COMPILER,
+    Program { name: "clang", package: "clang" },
+    Program { name: "clang++", package: "clang" },
     VALGRIND,
     Program { name: "pkg-config", package: "pkg-config" },
     Program { name: "cmake", package: "cmake" },

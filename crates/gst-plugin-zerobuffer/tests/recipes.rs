@@ -52,6 +52,8 @@ struct Recipe {
 const SEND: &str = "zerobuffer send cam --quiet --input film.y4m";
 const SEND_PACED: &str = "zerobuffer send cam --quiet --realtime --input film.y4m";
 const SEND_WIDE: &str = "zerobuffer send cam --quiet --input wide.y4m";
+const SEND_TO_ONE: &str =
+    "zerobuffer tee cam --subscribers 1 & zerobuffer send cam --quiet --realtime --input film.y4m; wait";
 /// Ten times the film, at its pace.
 const SEND_LONG: &str = "timeout 10 zerobuffer send cam --quiet --realtime --loop --input film.y4m || true";
 const RECV_SOME: &str = "zerobuffer recv cam --quiet --frames 10 --output got.y4m";
@@ -244,6 +246,28 @@ const RECIPES: &[Recipe] = &[
         "zerobuffer record cam --foxglove -o look.mcap",
         &[SEND],
         Shows::Bytes("look.mcap", (FRAMES * PICTURE) as u64),
+    ),
+    // docs/broadcast.md
+    Recipe {
+        line: "zerobuffer tee cam --follow &",
+        before: &[
+            "zerobuffer recv cam@file --quiet --frames 25 --output got.y4m",
+            "until zerobuffer inspect cam@file; do sleep 0.1; done",
+        ],
+        after: &[SEND_PACED],
+        shows: Shows::Pictures("got.y4m", FRAMES),
+        is_endless: true,
+    },
+    recipe(
+        "ffmpeg -i film.mp4 -f yuv4mpegpipe - | zerobuffer send cam &",
+        &[RECV],
+        Shows::Pictures("got.y4m", FRAMES),
+    ),
+    recipe("zerobuffer recv cam@screen --latest | ffplay -i - &", &[SEND_TO_ONE], Shows::Words("1280x720")),
+    recipe(
+        "zerobuffer recv cam@file --ring 256MiB --output copy.y4m",
+        &[SEND_TO_ONE],
+        Shows::Pictures("copy.y4m", FRAMES),
     ),
     // docs/between-machines.md. The first packets of a stream come to nobody.
     recipe(
@@ -617,4 +641,9 @@ fn of_the_pages_on_the_viewer_and_on_recordings() {
 fn of_the_pages_on_other_machines() {
     cook("docs/between-machines.md");
     cook("docs/bridge.md");
+}
+
+#[test]
+fn of_the_page_on_broadcasts() {
+    cook("docs/broadcast.md");
 }

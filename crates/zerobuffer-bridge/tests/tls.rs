@@ -4,6 +4,7 @@
 
 mod common;
 mod packaging;
+mod pages;
 
 use std::path::Path;
 use std::process::Command;

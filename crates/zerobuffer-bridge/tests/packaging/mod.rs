@@ -17,10 +17,10 @@ fn packaging(file: &str) -> String {
 }
 
 /// A folder for a test, which every user can look into; removed with it.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new(what: &str) -> Folder {
+    pub(crate) fn new(what: &str) -> Folder {
         let folder = std::env::temp_dir().join(name(what));
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
@@ -28,7 +28,7 @@ impl Folder {
     }
 
     /// Copies a file to this place below it.
-    fn put(&self, file: &Path, place: &str) {
+    pub(crate) fn put(&self, file: &Path, place: &str) {
         let target = self.0.join(place.trim_start_matches('/'));
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         fs::copy(file, target).unwrap();
@@ -46,7 +46,7 @@ impl Drop for Folder {
 }
 
 /// Whether this user may make mount namespaces, which `cargo xtask test bridge` requires.
-fn may_mount() -> bool {
+pub(crate) fn may_mount() -> bool {
     let may =
         Command::new("unshare").args(["--mount", "true"]).output().is_ok_and(|end| end.status.success());
     assert!(may || std::env::var_os("ZEROBUFFER_BRIDGE_NAMESPACES").is_none(), "no mount namespaces here");

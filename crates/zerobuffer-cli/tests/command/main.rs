@@ -29,6 +29,7 @@ mod foreign;
 mod foxglove;
 mod metrics;
 mod observe;
+mod pages;
 mod real_video;
 mod record;
 mod signals;

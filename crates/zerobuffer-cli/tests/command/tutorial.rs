@@ -16,7 +16,7 @@ const COUNT: usize = 15;
 const MARKED: usize = 4 * 79;
 
 /// A program of the tutorial: its text on the page, and the example that was compiled.
-fn example(name: &str) -> std::path::PathBuf {
+pub(crate) fn example(name: &str) -> std::path::PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.rs"));
     let source = fs::read_to_string(source).unwrap();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tutorial.md");

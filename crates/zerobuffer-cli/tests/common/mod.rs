@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod elsewhere;
+pub(crate) mod papers;
 
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt as _;
