@@ -68,14 +68,6 @@ pub(crate) fn run(command: &mut Command) -> String {
     text
 }
 
-pub(crate) fn is_there(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok();
-    if !there {
-        println!("skipped: {program} is not on this machine");
-    }
-    there
-}
-
 /// A name that no other run of a test has.
 pub(crate) fn name(what: &str) -> String {
     let mark = env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default();

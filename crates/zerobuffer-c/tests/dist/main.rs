@@ -8,5 +8,6 @@
 
 mod build;
 mod consumers;
+mod pages;
 mod pairs;
 mod process;
