@@ -1,7 +1,7 @@
 //! `cargo xtask c-dist`: the C library as distributions take it: include/, lib/, what pkg-config
 //! and `CMake` ask for, and on request a Debian package.
 
-mod debian;
+pub(crate) mod debian;
 mod packages;
 
 use std::fs;

@@ -4,11 +4,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use super::{VERSION, copy};
-use crate::project::{Project, capture, run, run_quietly};
+use crate::project::{Project, capture, run, run_quietly, run_within};
+
+/// Several times what the check of the package takes: only a hang meets it.
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// Builds the package, `target/xtask/zerobuffer_VERSION_ARCHITECTURE.deb`.
 pub(crate) fn build(project: &Project, dist: &Path) -> Result<PathBuf> {
@@ -60,6 +64,60 @@ pub(crate) fn build(project: &Project, dist: &Path) -> Result<PathBuf> {
     )?;
     println!("{}", package.display());
     Ok(package)
+}
+
+/// Builds the package and installs it, in a root that is this machine's with a layer over it. Then
+/// what it brought is used, and it is removed again.
+pub(crate) fn check(project: &Project, dist: &Path) -> Result<()> {
+    const SCRIPT: &str = r#"set -e
+        mount -t tmpfs tmpfs "$1"
+        mkdir "$1/upper" "$1/work" "$1/root"
+        mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+        mount -t proc proc "$1/root/proc"
+        mount --rbind /dev "$1/root/dev"
+        mount -t tmpfs -o mode=1777 tmpfs "$1/root/dev/shm"
+        mount -t tmpfs -o mode=1777 tmpfs "$1/root/tmp"
+        cp "$2" "$1/root/tmp/zerobuffer.deb"
+        exec chroot "$1/root" sh -c "$3""#;
+    const USE: &str = r#"set -e
+        cd /tmp
+        dpkg -i zerobuffer.deb
+        test "$(command -v zerobuffer)" = /usr/bin/zerobuffer
+        zerobuffer --version
+        zerobuffer demo --seconds 0.5
+        for page in zerobuffer zerobuffer-recv; do zcat /usr/share/man/man1/$page.1.gz | grep -q '^.TH'; done
+        bash -ec '. /usr/share/bash-completion/completions/zerobuffer; complete -p zerobuffer'
+        test -s /usr/share/zsh/vendor-completions/_zerobuffer
+        test -s /usr/share/fish/vendor_completions.d/zerobuffer.fish
+        test -s /usr/share/doc/zerobuffer/copyright
+        printf '#include <zerobuffer.h>
+int main(void) { return zb_abi_version() != ZB_ABI_VERSION; }
+' > one.c
+        gcc one.c $(pkg-config --cflags --libs zerobuffer) -o one
+        ./one
+        gcc one.c $(pkg-config --cflags zerobuffer) -l:libzerobuffer.a -lpthread -ldl -lm -lgcc_s -o two
+        ./two
+        printf 'cmake_minimum_required(VERSION 3.13)
+project(p C)
+find_package(zerobuffer 2.0 REQUIRED)
+' > CMakeLists.txt
+        printf 'add_executable(p one.c)
+target_link_libraries(p zerobuffer::zerobuffer)
+' >> CMakeLists.txt
+        cmake -S . -B built > said && cmake --build built >> said || { cat said; exit 1; }
+        built/p
+        dpkg -r zerobuffer
+        ! find /usr/bin /usr/include /usr/lib /usr/share/man /usr/share/doc -iname '*zerobuffer*' | grep ."#;
+    let package = build(project, dist)?;
+    if capture(project.command("id").arg("-u"))? != "0" {
+        println!("skipped: only root can install the package");
+        return Ok(());
+    }
+    let place = project.cache.join("deb-root");
+    fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
+    let mut command = project.command("unshare");
+    command.args(["--mount", "sh", "-c", SCRIPT, "sh"]).arg(&place).arg(&package).arg(USE);
+    run_within(LIMIT, &mut command)
 }
 
 fn control(architecture: &str) -> String {

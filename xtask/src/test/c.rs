@@ -33,6 +33,7 @@ pub(super) fn check(project: &Project) -> Result<()> {
     }
     run_within(LIMIT, test.env("ZEROBUFFER_RUST_SPEED", speed))?;
     csharp::check(project, &dist)?;
+    c_dist::debian::check(project, &dist)?;
     windows::c_library(project)
 }
 
