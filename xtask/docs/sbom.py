@@ -1,4 +1,4 @@
-"""The list of parts of a release, in CycloneDX's JSON: every crate that is in the published ones.
+"""The list of parts of a release, in CycloneDX's JSON: every crate that reaches users.
 
 Standard input has what ``cargo metadata --locked --format-version 1`` prints; the arguments are
 Cargo.lock and the file to write.
@@ -10,6 +10,10 @@ import json
 import re
 import sys
 from pathlib import Path
+
+
+#: Crates that reach users in another form: in wheels, packages, plugins and programs.
+GIVEN = {"zerobuffer-python", "zerobuffer-c", "zerobuffer-bridge", "gst-plugin-zerobuffer"}
 
 
 def checksums(lock: str) -> dict[tuple[str, str], str]:
@@ -42,7 +46,7 @@ def main(lock: str, target: str) -> None:
     packages = {package["id"]: package for package in metadata["packages"]}
     members = set(metadata["workspace_members"])
     # What is published: `publish` is a list of registries, empty where a crate stays here.
-    roots = {name for name in members if packages[name]["publish"] != []}
+    roots = {name for name in members if packages[name]["publish"] != [] or packages[name]["name"] in GIVEN}
     components = []
     for package in sorted((packages[name] for name in reached(metadata, roots)), key=lambda p: (p["name"], p["version"])):
         name, version = package["name"], package["version"]

@@ -206,6 +206,46 @@ mod tests {
     }
 
     #[test]
+    fn papers_and_workflow_have_every_step_that_runs_apart() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        let [contributing, release, workflow] =
+            ["CONTRIBUTING.md", "docs/release.md", ".github/workflows/hosted.yml"].map(text);
+        let names: Vec<&str> =
+            STEPS.iter().filter(|step| step.apart.is_some()).map(|step| step.name).collect();
+        for name in &names {
+            let row = format!("(apart) | `cargo xtask test {name}` |");
+            assert!(contributing.contains(&row), "CONTRIBUTING.md: {row}");
+            let all = release.split("`cargo xtask test ").skip(1).filter_map(|rest| rest.split('`').next());
+            assert!(all.flat_map(str::split_whitespace).any(|word| word == *name), "docs/release.md: {name}");
+        }
+        assert!(workflow.contains(&format!("step: [{}]", names.join(", "))), "hosted.yml: {names:?}");
+        assert!(workflow.contains("run: cargo xtask test ${{ matrix.step }}"));
+        assert!(text(".ci/run").contains("\ncargo xtask test\n"));
+    }
+
+    /// Each command of the table exists, and each command that builds or runs a part is in it.
+    #[test]
+    fn every_line_of_the_parts_is_a_command() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let contributing = std::fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+        let table = contributing.split("## Every part by one line").nth(1).unwrap();
+        let table = table.split("\n## ").next().unwrap();
+        let mut count = 0;
+        for line in table.split('`').filter(|code| code.starts_with("cargo ")) {
+            let mut words = line.split_whitespace().skip(1);
+            assert_eq!(words.next(), Some("xtask"), "{line}");
+            let name = words.next().unwrap();
+            assert!(crate::COMMANDS.iter().any(|command| command.name == name), "{line}");
+            if name == "test" {
+                assert!(words.all(|word| STEPS.iter().any(|step| step.name == word)), "{line}");
+            }
+            count += 1;
+        }
+        assert!(count >= 15, "{count}");
+    }
+
+    #[test]
     fn named_steps_run_in_the_order_of_the_table() {
         let chosen = choose(&["rust".to_owned(), "fmt".to_owned()]).unwrap();
         assert_eq!(names(&chosen), ["fmt", "rust"]);
