@@ -162,7 +162,7 @@ pub(crate) mod barrier {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use std::{cell::UnsafeCell, sync::Arc, thread};
+    use std::thread;
 
     #[test]
     fn the_first_thread_enters_alone_and_not_twice() {
@@ -193,44 +193,71 @@ mod tests {
     struct Shared {
         bias: Bias,
         locked: AtomicBool,
-        number: UnsafeCell<u64>,
+        /// Who is inside; 0: nobody.
+        who: AtomicUsize,
+        has_met: AtomicBool,
+        is_over: AtomicBool,
     }
 
-    // SAFETY: `number` is used by the owner inside, or by the thread that has set `locked` since.
-    unsafe impl Sync for Shared {}
-
     impl Shared {
-        /// Counts up, if nobody else is at it.
-        fn try_count(&self) -> bool {
-            // SAFETY: as above.
-            let count = || unsafe { *self.number.get() += 1 };
-            if let Some(_inside) = self.bias.enter().or_else(|| self.bias.claim()) {
-                count();
+        fn new() -> Self {
+            Self {
+                bias: Bias::default(),
+                locked: AtomicBool::new(false),
+                who: AtomicUsize::new(0),
+                has_met: AtomicBool::new(false),
+                is_over: AtomicBool::new(false),
+            }
+        }
+
+        /// Stays for a moment, and notes whether somebody else is here.
+        fn stay(&self, me: usize) {
+            let mut alone = self.who.load(Ordering::Relaxed) == 0;
+            self.who.store(me, Ordering::Relaxed);
+            alone &= (0..30).all(|_| self.who.load(Ordering::Relaxed) == me);
+            self.who.store(0, Ordering::Release);
+            if !alone {
+                self.has_met.store(true, Ordering::Relaxed);
+            }
+        }
+
+        /// `false`: somebody else is inside.
+        fn try_stay(&self, me: usize) -> bool {
+            if let Some(_inside) = self.bias.enter() {
+                self.stay(me);
                 return true;
             }
             if !self.bias.is_ended() || self.locked.swap(true, Ordering::Acquire) {
                 return false;
             }
-            count();
+            self.stay(me);
             self.locked.store(false, Ordering::Release);
             true
         }
     }
 
+    /// The owner is at full speed when another thread comes.
     #[test]
-    fn of_two_threads_each_counts_what_it_counts() {
-        const COUNTS: u64 = 2000;
-        for _ in 0..200 {
-            let new =
-                Shared { bias: Bias::default(), locked: AtomicBool::new(false), number: UnsafeCell::new(0) };
-            let shared = Arc::new(new);
-            let other = Arc::clone(&shared);
-            // The owner is at full speed when the other one comes.
-            let run = |shared: &Shared| (0..COUNTS).map(|_| u64::from(shared.try_count())).sum::<u64>();
-            let thread = thread::spawn(move || run(&other));
-            let counted = run(&shared) + thread.join().unwrap();
-            // SAFETY: the other thread has ended.
-            assert_eq!(unsafe { *shared.number.get() }, counted);
+    fn two_threads_never_meet_inside() {
+        const ROUNDS: usize = 600;
+        for round in 0..ROUNDS {
+            let shared = Shared::new();
+            drop(shared.bias.claim());
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    // Its looks make the owner's stores slow, so that they can be late.
+                    let looks = 200 + round % 400;
+                    let _ = (0..looks).filter(|_| shared.bias.enter().is_some()).count();
+                    for _ in 0..20 {
+                        shared.try_stay(2);
+                    }
+                    shared.is_over.store(true, Ordering::Relaxed);
+                });
+                while !shared.is_over.load(Ordering::Relaxed) {
+                    shared.try_stay(1);
+                }
+            });
+            assert!(!shared.has_met.load(Ordering::Relaxed), "round {round}");
         }
     }
 }
