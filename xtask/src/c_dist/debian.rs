@@ -70,6 +70,8 @@ pub(crate) fn build(project: &Project, dist: &Path) -> Result<PathBuf> {
 /// what it brought is used, and it is removed again.
 pub(crate) fn check(project: &Project, dist: &Path) -> Result<()> {
     const SCRIPT: &str = r#"set -e
+        # dpkg and chroot need what is root's.
+        PATH=$PATH:/usr/sbin:/sbin
         mount -t tmpfs tmpfs "$1"
         mkdir "$1/upper" "$1/work" "$1/root"
         mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
