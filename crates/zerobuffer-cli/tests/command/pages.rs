@@ -73,8 +73,7 @@ const RUNS: &[Run] = &[
 
 /// Lines that are not run here, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("cargo install ", "the gate builds it"),
-    ("cargo xtask bench", "minutes, on a machine that does nothing else"),
+    ("cargo ", "the gate builds it; figures need a machine that does nothing else"),
     ("python3 -m venv ", "the step python builds and installs the package"),
     (". env/bin/activate ", "it belongs to the line before it"),
     ("pip install . ", "the step python builds and installs the package"),
