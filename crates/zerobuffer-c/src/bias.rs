@@ -193,7 +193,7 @@ mod tests {
     struct Shared {
         bias: Bias,
         locked: AtomicBool,
-        /// Who is inside; 0: nobody.
+        /// The number of the thread inside; 0: none.
         who: AtomicUsize,
         has_met: AtomicBool,
         is_over: AtomicBool,
@@ -245,7 +245,7 @@ mod tests {
             drop(shared.bias.claim());
             thread::scope(|scope| {
                 scope.spawn(|| {
-                    // Its looks make the owner's stores slow, so that they can be late.
+                    // Its looks make the owner's stores slow: they can be late.
                     let looks = 200 + round % 400;
                     let _ = (0..looks).filter(|_| shared.bias.enter().is_some()).count();
                     for _ in 0..20 {
