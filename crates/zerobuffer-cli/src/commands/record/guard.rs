@@ -36,6 +36,7 @@ impl State {
     }
 
     #[cfg(not(target_os = "linux"))]
+    #[allow(clippy::unused_self, reason = "as on Linux")]
     fn begin_to_save(&self) {}
 }
 
