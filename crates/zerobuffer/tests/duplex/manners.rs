@@ -83,6 +83,27 @@ fn clients_of_a_server_that_is_restarted_get_channels_of_their_own_again() {
     }
 }
 
+/// A client has found a server without an entrance. The next server, which has one, comes before
+/// the client has made its response buffer.
+#[test]
+fn a_server_of_several_that_comes_in_between_gives_a_channel_all_the_same() {
+    let channel = Channel::new("dmbetween");
+    let alone = echo(&channel, config());
+    let taken = zerobuffer::Reader::create(&channel.response, BufferConfig::ring(4096).metadata(64)).unwrap();
+    thread::scope(|scope| {
+        let comes = scope.spawn(|| Client::connect_with(&channel.name, at_once().succession(LONG)).unwrap());
+        thread::sleep(Duration::from_millis(100));
+        alone.stop();
+        let several = echo(&channel, config().clients(4));
+        drop(taken);
+        let client = comes.join().unwrap();
+        assert!(has_its_own(&client), "{}", client.channel());
+        drop(client.call(b"x", LONG).unwrap());
+        drop(client);
+        several.stop();
+    });
+}
+
 /// Its process ends between its answer and the client's coming.
 #[test]
 fn a_channel_that_is_gone_when_its_client_comes_is_asked_for_anew_at_once() {

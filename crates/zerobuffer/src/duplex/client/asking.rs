@@ -33,8 +33,8 @@ const UNTIL_A_PLACE: Duration = Duration::from_millis(20);
 const RESPONSE_RING: u64 = 4096;
 
 impl Client {
-    /// The client on a channel that the server of `channel` has made for it. `None`: the server
-    /// makes none, so there is the plain channel.
+    /// The client on a channel that the server of `channel` has made for it, or on the plain one of
+    /// a server that makes none. `None`: the entrance is taken all the time.
     pub(super) fn connect_to_own(
         channel: &str,
         config: &ClientConfig,
@@ -49,7 +49,14 @@ impl Client {
             find_server(channel, patience)?;
             wait.leave_out(looked.elapsed());
             let missed = match ask(channel, config, patience, &mut queue) {
-                Ok(None) => return Ok(None),
+                Ok(None) => match Self::connect_to(channel, config, patience) {
+                    // Another server has come in between, which has one.
+                    result if matches!(find_entrance(channel), Ok(Some(_))) => {
+                        drop(result);
+                        closing(channel)
+                    }
+                    result => return result.map(Some),
+                },
                 // It was there when the server answered. If it is there no more, no wait brings it
                 // back: the next server makes another one.
                 Ok(Some(own)) => match Self::connect_to(&own, config, &mut at_once()) {
@@ -134,6 +141,25 @@ fn is_passing(error: &Error) -> bool {
         )
 }
 
+/// The entrance of the channel's server; `None`: it has none.
+fn find_entrance(channel: &str) -> Result<Option<BufferInfo>> {
+    // Clients that do not know each other ask here, so a name that is too long is that of a server
+    // without one. What another process has called so is none either.
+    let server = |info: &BufferInfo| info.reader.filter(|reader| reader.alive).map(|reader| reader.pid);
+    let there = observe::inspect(&request_name(&entrance::of(channel)));
+    let plain = match observe::inspect(&request_name(channel)) {
+        // It was there a moment ago. A server closes this one first.
+        Err(Error::NotFound { .. }) => return Err(closing(channel)),
+        plain => plain.ok().as_ref().and_then(server),
+    };
+    let is_entrance = |there: &BufferInfo| {
+        (there.payload_size, there.metadata_size) == (entrance::RING, 0)
+            && plain.is_some()
+            && plain == server(there)
+    };
+    Ok(there.ok().filter(is_entrance))
+}
+
 /// Asks for a channel. `None`: the server has no entrance.
 fn ask(
     channel: &str,
@@ -141,21 +167,8 @@ fn ask(
     patience: &mut Patience<'_>,
     queue: &mut Queue,
 ) -> Result<Option<String>> {
+    let Some(there) = find_entrance(channel)? else { return Ok(None) };
     let entrance = entrance::of(channel);
-    // Clients that do not know each other ask here, so a name that is too long is that of a server
-    // without one. What another process has called so is none either.
-    let server = |info: &BufferInfo| info.reader.filter(|reader| reader.alive).map(|reader| reader.pid);
-    let there = observe::inspect(&request_name(&entrance));
-    let plain = match observe::inspect(&request_name(channel)) {
-        // It was there a moment ago. A server closes this one first.
-        Err(Error::NotFound { .. }) => return Err(closing(channel)),
-        plain => plain.ok().as_ref().and_then(server),
-    };
-    let Ok(there) = there else { return Ok(None) };
-    let is_entrance = (there.payload_size, there.metadata_size) == (entrance::RING, 0);
-    if plain.is_none() || plain != server(&there) || !is_entrance {
-        return Ok(None);
-    }
     queue.questions = there.last_sequence;
     // Looking costs less than trying, and many may come at once.
     if let Some(other) = there.writer.filter(|writer| writer.alive) {
