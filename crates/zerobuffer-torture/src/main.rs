@@ -31,7 +31,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, RwLock},
     thread,
     time::{Duration, Instant},
 };
@@ -242,6 +242,10 @@ impl Surroundings {
     }
 }
 
+/// Held by each round, by those with 1.3.0 alone. A reader of 1.3.0 that is made removes dead
+/// buffers. It looks, and then removes by name: what comes to life in between loses its name.
+static SWEEPS: RwLock<()> = RwLock::new(());
+
 fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
     let lock = || run.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
@@ -258,6 +262,9 @@ fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
         let name = name_of(&format!("{}-{number}", std::process::id()));
         let Surroundings { base, root, old_python, .. } = surroundings;
         let kind = surroundings.kind(number);
+        let sweeps = surroundings.only.is_none() && matches!(kind, Kind::Old | Kind::Switch);
+        let alone = sweeps.then(|| SWEEPS.write().unwrap_or_else(PoisonError::into_inner));
+        let beside = (!sweeps).then(|| SWEEPS.read().unwrap_or_else(PoisonError::into_inner));
         let mut tally = match (kind, old_python) {
             (Kind::Old, Some(python)) => old_round::run(&name, base, seed, python),
             (Kind::Switch, Some(python)) => switch_round::run(&name, base, seed, python, *root),
@@ -265,6 +272,7 @@ fn lane(run: &Mutex<Run>, limit: &Limit, surroundings: &Surroundings) {
             (Kind::Duplex, _) => duplex_round::run(&name, base, seed, *root),
             (Kind::Stream | Kind::Old | Kind::Switch, _) => round::run(&name, base, seed, *root),
         };
+        drop((alone, beside));
         let mut run = lock();
         for violation in &mut tally.violations {
             let option = kind.option();
