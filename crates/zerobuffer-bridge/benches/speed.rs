@@ -142,8 +142,19 @@ struct Run {
     bridges: f64,
 }
 
-/// Ended if the run fails.
+/// Killed if the run fails.
 struct Process(Child);
+
+impl Process {
+    /// Ends in order, so nothing stays in shared memory.
+    fn finish(mut self) {
+        // A bridge ends at a signal. An end has an input, which `wait` closes.
+        if self.0.stdin.is_none() {
+            assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
+        }
+        self.0.wait().unwrap();
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -158,7 +169,9 @@ fn port() -> u16 {
 
 fn run(system: &str, frames: u64) -> Run {
     let address = format!("127.0.0.1:{}", port());
-    let name = format!("zb-speed-{}-{}", std::process::id(), port());
+    // The mark by which a step finds what it leaves behind.
+    let mark = std::env::var("ZEROBUFFER_TEST_MARK").unwrap_or_default();
+    let name = format!("{mark}zb-speed-{}-{}", std::process::id(), port());
     let (from, to) = (format!("{name}-from"), format!("{name}-to"));
     let is_bridge = system == "bridge";
     let mut sink = end(system, "sink", if is_bridge { &to } else { &address }, frames);
@@ -178,8 +191,13 @@ fn run(system: &str, frames: u64) -> Run {
     let after = (spent(&ends), spent(&between));
     let seconds: f64 = said.strip_prefix("took ").unwrap().parse().unwrap();
     let per_frame = |ticks: u64| ticks as f64 / TICKS * 1000.0 / frames as f64;
-    let bridges = per_frame(after.1 - before.1);
-    Run { rate: frames as f64 / seconds, processor: per_frame(after.0 - before.0) + bridges, bridges }
+    let between = per_frame(after.1 - before.1);
+    bridges.into_iter().chain([source, sink]).for_each(Process::finish);
+    Run {
+        rate: frames as f64 / seconds,
+        processor: per_frame(after.0 - before.0) + between,
+        bridges: between,
+    }
 }
 
 /// This program again.
