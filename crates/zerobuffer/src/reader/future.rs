@@ -269,8 +269,7 @@ impl Reader {
 
     /// For the statistics, and the glances of the next waits.
     fn ended_wait(&mut self, began: Instant, found: bool) {
-        let time = began.elapsed();
-        self.waiter.waited(time, found);
+        let time = self.waiter.waited(began, found);
         self.shared.counters.waited(time, true);
     }
 }

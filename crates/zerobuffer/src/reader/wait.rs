@@ -27,9 +27,9 @@ impl Reader {
         self.waits.leave();
         let started = Instant::now();
         patience.begin(started);
+        self.waiter.begin(started);
         let result = self.poll_until(started, patience);
-        let time = started.elapsed();
-        self.waiter.waited(time, matches!(result, Ok(Some(_))));
+        let time = self.waiter.waited(started, matches!(result, Ok(Some(_))));
         self.shared.counters.waited(time, patience.counts());
         result
     }

@@ -247,8 +247,7 @@ impl Writer {
     /// For the statistics, and the glances of the next waits.
     fn ended_wait(&mut self, wait: Option<Wait>, found: bool) {
         if let Some(wait) = wait {
-            let time = wait.began.elapsed();
-            self.waiter.waited(time, found);
+            let time = self.waiter.waited(wait.began, found);
             self.shared.counters.waited(time, true);
         }
     }

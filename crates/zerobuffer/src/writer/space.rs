@@ -76,9 +76,9 @@ impl Writer {
         self.waits.leave();
         let started = Instant::now();
         patience.begin(started);
+        self.waiter.begin(started);
         let result = self.wait_for_space(size, shortage, started, patience);
-        let time = started.elapsed();
-        self.waiter.waited(time, result.is_ok());
+        let time = self.waiter.waited(started, result.is_ok());
         self.shared.counters.waited(time, patience.counts());
         result
     }
@@ -143,10 +143,16 @@ impl Writer {
         }
     }
 
-    /// Whether the reader gives space back within the first stage of a wait.
+    /// Whether the reader gives space back within the first stage of a wait. It lasts until an
+    /// eighth of the ring has come back: with one frame's room the next frame would wait again.
     pub(super) fn glance(&self, shortage: Shortage) -> bool {
-        let region = &self.shared.region;
-        self.waiter.glance(|| self.producer.space_word(region) != shortage.seen)
+        let enough = shortage.needed.max(self.capacity() / 8);
+        let mut word = shortage.seen;
+        self.waiter.glance_rarely(|| {
+            word = self.producer.space_word(&self.shared.region);
+            word.wrapping_sub(shortage.seen) >= enough
+        });
+        word != shortage.seen
     }
 
     fn spin(&mut self, shortage: Shortage, until: Instant) -> bool {
