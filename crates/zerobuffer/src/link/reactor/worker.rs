@@ -17,7 +17,7 @@ use std::{io, time::Duration};
 /// The thread looks at everything that waits at least so often. It asks the kernel about each peer.
 /// Two hundred of them cost less than a hundredth of a processor so, and a death is noticed within
 /// a tenth of a second.
-const ROUND: Duration = Duration::from_millis(70);
+const ROUND: Duration = Duration::from_millis(80);
 /// Entries of one thread: one place is its own word's.
 const SEATS: usize = WaitSet::MOST - 1;
 /// After a wake-up the thread looks up in slices for so long even if nobody waits: the next wait
