@@ -1,9 +1,10 @@
 //! Compiles the programs.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 const STRICT: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g"];
@@ -29,16 +30,21 @@ fn pkg_config(dist: &Path, words: &[&str]) -> Vec<String> {
     run(&mut command).split_whitespace().map(str::to_owned).collect()
 }
 
+/// Several tests build the same program at a time, and start it while others build it.
+static BUILDS: AtomicUsize = AtomicUsize::new(0);
+
 /// A program from one of `tests/consumers`, by pkg-config.
 pub(crate) fn program(dist: &Path, compiler: &str, source: &str, flags: &[&str], link: Link) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/consumers");
     let label = source.replace('/', "-").replace("..", "");
     let name = format!("{label}-{compiler}-{}-{link:?}", flags.concat().replace(['=', ',', '/'], "-"));
-    let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let build = BUILDS.fetch_add(1, Ordering::Relaxed);
+    let fresh = format!("{name}.{}-{build}", std::process::id());
+    let [output, fresh] = [name, fresh].map(|name| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
     let mut command = Command::new(compiler);
     let (libraries, flags): (Vec<&str>, Vec<&str>) =
         flags.iter().copied().partition(|flag| flag.starts_with("-l"));
-    command.args(STRICT).args(flags).arg(folder.join(source)).arg("-o").arg(&output).args(libraries);
+    command.args(STRICT).args(flags).arg(folder.join(source)).arg("-o").arg(&fresh).args(libraries);
     command.args(pkg_config(dist, &["--cflags"]));
     match link {
         Link::Shared => {
@@ -56,6 +62,7 @@ pub(crate) fn program(dist: &Path, compiler: &str, source: &str, flags: &[&str],
         }
     }
     run(&mut command);
+    fs::rename(fresh, &output).unwrap();
     output
 }
 
