@@ -6,7 +6,7 @@ using ZeroBuffer;
 using ZeroBuffer.DuplexChannel;
 
 /// <summary>What the binding does. Usage: Checks.exe RUN, or as one end of a stream with another
-/// program: Checks.exe recv NAME FRAMES, Checks.exe send NAME FRAMES.</summary>
+/// program: Checks.exe recv NAME FRAMES, send NAME FRAMES, follow NAME LIVES, on NAME 0.</summary>
 internal static unsafe class Checks
 {
     private static void Check(bool right, string what)
@@ -369,13 +369,12 @@ internal static unsafe class Checks
     {
         using (var reader = new Reader(name, new BufferConfig(1024, 256 * 1024)))
         {
-            Console.WriteLine("ready");
-            Console.Out.Flush();
+            Tell("ready");
             for (ulong number = 1; number <= (ulong)frames; number++)
                 using (Frame frame = reader.ReadFrame(TimeSpan.FromSeconds(30)))
                     Check(frame.Sequence == number && Same(frame.ToArray(), Pattern(number, frame.Size)), "frame " + number);
             Throws<WriterDeadException>("the end", () => reader.ReadFrame(TimeSpan.FromSeconds(30)));
-            Console.WriteLine("read");
+            Tell("read");
         }
         return 0;
     }
@@ -388,8 +387,59 @@ internal static unsafe class Checks
         return 0;
     }
 
+    private static void Tell(string line)
+    {
+        Console.WriteLine(line);
+        Console.Out.Flush();
+    }
+
+    /// <summary>Reads until so many writers have gone, and checks every byte.</summary>
+    private static int Follow(string name, int lives)
+    {
+        using (var reader = new Reader(name, new BufferConfig(1024, 256 * 1024)))
+        {
+            Tell("ready");
+            ulong last = 0;
+            for (; lives > 0; lives--)
+            {
+                Check(reader.IsWriterConnected(TimeSpan.FromSeconds(30)), "a writer comes");
+                foreach (Frame frame in reader.Frames(TimeSpan.FromSeconds(30)))
+                {
+                    last++;
+                    Check(frame.Sequence == last && Same(frame.ToArray(), Pattern(last, frame.Size)), "frame " + last);
+                }
+                Check(!reader.IsWriterConnected(), "the writer has gone");
+                Tell("gone " + last);
+            }
+        }
+        return 0;
+    }
+
+    /// <summary>Writes on where its predecessor was, until it is killed or its reader is gone.</summary>
+    private static int SendOn(string name)
+    {
+        var random = new Random();
+        using (var writer = new Writer(name, TimeSpan.FromSeconds(30)))
+            try
+            {
+                while (true)
+                {
+                    int size = 1 + random.Next(5000);
+                    ulong sequence;
+                    byte* room = writer.GetFramePointer(size, out sequence);
+                    byte[] data = Pattern(sequence, size);
+                    for (int at = 0; at < size; at++) room[at] = data[at];
+                    writer.CommitFrame();
+                }
+            }
+            catch (ReaderDeadException) { Tell("gone"); }
+        return 0;
+    }
+
     private static int Main(string[] words)
     {
+        if (words.Length == 3 && words[0] == "follow") return Follow(words[1], int.Parse(words[2]));
+        if (words.Length == 3 && words[0] == "on") return SendOn(words[1]);
         if (words.Length == 3 && words[0] == "recv") return Receive(words[1], int.Parse(words[2]));
         if (words.Length == 3 && words[0] == "send") return Send(words[1], int.Parse(words[2]));
         if (words.Length == 2 && words[0] == "speed")

@@ -6,6 +6,7 @@ use crate::{
 };
 use std::{
     env,
+    ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -244,65 +245,154 @@ for life in range(int(sys.argv[2])):
 reader.close()
 ";
 
-fn own_python() -> Option<PathBuf> {
-    let python = env::var_os("ZEROBUFFER_TEST_OWN_PYTHON").map(PathBuf::from);
-    if python.is_none() {
-        println!("skipped: ZEROBUFFER_TEST_OWN_PYTHON is not set");
+/// The languages that this library speaks to, each as a program of its own.
+#[derive(Clone, Copy, Debug)]
+enum Language {
+    C,
+    Rust,
+    Python,
+    CSharp,
+}
+
+/// What each language's ends are started with.
+struct Ends {
+    c: PathBuf,
+    dist: PathBuf,
+    python: Option<OsString>,
+    csharp: Option<OsString>,
+}
+
+impl Ends {
+    fn new() -> Option<Self> {
+        let dist = dist()?;
+        let of = |variable: &str| {
+            let found = env::var_os(variable);
+            if found.is_none() {
+                println!("skipped: {variable} is not set");
+            }
+            found
+        };
+        let (python, csharp) = (of("ZEROBUFFER_TEST_OWN_PYTHON"), of("ZEROBUFFER_CSHARP"));
+        Some(Self { c: pair(&dist), dist, python, csharp })
     }
-    python
+
+    fn languages(&self) -> Vec<Language> {
+        let mut languages = vec![Language::C, Language::Rust];
+        languages.extend(self.python.is_some().then_some(Language::Python));
+        languages.extend(self.csharp.is_some().then_some(Language::CSharp));
+        languages
+    }
+
+    /// Says "ready", and "gone" after the last frame of each of so many writers. It checks every
+    /// byte, and that no frame is lost or comes twice.
+    fn reader(&self, language: Language, name: &str, lives: usize) -> Process {
+        let lives = lives.to_string();
+        let mut reader = match language {
+            Language::C => {
+                Process::start(Command::new(&self.c).args(["recv", name, &RING.to_string(), &lives]))
+            }
+            Language::Rust => rust_end(&format!("read {name} {lives}")),
+            Language::Python => self.python(PYTHON_READS_ON, name, &lives),
+            Language::CSharp => self.csharp(&["follow", name, &lives]),
+        };
+        reader.says("ready");
+        reader
+    }
+
+    /// Writes until it is killed, or until its reader is; then it says "gone".
+    fn writer(&self, language: Language, name: &str) -> Process {
+        match language {
+            Language::C => sender(&self.c, name, 0, 5000),
+            Language::Rust => rust_end(&format!("write {name} 0")),
+            Language::Python => self.python(PYTHON_WRITES_ON, name, "0"),
+            Language::CSharp => self.csharp(&["on", name, "0"]),
+        }
+    }
+
+    fn python(&self, script: &str, name: &str, count: &str) -> Process {
+        Process::start(Command::new(self.python.as_ref().unwrap()).args(["-c", script, name, count]))
+    }
+
+    fn csharp(&self, words: &[&str]) -> Process {
+        let mut mono = Command::new("mono");
+        mono.current_dir(self.csharp.as_ref().unwrap()).arg("Checks.exe").args(words);
+        mono.env("ZEROBUFFER_NATIVE_LIBRARY", self.dist.join("lib/libzerobuffer.so.2.0.0"));
+        Process::start(&mut mono)
+    }
 }
 
-fn python(program: &Path, script: &str, name: &str, count: u32) -> Process {
-    Process::start(Command::new(program).args(["-c", script, name, &count.to_string()]))
+const RUST_END: &str = "ZEROBUFFER_TEST_RUST_END";
+
+/// This program, of which another process is one end.
+fn rust_end(words: &str) -> Process {
+    let mut test = Command::new(env::current_exe().unwrap());
+    Process::start(test.args(["--exact", "pairs::an_end_in_rust", "--nocapture"]).env(RUST_END, words))
 }
 
+/// One end for the tests below, in a process that can be killed.
 #[test]
-fn killed_writers_in_python_are_succeeded_in_c() {
-    let (Some(dist), Some(own)) = (dist(), own_python()) else { return };
-    let (name, program) = (name("python-kills"), pair(&dist));
-    let mut receiver = receiver(&program, &name, 4);
-    for kill in 0..4 {
-        // Those of C come between those of Python.
-        kill_later(&name, kill, || match kill % 2 {
-            0 => python(&own, PYTHON_WRITES_ON, &name, 0),
-            _ => sender(&program, &name, 0, 3000),
+fn an_end_in_rust() {
+    let Ok(words) = env::var(RUST_END) else { return };
+    let [what, name, lives] = *words.split(' ').collect::<Vec<_>>() else { panic!("{words}") };
+    if what == "write" {
+        let mut writer = Writer::connect_with(name, WriterConfig::default().connect_timeout(LONG)).unwrap();
+        let gone = sizes().find_map(|size| {
+            let sequence = writer.next_sequence();
+            writer.write(&pattern(sequence, size)).err()
         });
-        assert!(receiver.line().starts_with("gone "));
+        assert!(matches!(gone, Some(Error::ReaderGone { .. })), "{gone:?}");
+        println!("gone");
+        return;
     }
-    receiver.ends();
+    let mut reader = Reader::create(name, BufferConfig::ring(RING)).unwrap();
+    println!("ready");
+    let mut last = 0;
+    for _ in 0..lives.parse::<u32>().unwrap() {
+        assert!(reader.wait_for_writer(LONG).unwrap());
+        let gone = loop {
+            match reader.read_timeout(LONG) {
+                Ok(frame) => {
+                    let frame = frame.unwrap();
+                    last += 1;
+                    assert_eq!((frame.sequence(), frame.data()), (last, &pattern(last, frame.len())[..]));
+                }
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(gone, Error::WriterGone { .. }), "{gone}");
+        println!("gone {last}");
+    }
 }
 
 #[test]
-fn killed_writers_in_c_are_succeeded_in_python() {
-    let (Some(dist), Some(own)) = (dist(), own_python()) else { return };
-    let (name, program) = (name("c-kills"), pair(&dist));
-    let mut reading = python(&own, PYTHON_READS_ON, &name, 4);
-    assert_eq!(reading.line(), "ready");
-    for kill in 0..4 {
-        kill_later(&name, kill, || sender(&program, &name, 0, 3000));
-        assert!(reading.line().starts_with("gone "));
+fn a_killed_writer_of_each_language_is_succeeded_for_a_reader_of_each() {
+    let Some(ends) = Ends::new() else { return };
+    let languages = ends.languages();
+    for &reading in &languages {
+        let name = name(&format!("writers-die-{reading:?}"));
+        let mut reader = ends.reader(reading, &name, languages.len());
+        for (number, &writing) in (0..).zip(&languages) {
+            kill_later(&name, number, || ends.writer(writing, &name));
+            reader.says("gone");
+        }
+        reader.ends();
     }
-    reading.ends();
 }
 
 #[test]
-fn writers_in_c_and_python_learn_of_the_death_of_a_reader_in_the_other() {
-    let (Some(dist), Some(own)) = (dist(), own_python()) else { return };
-    let (name, program) = (name("reader-kills"), pair(&dist));
-    let mut reading = python(&own, PYTHON_READS_ON, &name, 1);
-    assert_eq!(reading.line(), "ready");
-    let mut sending = sender(&program, &name, 0, 3000);
-    wait_for_frames(&name, 0);
-    reading.kill();
-    assert!(sending.line().starts_with("gone "));
-    sending.ends();
-
-    let mut receiving = receiver(&program, &name, 1);
-    let mut writing = python(&own, PYTHON_WRITES_ON, &name, 0);
-    wait_for_frames(&name, 0);
-    receiving.kill();
-    assert_eq!(writing.line(), "gone");
-    writing.ends();
+fn a_writer_of_each_language_learns_that_a_reader_of_each_was_killed() {
+    let Some(ends) = Ends::new() else { return };
+    let name = name("readers-die");
+    for reading in ends.languages() {
+        for writing in ends.languages() {
+            let mut reader = ends.reader(reading, &name, 1);
+            let mut writer = ends.writer(writing, &name);
+            wait_for_frames(&name, 0);
+            reader.kill();
+            writer.says("gone");
+            writer.ends();
+        }
+    }
     drop(Reader::create(&name, BufferConfig::ring(RING)).unwrap());
 }
 
@@ -334,23 +424,17 @@ fn python_and_c_stream_both_ways() {
 
 #[test]
 fn csharp_streams_to_c_rust_and_python() {
-    let (Some(dist), Some(folder)) = (dist(), env::var_os("ZEROBUFFER_CSHARP")) else { return };
-    let program = pair(&dist);
-    let csharp = |words: &[&str]| {
-        let mut mono = Command::new("mono");
-        mono.current_dir(&folder).arg("Checks.exe").args(words);
-        mono.env("ZEROBUFFER_NATIVE_LIBRARY", dist.join("lib/libzerobuffer.so.2.0.0"));
-        Process::start(&mut mono)
-    };
+    let Some(ends) = Ends::new().filter(|ends| ends.csharp.is_some()) else { return };
+    let (program, csharp) = (&ends.c, |words: &[&str]| ends.csharp(words));
     let name = name("csharp");
     let mut receiving = csharp(&["recv", &name, "400"]);
     assert_eq!(receiving.line(), "ready");
-    let from_c = sender(&program, &name, 400, 5000);
+    let from_c = sender(program, &name, 400, 5000);
     assert_eq!(receiving.line(), "read");
     receiving.ends();
     from_c.ends();
 
-    let mut to_c = receiver(&program, &name, 1);
+    let mut to_c = receiver(program, &name, 1);
     csharp(&["send", &name, "400"]).ends();
     assert_eq!(to_c.line(), "gone 400");
     to_c.ends();

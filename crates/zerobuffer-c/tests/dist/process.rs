@@ -29,6 +29,11 @@ impl Process {
         line.trim().to_owned()
     }
 
+    /// A line that begins so, perhaps behind others.
+    pub(crate) fn says(&mut self, begin: &str) {
+        while !self.line().starts_with(begin) {}
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
