@@ -427,15 +427,15 @@ zb_status zb_broadcaster_subscribers(const zb_broadcaster *broadcaster,
                                      void *user);
 
 // The subscriber's buffer, `NAME@SUBSCRIBER`; NULL for what is no subscriber. Valid during the
-// callback.
+// callback, on any thread.
 const char *zb_subscriber_buffer(const zb_subscriber *subscriber);
 
 // What keeps the subscriber from getting everything, in words: metadata or frames that do not fit.
-// NULL: nothing. Valid during the callback.
+// NULL: nothing. Valid during the callback, on any thread.
 const char *zb_subscriber_problem(const zb_subscriber *subscriber);
 
 // A number about the subscriber: ZB_STAT_FRAMES and ZB_STAT_BYTES that it got, ZB_STAT_LOST,
-// ZB_STAT_WAITS, ZB_STAT_BLOCKED_NS or ZB_STAT_USED_PPM.
+// ZB_STAT_WAITS, ZB_STAT_BLOCKED_NS or ZB_STAT_USED_PPM. During the callback, on any thread.
 //
 // # Safety
 //
@@ -633,17 +633,19 @@ zb_status zb_list(zb_info_fn function, void *user);
 // `name` is a text; `function` may be called with `user` during the call.
 zb_status zb_inspect(const char *name, zb_info_fn function, void *user);
 
-// The buffer's name; NULL for what is no information. Valid during the callback.
+// The buffer's name; NULL for what is no information. Valid during the callback,
+// on any thread.
 const char *zb_info_name(const zb_info *info);
 
-// A number about the buffer, such as ZB_INFO_FREE.
+// A number about the buffer, such as ZB_INFO_FREE. During the callback, on any thread.
 //
 // # Safety
 //
 // `value` can be written to.
 zb_status zb_info_get(const zb_info *info, int32_t key, uint64_t *value);
 
-// The first 64 KiB of the buffer's metadata. ZB_NONE: there are none. Valid during the callback.
+// The first 64 KiB of the buffer's metadata. ZB_NONE: there are none. Valid during the callback,
+// on any thread.
 //
 // # Safety
 //
@@ -788,7 +790,7 @@ zb_status zb_reader_interrupt(zb_reader *reader);
 // Takes zb_reader_interrupt back. Any thread, at any time.
 zb_status zb_reader_resume(zb_reader *reader);
 
-// Sends the response. A second one is ZB_DROPPED. In its handler only.
+// Sends the response. A second one is ZB_DROPPED. On its handler's thread only.
 //
 // # Safety
 //
@@ -796,21 +798,21 @@ zb_status zb_reader_resume(zb_reader *reader);
 zb_status zb_responder_write(zb_responder *responder, const void *data, size_t size);
 
 // Lends `size` bytes of the response ring, to be filled in place and committed; `data` gets where.
-// In its handler only.
+// On its handler's thread only.
 //
 // # Safety
 //
 // `data` can be written to.
 zb_status zb_responder_loan(zb_responder *responder, size_t size, void **data);
 
-// Sends the first `size` bytes of the loan. In its handler only.
+// Sends the first `size` bytes of the loan. On its handler's thread only.
 zb_status zb_responder_commit(zb_responder *responder, size_t size);
 
-// Gives up the loan. ZB_NONE: there was none. In its handler only.
+// Gives up the loan. ZB_NONE: there was none. On its handler's thread only.
 zb_status zb_responder_abort(zb_responder *responder);
 
 // Tells the client that there is no answer, and why: its call is ZB_REMOTE. `kind` is a word that
-// programs can tell failures by; `detail` may be NULL. In its handler only.
+// programs can tell failures by; `detail` may be NULL. On its handler's thread only.
 //
 // # Safety
 //
@@ -820,7 +822,7 @@ zb_status zb_responder_fail(zb_responder *responder,
                             const char *message,
                             const char *detail);
 
-// The request's number; 0 for what is no responder. In its handler only.
+// The request's number; 0 for what is no responder. On its handler's thread only.
 uint64_t zb_responder_sequence(const zb_responder *responder);
 
 // Makes a server of `channel`, which does nothing before zb_server_start. `options` may be NULL.

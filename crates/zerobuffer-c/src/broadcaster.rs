@@ -280,7 +280,7 @@ pub unsafe extern "C" fn zb_broadcaster_subscribers(
 }
 
 /// The subscriber's buffer, `NAME@SUBSCRIBER`; NULL for what is no subscriber. Valid during the
-/// callback.
+/// callback, on any thread.
 #[unsafe(no_mangle)]
 #[must_use]
 pub extern "C" fn zb_subscriber_buffer(subscriber: *const zb_subscriber) -> *const c_char {
@@ -289,7 +289,7 @@ pub extern "C" fn zb_subscriber_buffer(subscriber: *const zb_subscriber) -> *con
 }
 
 /// What keeps the subscriber from getting everything, in words: metadata or frames that do not fit.
-/// NULL: nothing. Valid during the callback.
+/// NULL: nothing. Valid during the callback, on any thread.
 #[unsafe(no_mangle)]
 #[must_use]
 pub extern "C" fn zb_subscriber_problem(subscriber: *const zb_subscriber) -> *const c_char {
@@ -300,7 +300,7 @@ pub extern "C" fn zb_subscriber_problem(subscriber: *const zb_subscriber) -> *co
 }
 
 /// A number about the subscriber: ZB_STAT_FRAMES and ZB_STAT_BYTES that it got, ZB_STAT_LOST,
-/// ZB_STAT_WAITS, ZB_STAT_BLOCKED_NS or ZB_STAT_USED_PPM.
+/// ZB_STAT_WAITS, ZB_STAT_BLOCKED_NS or ZB_STAT_USED_PPM. During the callback, on any thread.
 ///
 /// # Safety
 ///

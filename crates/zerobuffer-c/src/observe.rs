@@ -115,7 +115,8 @@ pub unsafe extern "C" fn zb_inspect(
     })
 }
 
-/// The buffer's name; NULL for what is no information. Valid during the callback.
+/// The buffer's name; NULL for what is no information. Valid during the callback,
+/// on any thread.
 #[unsafe(no_mangle)]
 #[must_use]
 pub extern "C" fn zb_info_name(info: *const zb_info) -> *const c_char {
@@ -123,7 +124,7 @@ pub extern "C" fn zb_info_name(info: *const zb_info) -> *const c_char {
     border_or(ptr::null(), || Ok(INFOS.control(info)?.name.as_ptr()))
 }
 
-/// A number about the buffer, such as ZB_INFO_FREE.
+/// A number about the buffer, such as ZB_INFO_FREE. During the callback, on any thread.
 ///
 /// # Safety
 ///
@@ -153,7 +154,8 @@ pub unsafe extern "C" fn zb_info_get(info: *const zb_info, key: i32, value: *mut
     unsafe { stat::answer(value, number) }
 }
 
-/// The first 64 KiB of the buffer's metadata. ZB_NONE: there are none. Valid during the callback.
+/// The first 64 KiB of the buffer's metadata. ZB_NONE: there are none. Valid during the callback,
+/// on any thread.
 ///
 /// # Safety
 ///

@@ -37,7 +37,7 @@ fn outcome(outcome: Outcome) -> zb_status {
     if outcome == Outcome::Dropped { ZB_DROPPED } else { ZB_OK }
 }
 
-/// Sends the response. A second one is ZB_DROPPED. In its handler only.
+/// Sends the response. A second one is ZB_DROPPED. On its handler's thread only.
 ///
 /// # Safety
 ///
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn zb_responder_write(
 }
 
 /// Lends `size` bytes of the response ring, to be filled in place and committed; `data` gets where.
-/// In its handler only.
+/// On its handler's thread only.
 ///
 /// # Safety
 ///
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn zb_responder_loan(
     })
 }
 
-/// Sends the first `size` bytes of the loan. In its handler only.
+/// Sends the first `size` bytes of the loan. On its handler's thread only.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_responder_commit(responder: *mut zb_responder, size: usize) -> zb_status {
     border(|| {
@@ -94,7 +94,7 @@ pub extern "C" fn zb_responder_commit(responder: *mut zb_responder, size: usize)
     })
 }
 
-/// Gives up the loan. ZB_NONE: there was none. In its handler only.
+/// Gives up the loan. ZB_NONE: there was none. On its handler's thread only.
 #[unsafe(no_mangle)]
 pub extern "C" fn zb_responder_abort(responder: *mut zb_responder) -> zb_status {
     border(|| {
@@ -104,7 +104,7 @@ pub extern "C" fn zb_responder_abort(responder: *mut zb_responder) -> zb_status 
 }
 
 /// Tells the client that there is no answer, and why: its call is ZB_REMOTE. `kind` is a word that
-/// programs can tell failures by; `detail` may be NULL. In its handler only.
+/// programs can tell failures by; `detail` may be NULL. On its handler's thread only.
 ///
 /// # Safety
 ///
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn zb_responder_fail(
     })
 }
 
-/// The request's number; 0 for what is no responder. In its handler only.
+/// The request's number; 0 for what is no responder. On its handler's thread only.
 #[unsafe(no_mangle)]
 #[must_use]
 pub extern "C" fn zb_responder_sequence(responder: *const zb_responder) -> u64 {

@@ -23,3 +23,24 @@ fn the_header_is_generated_from_the_sources() {
         path.display()
     );
 }
+
+#[test]
+fn each_function_says_which_threads_may_call_it() {
+    let header = include_str!("../include/zerobuffer.h");
+    let (mut functions, mut comment) = (0, String::new());
+    for line in header.lines() {
+        if let Some(text) = line.strip_prefix("//") {
+            comment.push_str(text);
+            continue;
+        }
+        // A declaration, or the first line of one.
+        let is_function = line.contains(" zb_") || line.contains(" *zb_");
+        if is_function && line.contains('(') && !line.starts_with([' ', '#']) && !line.starts_with("typedef")
+        {
+            assert!(comment.contains("thread"), "{line}: which threads?");
+            functions += 1;
+        }
+        comment.clear();
+    }
+    assert!(functions > 90, "{functions} functions were found");
+}
