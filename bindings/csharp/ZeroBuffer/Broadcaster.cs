@@ -87,23 +87,11 @@ namespace ZeroBuffer
 
         public Broadcaster(string name, BroadcastConfig config = null)
         {
-            if (string.IsNullOrEmpty(name)) throw new ArgumentException("the name is empty", nameof(name));
-            Native.CheckLibrary();
-            handle = Start(name, config ?? new BroadcastConfig());
+            Native.Check(name, nameof(name));
+            handle = new BroadcasterHandle(Native.Open(
+                name, (config ?? new BroadcastConfig()).Options(),
+                (byte[] text, IntPtr options, out IntPtr opened) => Native.zb_broadcaster_new(text, options, out opened), End.Reader));
             Name = name;
-        }
-
-        // A method of its own: mono looks for the library when it compiles what calls it, and where
-        // it is may be given.
-        [MethodImpl(MethodImplOptions.NoInlining)]
-        private static BroadcasterHandle Start(string name, BroadcastConfig config)
-        {
-            using (Options options = config.Options())
-            {
-                IntPtr broadcaster;
-                Errors.Check(Native.zb_broadcaster_new(Native.Text(name), options.Handle, out broadcaster), End.Reader);
-                return new BroadcasterHandle(broadcaster);
-            }
         }
 
         public string Name { get; }
@@ -147,8 +135,7 @@ namespace ZeroBuffer
         {
             if (count < 0) throw new ArgumentOutOfRangeException(nameof(count));
             int status = Native.zb_broadcaster_wait_for_subscribers(handle.Raw, (UIntPtr)count, Native.Nanoseconds(timeout));
-            if (status != Native.Timeout) Errors.Check(status, End.Reader);
-            return status == Native.Ok;
+            return Errors.InTime(status, End.Reader);
         }
 
         /// <summary>Those that are connected. Any thread.</summary>
@@ -198,12 +185,7 @@ namespace ZeroBuffer
         /// <summary>Subscribers that were disconnected.</summary>
         public ulong Disconnected => Stat(Native.StatDisconnected);
 
-        private ulong Stat(int key)
-        {
-            ulong value;
-            Errors.Check(Native.zb_broadcaster_stat(handle.Raw, key, out value), End.Reader);
-            return value;
-        }
+        private ulong Stat(int key) => Native.Stat(handle, Native.zb_broadcaster_stat, key, End.Reader);
 
         /// <summary>Ends a blocked call of another thread, and later ones, with a ClosedException. It
         /// cannot be taken back. Any thread.</summary>

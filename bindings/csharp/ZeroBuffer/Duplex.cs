@@ -74,8 +74,7 @@ namespace ZeroBuffer.DuplexChannel
 
         public DuplexClient(string channelName, BufferConfig responses = null)
         {
-            if (string.IsNullOrEmpty(channelName)) throw new ArgumentException("the name is empty", nameof(channelName));
-            Native.CheckLibrary();
+            Native.Check(channelName, nameof(channelName));
             handle = Connect(channelName, responses);
         }
 
@@ -173,9 +172,8 @@ namespace ZeroBuffer.DuplexChannel
 
         internal DuplexServer(string channelName, BufferConfig config)
         {
-            if (string.IsNullOrEmpty(channelName)) throw new ArgumentException("the name is empty", nameof(channelName));
+            Native.Check(channelName, nameof(channelName));
             if (config == null) throw new ArgumentNullException(nameof(config));
-            Native.CheckLibrary();
             channel = channelName;
             this.config = config;
         }

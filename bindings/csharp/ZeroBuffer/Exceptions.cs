@@ -91,6 +91,13 @@ namespace ZeroBuffer
             if (status != Native.Ok) throw Of(status, other);
         }
 
+        /// <summary>False: not in time.</summary>
+        internal static bool InTime(int status, End other)
+        {
+            if (status != Native.Timeout) Check(status, other);
+            return status == Native.Ok;
+        }
+
         internal static Exception Of(int status, End other)
         {
             string text = Native.LastError();

@@ -27,7 +27,7 @@ namespace ZeroBuffer
             {
                 if (library == IntPtr.Zero) library = dlopen("libzerobuffer.so.2", 2);
                 if (library == IntPtr.Zero) return;
-                foreach (string name in new[] { "zb_reader_read_get", "zb_reader_next", "zb_writer_try_write", "zb_frame_release" })
+                foreach (string name in new[] { "zb_reader_next", "zb_writer_try_write", "zb_frame_release" })
                 {
                     IntPtr function = dlsym(library, name);
                     if (function == IntPtr.Zero) return;
@@ -43,23 +43,10 @@ namespace ZeroBuffer
         [DllImport("libc.so.6")] private static extern IntPtr dlopen(string path, int flags);
         [DllImport("libc.so.6")] private static extern IntPtr dlsym(IntPtr library, string name);
 
-        [MethodImpl(MethodImplOptions.InternalCall)] internal static extern int zb_reader_read_get(IntPtr reader, long timeout, IntPtr* frame, byte** data, ulong* size, ulong* sequence);
         [MethodImpl(MethodImplOptions.InternalCall)] internal static extern int zb_reader_next(IntPtr reader, long timeout, IntPtr* frame, byte** data, ulong* size, ulong* sequence);
         [MethodImpl(MethodImplOptions.InternalCall)] internal static extern int zb_writer_try_write(IntPtr writer, byte* data, ulong size, IntPtr sequence);
         [MethodImpl(MethodImplOptions.InternalCall)] internal static extern int zb_frame_release(IntPtr frame);
 #endif
-
-        internal static int ReadGet(IntPtr reader, long timeout, IntPtr* frame, byte** data, ulong* size, ulong* sequence)
-        {
-#if ZEROBUFFER_MONO
-            if (IsThere)
-            {
-                int status = zb_reader_read_get(reader, 0, frame, data, size, sequence);
-                if (status != Native.Timeout || timeout == 0) return status;
-            }
-#endif
-            return Native.zb_reader_read_get(reader, timeout, frame, data, size, sequence);
-        }
 
         internal static int Next(IntPtr reader, long timeout, IntPtr* frame, byte** data, ulong* size, ulong* sequence)
         {

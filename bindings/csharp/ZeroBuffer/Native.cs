@@ -25,7 +25,7 @@ namespace ZeroBuffer
         internal const int StatFrames = 0, StatBytes = 1, StatLost = 2, StatSent = 8, StatDisconnected = 11;
 
         /// <summary>What a read waits where nothing else is said: 5 s.</summary>
-        internal const long DefaultTimeout = 5000000000;
+        private const long DefaultTimeout = 5000000000;
 
         /// <summary>The interface that this binding is written for.</summary>
         private const uint Abi = 0x20003;
@@ -33,10 +33,11 @@ namespace ZeroBuffer
         private static readonly object Lock = new object();
         private static bool isChecked;
 
-        /// <summary>Refuses a library that is older, or has another interface. Called by whatever
-        /// opens something.</summary>
-        internal static void CheckLibrary()
+        /// <summary>Refuses no name, and a library that is older or has another interface. Called by
+        /// whatever opens something.</summary>
+        internal static void Check(string name, string parameter)
         {
+            if (string.IsNullOrEmpty(name)) throw new ArgumentException("the name is empty", parameter);
             lock (Lock)
             {
                 if (isChecked) return;
@@ -74,11 +75,39 @@ namespace ZeroBuffer
             return Encoding.UTF8.GetBytes(text + "\0");
         }
 
+        /// <summary>5 s if nothing is said.</summary>
+        internal static long Nanoseconds(TimeSpan? time) => time.HasValue ? Nanoseconds(time.Value) : DefaultTimeout;
+
         internal static long Nanoseconds(TimeSpan time)
         {
             if (time == System.Threading.Timeout.InfiniteTimeSpan || time == TimeSpan.MaxValue) return -1;
             if (time < TimeSpan.Zero) return 0;
             return time.Ticks > long.MaxValue / 100 ? -1 : time.Ticks * 100;
+        }
+
+        internal delegate int Opener(byte[] name, IntPtr options, out IntPtr opened);
+
+        /// <summary>Opens an end. `open` is a lambda: mono looks for the library when it compiles what
+        /// calls it, and where the library is may be given before.</summary>
+        internal static IntPtr Open(string name, Options options, Opener open, End other)
+        {
+            using (options)
+            {
+                IntPtr opened;
+                Errors.Check(open(Text(name), options.Handle, out opened), other);
+                return opened;
+            }
+        }
+
+        internal delegate int Number(IntPtr handle, int key, out ulong value);
+
+        /// <summary>One number of an end.</summary>
+        internal static ulong Stat(NativeHandle handle, Number get, int key, End other)
+        {
+            ulong value;
+            Errors.Check(get(handle.Raw, key, out value), other);
+            GC.KeepAlive(handle);
+            return value;
         }
 
         /// <summary>A text of the native side; null for none.</summary>
@@ -122,7 +151,6 @@ namespace ZeroBuffer
         [DllImport(Library)] internal static extern int zb_reader_subscribe(byte[] name, IntPtr options, out IntPtr reader);
         [DllImport(Library)] internal static extern int zb_reader_name(IntPtr reader, byte* name, UIntPtr capacity, out UIntPtr size);
         [DllImport(Library)] internal static extern int zb_reader_close(IntPtr reader);
-        [DllImport(Library)] internal static extern int zb_reader_read_get(IntPtr reader, long timeout, IntPtr* frame, byte** data, ulong* size, ulong* sequence);
         [DllImport(Library)] internal static extern int zb_reader_next(IntPtr reader, long timeout, IntPtr* frame, byte** data, ulong* size, ulong* sequence);
         [DllImport(Library)] internal static extern int zb_reader_wait_for_writer(IntPtr reader, long timeout);
         [DllImport(Library)] internal static extern int zb_reader_has_writer(IntPtr reader);
@@ -269,6 +297,7 @@ namespace ZeroBuffer
     {
         private IntPtr options;
 
+        [MethodImpl(MethodImplOptions.NoInlining)]
         internal Options()
         {
             Errors.Check(Native.zb_options_new(out options), End.Writer);
@@ -276,15 +305,19 @@ namespace ZeroBuffer
 
         internal IntPtr Handle => options;
 
+        /// <summary>What it refuses ends these options.</summary>
         internal Options Set(int key, long value)
         {
-            Errors.Check(Native.zb_options_set(options, key, value), End.Writer);
-            return this;
+            int status = Native.zb_options_set(options, key, value);
+            if (status == Native.Ok) return this;
+            Exception error = Errors.Of(status, End.Writer);
+            Dispose();
+            throw error;
         }
 
         public void Dispose()
         {
-            Native.zb_options_free(options);
+            if (options != IntPtr.Zero) Native.zb_options_free(options);
             options = IntPtr.Zero;
         }
     }

@@ -16,24 +16,12 @@ namespace ZeroBuffer
         /// <summary>The ring has to hold three frames.</summary>
         public Newest(string name, BufferConfig config)
         {
-            if (string.IsNullOrEmpty(name)) throw new ArgumentException("the name is empty", nameof(name));
+            Native.Check(name, nameof(name));
             if (config == null) throw new ArgumentNullException(nameof(config));
-            Native.CheckLibrary();
-            handle = Create(name, config);
+            handle = new NewestHandle(Native.Open(
+                name, config.Options(),
+                (byte[] text, IntPtr options, out IntPtr opened) => Native.zb_newest_create(text, options, out opened), End.Writer));
             Name = name;
-        }
-
-        // A method of its own: mono looks for the library when it compiles what calls it, and where
-        // it is may be given.
-        [MethodImpl(MethodImplOptions.NoInlining)]
-        private static NewestHandle Create(string name, BufferConfig config)
-        {
-            using (Options options = config.Options())
-            {
-                IntPtr newest;
-                Errors.Check(Native.zb_newest_create(Native.Text(name), options.Handle, out newest), End.Writer);
-                return new NewestHandle(newest);
-            }
         }
 
         public string Name { get; }
@@ -44,11 +32,9 @@ namespace ZeroBuffer
         {
             IntPtr frame;
             ulong skipped;
-            long time = timeout.HasValue ? Native.Nanoseconds(timeout.Value) : Native.DefaultTimeout;
-            int status = Native.zb_newest_read(handle.Raw, time, out frame, out skipped);
+            int status = Native.zb_newest_read(handle.Raw, Native.Nanoseconds(timeout), out frame, out skipped);
             GC.KeepAlive(this);
-            if (status == Native.Timeout) return Frame.Invalid;
-            Errors.Check(status, End.Writer);
+            if (!Errors.InTime(status, End.Writer)) return Frame.Invalid;
             Skipped = skipped;
             return new Frame(frame);
         }
@@ -59,12 +45,7 @@ namespace ZeroBuffer
         /// <summary>How many were passed over since the start. Any thread.</summary>
         public ulong FramesSkipped => Stat(Native.StatLost);
 
-        private ulong Stat(int key)
-        {
-            ulong value;
-            Errors.Check(Native.zb_newest_stat(handle.Raw, key, out value), End.Writer);
-            return value;
-        }
+        private ulong Stat(int key) => Native.Stat(handle, Native.zb_newest_stat, key, End.Writer);
 
         /// <summary>A copy of the metadata; empty if none were written. Any thread.</summary>
         public byte[] GetMetadata() => Native.Copy(handle, Native.zb_newest_metadata, End.Writer);

@@ -14,24 +14,12 @@ namespace ZeroBuffer
 
         public Reader(string name, BufferConfig config)
         {
-            if (string.IsNullOrEmpty(name)) throw new ArgumentException("the name is empty", nameof(name));
+            Native.Check(name, nameof(name));
             if (config == null) throw new ArgumentNullException(nameof(config));
-            Native.CheckLibrary();
-            handle = Create(name, config);
+            handle = new ReaderHandle(Native.Open(
+                name, config.Options(),
+                (byte[] text, IntPtr options, out IntPtr opened) => Native.zb_reader_create(text, options, out opened), End.Writer));
             Name = name;
-        }
-
-        // A method of its own: mono looks for the library when it compiles what calls it, and where
-        // it is may be given.
-        [MethodImpl(MethodImplOptions.NoInlining)]
-        private static ReaderHandle Create(string name, BufferConfig config)
-        {
-            using (Options options = config.Options())
-            {
-                IntPtr reader;
-                Errors.Check(Native.zb_reader_create(Native.Text(name), options.Handle, out reader), End.Writer);
-                return new ReaderHandle(reader);
-            }
         }
 
         private Reader(ReaderHandle handle)
@@ -49,20 +37,10 @@ namespace ZeroBuffer
         /// large as that of the buffer NAME, where there is one.</summary>
         public static Reader Subscribe(string name, BufferConfig config = null)
         {
-            if (string.IsNullOrEmpty(name)) throw new ArgumentException("the name is empty", nameof(name));
-            Native.CheckLibrary();
-            return new Reader(Subscriber(name, config));
-        }
-
-        [MethodImpl(MethodImplOptions.NoInlining)]
-        private static ReaderHandle Subscriber(string name, BufferConfig config)
-        {
-            using (Options options = config == null ? new Options() : config.Options())
-            {
-                IntPtr reader;
-                Errors.Check(Native.zb_reader_subscribe(Native.Text(name), options.Handle, out reader), End.Writer);
-                return new ReaderHandle(reader);
-            }
+            Native.Check(name, nameof(name));
+            return new Reader(new ReaderHandle(Native.Open(
+                name, config == null ? new Options() : config.Options(),
+                (byte[] text, IntPtr options, out IntPtr opened) => Native.zb_reader_subscribe(text, options, out opened), End.Writer)));
         }
 
         public string Name { get; }
@@ -74,11 +52,10 @@ namespace ZeroBuffer
         /// A WriterDeadException once a writer was here, is gone, and all its frames are read.</summary>
         public Frame ReadFrame(TimeSpan? timeout = null)
         {
-            IntPtr frame;
+            IntPtr frame = IntPtr.Zero;
             byte* data;
             ulong size, sequence;
-            long time = timeout.HasValue ? Native.Nanoseconds(timeout.Value) : Native.DefaultTimeout;
-            int status = Fast.ReadGet(handle.Raw, time, &frame, &data, &size, &sequence);
+            int status = Fast.Next(handle.Raw, Native.Nanoseconds(timeout), &frame, &data, &size, &sequence);
             GC.KeepAlive(this);
             if (status == Native.Ok) return new Frame(frame, data, size, sequence);
             if (status == Native.Timeout) return Frame.Invalid;
@@ -89,7 +66,7 @@ namespace ZeroBuffer
         /// within 5 s or the given time. A frame is given back when the next one is asked for, so it
         /// must not be kept: it becomes the next one. One call of the native side for each frame.</summary>
         public FrameLoop Frames(TimeSpan? timeout = null) =>
-            new FrameLoop(this, timeout.HasValue ? Native.Nanoseconds(timeout.Value) : Native.DefaultTimeout);
+            new FrameLoop(this, Native.Nanoseconds(timeout));
 
         internal IntPtr Raw => handle.Raw;
 
@@ -102,20 +79,14 @@ namespace ZeroBuffer
         public bool IsWriterConnected(TimeSpan timeout)
         {
             int status = Native.zb_reader_wait_for_writer(handle.Raw, Native.Nanoseconds(timeout));
-            if (status != Native.Timeout) Errors.Check(status, End.Writer);
-            return status == Native.Ok;
+            return Errors.InTime(status, End.Writer);
         }
 
         /// <summary>Any thread.</summary>
         public ulong FramesRead => Stat(Native.StatFrames);
         public ulong BytesRead => Stat(Native.StatBytes);
 
-        private ulong Stat(int key)
-        {
-            ulong value;
-            Errors.Check(Native.zb_reader_stat(handle.Raw, key, out value), End.Writer);
-            return value;
-        }
+        private ulong Stat(int key) => Native.Stat(handle, Native.zb_reader_stat, key, End.Writer);
 
         /// <summary>Ends a blocked read of another thread, and later ones, with a ClosedException.
         /// Any thread.</summary>

@@ -53,8 +53,7 @@ namespace ZeroBuffer
         /// <summary>Begins with the newest frame that is there.</summary>
         public Tap(string name)
         {
-            if (string.IsNullOrEmpty(name)) throw new ArgumentException("the name is empty", nameof(name));
-            Native.CheckLibrary();
+            Native.Check(name, nameof(name));
             handle = Open(name);
             Name = name;
         }
@@ -93,9 +92,7 @@ namespace ZeroBuffer
         private TapFrame Seen(int status, byte* data, ulong size, ulong sequence)
         {
             GC.KeepAlive(this);
-            if (status == Native.Timeout) return new TapFrame();
-            Errors.Check(status, End.Reader);
-            return new TapFrame(data, size, sequence);
+            return Errors.InTime(status, End.Reader) ? new TapFrame(data, size, sequence) : new TapFrame();
         }
 
         /// <summary>A copy of the metadata; empty if none were written.</summary>

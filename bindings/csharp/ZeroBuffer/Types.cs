@@ -26,18 +26,8 @@ namespace ZeroBuffer
 
         internal Options Options()
         {
-            var options = new Options();
-            try
-            {
-                options.Set(Native.RingSize, PayloadSize).Set(Native.MetadataSize, MetadataSize);
-                if (Mode >= 0) options.Set(Native.Mode, Mode);
-                return options;
-            }
-            catch
-            {
-                options.Dispose();
-                throw;
-            }
+            Options options = new Options().Set(Native.RingSize, PayloadSize).Set(Native.MetadataSize, MetadataSize);
+            return Mode >= 0 ? options.Set(Native.Mode, Mode) : options;
         }
     }
 

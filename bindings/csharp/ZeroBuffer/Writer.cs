@@ -17,24 +17,11 @@ namespace ZeroBuffer
         /// <summary>Waits for the reader to create the buffer.</summary>
         public Writer(string name, TimeSpan connectTimeout)
         {
-            if (string.IsNullOrEmpty(name)) throw new ArgumentException("the name is empty", nameof(name));
-            Native.CheckLibrary();
-            handle = Connect(name, connectTimeout);
+            Native.Check(name, nameof(name));
+            handle = new WriterHandle(Native.Open(
+                name, new Options().Set(Native.ConnectTimeout, Native.Nanoseconds(connectTimeout)),
+                (byte[] text, IntPtr options, out IntPtr opened) => Native.zb_writer_connect(text, options, out opened), End.Reader));
             Name = name;
-        }
-
-        // A method of its own: mono looks for the library when it compiles what calls it, and where
-        // it is may be given.
-        [MethodImpl(MethodImplOptions.NoInlining)]
-        private static WriterHandle Connect(string name, TimeSpan timeout)
-        {
-            using (var options = new Options())
-            {
-                options.Set(Native.ConnectTimeout, Native.Nanoseconds(timeout));
-                IntPtr writer;
-                Errors.Check(Native.zb_writer_connect(Native.Text(name), options.Handle, out writer), End.Reader);
-                return new WriterHandle(writer);
-            }
         }
 
         internal Writer(IntPtr responder)
@@ -153,9 +140,7 @@ namespace ZeroBuffer
         private ulong Stat(int key)
         {
             if (Answers) throw new InvalidOperationException("a response has no counters");
-            ulong value;
-            Errors.Check(Native.zb_writer_stat(handle.Raw, key, out value), End.Reader);
-            return value;
+            return Native.Stat(handle, Native.zb_writer_stat, key, End.Reader);
         }
 
         public void Dispose() { handle?.Dispose(); }
