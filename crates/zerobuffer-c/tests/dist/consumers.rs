@@ -51,6 +51,33 @@ fn cmake_finds_the_package() {
     }
 }
 
+/// What distributions build with. Its own build takes minutes, so nothing here installs it.
+#[test]
+fn cargo_c_installs_what_programs_take() {
+    if dist().is_none() {
+        return;
+    }
+    let asked = Command::new("cargo").args(["cinstall", "--version"]).output();
+    if !asked.is_ok_and(|output| output.status.success()) {
+        println!("skipped: cargo-c is not there (cargo install cargo-c)");
+        return;
+    }
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = temporary.join("cargo-c");
+    let _ = fs::remove_dir_all(&folder);
+    let mut install = Command::new("cargo");
+    install.args(["cinstall", "--locked", "--offline", "-p", "zerobuffer-c", "--prefix"]).arg(&folder);
+    install.arg("--libdir").arg(folder.join("lib")).env("CARGO_TARGET_DIR", temporary.join("cargo-c-built"));
+    run(install.current_dir(env!("CARGO_MANIFEST_DIR")));
+    let library = run(Command::new("readelf").arg("-d").arg(folder.join("lib/libzerobuffer.so")));
+    assert!(library.contains("soname: [libzerobuffer.so.2]"), "{library}");
+    for link in [Link::Shared, Link::Static] {
+        // Another standard than above: the programs lie beside each other.
+        checks(&program(&folder, "gcc", "checks.c", &["-std=c17"], link), &format!("cargo-c-{link:?}"));
+        checks(&program(&folder, "g++", "upstream.cpp", &["-std=c++2a"], link), &format!("cargo-c-{link:?}"));
+    }
+}
+
 #[test]
 fn valgrind_finds_no_fault_and_no_leak() {
     let Some(dist) = dist() else { return };
