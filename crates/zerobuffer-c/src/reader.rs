@@ -70,6 +70,12 @@ fn put(place: Owned, frame: Frame) -> Handed {
 
 static READERS: Table<Reading, ReaderHandle> = Table::new(Kind::Reader, "reader");
 
+fn hand_out(reader: Reader, out: &Out<*mut zb_reader>) -> Result<zb_status, Fault> {
+    let handle = reader.handle();
+    out.set(READERS.insert(Reading { reader, places: Places::new() }, handle)?);
+    Ok(ZB_OK)
+}
+
 /// Creates the buffer `name` and waits for nothing. A dead reader's name is taken over, a live
 /// one's is ZB_READER_CONNECTED. `options` may be NULL. Any thread.
 ///
@@ -89,9 +95,7 @@ pub unsafe extern "C" fn zb_reader_create(
         // SAFETY: the caller's promise.
         let name = unsafe { text(name, "the name") }?;
         let reader = Reader::create(name, options::reader(options)?)?;
-        let handle = reader.handle();
-        out.set(READERS.insert(Reading { reader, places: Places::new() }, handle)?);
-        Ok(ZB_OK)
+        hand_out(reader, &out)
     })
 }
 
@@ -115,9 +119,7 @@ pub unsafe extern "C" fn zb_reader_subscribe(
         // SAFETY: the caller's promise.
         let name = unsafe { text(name, "the name") }?;
         let reader = Reader::subscribe_with(name, options::subscriber(options, name)?)?;
-        let handle = reader.handle();
-        out.set(READERS.insert(Reading { reader, places: Places::new() }, handle)?);
-        Ok(ZB_OK)
+        hand_out(reader, &out)
     })
 }
 

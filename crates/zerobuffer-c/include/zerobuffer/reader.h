@@ -152,13 +152,12 @@ public:
 
     private:
         void next() {
-            frame_.release();
-            zb_frame* frame = nullptr;
+            zb_frame* frame = frame_.detach();
             void* data = nullptr;
             std::size_t size = 0;
             std::uint64_t sequence = 0;
-            const zb_status status =
-                zb_reader_read_get(reader_->handle_, -1, &frame, &data, &size, &sequence);
+            /* It gives the last frame back. */
+            const zb_status status = zb_reader_next(reader_->handle_, -1, &frame, &data, &size, &sequence);
             if (status == ZB_PEER_GONE)
                 reader_ = nullptr;
             else if (status == ZB_OK)
