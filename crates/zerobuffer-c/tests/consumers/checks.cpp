@@ -118,6 +118,75 @@ static void threads(const std::string& name) {
     writing.join();
 }
 
+/* One call waits. What another thread calls meanwhile is told so, and the first one goes on. */
+template <typename First, typename Second, typename End>
+static std::int32_t beside(First first, Second second, End end) {
+    std::int32_t result = ZB_BUSY, other = ZB_OK;
+    std::thread waiting([&] {
+        while ((result = first()) == ZB_BUSY) std::this_thread::yield();
+    });
+    const auto until = std::chrono::steady_clock::now() + 20s;
+    while ((other = second()) != ZB_BUSY && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(1ms);
+    GIVES(ZB_BUSY, other);
+    CHECK(zb_last_error(nullptr, 0) > 20);
+    end();
+    waiting.join();
+    return result;
+}
+
+static void wrong_thread(const std::string& name) {
+    zb::Reader reader(name, zb::BufferConfig(0, 4096));
+    zb::Writer writer(name);
+    zb_frame *frame = nullptr, *none = nullptr;
+    GIVES(ZB_CLOSED, beside([&] { return zb_reader_read(reader.handle(), 20 * SECOND, &frame); },
+                            [&] { return zb_reader_read(reader.handle(), 0, &none); },
+                            [&] { reader.interrupt(); }));
+    reader.resume();
+    const std::vector<unsigned char> data(2000);
+    writer.write_frame(data);
+    writer.write_frame(data);
+    GIVES(ZB_OK, zb_writer_set_write_timeout(writer.handle(), 20 * SECOND));
+    const auto write = [&] { return zb_writer_write(writer.handle(), data.data(), data.size(), nullptr); };
+    const auto try_write = [&] {
+        return zb_writer_try_write(writer.handle(), data.data(), data.size(), nullptr);
+    };
+    GIVES(ZB_OK, beside(write, try_write, [&] { CHECK(reader.read().sequence() == 1); }));
+    CHECK(reader.read().sequence() == 2 && reader.read().sequence() == 3);
+}
+
+static void loop(const std::string& name) {
+    std::vector<unsigned char> data(3000);
+    /* Room for one frame: each step gives the one before back. */
+    zb::Reader reader(name, zb::BufferConfig(0, 4096));
+    std::thread writing([&] {
+        zb::Writer writer(name);
+        for (std::uint64_t number = 1; number <= 100; number++) {
+            fill(data.data(), data.size(), number);
+            writer.write_frame(data);
+        }
+    });
+    std::uint64_t count = 0;
+    for (zb::Frame& frame : reader) {
+        count++;
+        CHECK(frame.sequence() == count && is_right(frame.data(), frame.size(), count));
+        if (count % 3 == 0) frame.release();
+    }
+    writing.join();
+    CHECK(count == 100);
+    {
+        zb::Writer writer(name);
+        for (std::uint64_t number = 101; number <= 102; number++) {
+            fill(data.data(), 1000, number);
+            writer.write_frame(data.data(), 1000);
+        }
+    }
+    zb::Frame kept;
+    for (zb::Frame& frame : reader)
+        if (!kept.valid()) kept = std::move(frame);
+    CHECK(kept.sequence() == 101 && is_right(kept.data(), kept.size(), 101));
+}
+
 static std::string text(const zb::Frame& frame) { return {frame.begin(), frame.end()}; }
 
 static void duplex(const std::string& channel) {
@@ -256,6 +325,8 @@ int main(int count, char** words) {
     const char* run = count > 1 ? words[1] : "0";
     stream(own_name("cpp", run));
     threads(own_name("cpp-threads", run));
+    wrong_thread(own_name("cpp-wrong-thread", run));
+    loop(own_name("cpp-loop", run));
     duplex(own_name("cpp-duplex", run));
     observe(own_name("cpp-observe", run));
     newest(own_name("cpp-newest", run));
