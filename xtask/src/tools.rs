@@ -152,6 +152,7 @@ pub(crate) const C_CONSUMERS: &[Program] = &[
     Program { name: "pkg-config", package: "pkg-config" },
     Program { name: "cmake", package: "cmake" },
     Program { name: "make", package: "make" },
+    Program { name: "/usr/include/opencv4/opencv2/imgproc.hpp", package: "libopencv-imgproc-dev" },
 ];
 
 /// The Python end of streams with the C library. Our own wheel is put in.
