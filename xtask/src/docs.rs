@@ -1,9 +1,10 @@
-//! `cargo xtask docs`: builds the documentation's site, and checks links, spelling, shell lines
-//! and what the pages list.
+//! `cargo xtask docs`: builds the documentation's site, and checks links, spelling, shell lines,
+//! units of systemd and what the pages list.
 
 mod links;
 mod lists;
 mod shell;
+mod units;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,7 @@ pub(crate) fn build(project: &Project, out: Option<PathBuf>) -> Result<PathBuf> 
     lists::check(project)?;
     links::check(project)?;
     shell::check(project)?;
+    units::check(project)?;
     spelling(project)?;
     let site = out.unwrap_or_else(|| project.cache.join("site"));
     let mkdocs = install::venv(project, &tools::MKDOCS)?.join("bin/mkdocs");
