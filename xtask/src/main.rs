@@ -3,6 +3,7 @@
 //! A command is one file with one [`Command`] constant; naming it in [`COMMANDS`] is all it takes
 //! to add one.
 
+mod address;
 mod attacks;
 mod bench;
 mod beside;
@@ -60,6 +61,7 @@ const COMMANDS: &[Command] = &[
     cross::COMMAND,
     wheels::COMMAND,
     c_dist::COMMAND,
+    address::COMMAND,
     windows::COMMAND,
     loom::COMMAND,
     bench::COMMAND,

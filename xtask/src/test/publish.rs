@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::address;
 use crate::project::{Project, capture, run};
 
 /// What a package has to bring besides its sources.
@@ -14,6 +15,7 @@ const PAPERS: [&str; 2] = ["README.md", "LICENSE"];
 const PROFILE: &str = "[profile.dev]\nopt-level = 1\ndebug = \"line-tables-only\"\n";
 
 pub(super) fn check(project: &Project) -> Result<()> {
+    address::check(project)?;
     let folder = project.cache.join("publish");
     let packages = folder.join("target/package");
     // Those of the time before, and the registry that cargo makes of them.
