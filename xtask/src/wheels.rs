@@ -1,5 +1,5 @@
-//! `cargo xtask wheels`: the Python package's wheels for Linux, Windows and macOS, built on this
-//! machine and looked into.
+//! `cargo xtask wheels`: the Python package's wheels for Linux, Windows and macOS, and its source
+//! distribution, built on this machine and looked into.
 //!
 //! Not a step of `cargo xtask test`, for its time. What is built for another system is not imported
 //! by anybody here: that the wheels work there is for the hosted workflow to show.
@@ -17,8 +17,8 @@ use crate::{Command, install, python, tools};
 
 pub(crate) const COMMAND: Command = Command {
     name: "wheels",
-    arguments: "[linux] [windows] [macos]",
-    summary: "build the Python wheels of these systems, or of all three, and check them",
+    arguments: "[linux] [windows] [macos] [source]",
+    summary: "build the Python wheels of these systems and the sources, or all four, and check them",
     run,
 };
 
@@ -59,8 +59,8 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
     let mut wanted = Vec::new();
     for word in arguments.finish() {
         match word.to_str() {
-            Some(system @ ("linux" | "windows" | "macos")) => wanted.push(system.to_owned()),
-            _ => bail!("no wheels for {}; the systems are linux, windows and macos", word.display()),
+            Some(system @ ("linux" | "windows" | "macos" | "source")) => wanted.push(system.to_owned()),
+            _ => bail!("no wheels for {}; the words are linux, windows, macos and source", word.display()),
         }
     }
     let wants = |system: &str| wanted.is_empty() || wanted.iter().any(|word| word == system);
@@ -87,8 +87,12 @@ fn run(project: &Project, arguments: Arguments) -> Result<()> {
         wheels.iter().map(|(wheel, kind)| inspect(project, &python, wheel, kind)).collect::<Result<_>>()?;
     let checks = install::venv(project, &tools::WHEEL_CHECKS)?.join("bin");
     let files = || wheels.iter().map(|(wheel, _)| wheel);
-    run_command(project.command(checks.join("twine")).args(["check", "--strict"]).args(files()))?;
-    run_command(project.command(checks.join("check-wheel-contents")).args(files()))?;
+    let sources = if wants("source") { Some(sources(project)?) } else { None };
+    let mut twine = project.command(checks.join("twine"));
+    run_command(twine.args(["check", "--strict"]).args(files()).args(&sources))?;
+    if !wheels.is_empty() {
+        run_command(project.command(checks.join("check-wheel-contents")).args(files()))?;
+    }
     println!("\n{}", lines.join("\n"));
     Ok(())
 }
@@ -113,6 +117,23 @@ fn cross(project: &Project, target: &str, zig: Option<&Zig>) -> Result<PathBuf> 
     }
     run_command(build.arg("--out").arg(&folder))?;
     python::only_file(&folder)
+}
+
+/// The source distribution, which `pip` builds where no wheel fits.
+fn sources(project: &Project) -> Result<PathBuf> {
+    // What it has to hold besides the sources of the module.
+    const PAPERS: [&str; 4] = ["/PKG-INFO", "/LICENSE", "/Cargo.lock", "/python/README.md"];
+    let maturin = install::venv(project, &tools::MATURIN)?.join("bin/maturin");
+    let folder = empty(project.cache.join("wheels/source"))?;
+    run_command(project.command(maturin).args(["sdist", "--out"]).arg(&folder))?;
+    let file = python::only_file(&folder)?;
+    let list = capture(project.command("tar").arg("-tzf").arg(&file))?;
+    let has = |end: &str| list.lines().any(|line| line.ends_with(end));
+    if let Some(missing) = PAPERS.iter().find(|paper| !has(paper)) {
+        bail!("the source distribution has no {missing}");
+    }
+    println!("{}: {} files", file.display(), list.lines().count());
+    Ok(file)
 }
 
 fn empty(folder: PathBuf) -> Result<PathBuf> {
