@@ -99,7 +99,7 @@ fn main() -> ExitCode {
 fn help() -> String {
     let line = |command: &Command| {
         let usage = format!("{} {}", command.name, command.arguments);
-        format!("  {usage:<28}{}", command.summary)
+        format!("  {usage:<28} {}", command.summary)
     };
     let lines: Vec<String> = COMMANDS.iter().map(line).collect();
     format!("Usage: cargo xtask COMMAND\n\nCommands:\n{}\n", lines.join("\n"))

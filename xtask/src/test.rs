@@ -180,7 +180,7 @@ fn words(arguments: Arguments) -> Result<Vec<String>> {
 
 fn table() -> String {
     let lines: Vec<String> =
-        STEPS.iter().map(|step| format!("  {:<12}{}", step.name, step.summary)).collect();
+        STEPS.iter().map(|step| format!("  {:<12} {}", step.name, step.summary)).collect();
     lines.join("\n")
 }
 
