@@ -474,7 +474,7 @@ fn a_slow_subscriber_may_be_disconnected_until_it_comes_anew() {
 #[cfg(target_os = "linux")]
 #[test]
 fn planted_files_and_other_names_are_left_alone() {
-    let name = Name::new("bc-hostile");
+    let name = Name::new("bc-h");
     let others = ["x_request", "x_response", "a@b"].map(|subscriber| of(&name, subscriber));
     let longer = Name::of(&format!("{}2@x", &*name));
     let readers: Vec<Reader> = others.iter().chain([&longer]).map(|buffer| reader(buffer, 1024)).collect();
@@ -719,17 +719,21 @@ impl log::Log for Listen {
 /// and colours as if they were the library's.
 #[cfg(target_os = "linux")]
 #[test]
+#[cfg_attr(
+    macos_sys,
+    ignore = "macOS lists buffers by their lock files, so a planted segment is not looked at"
+)]
 fn names_of_planted_files_write_no_lines_into_the_log() {
     log::set_logger(&Listen).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
-    let name = Name::new("bc-log");
-    let planted = of(&name, "x\n\u{1b}[31mall is lost");
+    let name = Name::new("bcl");
+    let planted = of(&name, "x\n\u{1b}[1mlost");
     std::fs::write(planted.shm(), b"x").unwrap();
     let said = |part: &str| {
         let mut ours = SAID.lock().unwrap().clone();
         ours.retain(|text| text.contains(&*name));
         assert!(ours.iter().all(|text| !text.contains(char::is_control)), "{ours:?}");
-        ours.iter().any(|text| text.contains(part) && text.contains("all is lost"))
+        ours.iter().any(|text| text.contains(part) && text.contains("lost"))
     };
     let most = BroadcastConfig::default().max_subscribers(NonZeroUsize::new(1).unwrap());
     let broadcaster = Broadcaster::with_config(&name, most).unwrap();
