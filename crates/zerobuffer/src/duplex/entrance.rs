@@ -9,8 +9,8 @@ use crate::{
 
 /// Between the name of a service and that of a client.
 const SEPARATOR: char = '+';
-/// Digits of a client's name.
-const DIGITS: usize = 16;
+/// Digits of a client's name. Names of macOS have 30 bytes in all.
+const DIGITS: usize = if cfg!(any(target_os = "macos", macos_sys)) { 8 } else { 16 };
 
 /// Bytes of the entrance's ring. There is no room for metadata.
 pub(super) const RING: u64 = 4096;
@@ -39,7 +39,8 @@ pub(super) fn of(channel: &str) -> String {
 
 /// A client's channel.
 pub(super) fn own(channel: &str, id: u64) -> String {
-    format!("{channel}{SEPARATOR}{id:016x}")
+    let id = id >> (u64::BITS - 4 * DIGITS as u32);
+    format!("{channel}{SEPARATOR}{id:0DIGITS$x}")
 }
 
 /// Whether `own` is the channel of a client of `channel`.
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn answers() {
         let name = own("cam", 0x0123_4567_89ab_cdef);
-        assert_eq!(name, "cam+0123456789abcdef");
+        assert_eq!(name, format!("cam+{}", &"0123456789abcdef"[..DIGITS]));
         assert_eq!(read("cam", admitted(&name).as_bytes()), Some(Answer::Channel(name)));
         assert_eq!(read("cam", CLOSING.as_bytes()), Some(Answer::Closing));
         assert_eq!(read("cam", full(3, 4).as_bytes()), Some(Answer::Full { clients: 3, most: 4 }));

@@ -21,6 +21,10 @@ impl Name {
     pub(crate) fn new(tag: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let (mark, pid, next) = (mark(), std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        // Names of macOS have 30 bytes at most.
+        if cfg!(any(target_os = "macos", macos_sys)) {
+            return Self(format!("{mark}z{pid:x}{next:x}"));
+        }
         Self(format!("{mark}zbt-{tag}-{pid}-{next}"))
     }
 
