@@ -206,6 +206,39 @@ def test_handlers_of_the_application_may_use_the_endpoint(name: str) -> None:
         logger.setLevel(logging.NOTSET)
 
 
+def test_an_exception_of_a_handler_costs_no_frame(name: str) -> None:
+    """A Ctrl-C comes wherever Python code runs, in a handler too."""
+    raised: list[str] = []
+
+    class Interrupted(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = record.getMessage()
+            if text.startswith("Read frame") and text not in raised:
+                raised.append(text)
+                raise KeyboardInterrupt
+
+    logger = logging.getLogger("zerobuffer.reader")
+    handler = Interrupted()
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with Reader(name) as reader, Writer(name) as writer:
+            for number in range(3):
+                writer.write_frame(b"%d" % number)
+            for number in range(3):
+                with pytest.raises(KeyboardInterrupt):
+                    reader.read_frame(0)
+                frame = reader.read_frame(0)
+                assert frame is not None
+                assert bytes(frame.data) == b"%d" % number
+                reader.release_frame(frame)
+            assert reader.read_frame(0) is None
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    assert len(raised) == 3
+
+
 def test_a_change_of_level_counts_at_once(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """What an endpoint knows of its logger is forgotten with each change, wherever it is made."""
     own, above = logging.getLogger("zerobuffer.reader"), logging.getLogger("zerobuffer")

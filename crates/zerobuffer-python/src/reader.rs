@@ -75,17 +75,42 @@ impl Core {
             Some(frame) => Ok(Some(frame)),
             None => self.read_core(py, want, timeout),
         };
-        logging::flush(py)?;
+        if let Err(error) = self.tell_read(py, &frame, timeout) {
+            // The log runs Python code, whose exception (Ctrl-C) must not cost a frame.
+            frame.ok().flatten().into_iter().for_each(|frame| self.take_back(frame));
+            return Err(error);
+        }
         let frame = frame?;
+        Ok(frame.map(|frame| Frame::received(py, frame, Arc::clone(&self.source))))
+    }
+
+    /// Logs what the core has said, and the end of a read.
+    #[inline]
+    fn tell_read(&self, py: Python<'_>, read: &PyResult<Option<Received>>, timeout: Timeout) -> PyResult<()> {
+        logging::flush(py)?;
+        let Ok(frame) = read else { return Ok(()) };
         if READER.debugging(py)? {
-            match &frame {
+            match frame {
                 Some(frame) => self.log_read(py, frame)?,
-                None => {
-                    READER.debug(py, &format!("Read of '{}' timed out after {timeout}", self.name()))?;
-                }
+                None => READER.debug(py, &format!("Read of '{}' timed out after {timeout}", self.name()))?,
             }
         }
-        Ok(frame.map(|frame| Frame::received(py, frame, Arc::clone(&self.source))))
+        Ok(())
+    }
+
+    /// A frame that was taken and reached nobody is read next. Frames may come back in any order;
+    /// they are read in the order of the stream.
+    fn take_back(&self, taken: Received) {
+        if self.closed.load(SeqCst) {
+            return;
+        }
+        let mut returned = self.returned.lock();
+        let at = returned.partition_point(|other| other.sequence() < taken.sequence());
+        returned.insert(at, taken);
+        self.returned_len.store(returned.len(), Relaxed);
+        self.returned_bytes.store(returned.iter().map(Received::len).sum(), Relaxed);
+        drop(returned);
+        self.resume_loops();
     }
 
     /// The next frame in the usual case. `None` says nothing.
@@ -183,7 +208,7 @@ impl Core {
         frame
     }
 
-    /// A frame that came back from a cancelled asynchronous read. For `Latest` only if the ring has
+    /// A frame that [`Self::take_back`] has. For `Latest` only if the ring has
     /// nothing newer.
     fn take_returned(&self, want: Want) -> Option<Received> {
         let want = if self.newest { Want::Latest } else { want };
@@ -454,17 +479,7 @@ impl Reader {
     fn _give_back(&self, frame: &Bound<'_, Frame>) -> PyResult<bool> {
         let core = self.core()?;
         let Some(taken) = frame.get().take_back(frame.py(), &core.source) else { return Ok(false) };
-        if core.closed.load(SeqCst) {
-            return Ok(true);
-        }
-        let mut returned = core.returned.lock();
-        // Frames may come back in any order; they are read in the order of the stream.
-        let at = returned.partition_point(|other| other.sequence() < taken.sequence());
-        returned.insert(at, taken);
-        core.returned_len.store(returned.len(), Relaxed);
-        core.returned_bytes.store(returned.iter().map(Received::len).sum(), Relaxed);
-        drop(returned);
-        core.resume_loops();
+        core.take_back(taken);
         Ok(true)
     }
 
